@@ -1,0 +1,94 @@
+"""Looks for external data in an ONNX file before any ONNX parser sees it.
+
+A tensor may name a file outside the model, which a parser would then read. The wire format of
+protocol buffers is walked along the few fields that lead to tensors.
+Source: onnx.proto, and the protocol buffers encoding guide.
+"""
+
+from collections.abc import Iterator
+
+from inspection_tf import errors
+
+# Message -> {field number: the message it holds}. TENSOR's field 13 is external_data, 14 its flag.
+_TREE: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 25: "function"},
+    "function": {7: "node"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+}
+_EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+_DEEPEST = 24
+
+
+def _varint(data: memoryview, place: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = data[place]
+        value |= (byte & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 0x80:
+            return value, place
+        if shift > 63:
+            raise ValueError("a number is too long")
+
+
+def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    place = 0
+    while place < len(data):
+        key, place = _varint(data, place)
+        kind = key & 7
+        if kind == 0:
+            value, place = _varint(data, place)
+            yield key >> 3, value
+            continue
+        if kind == 2:
+            size, place = _varint(data, place)
+        elif kind in (1, 5):
+            size = 8 if kind == 1 else 4
+        else:
+            raise ValueError(f"wire type {kind} is unknown")
+        if place + size > len(data):
+            raise ValueError("a field is cut off")
+        yield key >> 3, data[place : place + size]
+        place += size
+
+
+def _holds_external_data(data: memoryview, message: str, depth: int) -> bool:
+    if depth > _DEEPEST:
+        raise ValueError("graphs are nested too deeply")
+    if message == "tensor":
+        return any(
+            field == _EXTERNAL_DATA or (field == _DATA_LOCATION and value == 1)
+            for field, value in _fields(data)
+        )
+    return any(
+        _holds_external_data(value, _TREE[message][field], depth + 1)
+        for field, value in _fields(data)
+        if field in _TREE[message] and isinstance(value, memoryview)
+    )
+
+
+def check(data: bytes, *, name: str) -> None:
+    """Refuse an ONNX model that is cut off or points to data in other files.
+
+    Args:
+        data: the file's bytes.
+        name: shown in the message.
+
+    Raises:
+        errors.BundleError: see above.
+    """
+    try:
+        external = _holds_external_data(memoryview(data), "model", 0)
+    except (ValueError, IndexError) as problem:
+        raise errors.BundleError(
+            f"{name} must be an ONNX model. Got bytes that do not parse ({problem}). "
+            "Export the bundle again."
+        ) from problem
+    if external:
+        raise errors.BundleError(
+            f"{name} must hold its own weights. Got tensors stored in other files. "
+            "Export the model as one file."
+        )

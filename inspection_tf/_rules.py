@@ -1,0 +1,242 @@
+"""Rules on regions, and the image score that already knows them: the arithmetic of `decision`.
+
+The score of an image is the peak of its k-th highest surviving region, where k is the smallest
+number of regions for which the rules on the image hold. If no number does, it is the highest
+probability in the inspected area, held just under the mask threshold. So for a threshold at or
+above the mask threshold, "score >= threshold" *is* the verdict after the rules. (A threshold under
+it also makes images NG that have no region a rule could drop: there the rules acquit nothing.)
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import pydantic
+from numpy.typing import NDArray
+
+from inspection_tf import _regions, config, errors
+
+_LIMIT = pydantic.Field(default=None, ge=0, allow_inf_nan=False)
+_SLACK = 1 - 1e-9  # 0.1 mm * 30 is a little less than 3 mm in floating point
+
+
+class Level(config.Section):
+    """A severity: reached when the reported regions together reach each limit that is set."""
+
+    name: str
+    """Shown in the verdict."""
+    min_pattern_ratio: float | None = _LIMIT
+    """Defect area / inspected area, 0..1."""
+    min_area_px: float | None = _LIMIT
+    """Area of the regions together, px."""
+    min_area_mm2: float | None = _LIMIT
+    """Area of the regions together, mm2."""
+
+
+class Rules(config.Section):
+    """What counts as a defect (rules on one region) and what makes an image NG (rules on all)."""
+
+    min_area_px: float | None = _LIMIT
+    """Smaller regions are dropped, px."""
+    min_area_mm2: float | None = _LIMIT
+    """Smaller regions are dropped, mm2."""
+    min_length_px: float | None = _LIMIT
+    """Shorter regions are dropped, px (longer side of the smallest rotated rectangle)."""
+    min_length_mm: float | None = _LIMIT
+    """Shorter regions are dropped, mm."""
+    min_mean_score: float | None = _LIMIT
+    """Regions of lower mean probability are dropped, 0..1."""
+    zones: tuple[_regions.Zone, ...] = ()
+    """Regions are kept or dropped by where their centroid lies."""
+    min_count: int = pydantic.Field(default=1, ge=1)
+    """Regions it takes for NG."""
+    min_pattern_ratio: float | None = _LIMIT
+    """Defect area / inspected area it takes for NG, 0..1."""
+    levels: tuple[Level, ...] = ()
+    """Severities, the mildest first."""
+    min_level: str | None = None
+    """Severity it takes for NG: the name of a level."""
+
+    @pydantic.model_validator(mode="after")
+    def _names_are_known(self) -> "Rules":
+        names = [level.name for level in self.levels]
+        for what, given in (("levels", names), ("zones", [zone.name for zone in self.zones])):
+            if len(set(given)) < len(given):
+                raise ValueError(f"the names of {what} must differ, got {given}")
+        if self.min_level is not None and self.min_level not in names:
+            raise ValueError(f"min_level must name one of the levels {names}")
+        return self
+
+    def check_scale(self, mm_per_px: float | None) -> None:
+        """Refuse rules in mm when the scale of the image is unknown, and a scale that is none.
+
+        Raises:
+            errors.ConfigError: `mm_per_px` is missing or not positive.
+        """
+        if mm_per_px is not None:
+            if not (np.isfinite(mm_per_px) and mm_per_px > 0):
+                raise errors.ConfigError(
+                    f"mm_per_px must be a positive length. Got {mm_per_px!r}. Measure the width of "
+                    "the view in mm and divide it by its width in px."
+                )
+            return
+        names = ("min_area_mm2", "min_length_mm")
+        in_mm = [name for name in names if getattr(self, name) is not None]
+        in_mm += [f"levels.{level.name}" for level in self.levels if level.min_area_mm2 is not None]
+        if in_mm:
+            raise errors.ConfigError(
+                f"Rules in mm need the scale of the image. Got {', '.join(in_mm)} and no "
+                "mm_per_px. Set mm_per_px, or give the rules in px."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What the rules make of one map."""
+
+    regions: _regions.Regions
+    dropped: dict[str, NDArray[np.bool]]  # rule -> (n,), the regions that fail it
+    kept: NDArray[np.int64]  # indices of the surviving regions, by falling peak
+    unmet: tuple[str, ...]  # rules on the image that all surviving regions together do not meet
+    score: float  # nan if the map is not finite
+    inspected_px: int
+
+
+def _failures(
+    regions: _regions.Regions, rules: Rules, size: tuple[int, int], mm_per_px: float | None
+) -> dict[str, NDArray[np.bool]]:
+    scale = mm_per_px or 0.0
+    dropped: dict[str, NDArray[np.bool]] = {}
+    for name, value in (
+        ("min_area_px", regions.area_px),
+        ("min_area_mm2", regions.area_px * scale**2),
+        ("min_mean_score", regions.mean),
+    ):
+        if (limit := getattr(rules, name)) is not None:
+            dropped[name] = value < limit * _SLACK
+    if rules.zones:
+        dropped |= _outside(regions, rules.zones, size)
+    if rules.min_length_px is None and rules.min_length_mm is None:
+        return dropped
+    length = np.full(len(regions), np.inf)  # costly, so only of regions that are still there
+    for index in survivors(dropped, len(regions)):
+        length[index] = regions.length_px(index)
+    if rules.min_length_px is not None:
+        dropped["min_length_px"] = length < rules.min_length_px * _SLACK
+    if rules.min_length_mm is not None:
+        dropped["min_length_mm"] = length * scale < rules.min_length_mm * _SLACK
+    return dropped
+
+
+def _outside(
+    regions: _regions.Regions, zones: tuple[_regions.Zone, ...], size: tuple[int, int]
+) -> dict[str, NDArray[np.bool]]:
+    column, row = np.floor(regions.centroid_xy + 0.5).astype(int).T
+    _, masks = _regions.zone_masks(zones, size)
+    within = [mask[row, column] for mask in masks]
+    dropped = {
+        f"ignore zone {zone.name!r}": there
+        for zone, there in zip(zones, within, strict=True)
+        if zone.kind == "ignore"
+    }
+    wanted = [there for zone, there in zip(zones, within, strict=True) if zone.kind == "inspect"]
+    if wanted:
+        dropped["inspect zones"] = ~np.any(wanted, axis=0)
+    return dropped
+
+
+def survivors(dropped: dict[str, NDArray[np.bool]], count: int) -> NDArray[np.int64]:
+    """Return the indices of the regions that no rule drops."""
+    failed = np.zeros(count, bool)
+    for fails in dropped.values():
+        failed |= fails
+    return np.flatnonzero(~failed)
+
+
+def levels_reached(
+    rules: Rules, *, area_px: NDArray[Any], ratio: NDArray[Any], mm_per_px: float | None
+) -> NDArray[np.int64]:
+    """Return for each total the index of the gravest level it reaches, -1 for none."""
+    reached = np.full(area_px.shape, -1)
+    for index, level in enumerate(rules.levels):
+        meets = np.ones(area_px.shape, bool)
+        for limit, value in (
+            (level.min_pattern_ratio, ratio),
+            (level.min_area_px, area_px),
+            (level.min_area_mm2, area_px * (mm_per_px or 0.0) ** 2),
+        ):
+            if limit is not None:
+                meets &= value >= limit * _SLACK
+        reached[meets] = index
+    return reached
+
+
+def _image_rules(
+    regions: _regions.Regions,
+    kept: NDArray[np.int64],
+    rules: Rules,
+    inspected_px: int,
+    mm_per_px: float | None,
+) -> dict[str, NDArray[np.bool]]:
+    """Return for each rule on the image whether the first 1, 2, ... surviving regions meet it."""
+    area = regions.area_px[kept].cumsum()
+    ratio = regions.inspected_px[kept].cumsum() / inspected_px
+    met = {"min_count": np.arange(1, len(kept) + 1) >= rules.min_count}
+    if rules.min_pattern_ratio is not None:
+        met["min_pattern_ratio"] = ratio >= rules.min_pattern_ratio * _SLACK
+    if rules.min_level is not None:
+        least = [level.name for level in rules.levels].index(rules.min_level)
+        level = levels_reached(rules, area_px=area, ratio=ratio, mm_per_px=mm_per_px)
+        met["min_level"] = level >= least
+    return met
+
+
+def check_map(probability: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    """Return the map as float32 or float64.
+
+    Raises:
+        errors.ConfigError: it is not a (height, width) array of floating-point probabilities.
+    """
+    array = np.asarray(probability)
+    if array.ndim != 2 or not array.size or array.dtype.kind != "f":
+        raise errors.ConfigError(
+            "A probability map must be a floating-point array of (height, width). "
+            f"Got {array.dtype} of shape {array.shape}. Give one image and one channel."
+        )
+    return array if array.dtype.itemsize in (4, 8) else array.astype(np.float32)
+
+
+def assess(
+    probability: NDArray[Any], rules: Rules, *, mask_threshold: float, mm_per_px: float | None
+) -> Assessment:
+    """Find the regions of a map, apply the rules, and score the image.
+
+    Raises:
+        errors.ConfigError: the map is no map, rules in mm have no scale, or nothing is inspected.
+    """
+    rules.check_scale(mm_per_px)
+    array = check_map(probability)
+    size = (array.shape[0], array.shape[1])
+    inspected = _regions.zone_masks(rules.zones, size)[0] if rules.zones else None
+    inspected_px = array.size if inspected is None else int(np.count_nonzero(inspected))
+    highest = float(array.max())
+    if not (np.isfinite(highest) and np.isfinite(array.min())):
+        none = _regions.nothing()
+        return Assessment(none, {}, none.label, (), float("nan"), inspected_px)
+    if highest < mask_threshold:  # the common case is the fast one
+        regions = _regions.nothing()
+    else:
+        regions = _regions.find(array, mask_threshold=mask_threshold, inspected=inspected)
+    dropped = _failures(regions, rules, size, mm_per_px) if len(regions) else {}
+    kept = survivors(dropped, len(regions))
+    met = _image_rules(regions, kept, rules, inspected_px, mm_per_px)
+    suffices = np.logical_and.reduce(list(met.values()))
+    if suffices.any():
+        score = float(regions.peak[kept[suffices.argmax()]])
+    else:
+        if inspected is not None:
+            highest = float(cv2.minMaxLoc(array, inspected.view(np.uint8))[1])
+        score = min(highest, float(np.nextafter(mask_threshold, 0.0)))
+    unmet = tuple(name for name, meets in met.items() if len(kept) and not meets[-1])
+    return Assessment(regions, dropped, kept, unmet, score, inspected_px)

@@ -1,0 +1,286 @@
+"""A bundle: the folder a deployment team receives. Read with suspicion, written atomically.
+
+Reading checks the schema, then paths, file types, sizes and hashes, then the model's bytes, and
+only then lets a parser see anything. See `Manifest` for what a bundle says of itself.
+"""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pydantic
+
+from inspection_tf import _onnx_guard, config, decision, errors, files, images, thresholds
+
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 16 * 2**20
+MAX_FILE_BYTES = 2 * 2**30
+_DEEPEST_JSON = 40
+_SUFFIXES = frozenset({".onnx", ".keras", ".json", ".npy", ".png", ".md"})
+
+
+class Graph(config.Section):
+    """One network of a bundle."""
+
+    name: str
+    file: str
+    when: str = "always"
+    """`always`, or the outcome of an earlier graph that this one waits for."""
+
+
+class Input(config.Section):
+    """What a graph is fed."""
+
+    name: str
+    preprocessing: images.Preprocessing
+
+
+class Output(config.Section):
+    """What a graph returns."""
+
+    name: str
+    kind: str
+    """`probability_map`."""
+    unit: str
+    shape: tuple[int | str, ...]
+
+
+class Data(config.Section):
+    """The images a bundle was made from, so that a later conversion can read them again."""
+
+    format: str
+    root: str | None = None
+    sha256: str
+    splits: dict[str, list[str]]
+    """Record ids per split."""
+    source: dict[str, Any] = pydantic.Field(default_factory=dict)
+    """The whole data section of the recipe."""
+
+
+class Provenance(config.Section):
+    """Where a bundle comes from."""
+
+    recipe: str
+    config: dict[str, Any]
+    seed: int
+    commit: str | None = None
+    versions: dict[str, str]
+    data: Data
+
+
+class Manifest(config.Section):
+    """What a bundle says of itself: `manifest.json`."""
+
+    schema_version: int = SCHEMA_VERSION
+    model_id: str
+    task: str
+    classes: tuple[str, ...]
+    graphs: tuple[Graph, ...]
+    inputs: tuple[Input, ...]
+    outputs: tuple[Output, ...]
+    operating_point: thresholds.OperatingPoint
+    rules: decision.Rules
+    mm_per_px: float | None = None
+    metrics: dict[str, Any] = pydantic.Field(default_factory=dict)
+    parity: dict[str, Any] = pydantic.Field(default_factory=dict)
+    audit: tuple[dict[str, Any], ...] = ()
+    provenance: Provenance
+    files: dict[str, str] = pydantic.Field(default_factory=dict)
+    """SHA-256 of every file but this one."""
+
+    def for_model(self) -> str:
+        """Return the part that the model's own metadata repeats, as JSON."""
+        return self.model_dump_json(exclude={"files", "metrics", "parity", "audit", "provenance"})
+
+
+def _refuse(path: Path, requirement: str, received: str, way_out: str) -> errors.BundleError:
+    return errors.BundleError(f"{path}: {requirement}. Got {received}. {way_out}.")
+
+
+def _parse_manifest(root: Path) -> dict[str, Any]:
+    path = root / MANIFEST
+    if not path.is_file() or path.is_symlink():
+        raise _refuse(
+            root,
+            "a bundle must hold manifest.json",
+            "none",
+            "Give the folder named bundle of a run",
+        )
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise _refuse(
+            path,
+            f"the manifest must be under {MAX_MANIFEST_BYTES} bytes",
+            f"{path.stat().st_size}",
+            "Use a bundle as it was written",
+        )
+    text = path.read_bytes()
+    depth = deepest = 0
+    for byte in text:
+        depth += (byte in b"[{") - (byte in b"]}")
+        deepest = max(deepest, depth)
+    if deepest > _DEEPEST_JSON:
+        raise _refuse(
+            path,
+            "the manifest must be flat",
+            f"{deepest} levels of nesting",
+            "Use a bundle as it was written",
+        )
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        raise _refuse(
+            path,
+            "the manifest must be JSON",
+            f"text that does not parse ({problem})",
+            "Copy the bundle again",
+        ) from problem
+    if not isinstance(values, dict) or not isinstance(values.get("schema_version"), int):
+        raise _refuse(
+            path,
+            "the manifest must name its schema_version",
+            "none",
+            "Use a bundle as it was written",
+        )
+    if values["schema_version"] > SCHEMA_VERSION:
+        raise _refuse(
+            path,
+            f"this version reads bundles up to schema {SCHEMA_VERSION}",
+            f"schema {values['schema_version']}",
+            "Upgrade inspection-tf",
+        )
+    return values
+
+
+def _check_name(root: Path, name: str) -> Path:
+    pure = PurePosixPath(name)
+    if pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name or not pure.parts:
+        raise _refuse(
+            root, "files must lie inside the bundle", repr(name), "Do not use this bundle"
+        )
+    if pure.suffix not in _SUFFIXES:
+        raise _refuse(
+            root,
+            f"files must be of the types {sorted(_SUFFIXES)}",
+            repr(name),
+            "Do not use this bundle",
+        )
+    return root.joinpath(*pure.parts)
+
+
+def _check_files(root: Path, manifest: Manifest) -> None:
+    expected = {name: _check_name(root, name) for name in manifest.files}
+    found = set()
+    for path in sorted(root.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise _refuse(
+                path,
+                "a bundle must hold plain files only",
+                "a link or device",
+                "Copy the bundle again, following links",
+            )
+        if path.is_file() and path != root / MANIFEST:
+            found.add(path.relative_to(root).as_posix())
+    for name in sorted(set(expected) - found):
+        raise _refuse(
+            root, "every file of the manifest must be there", f"no {name}", "Copy the bundle again"
+        )
+    for name in sorted(found - set(expected)):
+        raise _refuse(root, "every file must be in the manifest", f"an extra {name}", "Remove it")
+    for name, path in expected.items():
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise _refuse(
+                path,
+                f"files must be under {MAX_FILE_BYTES} bytes",
+                f"{path.stat().st_size}",
+                "Do not use this bundle",
+            )
+        if files.sha256(path) != manifest.files[name]:
+            raise _refuse(
+                path,
+                "the file must be as it was written",
+                "another SHA-256",
+                "Copy the bundle again",
+            )
+    for graph in manifest.graphs:
+        if graph.file not in expected:
+            raise _refuse(
+                root,
+                "every graph must be a file of the manifest",
+                repr(graph.file),
+                "Do not use this bundle",
+            )
+
+
+def read(root: str | Path) -> Manifest:
+    """Read and check a bundle without running it.
+
+    Args:
+        root: the bundle's folder.
+
+    Raises:
+        errors.BundleError: it is incomplete, altered, foreign or of a newer schema.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise _refuse(root, "a bundle must be a folder", "none there", "Check the path")
+    try:
+        values = _parse_manifest(root)
+        manifest = config.validate(Manifest, values, origin=str(root / MANIFEST))
+        _check_files(root, manifest)
+        for graph in manifest.graphs:
+            _onnx_guard.check((root / graph.file).read_bytes(), name=str(root / graph.file))
+    except errors.ConfigError as problem:
+        raise errors.BundleError(str(problem)) from problem
+    except OSError as problem:
+        raise _refuse(
+            root, "a bundle must be readable", str(problem.strerror), "Check its permissions"
+        ) from problem
+    return manifest
+
+
+class Draft:
+    """A bundle being written: a temporary folder that nobody takes for a bundle yet."""
+
+    def __init__(self, root: Path) -> None:
+        """Start a draft in an empty folder."""
+        self.root = root
+
+    def write(self, name: str, data: bytes | str) -> None:
+        """Add a file.
+
+        Args:
+            name: relative, with forward slashes.
+            data: text is written as UTF-8.
+
+        Raises:
+            errors.BundleError: the name leaves the bundle or has another type than a bundle holds.
+        """
+        path = _check_name(self.root, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+
+    def seal(self, manifest: Manifest) -> Manifest:
+        """Hash every file and write the manifest; returns it with the hashes."""
+        listed = {
+            path.relative_to(self.root).as_posix(): files.sha256(path)
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file() and path != self.root / MANIFEST
+        }
+        sealed = manifest.model_copy(update={"files": listed})
+        files.write(self.root / MANIFEST, sealed.model_dump_json(indent=2) + "\n")
+        return sealed
+
+
+@contextlib.contextmanager
+def writing(final: str | Path) -> Iterator[Draft]:
+    """Give a draft that becomes the bundle `final` when the block ends well, else vanishes.
+
+    Raises:
+        errors.ConfigError: `final` holds something already.
+        errors.StorageError: the disk is full; nothing is left behind.
+    """
+    with files.new_folder(final) as folder:
+        yield Draft(folder)

@@ -1,0 +1,150 @@
+"""Sections of configuration: frozen, strict, kept in YAML, each field on the command line."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from inspection_tf import errors
+
+
+class Section(pydantic.BaseModel):
+    """A frozen group of settings that refuses a field it does not know.
+
+    The docstring under each field is what `--help` prints; it names the unit.
+    """
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def _first_problem(problem: pydantic.ValidationError) -> tuple[str, str, Any]:
+    first = problem.errors()[0]
+    return ".".join(str(part) for part in first["loc"]), first["msg"], first.get("input")
+
+
+def _closest(field: str, section: type[Section]) -> str:
+    import difflib
+
+    *path, name = field.split(".")
+    model: Any = section
+    for part in path:
+        model = model.model_fields[part].annotation if hasattr(model, "model_fields") else None
+    known = list(getattr(model, "model_fields", {}))
+    match = difflib.get_close_matches(name, known, n=1)
+    where = ".".join([*path, match[0]]) if match else ", ".join(known)
+    return f"Perhaps you meant {where!r}." if match else f"Known fields: {where}."
+
+
+def validate(section: type[SectionT], values: Any, *, origin: str) -> SectionT:
+    """Check a mapping against a section.
+
+    Args:
+        section: the section's class.
+        values: what YAML or JSON gave.
+        origin: the file or place named in the message.
+
+    Raises:
+        errors.ConfigError: a field is unknown, missing or out of range.
+    """
+    try:
+        return section.model_validate(values)
+    except pydantic.ValidationError as problem:
+        field, message, received = _first_problem(problem)
+        if message.startswith("Extra inputs"):
+            raise errors.ConfigError(
+                f"{origin} may hold only known fields. Got {field!r}. {_closest(field, section)}"
+            ) from None
+        raise errors.ConfigError(
+            f"{origin}: {field or 'the configuration'} must be valid. Got {received!r}: {message}. "
+            "Correct that field."
+        ) from None
+
+
+def load(section: type[SectionT], path: str | Path) -> SectionT:
+    """Read a section from a YAML file.
+
+    Raises:
+        errors.ConfigError: the file is absent, is not YAML, or does not fit the section.
+    """
+    path = Path(path)
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise errors.ConfigError(
+            f"The configuration must be a readable file. Got {str(path)!r} ({problem.strerror}). "
+            "Check the path given with --config."
+        ) from problem
+    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+        first_line = str(problem).splitlines()[0]
+        raise errors.ConfigError(
+            f"{path} must be YAML. Got a file that does not parse: {first_line}. Correct it."
+        ) from problem
+    return validate(section, {} if values is None else values, origin=str(path))
+
+
+def to_yaml(section: Section) -> str:
+    """Return a section as YAML text that `load` reads back to an equal section."""
+    return yaml.safe_dump(section.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def from_command_line(
+    section: type[SectionT],
+    arguments: Sequence[str] | None = None,
+    *,
+    default_path: Path,
+    program: str,
+    description: str,
+) -> tuple[SectionT, Path | None]:
+    """Read `[--config FILE] [--out DIR] [--section.field VALUE ...]`.
+
+    Args:
+        section: the class of the whole configuration.
+        arguments: words after the program's name; `sys.argv` by default.
+        default_path: the YAML file that is read when no `--config` is given.
+        program: shown in `--help`.
+        description: shown in `--help`.
+
+    Returns:
+        The configuration and the run folder that was asked for, if any.
+
+    Raises:
+        errors.ConfigError: a file or a field is not valid.
+        SystemExit: 0 after `--help`, 2 after a usage error (printed by tyro).
+    """
+    import argparse
+
+    import tyro
+
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    wants_help = "--help" in words or "-h" in words
+    front = argparse.ArgumentParser(prog=program, add_help=False, allow_abbrev=False)
+    front.add_argument("--config", type=Path, default=default_path)
+    front.add_argument("--out", type=Path, default=None)
+    known, rest = front.parse_known_args(words)
+    default = load(section, known.config)
+    usage = (
+        f"{description}\n\n"
+        f"--config FILE  YAML with the whole experiment (default: {default_path.name})"
+        "\n--out DIR      the run folder (default: runs/NAME/<UTC time>)"
+    )
+    try:
+        parsed = tyro.cli(
+            section,
+            prog=program,
+            description=usage,
+            default=default,
+            args=["--help"] if wants_help else rest,
+        )
+        # tyro builds copies field by field; validating again runs the checks between fields.
+        return section.model_validate(parsed.model_dump()), known.out
+    except pydantic.ValidationError as problem:
+        field, message, received = _first_problem(problem)
+        raise errors.ConfigError(
+            f"--{field} must be valid. Got {received!r}: {message}. See {program} --help."
+        ) from None

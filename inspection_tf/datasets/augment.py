@@ -1,0 +1,191 @@
+"""Augmentation: parameters drawn in NumPy from (seed, epoch, position), applied in one batch.
+
+Geometry moves image and label in a single resampling; light and noise follow and leave the label
+alone. Nothing keeps a state, so any epoch can start in its middle.
+"""
+
+from typing import Any
+
+import numpy as np
+import pydantic
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from inspection_tf import config
+
+# Columns of a parameter row: eight of the projective transform, then these.
+TRANSFORM, BRIGHTNESS, CONTRAST, BLUR, NOISE, NOISE_SEED, WIDTH = slice(0, 8), 8, 9, 10, 11, 12, 13
+
+
+class AugmentSpec(config.Section):
+    """How training images vary. Every range is symmetric around "unchanged"."""
+
+    flips: bool = True
+    """Mirrors left-right and top-bottom, each for half of the images."""
+    right_angles: bool = True
+    """Turns by 0, 90, 180 or 270 degrees (0 or 180 where the image is not square)."""
+    resampled_share: float = pydantic.Field(default=0.5, ge=0, le=1)
+    """Share of images that rotation, scale and aspect apply to. The others keep their pixels:
+    interpolation softens texture, and a network that only sees softened texture misjudges sharp
+    one at inspection."""
+    rotation_deg: float = pydantic.Field(default=15.0, ge=0, le=180)
+    """Largest rotation beyond the right angles, degrees."""
+    scale: float = pydantic.Field(default=0.1, ge=0, lt=1)
+    """Largest relative change of size."""
+    aspect: float = pydantic.Field(default=0.05, ge=0, lt=1)
+    """Largest relative change of width against height."""
+    shift: float = pydantic.Field(default=0.1, ge=0, lt=1)
+    """Largest shift, share of the side; whole pixels; the uncovered rim is mirrored."""
+    brightness: float = pydantic.Field(default=0.05, ge=0, le=1)
+    """Largest offset, share of the full scale of 255."""
+    contrast: float = pydantic.Field(default=0.2, ge=0, lt=1)
+    """Largest relative change of contrast around the image's mean."""
+    blur: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Largest weight of a 3x3 binomial blur mixed in, 0..1."""
+    noise: float = pydantic.Field(default=2.0, ge=0)
+    """Largest standard deviation of Gaussian noise, grey values."""
+
+
+NONE = AugmentSpec(
+    flips=False,
+    right_angles=False,
+    resampled_share=0,
+    rotation_deg=0,
+    scale=0,
+    aspect=0,
+    shift=0,
+    brightness=0,
+    contrast=0,
+    blur=0,
+    noise=0,
+)
+
+
+def _to_input(
+    matrix: NDArray[np.float64], shift_xy: NDArray[np.float64], size: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Return the eight numbers that map output pixels to input pixels, about the centre."""
+    centre = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2])
+    offset = centre - matrix @ centre + shift_xy
+    return np.array(
+        [matrix[0, 0], matrix[0, 1], offset[0], matrix[1, 0], matrix[1, 1], offset[1], 0.0, 0.0]
+    )
+
+
+def draw(
+    spec: AugmentSpec, *, seed: int, epoch: int, position: int, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Draw the parameters of one image.
+
+    Args:
+        spec: the ranges.
+        seed: of the run.
+        epoch: from 0.
+        position: place of the image in the epoch, from 0.
+        size: (height, width), px.
+
+    Returns:
+        (13,): eight numbers of the transform from output to input pixels, then brightness (grey
+        values), contrast factor, blur weight, noise (grey values) and the noise's seed.
+    """
+    rng = np.random.default_rng([seed, epoch, position])
+    # Always the same number of draws: switching one range off leaves the others' values alone.
+    unit = rng.uniform(-1, 1, size=8)
+    flip = np.where(rng.random(2) < 0.5, -1.0, 1.0) if spec.flips else np.ones(2)
+    quarter = int(rng.integers(4)) if spec.right_angles else 0
+    if size[0] != size[1]:
+        quarter -= quarter % 2
+    resampled = float(rng.random() < spec.resampled_share)
+    angle = np.deg2rad(spec.rotation_deg * unit[0] * resampled)
+    zoom = np.exp(np.log1p(spec.scale) * unit[1] * resampled)
+    aspect = np.exp(np.log1p(spec.aspect) * unit[2] * resampled / 2)
+    turn = np.array([[1, 0], [0, 1], [-1, 0], [0, -1]])[quarter]  # exact cosine and sine
+    right = np.array([[turn[0], -turn[1]], [turn[1], turn[0]]], dtype=np.float64)
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    matrix = right @ rotation @ np.diag([aspect, 1 / aspect]) @ np.diag(flip) / zoom
+    shift_xy = np.round(spec.shift * unit[3:5] * np.array([size[1], size[0]]))
+    row = np.empty(WIDTH, dtype=np.float32)
+    row[TRANSFORM] = _to_input(matrix, shift_xy, size)
+    row[BRIGHTNESS] = 255 * spec.brightness * unit[5]
+    row[CONTRAST] = np.exp(np.log1p(spec.contrast) * unit[6])
+    row[BLUR] = spec.blur * abs(unit[7])
+    row[NOISE] = spec.noise * rng.random()
+    row[NOISE_SEED] = rng.integers(2**23)  # exact in float32
+    return row
+
+
+def geometric(image: Any, mask: Any, parameters: Any) -> tuple[Any, Any]:
+    """Move image and label in one bilinear resampling; the rim is mirrored.
+
+    Args:
+        image: (batch, height, width, channels), any dtype.
+        mask: (batch, height, width, 1), 0 or 1.
+        parameters: (batch, 13), see `draw`.
+
+    Returns:
+        The image as float32 and the mask as uint8 (1 where at least half a pixel is covered).
+    """
+    both = tf.concat([tf.cast(image, tf.float32), tf.cast(mask, tf.float32)], axis=-1)
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=both,
+        transforms=parameters[:, TRANSFORM],
+        output_shape=tf.shape(both)[1:3],
+        interpolation="BILINEAR",
+        fill_mode="REFLECT",
+        fill_value=0.0,
+    )
+    moved = tf.ensure_shape(moved, both.shape)
+    return moved[..., :-1], tf.cast(moved[..., -1:] >= 0.5, tf.uint8)
+
+
+def _binomial_blur(image: Any) -> Any:
+    padded = tf.pad(image, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="REFLECT")
+    rows = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
+    return (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 4
+
+
+def photometric(image: Any, parameters: Any, spec: AugmentSpec) -> Any:
+    """Change contrast, brightness and sharpness, and add noise.
+
+    The noise is one draw a batch, seeded by the batch's first image.
+
+    Args:
+        image: (batch, height, width, channels), grey values 0..255.
+        parameters: (batch, 13), see `draw`.
+        spec: steps with a range of 0 are left out of the graph.
+
+    Returns:
+        uint8, rounded and clipped.
+    """
+    image = tf.cast(image, tf.float32)
+
+    def column(index: int) -> Any:
+        return parameters[:, index][:, None, None, None]
+
+    if spec.blur > 0:
+        image += column(BLUR) * (_binomial_blur(image) - image)
+    if spec.contrast > 0:
+        mean = tf.reduce_mean(image, axis=(1, 2, 3), keepdims=True)
+        image = mean + column(CONTRAST) * (image - mean)
+    if spec.brightness > 0:
+        image += column(BRIGHTNESS)
+    if spec.noise > 0:
+        seed = tf.stack([tf.cast(parameters[0, NOISE_SEED], tf.int32), 0])
+        image += column(NOISE) * tf.random.stateless_normal(tf.shape(image), seed=seed)
+    return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
+
+
+def apply(image: Any, mask: Any, parameters: Any, spec: AugmentSpec) -> tuple[Any, Any]:
+    """Augment a batch, eagerly or inside `Dataset.map`.
+
+    Args:
+        image: (batch, height, width, channels), uint8.
+        mask: (batch, height, width, 1), uint8, 0 or 1.
+        parameters: (batch, 13), one row of `draw` an image.
+        spec: the ranges the rows were drawn from.
+
+    Returns:
+        Image and mask, both uint8, in their shapes.
+    """
+    image, mask = geometric(image, mask, parameters)
+    return photometric(image, parameters, spec), mask

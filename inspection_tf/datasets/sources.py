@@ -1,0 +1,164 @@
+"""The data section of a recipe: from its settings to records and splits, again whenever needed."""
+
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+
+from inspection_tf import config, errors
+from inspection_tf.datasets import readers, records, synthetic
+from inspection_tf.datasets.records import Records
+from inspection_tf.synthesis.surface import SurfaceSpec
+
+Format = Literal["synthetic", "dagm", "folder"]
+
+
+class ComposeSpec(config.Section):
+    """Synthetic defects on good images."""
+
+    per_image: int = pydantic.Field(default=0, ge=0)
+    """Defective images made of each good training image."""
+    weak_labels: bool = True
+    """Label with a covering ellipse, as DAGM does, instead of the exact mask."""
+    surface: SurfaceSpec = SurfaceSpec()
+    """What the defects are drawn from."""
+
+
+class DataSpec(config.Section):
+    """Which images, and how they are split."""
+
+    format: Format = "synthetic"
+    """synthetic, dagm or folder."""
+    root: Path | None = None
+    """Folder of the images (dagm, folder)."""
+    seed: int = 0
+    """Of the synthetic images and the composed defects."""
+    count: int = pydantic.Field(default=400, ge=1)
+    """Number of synthetic images."""
+    defective_share: float = pydantic.Field(default=0.5, ge=0, le=1)
+    """Share of defective synthetic images."""
+    weak_labels: bool = False
+    """Label synthetic images with a covering ellipse instead of the exact mask."""
+    surface: SurfaceSpec = SurfaceSpec()
+    """What synthetic images are drawn from."""
+    defects: Literal["real", "composed"] = "real"
+    """Defects that train and tune: those of the data set, or synthetic ones on its good images;
+    the real ones are then all kept for the test."""
+    compose: ComposeSpec = ComposeSpec()
+    """Synthetic defects on good training images: all there are (`defects: composed`) or besides."""
+    tune: float = pydantic.Field(default=0.2, ge=0, lt=1)
+    """Share of images that choose thresholds."""
+    test: float = pydantic.Field(default=0.25, ge=0, lt=1)
+    """Share of images that are looked at once, at the end."""
+    folds: int = pydantic.Field(default=0, ge=0)
+    """0: train, tune and test. Else cross-validation: every image is tested by a network that did
+    not see it, thresholds come from these scores, and the shipped network trains on all."""
+
+    @pydantic.model_validator(mode="after")
+    def _check(self) -> "DataSpec":
+        if self.folds == 1:
+            raise ValueError("folds must be 0 or at least 2")
+        if self.defects == "composed" and (not self.compose.per_image or self.folds):
+            raise ValueError(
+                "defects: composed needs compose.per_image of at least 1 and folds of 0"
+            )
+        return self
+
+
+def read(spec: DataSpec) -> Records:
+    """Read the records that a data section names.
+
+    Args:
+        spec: the section.
+
+    Raises:
+        errors.ConfigError: a root is missing.
+        errors.DataError: the root does not hold such a set.
+    """
+    if spec.format == "synthetic":
+        return synthetic.surfaces(
+            count=spec.count,
+            defective_fraction=spec.defective_share,
+            spec=spec.surface,
+            seed=spec.seed,
+            weak_labels=spec.weak_labels,
+        )
+    if spec.root is None:
+        raise errors.ConfigError(
+            f"data.format {spec.format} needs data.root, the folder of the images. Got none. "
+            "Add --data.root DIR."
+        )
+    return readers.READERS[spec.format](spec.root)
+
+
+def _composed(good: Records, spec: DataSpec, *, per_image: int) -> Records:
+    return synthetic.compose(
+        good,
+        per_image=per_image,
+        spec=spec.compose.surface,
+        seed=spec.seed,
+        weak_labels=spec.compose.weak_labels,
+    )
+
+
+def _joined(first: Records, second: Records) -> Records:
+    return Records.of((*first, *second), origin=first.origin)
+
+
+def for_training(chosen: Records, spec: DataSpec) -> Records:
+    """Return training records with composed defects added, as the section asks."""
+    if not spec.compose.per_image:
+        return chosen
+    return _joined(chosen, _composed(chosen, spec, per_image=spec.compose.per_image))
+
+
+def split(found: Records, spec: DataSpec, *, seed: int) -> dict[str, Records]:
+    """Split into train, tune and test as the section says.
+
+    With `defects: composed` the good images are split, train and tune receive composed defects,
+    and test receives every real one.
+
+    Args:
+        found: of `read`.
+        spec: the section.
+        seed: of the run.
+
+    Raises:
+        errors.DataError: a part would be empty, or there is no defect to learn from.
+    """
+    if spec.defects == "real":
+        parts = records.split(
+            found,
+            tune=spec.tune,
+            test=spec.test,
+            seed=seed,
+            require_defects=not spec.compose.per_image,
+        )
+        return {**parts, "train": for_training(parts["train"], spec)}
+    good, defective = found.where(is_defect=False), found.where(is_defect=True)
+    if not len(good):
+        raise errors.DataError(
+            f"Composing defects needs good images. Got none in {found.origin}. Add some."
+        )
+    parts = records.split(good, tune=spec.tune, test=spec.test, seed=seed, require_defects=False)
+    return {
+        "train": for_training(parts["train"], spec),
+        "tune": _joined(parts["tune"], _composed(parts["tune"], spec, per_image=1)),
+        "test": _joined(parts["test"], defective),
+    }
+
+
+def folds(found: Records, spec: DataSpec, *, seed: int) -> list[dict[str, Records]]:
+    """Return the splits of a cross-validation, train parts with composed defects if asked.
+
+    Args:
+        found: of `read`.
+        spec: the section.
+        seed: of the run.
+
+    Raises:
+        errors.DataError: too few images, or no defect to learn from.
+    """
+    found.require_defects(purpose="Cross-validation of a segmentation")
+    parts = records.folds(found, count=spec.folds, seed=seed)
+    return [{**part, "train": for_training(part["train"], spec)} for part in parts]

@@ -1,0 +1,152 @@
+"""Records whose pixels are drawn when they are read: surfaces, and defects on good images."""
+
+import dataclasses
+import functools
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf.datasets.records import Record, Records, Source
+from inspection_tf.synthesis import surface
+
+# Raised whenever the same spec and seed begin to give other pixels.
+DRAWING_VERSION = 1
+
+
+@functools.lru_cache(maxsize=8)
+def _surface(
+    index: int, seed: int, spec: surface.SurfaceSpec, defective_fraction: float
+) -> surface.Sample:
+    return surface.draw(index, seed=seed, spec=spec, defective_fraction=defective_fraction)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SurfaceSource:
+    """Sample `index` of a synthetic set.
+
+    Attributes:
+        index: place in the set, from 0.
+        seed: of the set.
+        spec: what the set is drawn from.
+        defective_fraction: share of defective images.
+        weak_labels: the covering ellipse instead of the exact mask.
+    """
+
+    index: int
+    seed: int
+    spec: surface.SurfaceSpec
+    defective_fraction: float
+    weak_labels: bool = False
+
+    def _sample(self) -> surface.Sample:
+        return _surface(self.index, self.seed, self.spec, self.defective_fraction)
+
+    def read_image(self) -> NDArray[Any]:
+        """Draw the image."""
+        return self._sample().image
+
+    def read_mask(self) -> NDArray[np.bool_]:
+        """Draw its label."""
+        sample = self._sample()
+        return sample.ellipse if self.weak_labels else sample.mask
+
+    def identity(self) -> bytes:
+        """Return everything the pixels follow from."""
+        return repr(
+            (
+                DRAWING_VERSION,
+                dataclasses.astuple(self)[:2],
+                self.defective_fraction,
+                self.weak_labels,
+                self.spec.model_dump_json(),
+            )
+        ).encode()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ComposedSource:
+    """A good image with synthetic defects on it; the label is the covering ellipse or the mask.
+
+    Attributes:
+        base: reads the good image.
+        key: seed of the defects.
+        spec: what they are drawn from.
+        weak_labels: the covering ellipse instead of the exact mask.
+    """
+
+    base: Source
+    key: tuple[int, ...]
+    spec: surface.SurfaceSpec
+    weak_labels: bool
+
+    def _sample(self) -> surface.Sample:
+        rng = np.random.default_rng(list(self.key))
+        return surface.on_image(rng, self.base.read_image(), self.spec)
+
+    def read_image(self) -> NDArray[Any]:
+        """Draw defects onto the good image."""
+        return self._sample().image
+
+    def read_mask(self) -> NDArray[np.bool_]:
+        """Draw their label."""
+        sample = self._sample()
+        return sample.ellipse if self.weak_labels else sample.mask
+
+    def identity(self) -> bytes:
+        """Return everything the pixels follow from."""
+        text = repr((DRAWING_VERSION, self.key, self.weak_labels, self.spec.model_dump_json()))
+        return self.base.identity() + text.encode()
+
+
+def surfaces(
+    *,
+    count: int,
+    defective_fraction: float,
+    spec: surface.SurfaceSpec,
+    seed: int,
+    weak_labels: bool = False,
+) -> Records:
+    """Return records of a synthetic set.
+
+    Args:
+        count: number of images.
+        defective_fraction: share of defective images, 0..1.
+        spec: what to draw from.
+        seed: of the set; image `i` follows from (seed, i).
+        weak_labels: the covering ellipse instead of the exact mask.
+    """
+    found = []
+    for index in range(count):
+        source = SurfaceSource(index, seed, spec, defective_fraction, weak_labels)
+        is_defect = int((index + 1) * defective_fraction) > int(index * defective_fraction)
+        found.append(Record(id=f"surface/{index:06d}", is_defect=is_defect, source=source))
+    return Records.of(found, origin="the synthetic surfaces")
+
+
+def compose(
+    good: Records, *, per_image: int, spec: surface.SurfaceSpec, seed: int, weak_labels: bool
+) -> Records:
+    """Return defective records made of good ones; each shares the group of its base.
+
+    Args:
+        good: defect-free records.
+        per_image: defective records for each of them.
+        spec: what the defects are drawn from; its size and textures are not used.
+        seed: with the base's id and the number it fixes the defects.
+        weak_labels: the covering ellipse instead of the exact mask.
+    """
+    found = []
+    for record in good.where(is_defect=False):
+        for number in range(per_image):
+            key = (seed, zlib.crc32(record.id.encode()), number)
+            found.append(
+                Record(
+                    id=f"{record.id}+defect{number}",
+                    is_defect=True,
+                    source=ComposedSource(record.source, key, spec, weak_labels),
+                    group=record.group or record.id,
+                )
+            )
+    return Records.of(found, origin=f"defects composed onto {good.origin}")

@@ -1,0 +1,92 @@
+"""MODEL_CARD.md: what a bundle is for, how it was measured, where it fails."""
+
+from inspection_tf import bundle
+
+_TEMPLATE = """# {model_id}
+
+Segments defects in images of {height} x {width} px ({channels}, fit: {fit}) and decides OK, NG or
+REVIEW. Written by the recipe `{recipe}` from {origin}.
+
+## Decision
+
+An image is NG when its score is at or above **{threshold:.6g}**{review}. The score is the peak
+probability of the regions that survive the rules; a pixel belongs to a region from a probability
+of **{mask_threshold:.3g}**. Chosen by `{method}` on {tune_images} images, {tune_defective} of them
+defective. {promise}
+
+Rules: {rules}.
+
+## Measured on the {split} split ({images} images, {defective} defective)
+
+| metric | value | 95 % interval |
+|---|---|---|
+{metrics}
+
+`dice_defective` is the mean over defective images, `iou_pooled` counts all pixels together, and
+`dice_all_images` counts a good image without a region as 1. Rates: a defective image judged OK is
+an escape, a good image judged NG an overkill.
+
+## Check
+
+`inspection verify BUNDLE` reads every hash and runs the golden samples. The export was compared
+with the trained model on {parity_images} images: largest score difference {parity_score:.2g},
+{parity_flips} changed verdicts.
+
+## Where it fails
+
+It knows the surfaces and defects it was trained on. Other parts, cameras, lenses, lights or
+scales need new images and a new measurement; so does any change of thresholds or rules. The metrics above
+hold for images like the measured ones, within their intervals, and say nothing about kinds of defect
+that were not among them.
+"""
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4f}"
+
+
+def render(manifest: bundle.Manifest) -> str:
+    """Return the card of a bundle as Markdown."""
+    point, spec = manifest.operating_point, manifest.inputs[0].preprocessing
+    report = manifest.metrics
+    lines = [
+        f"| {name} | {_number(entry['value'])} | "
+        f"{_number(entry['low'])} to {_number(entry['high'])} |"
+        for name, entry in report["metrics"].items()
+    ]
+    if point.promise is not None:
+        promise = (
+            f"Promise: at most {point.promise.max_escape_rate:.3g} of defective images escape, at "
+            f"{point.promise.confidence:.3g} confidence ({point.promise.observed_escapes} of "
+            f"{point.promise.defective} escaped)."
+        )
+    else:
+        promise = (
+            f"Promise: none; one would need {point.promise_needs} defective images. {point.note}"
+        )
+    rules = manifest.rules.model_dump(mode="json", exclude_defaults=True)
+    review = "" if point.review_from is None else f", and REVIEW from {point.review_from:.6g}"
+    return _TEMPLATE.format(
+        model_id=manifest.model_id,
+        height=spec.size[0],
+        width=spec.size[1],
+        channels=spec.channels,
+        fit=spec.fit,
+        recipe=manifest.provenance.recipe,
+        origin=f"{manifest.provenance.data.format} data",
+        threshold=point.threshold,
+        review=review,
+        mask_threshold=point.mask_threshold,
+        method=point.method,
+        tune_images=point.counts.get("images", 0),
+        tune_defective=point.counts.get("defective", 0),
+        promise=promise.strip(),
+        rules=", ".join(f"{name} {value}" for name, value in rules.items()) or "none",
+        split=report["split"],
+        images=report["counts"]["images"],
+        defective=report["counts"]["defective"],
+        metrics="\n".join(lines),
+        parity_images=manifest.parity["images"],
+        parity_score=manifest.parity["max_score_difference"],
+        parity_flips=len(manifest.parity["changed_verdicts"]),
+    )

@@ -1,0 +1,141 @@
+"""The gate: an export is let through when it decides as the trained model does."""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import decision, errors, images, runtime
+from inspection_tf.datasets.records import Record
+
+MAX_SCORE_DIFFERENCE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Flip:
+    """A verdict that the export changed."""
+
+    id: str
+    outcome_before: str
+    outcome_after: str
+    score_before: float
+    score_after: float
+    margin: float  # distance of the score before from the threshold
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parity:
+    """How far an export is from its reference, on every tune and test image."""
+
+    images: int
+    max_score_difference: float
+    max_probability_difference: float
+    mean_probability_difference: float
+    flips: tuple[Flip, ...]
+    limit: float = MAX_SCORE_DIFFERENCE
+
+    @property
+    def passed(self) -> bool:
+        """True without a changed verdict and within the limit; False for NaN."""
+        return not self.flips and bool(self.max_score_difference <= self.limit)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return {
+            "reference": "keras float32",
+            "images": self.images,
+            "max_score_difference": self.max_score_difference,
+            "limit": self.limit,
+            "max_probability_difference": self.max_probability_difference,
+            "mean_probability_difference": self.mean_probability_difference,
+            "changed_verdicts": [flip.to_dict() for flip in self.flips],
+            "passed": self.passed,
+        }
+
+    def require(self) -> None:
+        """Refuse an export that decides differently.
+
+        Raises:
+            errors.GateError: a verdict changed, or a score moved by more than the limit.
+        """
+        if self.passed:
+            return
+        named = "; ".join(
+            f"{f.id} {f.outcome_before} {f.score_before:.6f} "
+            f"-> {f.outcome_after} {f.score_after:.6f}"
+            for f in self.flips[:3]
+        )
+        raise errors.GateError(
+            f"The export must decide as the trained model and keep scores within {self.limit:g}. "
+            f"Got {len(self.flips)} changed verdicts and a difference of "
+            f"{self.max_score_difference:.3g} on {self.images} images"
+            f"{f' ({named})' if named else ''}. No bundle was written; "
+            "train with another seed or leave out the layer that differs."
+        )
+
+
+def _difference(first: float, second: float) -> float:
+    """Return the distance of two scores; two NaN are equal, one is infinitely far."""
+    if np.isnan(first) and np.isnan(second):
+        return 0.0
+    return float("inf") if np.isnan(first) or np.isnan(second) else abs(first - second)
+
+
+def _keras_map(
+    model: keras.Model, image: NDArray[Any], preprocessing: images.Preprocessing
+) -> NDArray[np.float32]:
+    prepared, placement = images.preprocess(image, preprocessing)
+    output = model({"image": prepared[None]}, training=False)["probability"]
+    found = keras.ops.convert_to_numpy(output)[0, ..., 0]
+    return placement.map_to_source(np.ascontiguousarray(found, dtype=np.float32))
+
+
+def compare(model: keras.Model, inspector: runtime.Inspector, records: Iterable[Record]) -> Parity:
+    """Run the trained model and its export on the same images and compare their verdicts.
+
+    Args:
+        model: the trained model.
+        inspector: runs the export with the operating point and rules of the bundle to be.
+        records: the tune and test images; each is decoded anew, as at inspection.
+
+    Raises:
+        errors.DataError: there is no image to compare on.
+    """
+    worst_score = worst_map = total = 0.0
+    flips: list[Flip] = []
+    count = 0
+    for record in records:
+        image = record.read_image()
+        trained = _keras_map(model, image, inspector.preprocessing)
+        exported = inspector.probability(image)
+        before, after = inspector.decide(trained), inspector.decide(exported)
+        worst_score = max(worst_score, _difference(before.score, after.score))
+        apart = np.abs(trained - exported)
+        worst_map = max(worst_map, float(apart.max()))
+        total += float(apart.mean())
+        count += 1
+        if before.outcome != after.outcome:
+            flips.append(_flip(record.id, before, after))
+    if not count:
+        raise errors.DataError(
+            "The gate needs tune or test images. Got none. Give data.tune or data.test a share."
+        )
+    return Parity(count, worst_score, worst_map, total / count, tuple(flips))
+
+
+def _flip(name: str, before: decision.Verdict, after: decision.Verdict) -> Flip:
+    return Flip(
+        id=name,
+        outcome_before=before.outcome,
+        outcome_after=after.outcome,
+        score_before=before.score,
+        score_after=after.score,
+        margin=before.score - before.threshold,
+    )

@@ -1,0 +1,120 @@
+"""Keras -> ONNX: rebuilt in float32, converted by tf2onnx, named, checked and run once."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from inspection_tf import errors, runtime
+
+OPSET = 18
+IMAGE, PROBABILITY = "image", "probability"
+
+
+def _in_float32(values: Any) -> Any:
+    """Replace every dtype policy of a model's configuration by float32."""
+    if isinstance(values, dict):
+        if values.get("class_name") == "DTypePolicy":
+            return {**values, "config": {"name": "float32"}}
+        return {name: _in_float32(value) for name, value in values.items()}
+    if isinstance(values, (list, tuple)):
+        return type(values)(_in_float32(value) for value in values)
+    return values
+
+
+def rebuild_float32(model: keras.Model) -> keras.Model:
+    """Return the same network with every layer in float32 and the same weights.
+
+    A mixed-precision model with bilinear up-sampling exports without an error to an invalid file,
+    so nothing but float32 is ever converted.
+
+    Args:
+        model: a functional model.
+    """
+    twin = type(model).from_config(_in_float32(model.get_config()))
+    twin.set_weights(model.get_weights())
+    return twin
+
+
+def _convert(model: keras.Model) -> Any:
+    import tensorflow as tf
+    import tf2onnx
+
+    height, width, channels = model.inputs[0].shape[1:]
+    signature = [tf.TensorSpec((None, height, width, channels), tf.uint8, name=IMAGE)]
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def predict(image: Any) -> Any:
+        return model({IMAGE: image}, training=False)
+
+    proto, _ = tf2onnx.convert.from_function(predict, input_signature=signature, opset=OPSET)
+    return proto
+
+
+def _name_batch(proto: Any) -> None:
+    for value in (*proto.graph.input, *proto.graph.output):
+        dimension = value.type.tensor_type.shape.dim[0]
+        dimension.Clear()
+        dimension.dim_param = "batch"
+
+
+def _check(proto: Any) -> None:
+    import onnx
+
+    names = [v.name for v in proto.graph.input], [v.name for v in proto.graph.output]
+    if names != ([IMAGE], [PROBABILITY]):
+        raise errors.BundleError(
+            f"The exported graph must have the input {IMAGE} and the output {PROBABILITY}. "
+            f"Got {names[0]} and {names[1]}. Build the model with inspection_tf.models."
+        )
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as problem:
+        raise errors.BundleError(
+            f"The exported graph must be valid ONNX. Got: {str(problem).splitlines()[0]}. "
+            "Leave out the layer that is named there."
+        ) from problem
+
+
+def convert(model: keras.Model) -> bytes:
+    """Convert a model to ONNX and run it at two batch sizes.
+
+    Args:
+        model: input `image`, uint8 (batch, height, width, channels); output
+            `{"probability": float32}`.
+
+    Returns:
+        The bytes of the file: opset 18, dynamic batch.
+
+    Raises:
+        errors.BundleError: the graph is not valid, or does not run.
+    """
+    proto = _convert(rebuild_float32(model))
+    # tf2onnx numbers some names by a counter of the process; equal models give equal files.
+    proto.graph.name = model.name
+    _name_batch(proto)
+    _check(proto)
+    data = bytes(proto.SerializeToString())
+    engine = runtime.Engine(data)
+    shape = tuple(model.inputs[0].shape[1:])
+    for count in (1, 3):
+        output = engine.run(np.zeros((count, *shape), np.uint8))
+        if output.shape[0] != count or not np.isfinite(output).all():
+            raise errors.BundleError(
+                f"The exported graph must run at batch {count} with finite output. "
+                f"Got shape {output.shape}. Report this with the model's summary."
+            )
+    return data
+
+
+def set_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
+    """Return an ONNX file with these metadata entries added or replaced."""
+    import onnx
+
+    proto = onnx.load_from_string(data)
+    kept = {entry.key: entry.value for entry in proto.metadata_props} | metadata
+    del proto.metadata_props[:]
+    for name, value in kept.items():
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = name, value
+    return bytes(proto.SerializeToString())

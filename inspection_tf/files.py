@@ -1,0 +1,108 @@
+"""Writing to disk so that a crash or a full disk never leaves half of something."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from inspection_tf import errors
+
+
+def _storage_error(path: Path, problem: OSError) -> errors.StorageError:
+    return errors.StorageError(
+        f"{path} must be writable. Got: {problem.strerror or problem}. "
+        "Free space or choose another folder."
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return  # only POSIX lets a folder be opened and synced
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write(path: str | os.PathLike[str], data: bytes | str) -> None:
+    """Write a file whole or not at all: temporary file, fsync, rename, fsync of the folder.
+
+    Args:
+        path: replaced if it exists; its folder must exist.
+        data: text is written as UTF-8.
+
+    Raises:
+        errors.StorageError: the disk is full or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data.encode() if isinstance(data, str) else data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as problem:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise _storage_error(path, problem) from problem
+
+
+def write_json(path: str | os.PathLike[str], values: Any) -> None:
+    """Write JSON with a final newline, as `write` does; not-a-number is refused.
+
+    Raises:
+        errors.StorageError: as `write`.
+    """
+    write(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+@contextlib.contextmanager
+def new_folder(final: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary folder beside `final` that becomes `final` when the block ends well.
+
+    Args:
+        final: must not exist yet, or be an empty folder.
+
+    Raises:
+        errors.ConfigError: `final` holds something already.
+        errors.StorageError: the disk is full or the parent cannot be written; `final` is untouched.
+    """
+    final = Path(final)
+    if final.exists() and (not final.is_dir() or any(final.iterdir())):
+        raise errors.ConfigError(
+            f"The target must not exist yet. Got {str(final)!r}, which holds something. "
+            "Choose another folder or remove that one."
+        )
+    temporary: Path | None = None
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
+        temporary.chmod(0o755)
+        yield temporary
+        for path in temporary.rglob("*"):
+            if path.is_file():
+                with path.open("rb") as stream:
+                    os.fsync(stream.fileno())
+        if final.exists():
+            final.rmdir()
+        temporary.replace(final)
+        _sync_folder(final.parent)
+    except OSError as problem:
+        raise _storage_error(final, problem) from problem
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sha256(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file's bytes, in hex."""
+    with Path(path).open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,181 @@
+"""U-Net: an encoder and a decoder joined by skip connections at every level.
+
+Source: Ronneberger et al. 2015; the preset `gtc2018` follows slide 13 of Liu and Shen, "Defect
+inspection from scratch to production", GTC 2018.
+"""
+
+import math
+from typing import Any, Literal
+
+import keras
+from keras import layers
+
+from inspection_tf import config, errors
+from inspection_tf.models import blocks
+
+Preset = Literal["gtc2018", "compact"]
+
+
+class Options(config.Section):
+    """What `build` takes beyond the shape of the image."""
+
+    filters: tuple[int, ...] = (16, 32, 64, 128, 256)
+    """Channels of each level, from the finest; the last is the bottom."""
+    normalization: blocks.Normalization = "none"
+    """After each convolution: none, batch or group."""
+    residual: bool = False
+    """Adds each level's input to its output."""
+    upsampling: blocks.Upsampling = "transposed"
+    """Decoder: 2x2 transposed convolution, bilinear or nearest."""
+    dropout: float = 0.0
+    """Share of the bottom's channels that are dropped while training, 0..1."""
+    working_stride: int = 1
+    """Power of two: the network works on maps this much smaller than the image, px per cell."""
+    kernel_initializer: str = "he_normal"
+    """Keras name; `glorot_uniform` (Keras's default) collapsed to background on DAGM."""
+    input_mean: float = 0.0
+    """Grey value (0..255) that is subtracted inside the graph."""
+    input_scale: float = 255.0
+    """Grey values that make one unit inside the graph."""
+    defect_prior: float = 0.5
+    """Probability every pixel starts with: sets the last bias; 0.5 is a bias of 0."""
+
+
+# `compact`: reads the fine texture once at full resolution, then works at a quarter of it.
+PRESETS: dict[str, Options] = {
+    "gtc2018": Options(),
+    "compact": Options(
+        filters=(32, 48, 64, 96),
+        normalization="batch",
+        working_stride=4,
+        input_mean=76.5,
+        input_scale=64.0,
+        defect_prior=0.02,
+    ),
+}
+
+
+def _check(image_size: tuple[int, int], options: Options) -> None:
+    stride = options.working_stride
+    if stride < 1 or stride & (stride - 1):
+        raise errors.ConfigError(
+            f"working_stride must be a power of two. Got {stride}. Use 1, 2, 4 or 8."
+        )
+    if len(options.filters) < 2 or min(options.filters) < 1:
+        raise errors.ConfigError(
+            f"filters must name at least two levels of one channel or more. Got {options.filters}. "
+            "The talk's network has (16, 32, 64, 128, 256)."
+        )
+    multiple = stride * 2 ** (len(options.filters) - 1)
+    if any(side % multiple or side < multiple for side in image_size):
+        nearest = tuple(max(1, math.ceil(side / multiple)) * multiple for side in image_size)
+        raise errors.ConfigError(
+            f"image_size must be divisible by {multiple}. Got {tuple(image_size)}; "
+            f"the nearest larger size is {nearest}."
+        )
+
+
+def build(
+    *,
+    image_size: tuple[int, int],
+    channels: int = 1,
+    preset: Preset | None = None,
+    options: Options | None = None,
+    **overrides: Any,
+) -> keras.Model:
+    """Build a U-Net that maps a uint8 image to a probability for each pixel.
+
+    Args:
+        image_size: (height, width) in px, divisible by `working_stride * 2**(levels - 1)`.
+        channels: 1 for grey, 3 for RGB.
+        preset: name in `PRESETS`; `gtc2018` is the talk's network to the layer.
+        options: instead of a preset.
+        **overrides: single fields of `Options`, on top of the preset or options.
+
+    Returns:
+        A model with input `image`, uint8 (batch, height, width, channels), and output
+        `{"probability": float32 (batch, height, width, 1)}`, in 0..1.
+
+    Raises:
+        errors.ConfigError: an option is unknown, or the size does not fit the depth.
+    """
+    base = options or PRESETS[preset or "gtc2018"]
+    chosen = config.validate(Options, {**base.model_dump(), **overrides}, origin="unet.build")
+    _check(image_size, chosen)
+    image = keras.Input((*image_size, channels), dtype="uint8", name="image")
+    x = layers.Rescaling(
+        1 / chosen.input_scale, -chosen.input_mean / chosen.input_scale, name="scaling"
+    )(image)
+    x = _stem(x, chosen)
+    x = _decode(*_encode(x, chosen), chosen)
+    prior = min(max(chosen.defect_prior, 1e-4), 1 - 1e-4)
+    x = layers.Conv2D(
+        1,
+        1,
+        kernel_initializer="glorot_uniform",
+        bias_initializer=keras.initializers.Constant(math.log(prior / (1 - prior))),
+        name="logits",
+    )(x)
+    if chosen.working_stride > 1:
+        # Interpolating logits, not probabilities, keeps the 0.5 contour straight between cells.
+        x = layers.UpSampling2D(
+            chosen.working_stride, interpolation="bilinear", name="logits_resize"
+        )(x)
+    # The name `probability` must reach the exported graph, where it is the output's name.
+    probability = layers.Activation("sigmoid", dtype="float32", name="probability")(x)
+    return keras.Model({"image": image}, {"probability": probability}, name="unet")
+
+
+def _stem(x: Any, options: Options) -> Any:
+    stride, level = options.working_stride, 1
+    while stride > 1:
+        # 5x5 sees every pixel of its 2x2 cell and the neighbours', so fine texture survives.
+        x = blocks.conv(
+            x,
+            options.filters[0],
+            kernel_size=5 if level == 1 else 3,
+            stride=2,
+            normalization=options.normalization,
+            initializer=options.kernel_initializer,
+            name=f"stem{level}",
+        )
+        stride, level = stride // 2, level + 1
+    return x
+
+
+def _double_conv(x: Any, filters: int, options: Options, name: str) -> Any:
+    return blocks.double_conv(
+        x,
+        filters,
+        normalization=options.normalization,
+        residual=options.residual,
+        initializer=options.kernel_initializer,
+        name=name,
+    )
+
+
+def _encode(x: Any, options: Options) -> tuple[Any, list[Any]]:
+    skips = []
+    for level, filters in enumerate(options.filters[:-1], start=1):
+        x = _double_conv(x, filters, options, f"encoder{level}")
+        skips.append(x)
+        x = layers.MaxPooling2D(2, name=f"encoder{level}_pool")(x)
+    x = _double_conv(x, options.filters[-1], options, "bottom")
+    if options.dropout > 0:
+        x = layers.SpatialDropout2D(options.dropout, name="bottom_dropout")(x)
+    return x, skips
+
+
+def _decode(x: Any, skips: list[Any], options: Options) -> Any:
+    for level in range(len(skips), 0, -1):
+        filters = options.filters[level - 1]
+        x = blocks.upsample(
+            x,
+            filters,
+            kind=options.upsampling,
+            initializer=options.kernel_initializer,
+            name=f"decoder{level}_up",
+        )
+        x = layers.Concatenate(name=f"decoder{level}_concat")([skips[level - 1], x])
+        x = _double_conv(x, filters, options, f"decoder{level}")
+    return x

@@ -1,0 +1,1 @@
+"""Fitting, checkpoints and the run folder."""

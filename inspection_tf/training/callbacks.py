@@ -1,0 +1,192 @@
+"""What happens around the steps of a training: validation, checkpoints, pictures, the forecast."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from inspection_tf.training import checkpoints
+from inspection_tf.training.run_folder import History, RunFolder
+
+_LOG = logging.getLogger("inspection_tf")
+
+
+class FiniteGuard(keras.callbacks.Callback):
+    """Stops at the first loss that is not finite and goes back to the last finite epoch.
+
+    Attributes:
+        diverged_at: (epoch, step) from 0 where it happened, or None.
+    """
+
+    def __init__(self) -> None:
+        """Start without a kept state."""
+        super().__init__()
+        self.diverged_at: tuple[int, int] | None = None
+        self._epoch = 0
+        self._kept: checkpoints.Values | None = None
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Keep the state every epoch starts from."""
+        self._epoch = epoch
+        self._kept = checkpoints.capture(self.model)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Stop when the running loss is not finite."""
+        if self.diverged_at is None and not np.isfinite((logs or {}).get("loss", 0.0)):
+            self.diverged_at = (self._epoch, batch)
+            self.model.stop_training = True
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Go back when the epoch left the finite numbers, before anything is saved."""
+        if self.diverged_at is None and not checkpoints.is_finite(checkpoints.capture(self.model)):
+            self.diverged_at = (epoch, -1)
+            self.model.stop_training = True
+        if self.diverged_at is not None and self._kept is not None:
+            checkpoints.restore(self.model, self._kept)
+
+
+class AveragedWeights:
+    """Puts the optimizer's moving average of the weights into the model while a block runs."""
+
+    def __init__(self, model: keras.Model) -> None:
+        """Do nothing when the optimizer keeps no average."""
+        self._model = model
+        self._active = bool(getattr(model.optimizer, "use_ema", False))
+        self._raw: list[Any] = []
+
+    def __enter__(self) -> None:
+        """Swap the average in."""
+        if self._active:
+            variables = self._model.trainable_variables
+            self._raw = [keras.ops.copy(variable.value) for variable in variables]
+            self._model.optimizer.finalize_variable_values(variables)
+
+    def __exit__(self, *exception: object) -> None:
+        """Swap the raw weights back."""
+        for variable, value in zip(self._model.trainable_variables, self._raw, strict=False):
+            variable.assign(value)
+
+
+class Validate(keras.callbacks.Callback):
+    """Measures the tune split after an epoch, with the averaged weights where there are any.
+
+    Adds `val_...` to the logs, so it must stand before the callbacks that read them.
+
+    Attributes:
+        best: the averaged weights of the best epoch so far.
+        best_value: their `monitor`.
+    """
+
+    def __init__(
+        self,
+        dataset: Any,
+        *,
+        monitor: str,
+        every: int,
+        epochs: int,
+        run: RunFolder,
+        guard: FiniteGuard,
+        picture: Callable[[keras.Model, int], None] | None,
+    ) -> None:
+        """Set what to measure and how often; `picture` is called with the model and the epoch."""
+        super().__init__()
+        self.dataset = dataset
+        self.monitor = monitor
+        self.every = every
+        self.epochs = epochs
+        self.run = run
+        self.guard = guard
+        self.picture = picture
+        self.best: checkpoints.Values | None = None
+        self.best_value = -np.inf
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Evaluate, keep the best, draw the picture."""
+        if self.guard.diverged_at is not None or logs is None:
+            return
+        if (epoch + 1) % self.every and epoch + 1 < self.epochs:
+            return
+        with AveragedWeights(self.model):
+            if self.dataset is not None:
+                measured = self.model.evaluate(self.dataset, verbose=0, return_dict=True)
+                logs.update({f"val_{name}": float(value) for name, value in measured.items()})
+            value = float(logs.get(self.monitor, epoch))
+            if value >= self.best_value:
+                self.best_value = value
+                self.best = checkpoints.capture(self.model, optimizer=False)
+                path = self.run.path / "checkpoints" / "best.npz"
+                checkpoints.save(path, self.best, epoch=epoch + 1)
+            if self.picture is not None:
+                self.picture(self.model, epoch + 1)
+
+
+class Record(keras.callbacks.Callback):
+    """Writes history, the last checkpoint and the status after every epoch; forecasts the end."""
+
+    def __init__(
+        self, run: RunFolder, history: History, *, epochs: int, guard: FiniteGuard
+    ) -> None:
+        """Set where to write."""
+        super().__init__()
+        self.run = run
+        self.history = history
+        self.epochs = epochs
+        self.guard = guard
+        self._started = 0.0
+        self._durations: list[float] = []
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Start the clock."""
+        self._started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Write, unless the training has left the finite numbers."""
+        if self.guard.diverged_at is not None:
+            return
+        self._durations.append(time.perf_counter() - self._started)
+        row = {"epoch": float(epoch + 1), **{k: float(v) for k, v in (logs or {}).items()}}
+        self.history.add(row)
+        path = self.run.path / "checkpoints" / "last.npz"
+        checkpoints.save(path, checkpoints.capture(self.model), epoch=epoch + 1)
+        # The first epoch traces the graph; the median forgets it.
+        left_s = float(np.median(self._durations)) * (self.epochs - epoch - 1)
+        self.run.update(
+            "running", epoch=epoch + 1, epochs=self.epochs, seconds_left=round(left_s), metrics=row
+        )
+        shown = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")
+        _LOG.info("epoch %d/%d %s; %s left", epoch + 1, self.epochs, shown, _clock(left_s))
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d} min"
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """One bar over all steps with the loss, on a terminal only."""
+
+    def __init__(self, *, first_epoch: int, epochs: int, steps: int) -> None:
+        """Set how many steps there are."""
+        super().__init__()
+        self._total = (epochs - first_epoch) * steps
+        self._bar: Any = None
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Show the bar."""
+        import tqdm
+
+        quiet = not sys.stderr.isatty()
+        self._bar = tqdm.tqdm(total=self._total, unit="step", desc="training", disable=quiet)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Move on by one step."""
+        self._bar.set_postfix(loss=f"{(logs or {}).get('loss', float('nan')):.4f}", refresh=False)
+        self._bar.update(1)
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Close the bar."""
+        self._bar.close()

@@ -1,0 +1,200 @@
+"""The run folder: what a training leaves on disk, and the state it is in.
+
+```
+config.yaml status.json history.csv tensorboard/ checkpoints/ validation/ evaluation/ bundle/
+```
+"""
+
+import contextlib
+import datetime
+import json
+import logging
+import platform
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from inspection_tf import config, errors, files, process
+
+State = Literal["running", "finished", "failed", "interrupted"]
+_LOG = logging.getLogger("inspection_tf")
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+class RunFolder:
+    """A folder that belongs to one run of one configuration.
+
+    Attributes:
+        path: the folder.
+        is_resumed: True when it held the same run, unfinished.
+    """
+
+    def __init__(self, path: Path, *, is_resumed: bool) -> None:
+        """Wrap a folder; `open_run` makes or checks one."""
+        self.path = path
+        self.is_resumed = is_resumed
+        for name in ("checkpoints", "evaluation", "validation", "tensorboard"):
+            (path / name).mkdir(exist_ok=True)
+
+    def status(self) -> dict[str, Any]:
+        """Return what `status.json` says."""
+        return _read_status(self.path)
+
+    def update(self, state: State, **fields: Any) -> None:
+        """Write `status.json`: the state, the time and these fields, over the ones it holds."""
+        values = {**self.status(), "state": state, "updated": _now(), **fields}
+        files.write_json(self.path / "status.json", values)
+
+    def fold(self, number: int) -> "RunFolder":
+        """Return the run folder of one fold, inside this one."""
+        path = self.path / "folds" / str(number)
+        path.mkdir(parents=True, exist_ok=True)
+        return RunFolder(path, is_resumed=self.is_resumed)
+
+    @contextlib.contextmanager
+    def guarded(self) -> Iterator[None]:
+        """Write to `status.json` how the block ended, whatever it raises."""
+        try:
+            yield
+        except BaseException as problem:
+            code = process.exit_code_of(problem)
+            stopped = code in (errors.SIGINT, errors.SIGTERM)
+            with contextlib.suppress(errors.StorageError):  # the first problem is the one to tell
+                self.update(
+                    "interrupted" if stopped else "failed",
+                    exit_code=code,
+                    error=str(problem) or type(problem).__name__,
+                )
+            raise
+        self.update("finished", exit_code=errors.OK, error=None, seconds_left=0)
+
+
+def _read_status(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads((path / "status.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return values if isinstance(values, dict) else {}
+
+
+def _default_path(name: str) -> Path:
+    stamp = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    parent = Path("runs") / name
+    path, number = parent / stamp, 1
+    while path.exists():  # two runs in one second
+        number += 1
+        path = parent / f"{stamp}-{number}"
+    return path
+
+
+def _check_existing(path: Path, text: str) -> bool:
+    """Return True when the folder holds the same run, unfinished."""
+    if not path.exists() or not any(path.iterdir()):
+        return False
+    stored = path / "config.yaml"
+    if not stored.is_file():
+        raise errors.ConfigError(
+            f"--out must be a new folder or an unfinished run. Got {str(path)!r}, which holds "
+            "other files. Choose another folder."
+        )
+    if _read_status(path).get("state") == "finished":
+        raise errors.ConfigError(
+            f"--out must be a new folder or an unfinished run. Got {str(path)!r}, a finished run. "
+            "Choose another folder; nothing was changed."
+        )
+    if stored.read_text(encoding="utf-8") != text:
+        raise errors.ConfigError(
+            f"An unfinished run resumes with its own configuration. Got another one than "
+            f"{stored}. Give --config {stored}, or choose another folder."
+        )
+    return True
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that shape a result."""
+    import importlib.metadata
+
+    names = (
+        "inspection-tf",
+        "tensorflow",
+        "tensorflow-cpu",
+        "keras",
+        "tf2onnx",
+        "onnx",
+        "onnxruntime",
+        "numpy",
+        "opencv-python-headless",
+    )
+    found = {"python": platform.python_version()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def open_run(out: str | Path | None, settings: config.Section, *, name: str) -> RunFolder:
+    """Make the folder of a run, or return to an unfinished one.
+
+    Args:
+        out: the folder; None: `runs/NAME/<UTC time>`.
+        settings: the whole configuration.
+        name: of the recipe.
+
+    Raises:
+        errors.ConfigError: the folder holds a finished run, another run, or other files.
+        errors.StorageError: the folder cannot be written.
+    """
+    path = Path(out) if out is not None else _default_path(name)
+    if path.exists() and not path.is_dir():
+        raise errors.ConfigError(
+            f"--out must be a folder. Got the file {str(path)!r}. Choose another path."
+        )
+    text = config.to_yaml(settings)
+    is_resumed = _check_existing(path, text)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        folder = RunFolder(path, is_resumed=is_resumed)
+    except OSError as problem:
+        raise errors.StorageError(
+            f"{path} must be writable. Got: {problem.strerror}. Choose another folder."
+        ) from problem
+    files.write(path / "config.yaml", text)
+    if out is None:
+        files.write(path.parent / "latest", path.name + "\n")
+    folder.update("running", recipe=name, started=_now(), versions=versions(), error=None)
+    _LOG.info("%s run in %s", "resuming the" if is_resumed else "new", path)
+    return folder
+
+
+class History:
+    """`history.csv`: one row an epoch, written anew after each, so it is never cut off."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the rows that are there."""
+        import csv
+
+        self.path = path
+        self.rows: list[dict[str, float]] = []
+        if path.is_file():
+            with path.open(encoding="utf-8", newline="") as stream:
+                self.rows = [
+                    {name: float(value) for name, value in row.items() if value}
+                    for row in csv.DictReader(stream)
+                ]
+
+    def keep(self, epochs: int) -> None:
+        """Forget rows after the first `epochs`."""
+        self.rows = [row for row in self.rows if row["epoch"] <= epochs]
+
+    def add(self, row: Mapping[str, float]) -> None:
+        """Append a row and write the file."""
+        self.rows.append(dict(row))
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        lines = [",".join(names)]
+        lines += [",".join(repr(row[n]) if n in row else "" for n in names) for row in self.rows]
+        files.write(self.path, "\n".join(lines) + "\n")

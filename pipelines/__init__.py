@@ -1,0 +1,1 @@
+"""Recipes: each a straight line from a configuration to a bundle."""

@@ -1,0 +1,87 @@
+"""Defect segmentation: from images to a bundle that decides OK or NG.
+
+python -m pipelines.dagm_segmentation [--config FILE] [--out DIR] [--section.field VALUE ...]
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from inspection_tf import config, decision, images, thresholds
+from inspection_tf.datasets import augment, loader, records, sources
+from inspection_tf.export import onnx, ship
+from inspection_tf.models import unet
+from inspection_tf.training import fit, recipe, run_folder
+
+NAME = "dagm_segmentation"
+
+
+class Config(config.Section):
+    """The whole experiment."""
+
+    seed: int
+    """Drives initialisation, split, order and augmentation."""
+    data: sources.DataSpec
+    preprocessing: images.Preprocessing
+    loader: loader.LoaderSpec
+    augment: augment.AugmentSpec
+    model: unet.Options
+    train: fit.TrainSpec
+    threshold: thresholds.ThresholdSpec
+    rules: decision.Rules
+    mm_per_px: float | None = None
+    """Scale of the source images, mm per pixel; null where unknown."""
+
+
+def train(cfg: Config, chosen: records.Records, tune: records.Records | None, run: Any) -> Any:
+    """Fit a network on `chosen`, watching `tune`; returns the model."""
+    fit.seed_everything(cfg.seed, deterministic=cfg.train.deterministic)
+    held = loader.cache(chosen, cfg.preprocessing, spec=cfg.loader)
+    watched = loader.cache(tune, cfg.preprocessing, spec=cfg.loader) if tune else None
+    model = unet.build(
+        image_size=cfg.preprocessing.size, channels=held.image.shape[-1], options=cfg.model
+    )
+    fit.fit(
+        model,
+        held,
+        watched,
+        spec=cfg.train,
+        loading=cfg.loader,
+        augmentation=cfg.augment,
+        seed=cfg.seed,
+        run=run,
+    )
+    return model
+
+
+def run(cfg: Config, out: Path | None) -> dict[str, Any]:
+    """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
+    folder = run_folder.open_run(out, cfg, name=NAME)
+    with folder.guarded():
+        found = sources.read(cfg.data)
+        terms = ship.Terms(cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px)
+        if cfg.data.folds:
+            tuning = []
+            for number, part in enumerate(sources.folds(found, cfg.data, seed=cfg.seed), start=1):
+                model = train(cfg, part["train"], part["test"], folder.fold(number))
+                tuning.append((onnx.convert(model), part["test"]))
+            measured, split = tuning, "out_of_fold"
+            parts = {"train": sources.for_training(found, cfg.data)}
+        else:
+            parts = sources.split(found, cfg.data, seed=cfg.seed)
+            tuning, measured, split = [(b"", parts["tune"])], [(b"", parts["test"])], "test"
+        model = train(cfg, parts["train"], parts.get("tune"), folder)
+        shipped = ship.ship(
+            model,
+            out=folder.path / "bundle",
+            tuning=tuning,
+            measured=measured,
+            split=split,
+            terms=terms,
+            provenance=recipe.provenance(NAME, cfg, cfg.data, found, parts, seed=cfg.seed),
+        )
+        return recipe.finish(folder, shipped)
+
+
+if __name__ == "__main__":
+    sys.exit(recipe.launch(Config, run, __file__))

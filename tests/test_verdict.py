@@ -1,0 +1,98 @@
+import dataclasses
+import json
+import math
+
+import cv2
+import numpy as np
+import pytest
+
+from inspection_tf import decision, errors, thresholds
+
+
+def blank(height=20, width=31, value=0.1):
+    return np.full((height, width), value, np.float32)
+
+
+def with_boxes(*boxes, size=(20, 31)):
+    """Paint (x0, y0, x1, y1, probability) on a quiet map."""
+    probability = blank(*size)
+    for x0, y0, x1, y1, value in boxes:
+        probability[y0:y1, x0:x1] = value
+    return probability
+
+
+def point(threshold=0.6, mask_threshold=0.5, review_from=None):
+    return thresholds.OperatingPoint(
+        threshold=threshold, mask_threshold=mask_threshold, review_from=review_from
+    )
+
+
+# Pictures
+
+
+def decode(png):
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+
+
+@pytest.mark.parametrize("shape", [(20, 31), (20, 31, 3)])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_the_overlay_outlines_regions_on_the_image(shape, dtype):
+    image = np.full(shape, 77, dtype)
+    image[19, 30] = 255  # 16 bits are shown from 0 to the highest count
+    verdict = decision.decide(with_boxes((4, 5, 10, 12, 0.9)), point())
+    overlay = dataclasses.replace(verdict, image=image).overlay()
+    assert overlay.shape == (20, 31, 3)
+    assert overlay[0, 0].tolist() == [77, 77, 77]
+    assert overlay[8, 7].tolist() == [77, 77, 77]  # the inside stays visible
+    red = overlay[5, 4].tolist()
+    assert red[0] > 200 > red[1]
+
+
+def test_the_overlay_falls_back_to_the_map_and_then_to_nothing():
+    verdict = decision.decide(blank(value=0.4), point())
+    assert verdict.overlay()[0, 0].tolist() == [102, 102, 102]  # 0.4 * 255
+    assert dataclasses.replace(verdict, probability=None)._repr_png_() is None
+
+
+def test_jupyter_gets_a_png_with_the_outcome_above_it():
+    png = decision.decide(with_boxes((4, 5, 10, 12, 0.9)), point())._repr_png_()
+    picture = decode(png)
+    zoom = 6  # 31 * 6 = 186: the first width of at least 160
+    assert picture.shape == (24 + 20 * zoom, 31 * zoom, 3)
+    assert picture[0, 0].tolist() == [230, 0, 40]
+
+
+# Several in one
+
+
+def spot(peak, threshold=0.7):
+    return decision.decide(with_boxes((2, 2, 5, 5, peak)), point(threshold, review_from=0.6))
+
+
+def test_the_worst_verdict_decides_and_is_named():
+    ok, review, ng = spot(0.3), spot(0.65), spot(0.9)
+    whole = decision.CompositeVerdict.of({"top": ok, "side": ng, "back": review})
+    assert (whole.outcome, whole.decided_by) == ("NG", "side")
+    assert whole.reasons == tuple(f"side: {reason}" for reason in ng.reasons)
+    whole = decision.CompositeVerdict.of({"top": ok, "back": review})
+    assert (whole.outcome, whole.decided_by) == ("REVIEW", "back")
+    assert decision.CompositeVerdict.of({"top": ok}).outcome == "OK"
+    given = whole.to_dict()
+    assert json.loads(json.dumps(given, allow_nan=False)) == given
+    assert list(given["verdicts"]) == ["top", "back"]
+
+
+def test_of_equally_grave_verdicts_the_one_furthest_over_its_threshold_is_named():
+    whole = decision.CompositeVerdict.of({"a": spot(0.75, 0.74), "b": spot(0.72, 0.65)})
+    assert whole.decided_by == "b"  # 0.07 over, against 0.01
+    assert {reason[:2] for reason in whole.reasons} == {"a:", "b:"}
+    broken = decision.decide(blank(value=math.nan), point())
+    whole = decision.CompositeVerdict.of({"a": spot(0.65), "b": broken})
+    assert whole.decided_by == "b"
+    same = decision.CompositeVerdict.of({"first": spot(0.9), "second": spot(0.9)})
+    assert same.decided_by == "first"
+
+
+def test_a_composite_of_nothing_is_refused():
+    with pytest.raises(errors.ConfigError, match="at least one verdict"):
+        decision.CompositeVerdict.of({})
