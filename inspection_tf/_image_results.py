@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import decision, errors
+from inspection_tf import decision, errors, images
 from inspection_tf.datasets import records
 
 _LOG = logging.getLogger("inspection_tf")
@@ -82,9 +82,14 @@ class ImageResult:
         return "overkill" if self.outcome == "NG" else None
 
 
-def _inspect_one(inspector: Inspector, record: records.Record, audit: Audit | None) -> ImageResult:
-    verdict = inspector.inspect(record.read_image())
-    truth, found = record.read_mask(), verdict.mask()
+def _inspect_one(
+    inspector: Inspector,
+    record: records.Record,
+    audit: Audit | None,
+    orientation: images.Orientation,
+) -> ImageResult:
+    verdict = inspector.inspect(record.read_image(orientation=orientation))
+    truth, found = record.read_mask(orientation=orientation), verdict.mask()
     if truth.shape != found.shape:
         raise errors.DataError(
             f"{record.id}: the mask must have the size of its image. Got {truth.shape} and "
@@ -119,6 +124,7 @@ def inspect_records(
     labelled: Sequence[records.Record],
     *,
     audit: Audit | None = None,
+    orientation: images.Orientation = "apply",
     progress: Callable[[int, int], None] | None = None,
 ) -> list[ImageResult]:
     """Inspect every record, none left out, and compare verdict and truth in source pixels.
@@ -128,6 +134,7 @@ def inspect_records(
         labelled: the records; the rows keep their order.
         audit: counts true defects that a rule hides, such as
             `lambda map, mask: decision.hidden_defects(map, rules, mask, mask_threshold=0.5)`.
+        orientation: whether EXIF turns are applied, as the bundle's preprocessing says.
         progress: called with (done, of).
 
     Raises:
@@ -136,7 +143,7 @@ def inspect_records(
     """
     rows = []
     for index, record in enumerate(labelled):
-        rows.append(_inspect_one(inspector, record, audit))
+        rows.append(_inspect_one(inspector, record, audit, orientation))
         if progress is not None:
             progress(index + 1, len(labelled))
     unmarked = [row.id for row in rows if row.is_defect and not row.true_area_px]

@@ -11,15 +11,18 @@ from inspection_tf import errors
 
 # Message -> {field number: the message it holds}. TENSOR's field 13 is external_data, 14 its flag.
 _TREE: dict[str, dict[int, str]] = {
-    "model": {7: "graph", 25: "function"},
-    "function": {7: "node"},
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "function": {7: "node", 11: "attribute"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
     "node": {5: "attribute"},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
+_GRAPH = 7  # of the model
 _DEEPEST = 24
+_LARGEST_KEY = 2**32 - 1  # parsers cut longer ones off and would see another field than we do
 
 
 def _varint(data: memoryview, place: int) -> tuple[int, int]:
@@ -38,6 +41,8 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
     place = 0
     while place < len(data):
         key, place = _varint(data, place)
+        if key > _LARGEST_KEY:
+            raise ValueError("a field number is too large")
         kind = key & 7
         if kind == 0:
             value, place = _varint(data, place)
@@ -60,7 +65,7 @@ def _holds_external_data(data: memoryview, message: str, depth: int) -> bool:
         raise ValueError("graphs are nested too deeply")
     if message == "tensor":
         return any(
-            field == _EXTERNAL_DATA or (field == _DATA_LOCATION and value == 1)
+            field == _EXTERNAL_DATA or (field == _DATA_LOCATION and value != 0)
             for field, value in _fields(data)
         )
     return any(
@@ -81,6 +86,8 @@ def check(data: bytes, *, name: str) -> None:
         errors.BundleError: see above.
     """
     try:
+        if not any(field == _GRAPH for field, _ in _fields(memoryview(data))):
+            raise ValueError("there is no graph in it")
         external = _holds_external_data(memoryview(data), "model", 0)
     except (ValueError, IndexError) as problem:
         raise errors.BundleError(

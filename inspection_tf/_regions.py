@@ -67,6 +67,33 @@ class Regions:
         inside: NDArray[np.bool] = self.labels[y0:y1, x0:x1] == self.label[index]
         return inside
 
+    def ellipse(
+        self, index: int, *, size: tuple[int, int]
+    ) -> tuple[tuple[int, int, int, int], NDArray[np.bool]]:
+        """Return box and pixels of the ellipse with a region's centroid and second moments.
+
+        A full disc or ellipse gives itself: its variance along an axis is a quarter of the half
+        axis squared.
+
+        Args:
+            index: of the region.
+            size: (height, width) of the map; what lies outside is cut off.
+        """
+        x0, y0, *_ = self.box_xyxy[index]
+        rows, columns = np.nonzero(self.mask(index))
+        points = np.stack([columns + x0, rows + y0]).astype(np.float64)
+        # A pixel is a square, not a point: its own variance of 1/12 keeps thin regions open.
+        covariance = np.cov(points, ddof=0).reshape(2, 2) + np.eye(2) / 12
+        x, y = self.centroid_xy[index]
+        reach_x, reach_y = 2 * np.sqrt(np.diag(covariance))
+        left, top = max(0, int(np.ceil(x - reach_x))), max(0, int(np.ceil(y - reach_y)))
+        right = min(size[1], int(np.floor(x + reach_x)) + 1)
+        bottom = min(size[0], int(np.floor(y + reach_y)) + 1)
+        across, down = np.meshgrid(np.arange(left, right) - x, np.arange(top, bottom) - y)
+        inverse = np.linalg.inv(covariance)
+        form = inverse[0, 0] * across**2 + 2 * inverse[0, 1] * across * down
+        return (left, top, right, bottom), form + inverse[1, 1] * down**2 <= 4
+
     def length_px(self, index: int) -> float:
         """Return the longer side of the smallest rotated rectangle over a region.
 

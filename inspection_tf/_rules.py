@@ -8,7 +8,7 @@ it also makes images NG that have no region a rule could drop: there the rules a
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -57,6 +57,10 @@ class Rules(config.Section):
     """Severities, the mildest first."""
     min_level: str | None = None
     """Severity it takes for NG: the name of a level."""
+
+    outline: Literal["pixels", "ellipse"] = "pixels"
+    """How regions are drawn: their pixels, or the ellipse of equal moments, for networks that
+    learned from ellipse labels. Areas and all rules stay those of the pixels."""
 
     @pydantic.model_validator(mode="after")
     def _names_are_known(self) -> "Rules":

@@ -6,9 +6,10 @@ only then lets a parser see anything. See `Manifest` for what a bundle says of i
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import pydantic
 
@@ -19,6 +20,9 @@ MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_FILE_BYTES = 2 * 2**30
 _DEEPEST_JSON = 40
+# Also takes a string that is cut off, and never has to try twice.
+_JSON_STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
 _SUFFIXES = frozenset({".onnx", ".keras", ".json", ".npy", ".png", ".md"})
 
 
@@ -74,16 +78,16 @@ class Provenance(config.Section):
 class Manifest(config.Section):
     """What a bundle says of itself: `manifest.json`."""
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: int = pydantic.Field(default=SCHEMA_VERSION, ge=1)
     model_id: str
-    task: str
-    classes: tuple[str, ...]
-    graphs: tuple[Graph, ...]
-    inputs: tuple[Input, ...]
-    outputs: tuple[Output, ...]
+    task: Literal["segmentation"]
+    classes: tuple[str, ...] = pydantic.Field(min_length=1)
+    graphs: tuple[Graph, ...] = pydantic.Field(min_length=1)
+    inputs: tuple[Input, ...] = pydantic.Field(min_length=1)
+    outputs: tuple[Output, ...] = pydantic.Field(min_length=1)
     operating_point: thresholds.OperatingPoint
     rules: decision.Rules
-    mm_per_px: float | None = None
+    mm_per_px: float | None = pydantic.Field(default=None, gt=0, allow_inf_nan=False)
     metrics: dict[str, Any] = pydantic.Field(default_factory=dict)
     parity: dict[str, Any] = pydantic.Field(default_factory=dict)
     audit: tuple[dict[str, Any], ...] = ()
@@ -98,6 +102,15 @@ class Manifest(config.Section):
 
 def _refuse(path: Path, requirement: str, received: str, way_out: str) -> errors.BundleError:
     return errors.BundleError(f"{path}: {requirement}. Got {received}. {way_out}.")
+
+
+def _nesting(text: bytes) -> int:
+    """Return how deep a JSON text is nested, without parsing it; brackets in strings are none."""
+    depth = deepest = 0
+    for bracket in _BRACKET.findall(_JSON_STRING.sub(b"", text)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _parse_manifest(root: Path) -> dict[str, Any]:
@@ -117,11 +130,7 @@ def _parse_manifest(root: Path) -> dict[str, Any]:
             "Use a bundle as it was written",
         )
     text = path.read_bytes()
-    depth = deepest = 0
-    for byte in text:
-        depth += (byte in b"[{") - (byte in b"]}")
-        deepest = max(deepest, depth)
-    if deepest > _DEEPEST_JSON:
+    if (deepest := _nesting(text)) > _DEEPEST_JSON:
         raise _refuse(
             path,
             "the manifest must be flat",
@@ -137,21 +146,22 @@ def _parse_manifest(root: Path) -> dict[str, Any]:
             f"text that does not parse ({problem})",
             "Copy the bundle again",
         ) from problem
-    if not isinstance(values, dict) or not isinstance(values.get("schema_version"), int):
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if type(version) is not int:  # True is an int, but no version
         raise _refuse(
             path,
             "the manifest must name its schema_version",
-            "none",
+            "none" if version is None else repr(version),
             "Use a bundle as it was written",
         )
-    if values["schema_version"] > SCHEMA_VERSION:
+    if version > SCHEMA_VERSION:
         raise _refuse(
             path,
             f"this version reads bundles up to schema {SCHEMA_VERSION}",
-            f"schema {values['schema_version']}",
+            f"schema {version}",
             "Upgrade inspection-tf",
         )
-    return values
+    return dict(values)
 
 
 def _check_name(root: Path, name: str) -> Path:

@@ -3,10 +3,9 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import pydantic
-import yaml
 
 from inspection_tf import errors
 
@@ -14,28 +13,43 @@ from inspection_tf import errors
 class Section(pydantic.BaseModel):
     """A frozen group of settings that refuses a field it does not know.
 
-    The docstring under each field is what `--help` prints; it names the unit.
+    The docstring under each field is what `--help` prints (tyro reads it there); it names the unit.
     """
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    # Schemas are built when first used: with them importing the runtime would take twice as long.
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 SectionT = TypeVar("SectionT", bound=Section)
+_LONGEST_VALUE = 100  # of what was received, in a message
 
 
-def _first_problem(problem: pydantic.ValidationError) -> tuple[str, str, Any]:
+def _first_problem(problem: pydantic.ValidationError) -> tuple[str, str, str]:
+    """Return field, what is wrong with it, and what was received, cut to a sentence's length."""
     first = problem.errors()[0]
-    return ".".join(str(part) for part in first["loc"]), first["msg"], first.get("input")
+    received = repr(first.get("input"))
+    if len(received) > _LONGEST_VALUE:
+        received = f"{received[:_LONGEST_VALUE]}..."
+    return ".".join(str(part) for part in first["loc"]), first["msg"].rstrip("."), received
+
+
+def _section_within(annotation: Any) -> type[pydantic.BaseModel] | None:
+    """Return the section of `Section`, `Section | None`, `tuple[Section, ...]` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    found = (_section_within(part) for part in get_args(annotation))
+    return next((section for section in found if section is not None), None)
 
 
 def _closest(field: str, section: type[Section]) -> str:
     import difflib
 
     *path, name = field.split(".")
-    model: Any = section
-    for part in path:
-        model = model.model_fields[part].annotation if hasattr(model, "model_fields") else None
-    known = list(getattr(model, "model_fields", {}))
+    model: type[pydantic.BaseModel] | None = section
+    for part in path:  # numbers are places in a tuple of sections
+        if model is not None and part in model.model_fields:
+            model = _section_within(model.model_fields[part].annotation)
+    known = [] if model is None else list(model.model_fields)
     match = difflib.get_close_matches(name, known, n=1)
     where = ".".join([*path, match[0]]) if match else ", ".join(known)
     return f"Perhaps you meant {where!r}." if match else f"Known fields: {where}."
@@ -61,7 +75,7 @@ def validate(section: type[SectionT], values: Any, *, origin: str) -> SectionT:
                 f"{origin} may hold only known fields. Got {field!r}. {_closest(field, section)}"
             ) from None
         raise errors.ConfigError(
-            f"{origin}: {field or 'the configuration'} must be valid. Got {received!r}: {message}. "
+            f"{origin}: {field or 'the configuration'} must be valid. Got {received}: {message}. "
             "Correct that field."
         ) from None
 
@@ -72,6 +86,8 @@ def load(section: type[SectionT], path: str | Path) -> SectionT:
     Raises:
         errors.ConfigError: the file is absent, is not YAML, or does not fit the section.
     """
+    import yaml
+
     path = Path(path)
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -81,15 +97,19 @@ def load(section: type[SectionT], path: str | Path) -> SectionT:
             "Check the path given with --config."
         ) from problem
     except (yaml.YAMLError, UnicodeDecodeError) as problem:
-        first_line = str(problem).splitlines()[0]
+        mark = getattr(problem, "problem_mark", None)
+        where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
+        what = getattr(problem, "problem", None) or str(problem).splitlines()[0]
         raise errors.ConfigError(
-            f"{path} must be YAML. Got a file that does not parse: {first_line}. Correct it."
+            f"{path} must be YAML. Got a file that does not parse: {where}{what}. Correct it."
         ) from problem
     return validate(section, {} if values is None else values, origin=str(path))
 
 
 def to_yaml(section: Section) -> str:
     """Return a section as YAML text that `load` reads back to an equal section."""
+    import yaml
+
     return yaml.safe_dump(section.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
@@ -146,5 +166,5 @@ def from_command_line(
     except pydantic.ValidationError as problem:
         field, message, received = _first_problem(problem)
         raise errors.ConfigError(
-            f"--{field} must be valid. Got {received!r}: {message}. See {program} --help."
+            f"--{field} must be valid. Got {received}: {message}. See {program} --help."
         ) from None

@@ -5,6 +5,7 @@ How the score takes the rules into account is told in `_rules`; coordinates in `
 with a value that is not finite is REVIEW, never OK.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,8 @@ __all__ = [
     "score",
 ]
 
-_NO_RULES = Rules()
+# Not `Rules()`: validating would build pydantic's schemas at import.
+_NO_RULES = Rules.model_construct()
 
 
 def score(
@@ -96,6 +98,11 @@ def decide(
     if outcome != "OK" and start is not None:
         shown = [int(index) for index in found.kept if found.regions.peak[index] >= start]
     regions = tuple(_region(found, index, class_name, mm_per_px) for index in shown)
+    if rules.outline == "ellipse":
+        regions = tuple(
+            _as_ellipse(region, found, index, probability.shape)
+            for region, index in zip(regions, shown, strict=True)
+        )
     ratio = float(found.regions.inspected_px[shown].sum() / found.inspected_px)
     level = None
     if rules.levels and shown:
@@ -151,6 +158,13 @@ def _region(
         length_mm=None if mm_per_px is None else length * mm_per_px,
         mask=regions.mask(index),
     )
+
+
+def _as_ellipse(
+    region: Region, found: _rules.Assessment, index: int, shape: tuple[int, ...]
+) -> Region:
+    box, mask = found.regions.ellipse(index, size=(shape[0], shape[1]))
+    return dataclasses.replace(region, box_xyxy=box, mask=mask)
 
 
 def _apart(first: float, second: float) -> tuple[str, str]:

@@ -11,12 +11,9 @@ which:
                       else 0. The published convention; it rises with the share of good images.
 """
 
-import contextlib
 import csv
 import io
-import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _estimates, config, errors
+from inspection_tf import _estimates, config, errors, files
 from inspection_tf._estimates import Estimate
 from inspection_tf._image_results import Audit, ImageResult, Inspector, inspect_records
 
@@ -206,26 +203,9 @@ def write(folder: str | Path, rows: Sequence[ImageResult], report: Mapping[str, 
     writer.writerow(_COLUMNS)
     for row in sorted(rows, key=lambda row: row.id):
         writer.writerow([value(row) for value in _COLUMNS.values()])
-    _write_text(Path(folder) / "per_image.csv", text.getvalue())
-    _write_text(Path(folder) / "metrics.json", json.dumps(report, indent=2, allow_nan=False) + "\n")
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            file.write(text.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as problem:
-        with contextlib.suppress(OSError):  # where the folder is a file, unlink fails too
-            temporary.unlink()
-        raise errors.StorageError(
-            f"{path} must be writable. Got: {problem.strerror}. "
-            "Free space or choose another folder."
-        ) from problem
+    files.make_folder(folder)
+    files.write(Path(folder) / "per_image.csv", text.getvalue())
+    files.write_json(Path(folder) / "metrics.json", report)
 
 
 def table(report: Mapping[str, Any]) -> "rich.table.Table":

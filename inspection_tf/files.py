@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,29 +31,34 @@ def _sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def write(path: str | os.PathLike[str], data: bytes | str) -> None:
+def write(path: str | os.PathLike[str], data: bytes | str, *, sync: bool = True) -> None:
     """Write a file whole or not at all: temporary file, fsync, rename, fsync of the folder.
 
     Args:
         path: replaced if it exists; its folder must exist.
         data: text is written as UTF-8.
+        sync: wait until the disk holds it, so that it survives a power cut too.
 
     Raises:
         errors.StorageError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    content = data.encode() if isinstance(data, str) else data
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with temporary.open("wb") as stream:
-            stream.write(data.encode() if isinstance(data, str) else data)
+            stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            if sync:
+                os.fsync(stream.fileno())
         temporary.replace(path)
-        _sync_folder(path.parent)
+        if sync:
+            _sync_folder(path.parent)
     except OSError as problem:
+        raise _storage_error(path, problem) from problem
+    finally:  # also when the process is told to stop
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
-        raise _storage_error(path, problem) from problem
 
 
 def write_json(path: str | os.PathLike[str], values: Any) -> None:
@@ -62,6 +68,52 @@ def write_json(path: str | os.PathLike[str], values: Any) -> None:
         errors.StorageError: as `write`.
     """
     write(path, json.dumps(values, indent=2, allow_nan=False) + "\n")
+
+
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder and its parents where they are absent.
+
+    Raises:
+        errors.StorageError: it cannot be made.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise _storage_error(path, problem) from problem
+    return path
+
+
+def require_free(final: str | os.PathLike[str]) -> None:
+    """Refuse a target folder that holds something, before any work is done for it.
+
+    Args:
+        final: must not exist yet, or be an empty folder.
+
+    Raises:
+        errors.ConfigError: it holds something already.
+        errors.StorageError: it cannot be looked into.
+    """
+    final = Path(final)
+    try:
+        is_taken = final.exists() and (not final.is_dir() or any(final.iterdir()))
+    except OSError as problem:
+        raise _storage_error(final, problem) from problem
+    if is_taken:
+        raise errors.ConfigError(
+            f"The target must not exist yet. Got {str(final)!r}, which holds something. "
+            "Choose another folder or remove that one."
+        )
+
+
+def _sync_tree(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        if path.is_dir():
+            _sync_folder(path)
+        elif path.is_file():
+            with path.open("r+b") as stream:  # Windows syncs only what may be written
+                os.fsync(stream.fileno())
+    _sync_folder(folder)
 
 
 @contextlib.contextmanager
@@ -75,22 +127,15 @@ def new_folder(final: str | os.PathLike[str]) -> Iterator[Path]:
         errors.ConfigError: `final` holds something already.
         errors.StorageError: the disk is full or the parent cannot be written; `final` is untouched.
     """
+    require_free(final)
     final = Path(final)
-    if final.exists() and (not final.is_dir() or any(final.iterdir())):
-        raise errors.ConfigError(
-            f"The target must not exist yet. Got {str(final)!r}, which holds something. "
-            "Choose another folder or remove that one."
-        )
     temporary: Path | None = None
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
         temporary.chmod(0o755)
         yield temporary
-        for path in temporary.rglob("*"):
-            if path.is_file():
-                with path.open("rb") as stream:
-                    os.fsync(stream.fileno())
+        _sync_tree(temporary)
         if final.exists():
             final.rmdir()
         temporary.replace(final)

@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _image_headers, _image_placement, errors
+from inspection_tf import _image_headers, _image_placement, errors, files
 
 Header = _image_headers.Header
 Image = _image_placement.Image
@@ -155,17 +155,8 @@ def write_png(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
         errors.ImageError: a dtype or shape that is no image.
         errors.StorageError: the disk is full or the folder cannot be written.
     """
-    data, path = encode_png(array), Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    except OSError as problem:
-        temporary.unlink(missing_ok=True)
-        raise errors.StorageError(
-            f"{path} must be writable. Got: {problem.strerror}. "
-            "Free space or choose another folder."
-        ) from problem
+    # Pictures by the thousand: whole files matter, surviving a power cut does not.
+    files.write(path, encode_png(array), sync=False)
 
 
 def _name(source: Any, otherwise: str) -> str:

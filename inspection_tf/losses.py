@@ -1,7 +1,8 @@
 """Losses for segmentation: one value an image, so that good parts count as much as bad ones.
 
 Every class takes `y_true`: (batch, height, width, 1), 0 or 1, any dtype, and `y_pred`: the same
-shape, probabilities. `call` returns (batch,); Keras averages it.
+shape, probabilities. `call` returns (batch,); Keras averages it. An option out of its range is an
+`errors.ConfigError`.
 """
 
 from typing import Any
@@ -9,7 +10,23 @@ from typing import Any
 import keras
 from keras import ops
 
+from inspection_tf import errors
+
 PIXEL_AXES = (1, 2, 3)
+# float32 still tells 1 - 1e-7 from 1, and log(1e-7) = -16.1 is the worst a pixel can cost.
+_TINY = 1e-7
+
+
+def _check_range(name: str, value: float, *, low: float = 0.0, high: float = float("inf")) -> None:
+    if not low <= value <= high:
+        raise errors.ConfigError(
+            f"The loss option {name} must lie in {low:g}..{high:g}. Got {value!r}. Correct it."
+        )
+
+
+def _check_smooth(value: float) -> None:
+    # Without smoothing, an empty prediction on a defect-free image is 0 / 0.
+    _check_range("smooth", value, low=_TINY)
 
 
 def _pixels(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
@@ -19,9 +36,9 @@ def _pixels(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
 
 def _cross_entropy(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     """Return the cross-entropy of each pixel when it is a defect, and when it is not."""
-    # 1e-7 is the smallest step float32 resolves next to 1.
-    y_pred = ops.clip(y_pred, 1e-7, 1 - 1e-7)
-    return -y_true * ops.log(y_pred), -(1 - y_true) * ops.log(1 - y_pred)
+    # Bounded on the costly side only: a pixel that is exactly right costs exactly 0.
+    on_defect = -y_true * ops.log(ops.maximum(y_pred, _TINY))
+    return on_defect, -(1 - y_true) * ops.log(ops.maximum(1 - y_pred, _TINY))
 
 
 def _dice_loss(y_true: Any, y_pred: Any, smooth: float, axes: tuple[int, ...]) -> Any:
@@ -42,8 +59,9 @@ class SoftDice(keras.losses.Loss):
     """
 
     def __init__(self, *, smooth: float = 1.0, name: str = "soft_dice", **kwargs: Any) -> None:
-        """Set `smooth`, in px: an image with this many false pixels costs one half."""
+        """Set `smooth`, in px: a defect-free image with this many false pixels costs one half."""
         super().__init__(name=name, **kwargs)
+        _check_smooth(smooth)
         self.smooth = smooth
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -78,6 +96,10 @@ class BceDice(keras.losses.Loss):
     ) -> None:
         """Set the weights; the talk on two-stage inspection uses 0.8 and 0.2."""
         super().__init__(name=name, **kwargs)
+        _check_smooth(smooth)
+        _check_range("bce_weight", bce_weight)
+        _check_range("dice_weight", dice_weight)
+        _check_range("positive_weight", positive_weight)
         self.bce_weight = bce_weight
         self.dice_weight = dice_weight
         self.positive_weight = positive_weight
@@ -117,8 +139,10 @@ class Focal(keras.losses.Loss):
     def __init__(
         self, *, alpha: float = 0.25, gamma: float = 2.0, name: str = "focal", **kwargs: Any
     ) -> None:
-        """Set the weight `alpha` of defect pixels (0..1) and the focus `gamma` (0: plain BCE)."""
+        """Set the weight `alpha` of defect pixels (0..1) and the focus `gamma` (0: none)."""
         super().__init__(name=name, **kwargs)
+        _check_range("alpha", alpha, high=1.0)
+        _check_range("gamma", gamma)
         self.alpha = alpha
         self.gamma = gamma
 
@@ -126,8 +150,10 @@ class Focal(keras.losses.Loss):
         """Return (batch,) losses."""
         y_true, y_pred = _pixels(y_true, y_pred)
         on_defect, on_good = _cross_entropy(y_true, y_pred)
-        weighted = self.alpha * ops.power(1 - y_pred, self.gamma) * on_defect
-        weighted += (1 - self.alpha) * ops.power(y_pred, self.gamma) * on_good
+        # The power has no finite slope at 0 for gamma < 1, where a saturated sigmoid does arrive.
+        missed, false = ops.maximum(1 - y_pred, _TINY), ops.maximum(y_pred, _TINY)
+        weighted = self.alpha * ops.power(missed, self.gamma) * on_defect
+        weighted += (1 - self.alpha) * ops.power(false, self.gamma) * on_good
         return ops.mean(weighted, axis=PIXEL_AXES)
 
     def get_config(self) -> dict[str, Any]:
@@ -139,8 +165,9 @@ class Focal(keras.losses.Loss):
 class Tversky(keras.losses.Loss):
     """Tversky: `1 - (TP + s) / (TP + a FP + b FN + s)`, sums over the pixels of an image.
 
-    `b > a` makes a missed pixel dearer than a false one; `a = b = 0.5` is `SoftDice` with half its
-    smoothing. A defect-free image costs 0 when the prediction is empty too.
+    `TP = sum(y p)`, `FP = sum((1 - y) p)`, `FN = sum(y (1 - p))`. `b > a` makes a missed pixel
+    dearer than a false one; `a = b = 0.5` equals `SoftDice` with twice the smoothing. A defect-free
+    image costs 0 when the prediction is empty too.
     Source: Salehi et al. 2017, eq. 3.
     """
 
@@ -155,6 +182,9 @@ class Tversky(keras.losses.Loss):
     ) -> None:
         """Set the weights `a`, `b` and the smoothing `s`, in px."""
         super().__init__(name=name, **kwargs)
+        _check_smooth(smooth)
+        _check_range("false_positive_weight", false_positive_weight)
+        _check_range("false_negative_weight", false_negative_weight)
         self.false_positive_weight = false_positive_weight
         self.false_negative_weight = false_negative_weight
         self.smooth = smooth
@@ -199,8 +229,10 @@ class AdaptiveBceDice(keras.losses.Loss):
         name: str = "adaptive_bce_dice",
         **kwargs: Any,
     ) -> None:
-        """Set the Dice loss below which Dice takes over, and the smoothing in px."""
+        """Set the Dice loss (0..1) below which Dice takes over, and the smoothing in px."""
         super().__init__(name=name, **kwargs)
+        _check_smooth(smooth)
+        _check_range("switch_at", switch_at, high=1.0)
         self.switch_at = switch_at
         self.smooth = smooth
 

@@ -4,6 +4,7 @@ import errno
 import logging
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
@@ -39,7 +40,9 @@ def exit_code_of(problem: BaseException) -> int:
     if isinstance(problem, Terminated):
         return errors.SIGTERM
     is_full = isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
-    if is_full or isinstance(problem, MemoryError):
+    # TensorFlow's way to say out of memory, told by its name: this module imports no TensorFlow.
+    is_exhausted = type(problem).__name__ == "ResourceExhaustedError"
+    if is_full or is_exhausted or isinstance(problem, MemoryError):
         return errors.StorageError.exit_code
     return errors.InspectionError.exit_code
 
@@ -51,7 +54,9 @@ def run(body: Callable[[], int]) -> int:
         body: returns the exit code of a command that ended well.
     """
     set_up_logging()
-    previous = signal.signal(signal.SIGTERM, _on_sigterm)
+    # Only the main thread may set handlers; elsewhere whoever owns it decides.
+    is_main = threading.current_thread() is threading.main_thread()
+    previous = signal.signal(signal.SIGTERM, _on_sigterm) if is_main else None
     try:
         return body()
     except (KeyboardInterrupt, Terminated) as stop:
@@ -67,4 +72,5 @@ def run(body: Callable[[], int]) -> int:
         print(f"error: {problem or type(problem).__name__}", file=sys.stderr)  # noqa: T201
         return code
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        if is_main:
+            signal.signal(signal.SIGTERM, previous)

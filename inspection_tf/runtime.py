@@ -9,6 +9,7 @@ come out as they were recorded.
 
 import dataclasses
 import json
+import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,14 +18,25 @@ from typing import Any
 
 import cv2
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, decision, errors, files, images
+from inspection_tf import bundle, decision, errors, images
 
 GOLDEN = "golden/expected.json"
 # Other processors round differently; a wrong model is off by far more.
 GOLDEN_TOLERANCE = 1e-3
+
+_UNREADABLE = (
+    errors.ConfigError,
+    errors.DataError,
+    ValueError,
+    KeyError,
+    TypeError,
+    OSError,
+    OverflowError,
+    RecursionError,
+    cv2.error,
+)
 
 Source = str | os.PathLike[str] | bytes | NDArray[Any]
 
@@ -50,6 +62,8 @@ class Engine:
         Raises:
             errors.BundleError: onnxruntime refuses the model.
         """
+        import onnxruntime  # a quarter of what importing this module would cost
+
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         if threads:
@@ -74,13 +88,19 @@ class Engine:
 
         Raises:
             errors.StorageError: memory does not suffice.
+            errors.BundleError: the network does not accept the batch.
         """
         try:
             (output, *_) = self.session.run(None, {self.session.get_inputs()[0].name: batch})
-        except (MemoryError, RuntimeError) as problem:
-            raise errors.StorageError(
-                f"The network must fit into memory. Got: {str(problem).splitlines()[0]}. "
-                "Use smaller batches."
+        except Exception as problem:  # as above; memory is the one thing that sound input lacks
+            first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
+            if isinstance(problem, MemoryError) or "alloc" in first_line.lower():
+                raise errors.StorageError(
+                    f"The network must fit into memory. Got: {first_line}. Use smaller batches."
+                ) from problem
+            raise errors.BundleError(
+                f"The network must accept {batch.dtype} of shape {batch.shape}. "
+                f"Got: {first_line}. Export the bundle again."
             ) from problem
         return np.asarray(output)
 
@@ -117,10 +137,9 @@ class Inspector:
         """
         root = Path(root)
         manifest = bundle.read(root)
-        model = root / manifest.graphs[0].file
-        inspector = cls(
-            manifest, Engine(model.read_bytes(), threads=threads), model_sha256=files.sha256(model)
-        )
+        name = manifest.graphs[0].file
+        engine = Engine((root / name).read_bytes(), threads=threads)
+        inspector = cls(manifest, engine, model_sha256=manifest.files[name])
         if check_golden:
             inspector.check_golden(root)
         return inspector
@@ -135,8 +154,16 @@ class Inspector:
             (height, width), 0..1.
         """
         prepared, placement = images.preprocess(image, self.preprocessing)
+        return placement.map_to_source(self._run(prepared))
+
+    def _run(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
         output = self.engine.run(prepared[None])
-        return placement.map_to_source(np.ascontiguousarray(output[0, ..., 0]))
+        if output.shape != (1, *self.preprocessing.size, 1) or output.dtype != np.float32:
+            raise errors.BundleError(
+                f"The network must return float32 of shape {(1, *self.preprocessing.size, 1)}. "
+                f"Got {output.dtype} of shape {output.shape}. Export the bundle again."
+            )
+        return np.ascontiguousarray(output[0, ..., 0])
 
     def inspect(
         self, source: Source, *, metadata: Mapping[str, str] | None = None
@@ -154,10 +181,9 @@ class Inspector:
         image = images.read(source, orientation=self.preprocessing.orientation)
         prepared, placement = images.preprocess(image, self.preprocessing)
         ready = time.perf_counter()
-        output = self.engine.run(prepared[None])
+        output = self._run(prepared)
         ran = time.perf_counter()
-        probability = placement.map_to_source(np.ascontiguousarray(output[0, ..., 0]))
-        verdict = self.decide(probability)
+        verdict = self.decide(placement.map_to_source(output))
         done = time.perf_counter()
         return dataclasses.replace(
             verdict,
@@ -183,6 +209,18 @@ class Inspector:
             class_name=self.manifest.classes[0],
         )
 
+    def hidden_defects(
+        self, probability: NDArray[Any], mask: NDArray[np.bool_]
+    ) -> tuple[decision.HiddenDefect, ...]:
+        """Audit the bundle's rules on a labelled image; see `decision.hidden_defects`."""
+        return decision.hidden_defects(
+            probability,
+            self.manifest.rules,
+            mask,
+            mask_threshold=self.manifest.operating_point.mask_threshold,
+            mm_per_px=self.manifest.mm_per_px,
+        )
+
     def inspect_many(
         self, sources: Iterable[Source], *, metadata: Mapping[str, str] | None = None
     ) -> Iterator[decision.Verdict]:
@@ -203,22 +241,23 @@ class Inspector:
             errors.BundleError: one did not.
         """
         root = Path(root)
-        if GOLDEN not in self.manifest.files:
-            raise errors.BundleError(
-                f"{root}: a bundle must hold golden samples. Got none. Export the bundle again."
-            )
         try:
-            samples = json.loads((root / GOLDEN).read_text(encoding="utf-8"))
+            if GOLDEN not in self.manifest.files:
+                raise ValueError("none are listed")
+            samples = json.loads((root / GOLDEN).read_bytes())
+            if not isinstance(samples, list) or not samples:
+                raise ValueError("there is none")
             for sample in samples:
                 if not {sample["image"], sample["output"]} <= set(self.manifest.files):
-                    raise KeyError(sample["image"])  # unhashed, so not to be trusted
+                    raise ValueError(f"{sample['image']} is not listed")  # so not to be trusted
                 image = images.read(root / sample["image"])
-                expected = np.load(root / sample["output"], allow_pickle=False)
+                # Mapped, not loaded: a header may lie about the size.
+                expected = np.lib.format.open_memmap(root / sample["output"], mode="r")
                 self._compare(sample, self.probability(image), expected)
-        except (ValueError, KeyError, TypeError, OSError, cv2.error) as problem:
+        except _UNREADABLE as problem:
             raise errors.BundleError(
-                f"{root}: the golden samples must be readable. Got: {problem}. "
-                "Export the bundle again."
+                f"{root}: a bundle must hold golden samples that can be read. "
+                f"Got: {problem}. Export the bundle again."
             ) from problem
         return len(samples)
 
@@ -227,12 +266,17 @@ class Inspector:
     ) -> None:
         off = np.inf
         if found.shape == expected.shape:
-            off = float(np.abs(found - expected).max())
-        outcome = self.decide(found).outcome
-        # `not <=` also catches NaN.
-        if not off <= GOLDEN_TOLERANCE or outcome != sample["outcome"]:
+            with np.errstate(invalid="ignore"):
+                off = float(np.abs(found - expected).max())
+        verdict = self.decide(found)
+        recorded = sample["score"]
+        score_off = abs(verdict.score - (math.nan if recorded is None else recorded))
+        # NaN is never within it.
+        is_near = off <= GOLDEN_TOLERANCE and score_off <= GOLDEN_TOLERANCE
+        if not is_near or verdict.outcome != sample["outcome"]:
             raise errors.BundleError(
                 f"Golden sample {sample['image']} must come out as recorded "
-                f"({sample['outcome']}, within {GOLDEN_TOLERANCE:g}). "
-                f"Got {outcome}, off by {off:.3g}. Do not inspect with this bundle on this machine."
+                f"({sample['outcome']}, within {GOLDEN_TOLERANCE:g}). Got {verdict.outcome}, "
+                f"the map off by {off:.3g}, the score by {score_off:.3g}. "
+                "Do not inspect with this bundle on this machine."
             )

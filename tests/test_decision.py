@@ -288,3 +288,35 @@ def test_an_audit_of_a_quiet_map_finds_nothing():
 def test_the_audit_wants_the_mask_in_the_size_of_the_map():
     with pytest.raises(errors.DataError, match="size of its map"):
         decision.hidden_defects(blank(), decision.Rules(), np.ones((3, 3)), mask_threshold=0.5)
+
+
+def test_an_ellipse_outline_gives_a_full_ellipse_itself_and_fills_a_dented_one():
+    y, x = np.mgrid[:60, :80]
+    truth = ((x - 40) / 25) ** 2 + ((y - 30) / 12) ** 2 <= 1
+    point = thresholds.OperatingPoint(threshold=0.5)
+    rules = decision.Rules(outline="ellipse")
+    whole = decision.decide(truth.astype(np.float32) * 0.9, point, rules)
+    # the rim is one pixel wide at most: 942 px inside, under 5 % may differ
+    assert (whole.mask() ^ truth).sum() < 0.05 * truth.sum()
+    dented = truth & ~((np.abs(x - 40) < 4) & (np.abs(y - 30) > 6))
+    plain = decision.decide(dented.astype(np.float32) * 0.9, point)
+    drawn = decision.decide(dented.astype(np.float32) * 0.9, point, rules)
+    assert (drawn.mask() ^ truth).sum() < (plain.mask() ^ truth).sum()
+    # areas, scores and outcome stay those of the pixels
+    assert drawn.regions[0].area_px == plain.regions[0].area_px == dented.sum()
+    assert (drawn.outcome, drawn.score) == (plain.outcome, plain.score)
+
+
+def test_an_ellipse_outline_stays_inside_the_image_and_takes_one_pixel():
+    point = thresholds.OperatingPoint(threshold=0.5)
+    rules = decision.Rules(outline="ellipse")
+    corner = np.zeros((9, 11), np.float32)
+    corner[:4, :5] = 0.8
+    verdict = decision.decide(corner, point, rules)
+    x0, y0, x1, y1 = verdict.regions[0].box_xyxy
+    assert 0 <= x0 < x1 <= 11
+    assert 0 <= y0 < y1 <= 9
+    assert verdict.mask().any()
+    one = np.zeros((9, 11), np.float32)
+    one[4, 5] = 0.8
+    assert decision.decide(one, point, rules).mask()[4, 5]

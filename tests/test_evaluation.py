@@ -17,10 +17,10 @@ class Memory:
     def __init__(self, image, mask):
         self.image, self.mask = image, mask
 
-    def read_image(self):
+    def read_image(self, *, orientation="apply"):
         return self.image
 
-    def read_mask(self):
+    def read_mask(self, *, orientation="apply"):
         return self.mask
 
     def identity(self):

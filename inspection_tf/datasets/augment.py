@@ -91,8 +91,12 @@ def draw(
     rng = np.random.default_rng([seed, epoch, position])
     # Always the same number of draws: switching one range off leaves the others' values alone.
     unit = rng.uniform(-1, 1, size=8)
-    flip = np.where(rng.random(2) < 0.5, -1.0, 1.0) if spec.flips else np.ones(2)
-    quarter = int(rng.integers(4)) if spec.right_angles else 0
+    flip = np.where(rng.random(2) < 0.5, -1.0, 1.0)
+    quarter = int(rng.integers(4))
+    if not spec.flips:
+        flip = np.ones(2)
+    if not spec.right_angles:
+        quarter = 0
     if size[0] != size[1]:
         quarter -= quarter % 2
     resampled = float(rng.random() < spec.resampled_share)

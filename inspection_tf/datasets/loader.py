@@ -3,8 +3,11 @@
 import concurrent.futures
 import dataclasses
 import logging
+import math
 import os
+import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -52,7 +55,6 @@ class Cache:
     mask: NDArray[np.uint8]
     is_defect: NDArray[np.bool_]
     ids: tuple[str, ...]
-    _folder: Any = dataclasses.field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -67,11 +69,12 @@ class Cache:
 def _read_record(
     record: Record, preprocessing: images.Preprocessing
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    turn = preprocessing.orientation
     try:
-        image, placement = images.preprocess(record.read_image(), preprocessing)
+        image, placement = images.preprocess(record.read_image(orientation=turn), preprocessing)
+        mask = placement.mask_to_input(record.read_mask(orientation=turn))
     except errors.ImageError as problem:
         raise errors.ImageError(f"{record.id}: {problem}") from problem
-    mask = placement.mask_to_input(record.read_mask())
     if record.is_defect and not mask.any():
         _LOG.warning("%s is defective but its mask is empty; it trains as a good image", record.id)
     return image, mask
@@ -86,10 +89,16 @@ def _tfds_samples(dataset: Any, preprocessing: images.Preprocessing) -> Iterator
                 f"Got {sorted(example) if isinstance(example, dict) else type(example).__name__}. "
                 "Load it without as_supervised."
             )
-        image, placement = images.preprocess(images.read(example["image"]), preprocessing)
-        mask = placement.mask_to_input(images.read_mask(example["mask"]))
         name = example.get("id", f"{number:06d}")
-        yield name.decode() if isinstance(name, bytes) else str(name), image, mask
+        name = name.decode() if isinstance(name, bytes) else str(name)
+        truth = example["mask"]
+        truth = truth[..., 0] if truth.ndim == 3 and truth.dtype == np.bool_ else truth
+        try:
+            image, placement = images.preprocess(images.read(example["image"]), preprocessing)
+            mask = placement.mask_to_input(images.read_mask(truth))
+        except errors.ImageError as problem:
+            raise errors.ImageError(f"{name}: {problem}") from problem
+        yield name, image, mask
 
 
 def _record_samples(
@@ -108,28 +117,33 @@ def _record_samples(
 
 def _allocate(
     count: int, shape: tuple[int, int, int], spec: LoaderSpec
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8], Any]:
-    height, width, channels = shape
-    needed = count * height * width * (channels + 1)
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return room for images and masks; on disk it vanishes with the images' array."""
+    image_shape, mask_shape = (count, *shape), (count, *shape[:2], 1)
+    needed = math.prod(image_shape) + math.prod(mask_shape)
     on_disk = spec.cache == "disk" or (
         spec.cache == "auto" and needed > spec.memory_limit_mb * 2**20
     )
     if not on_disk:
-        return (
-            np.empty((count, height, width, channels), np.uint8),
-            np.empty((count, height, width, 1), np.uint8),
-            None,
-        )
-    folder = tempfile.TemporaryDirectory(prefix="inspection_tf_cache_", ignore_cleanup_errors=True)
-    _LOG.info("caching %d images (%d MiB) on disk in %s", count, needed >> 20, folder.name)
+        return np.empty(image_shape, np.uint8), np.empty(mask_shape, np.uint8)
+    folder = Path(tempfile.mkdtemp(prefix="inspection_tf_cache_"))
+    _LOG.info("caching %d images (%d MiB) on disk in %s", count, needed >> 20, folder)
+    try:
+        image, mask = _on_file(folder / "image", image_shape), _on_file(folder / "mask", mask_shape)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(image, shutil.rmtree, folder, ignore_errors=True)
+    return image, mask
 
-    def on_file(name: str, depth: int) -> Any:
-        path = Path(folder.name) / name
-        return np.lib.format.open_memmap(
-            path, mode="w+", dtype=np.uint8, shape=(count, height, width, depth)
-        )
 
-    return on_file("image.npy", channels), on_file("mask.npy", 1), folder
+def _on_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    if not hasattr(os, "posix_fallocate"):
+        return np.memmap(path, mode="w+", shape=shape)
+    # A map over a sparse file ends the process when the disk fills up; this raises.
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, math.prod(shape))
+    return np.memmap(path, mode="r+", shape=shape)
 
 
 def cache(
@@ -142,7 +156,8 @@ def cache(
     """Decode and preprocess every image once.
 
     Args:
-        source: records, or a TFDS data set with features `image` and `mask`.
+        source: records, or a TFDS data set with features `image`, `mask` and optionally `id`; it is
+            served in its own order.
         preprocessing: executed by `images.py`, as at inspection.
         spec: says where the cache lives.
         progress: called with (done, of).
@@ -155,7 +170,13 @@ def cache(
     spec = spec or LoaderSpec()
     is_tfds = isinstance(source, tf.data.Dataset)
     if is_tfds:
-        count = sum(1 for _ in source)
+        count = int(source.cardinality())
+        if count == tf.data.INFINITE_CARDINALITY:
+            raise errors.DataError(
+                "A TFDS data set must end. Got one that repeats. Leave out `.repeat()`."
+            )
+        if count < 0:  # unknown, such as after a filter
+            count = sum(1 for _ in source)
         samples = _tfds_samples(source, preprocessing)
     else:
         listed = list(source)
@@ -167,7 +188,7 @@ def cache(
         )
     channels = 1 if preprocessing.channels == "gray" else 3
     try:
-        image, mask, folder = _allocate(count, (*preprocessing.size, channels), spec)
+        image, mask = _allocate(count, (*preprocessing.size, channels), spec)
         ids: list[str] = []
         for row, (name, pixels, truth) in enumerate(samples):
             image[row], mask[row, ..., 0] = pixels, truth
@@ -180,7 +201,7 @@ def cache(
             "Free memory or disk, or set loader.cache: disk."
         ) from problem
     is_defect = np.asarray(mask.any(axis=(1, 2, 3)), dtype=np.bool_)
-    return Cache(image, mask, is_defect, tuple(ids), folder)
+    return Cache(image, mask, is_defect, tuple(ids))
 
 
 def _endless(rows: NDArray[np.int64], first: int, count: int, key: list[int]) -> NDArray[np.int64]:

@@ -21,12 +21,32 @@ def _require_folder(root: Path) -> Path:
 
 
 def _images_in(folder: Path) -> list[Path]:
-    found = [
+    return [
         path
         for path in sorted(folder.iterdir())
         if path.suffix.lower() in images.IMAGE_SUFFIXES and not path.name.startswith(".")
     ]
-    return found
+
+
+def _by_stem(masks: Iterable[Path]) -> dict[str, Path]:
+    table: dict[str, Path] = {}
+    for path in masks:
+        if path.stem in table:
+            raise errors.DataError(
+                f"{path}: an image must have one mask. Got {table[path.stem].name} beside it. "
+                "Remove one of them."
+            )
+        table[path.stem] = path
+    return table
+
+
+def _refuse_orphans(masks: Iterable[Path], *, of: str) -> None:
+    orphans = sorted(masks)
+    if orphans:
+        raise errors.DataError(
+            f"{orphans[0]}: each mask must belong to an image in {of}. Got {len(orphans)} without "
+            "one. Add the image or remove the mask."
+        )
 
 
 def _named_by_labels(folder: Path) -> dict[str, tuple[bool, str | None]]:
@@ -42,7 +62,9 @@ def _named_by_labels(folder: Path) -> dict[str, tuple[bool, str | None]]:
     )
     if path is None:
         return table
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(
+        path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
+    ):
         words = line.split()
         if len(words) < 2 or not words[0].isdigit():
             continue  # the first line holds only the class
@@ -60,11 +82,14 @@ def _named_by_labels(folder: Path) -> dict[str, tuple[bool, str | None]]:
 def _dagm_folder(root: Path, folder: Path, split: Split | None) -> Iterable[Record]:
     labels = {path.stem.lower(): path for path in _images_in(folder / "Label")}
     table = _named_by_labels(folder)
+    unused = set(labels.values())
     for path in _images_in(folder):
         is_defect, label_name = table.get(path.stem, (f"{path.stem}_label".lower() in labels, None))
         mask = labels.get(
             Path(label_name).stem.lower() if label_name else f"{path.stem}_label".lower()
         )
+        if mask:
+            unused.discard(mask)
         if is_defect and mask is None:
             raise errors.DataError(
                 f"{path}: a defective image must have a mask. Got none in {folder / 'Label'}. "
@@ -76,6 +101,7 @@ def _dagm_folder(root: Path, folder: Path, split: Split | None) -> Iterable[Reco
             source=FileSource(path, mask if is_defect else None),
             split=split,
         )
+    _refuse_orphans(unused, of=str(folder))
 
 
 def read_dagm(root: str | Path) -> Records:
@@ -88,7 +114,7 @@ def read_dagm(root: str | Path) -> Records:
         Records; those under a `Test` folder have the split `test`.
 
     Raises:
-        errors.DataError: no image is found, or a defective one has no mask.
+        errors.DataError: no image is found, a defective one has no mask, or a mask has no image.
     """
     base = _require_folder(Path(root))
     found: list[Record] = []
@@ -118,7 +144,7 @@ def read_folder(root: str | Path) -> Records:
     base = _require_folder(Path(root))
     masks: dict[str, Path] = {}
     if (base / "masks").is_dir():
-        masks = {path.stem: path for path in _images_in(base / "masks")}
+        masks = _by_stem(_images_in(base / "masks"))
     found: list[Record] = []
     for name, is_defect in (("good", False), ("defect", True)):
         for path in _images_in(base / name) if (base / name).is_dir() else ():
@@ -134,12 +160,7 @@ def read_folder(root: str | Path) -> Records:
             f"{base} must hold images in good/ and defect/. Got none. "
             "Write a set with: inspection synthesize surface --out DIR --count 100."
         )
-    if masks:
-        stem, path = next(iter(sorted(masks.items())))
-        raise errors.DataError(
-            f"{path}: each mask must belong to an image in defect/. Got {len(masks)} without one. "
-            f"Add defect/{stem} or remove the mask."
-        )
+    _refuse_orphans(masks.values(), of=str(base / "defect"))
     return Records.of(found, origin=str(base))
 
 

@@ -22,12 +22,12 @@ SPLITS: tuple[Split, ...] = ("train", "tune", "test")
 class Source(Protocol):
     """Where pixels come from when they are not in a file of their own."""
 
-    def read_image(self) -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
         """Return (height, width) or (height, width, 3) RGB, uint8 or uint16."""
         ...
 
-    def read_mask(self) -> NDArray[np.bool_]:
-        """Return (height, width), True on defects."""
+    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
+        """Return (height, width), True on defects, lying as the image of this orientation."""
         ...
 
     def identity(self) -> bytes:
@@ -47,24 +47,27 @@ class FileSource:
     image_path: Path
     mask_path: Path | None = None
 
-    def read_image(self) -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
         """Return the decoded image.
 
         Raises:
             errors.ImageError: the file cannot be read.
         """
-        return images.read(self.image_path)
+        return images.read(self.image_path, orientation=orientation)
 
-    def read_mask(self) -> NDArray[np.bool_]:
-        """Return the mask in the image's size.
+    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
+        """Return the mask in the size of the image as it is read.
 
         Raises:
             errors.ImageError: the mask cannot be read or has another size.
         """
         header = images.read_header(self.image_path)
+        size = (header.height, header.width)
+        if orientation == "apply" and header.orientation >= 5:  # turned by a quarter
+            size = (header.width, header.height)
         if self.mask_path is None:
-            return np.zeros((header.height, header.width), dtype=np.bool_)
-        return images.read_mask(self.mask_path, size=(header.height, header.width))
+            return np.zeros(size, dtype=np.bool_)
+        return images.read_mask(self.mask_path, size=size)
 
     def identity(self) -> bytes:
         """Return the SHA-256 of the image's bytes and the mask's.
@@ -102,13 +105,13 @@ class Record:
     group: str = ""
     split: Split | None = None
 
-    def read_image(self) -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
         """Return (height, width) or (height, width, 3) RGB, uint8 or uint16."""
-        return self.source.read_image()
+        return self.source.read_image(orientation=orientation)
 
-    def read_mask(self) -> NDArray[np.bool_]:
-        """Return (height, width), True on defects."""
-        return self.source.read_mask()
+    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
+        """Return (height, width), True on defects, lying as the image of this orientation."""
+        return self.source.read_mask(orientation=orientation)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -224,6 +227,7 @@ def _group_table(records: Records) -> list[tuple[str, list[int], bool]]:
 def _assign(records: Records, shares: Sequence[float], seed: int) -> NDArray[np.int64]:
     """Give each record a part, group by group, the same shares among defective and good groups."""
     part_of = np.full(len(records), -1, dtype=np.int64)
+    held = np.zeros(len(shares))
     share = np.asarray(shares, dtype=np.float64) / np.sum(shares)
     table = _group_table(records)
     for stratum in (True, False):
@@ -235,10 +239,25 @@ def _assign(records: Records, shares: Sequence[float], seed: int) -> NDArray[np.
         filled = np.zeros(len(share))
         for row in order:
             rows = groups[row][1]
-            part = int(np.argmax(share * total - filled))
+            # The part that lacks most; of equal ones the emptiest, or small folds stay empty.
+            part = int(np.lexsort((held, filled - share * total))[0])
             part_of[rows] = part
             filled[part] += len(rows)
+            held[part] += len(rows)
     return part_of
+
+
+def _require_apart(chosen: Mapping[str, Records], *, origin: str) -> None:
+    """Refuse a group in two parts: what is fixed by the data set may part it."""
+    part_of: dict[str, str] = {}
+    for name, part in chosen.items():
+        for group in part.groups:
+            if part_of.setdefault(group, name) != name:
+                raise errors.DataError(
+                    f"All images of a group must be in one split. Got group {group!r} of {origin} "
+                    f"in {part_of[group]} and {name}, as the data set fixes it. "
+                    "Move its images into one of them."
+                )
 
 
 def split(
@@ -246,7 +265,8 @@ def split(
 ) -> dict[str, Records]:
     """Split into train, tune and test: stratified by defect, no group in two of them.
 
-    A split the data set fixes itself is kept; `Train` records then part into train and tune only.
+    A split that records fix themselves is kept, and the others fill the splits nobody fixed: beside
+    a `Test` folder they part into train and tune only.
 
     Args:
         records: any order gives the same split.
@@ -256,7 +276,8 @@ def split(
         require_defects: refuse a train split without defects.
 
     Raises:
-        errors.DataError: a part would be empty, or train would hold no defect.
+        errors.DataError: a part would be empty, train would hold no defect, or the data set itself
+            fixes one group to two parts.
         errors.ConfigError: the shares leave nothing for training.
     """
     if not (0 <= tune < 1 and 0 <= test < 1 and tune + test < 1):
@@ -264,18 +285,22 @@ def split(
             f"tune and test must be shares that leave some images for training. "
             f"Got {tune} and {test}. Use for example 0.2 and 0.2."
         )
-    fixed_test = tuple(r for r in records if r.split == "test")
-    free = Records(tuple(r for r in records if r.split != "test"), records.origin)
-    shares = (1 - tune - test, tune, 0.0 if fixed_test else test)
+    free = Records(tuple(r for r in records if r.split is None), records.origin)
+    fixed = {name: [r for r in records if r.split == name] for name in SPLITS}
+    shares = (
+        1 - tune - test,
+        0.0 if fixed["tune"] else tune,
+        0.0 if fixed["test"] else test,
+    )
     parts = _assign(free, shares, seed)
     chosen: dict[str, Records] = {
-        name: Records(
-            tuple(free.items[row] for row in np.flatnonzero(parts == number)), records.origin
+        name: Records.of(
+            (*fixed[name], *(free.items[row] for row in np.flatnonzero(parts == number))),
+            origin=records.origin,
         )
         for number, name in enumerate(SPLITS)
     }
-    if fixed_test:
-        chosen["test"] = Records(fixed_test, records.origin)
+    _require_apart(chosen, origin=records.origin)
     for name, share in zip(SPLITS, (1.0, tune, test), strict=True):
         if share > 0 and not len(chosen[name]):
             raise errors.DataError(

@@ -1,5 +1,6 @@
 """The data section of a recipe: from its settings to records and splits, again whenever needed."""
 
+import itertools
 from pathlib import Path
 from typing import Literal
 
@@ -116,7 +117,7 @@ def split(found: Records, spec: DataSpec, *, seed: int) -> dict[str, Records]:
     """Split into train, tune and test as the section says.
 
     With `defects: composed` the good images are split, train and tune receive composed defects,
-    and test receives every real one.
+    and test receives every real one, with the good images of its group.
 
     Args:
         found: of `read`.
@@ -135,16 +136,19 @@ def split(found: Records, spec: DataSpec, *, seed: int) -> dict[str, Records]:
             require_defects=not spec.compose.per_image,
         )
         return {**parts, "train": for_training(parts["train"], spec)}
-    good, defective = found.where(is_defect=False), found.where(is_defect=True)
+    tested = set(found.where(is_defect=True).groups)
+    kept = [name in tested for name in found.groups]
+    good = Records.of(itertools.compress(found, (not k for k in kept)), origin=found.origin)
     if not len(good):
         raise errors.DataError(
-            f"Composing defects needs good images. Got none in {found.origin}. Add some."
+            "Composing defects needs good images of groups without a defect. "
+            f"Got none in {found.origin}. Add some."
         )
     parts = records.split(good, tune=spec.tune, test=spec.test, seed=seed, require_defects=False)
     return {
         "train": for_training(parts["train"], spec),
         "tune": _joined(parts["tune"], _composed(parts["tune"], spec, per_image=1)),
-        "test": _joined(parts["test"], defective),
+        "test": _joined(parts["test"], Records.of(itertools.compress(found, kept))),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inspection_tf import images
 from inspection_tf.datasets.records import Record, Records, Source
 from inspection_tf.synthesis import surface
 
@@ -43,11 +44,11 @@ class SurfaceSource:
     def _sample(self) -> surface.Sample:
         return _surface(self.index, self.seed, self.spec, self.defective_fraction)
 
-    def read_image(self) -> NDArray[Any]:
-        """Draw the image."""
+    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+        """Draw the image, which no orientation turns."""
         return self._sample().image
 
-    def read_mask(self) -> NDArray[np.bool_]:
+    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
         """Draw its label."""
         sample = self._sample()
         return sample.ellipse if self.weak_labels else sample.mask
@@ -81,17 +82,17 @@ class ComposedSource:
     spec: surface.SurfaceSpec
     weak_labels: bool
 
-    def _sample(self) -> surface.Sample:
+    def _sample(self, orientation: images.Orientation) -> surface.Sample:
         rng = np.random.default_rng(list(self.key))
-        return surface.on_image(rng, self.base.read_image(), self.spec)
+        return surface.on_image(rng, self.base.read_image(orientation=orientation), self.spec)
 
-    def read_image(self) -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
         """Draw defects onto the good image."""
-        return self._sample().image
+        return self._sample(orientation).image
 
-    def read_mask(self) -> NDArray[np.bool_]:
+    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
         """Draw their label."""
-        sample = self._sample()
+        sample = self._sample(orientation)
         return sample.ellipse if self.weak_labels else sample.mask
 
     def identity(self) -> bytes:

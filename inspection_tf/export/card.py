@@ -35,9 +35,9 @@ with the trained model on {parity_images} images: largest score difference {pari
 ## Where it fails
 
 It knows the surfaces and defects it was trained on. Other parts, cameras, lenses, lights or
-scales need new images and a new measurement; so does any change of thresholds or rules. The metrics above
-hold for images like the measured ones, within their intervals, and say nothing about kinds of defect
-that were not among them.
+scales need new images and a new measurement; so does any change of thresholds or rules. The metrics
+above hold for images like the measured ones, within their intervals, and say nothing about kinds of
+defect that were not among them.
 """
 
 

@@ -1,6 +1,7 @@
 """The gate: an export is let through when it decides as the trained model does."""
 
 import dataclasses
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import decision, errors, images, runtime
 from inspection_tf.datasets.records import Record
+from inspection_tf.export import onnx
 
 MAX_SCORE_DIFFERENCE = 1e-4
 
@@ -43,7 +45,7 @@ class Parity:
 
     @property
     def passed(self) -> bool:
-        """True without a changed verdict and within the limit; False for NaN."""
+        """True without a changed verdict and within the limit; False if any map is not finite."""
         return not self.flips and bool(self.max_score_difference <= self.limit)
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,10 +84,8 @@ class Parity:
 
 
 def _difference(first: float, second: float) -> float:
-    """Return the distance of two scores; two NaN are equal, one is infinitely far."""
-    if np.isnan(first) and np.isnan(second):
-        return 0.0
-    return float("inf") if np.isnan(first) or np.isnan(second) else abs(first - second)
+    """Return the distance of two scores; NaN is infinitely far from all, from NaN as well."""
+    return math.inf if math.isnan(first) or math.isnan(second) else abs(first - second)
 
 
 def _keras_map(
@@ -100,6 +100,8 @@ def _keras_map(
 def compare(model: keras.Model, inspector: runtime.Inspector, records: Iterable[Record]) -> Parity:
     """Run the trained model and its export on the same images and compare their verdicts.
 
+    A model of mixed precision is compared in float32, the precision that is shipped.
+
     Args:
         model: the trained model.
         inspector: runs the export with the operating point and rules of the bundle to be.
@@ -108,16 +110,18 @@ def compare(model: keras.Model, inspector: runtime.Inspector, records: Iterable[
     Raises:
         errors.DataError: there is no image to compare on.
     """
+    reference = model if onnx.is_float32(model) else onnx.rebuild_float32(model)
     worst_score = worst_map = total = 0.0
     flips: list[Flip] = []
     count = 0
     for record in records:
-        image = record.read_image()
-        trained = _keras_map(model, image, inspector.preprocessing)
+        image = record.read_image(orientation=inspector.preprocessing.orientation)
+        trained = _keras_map(reference, image, inspector.preprocessing)
         exported = inspector.probability(image)
         before, after = inspector.decide(trained), inspector.decide(exported)
         worst_score = max(worst_score, _difference(before.score, after.score))
-        apart = np.abs(trained - exported)
+        with np.errstate(invalid="ignore"):
+            apart = np.nan_to_num(np.abs(trained - exported), nan=np.inf)
         worst_map = max(worst_map, float(apart.max()))
         total += float(apart.mean())
         count += 1

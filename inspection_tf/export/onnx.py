@@ -22,6 +22,11 @@ def _in_float32(values: Any) -> Any:
     return values
 
 
+def is_float32(model: keras.Model) -> bool:
+    """Return whether every layer computes in float32."""
+    return all(layer.compute_dtype == "float32" for layer in model.layers)
+
+
 def rebuild_float32(model: keras.Model) -> keras.Model:
     """Return the same network with every layer in float32 and the same weights.
 
@@ -36,18 +41,47 @@ def rebuild_float32(model: keras.Model) -> keras.Model:
     return twin
 
 
-def _convert(model: keras.Model) -> Any:
+def _require_contract(model: keras.Model) -> tuple[int, int, int]:
+    """Return (height, width, channels) of a model that can be shipped."""
+    received = f"inputs {_described(model.input)} and outputs {_described(model.output)}"
+    tensor = model.input.get(IMAGE) if isinstance(model.input, dict) else None
+    outputs = list(model.output) if isinstance(model.output, dict) else []
+    if tensor is None or len(model.input) != 1 or outputs != [PROBABILITY]:
+        raise errors.BundleError(
+            f"The model must map {{{IMAGE!r}: ...}} to {{{PROBABILITY!r}: ...}}. Got {received}. "
+            "Build it with inspection_tf.models."
+        )
+    if tensor.dtype != "uint8" or len(tensor.shape) != 4 or None in tensor.shape[1:]:
+        raise errors.BundleError(
+            f"The input {IMAGE} must be uint8 (batch, height, width, channels) of fixed size. "
+            f"Got {received}. Build the model for one image size."
+        )
+    height, width, channels = tensor.shape[1:]
+    return height, width, channels
+
+
+def _described(structure: Any) -> str:
+    return str(keras.tree.map_structure(lambda x: f"{x.dtype} {tuple(x.shape)}", structure))
+
+
+def _convert(model: keras.Model, shape: tuple[int, int, int]) -> Any:
     import tensorflow as tf
     import tf2onnx
 
-    height, width, channels = model.inputs[0].shape[1:]
-    signature = [tf.TensorSpec((None, height, width, channels), tf.uint8, name=IMAGE)]
+    signature = [tf.TensorSpec((None, *shape), tf.uint8, name=IMAGE)]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def predict(image: Any) -> Any:
         return model({IMAGE: image}, training=False)
 
-    proto, _ = tf2onnx.convert.from_function(predict, input_signature=signature, opset=OPSET)
+    try:
+        proto, _ = tf2onnx.convert.from_function(predict, input_signature=signature, opset=OPSET)
+    except Exception as problem:  # its converters raise whatever they stumble over
+        first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
+        raise errors.BundleError(
+            f"Every layer must have a counterpart in ONNX. Got: {first_line}. "
+            "Leave out the layer that is named there."
+        ) from problem
     return proto
 
 
@@ -87,16 +121,17 @@ def convert(model: keras.Model) -> bytes:
         The bytes of the file: opset 18, dynamic batch.
 
     Raises:
-        errors.BundleError: the graph is not valid, or does not run.
+        errors.BundleError: the model has other inputs or outputs, or the graph is not valid or does
+            not run.
     """
-    proto = _convert(rebuild_float32(model))
+    shape = _require_contract(model)
+    proto = _convert(rebuild_float32(model), shape)
     # tf2onnx numbers some names by a counter of the process; equal models give equal files.
     proto.graph.name = model.name
     _name_batch(proto)
     _check(proto)
     data = bytes(proto.SerializeToString())
     engine = runtime.Engine(data)
-    shape = tuple(model.inputs[0].shape[1:])
     for count in (1, 3):
         output = engine.run(np.zeros((count, *shape), np.uint8))
         if output.shape[0] != count or not np.isfinite(output).all():

@@ -14,7 +14,16 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, decision, errors, evaluation, images, runtime, thresholds
+from inspection_tf import (
+    bundle,
+    decision,
+    errors,
+    evaluation,
+    files,
+    images,
+    runtime,
+    thresholds,
+)
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.export import card, gate, onnx
 
@@ -47,7 +56,8 @@ def _maps(tuning: Tuning, terms: Terms) -> Iterator[tuple[Record, NDArray[np.flo
     for model, chosen in tuning:
         engine = runtime.Engine(model)
         for record in chosen:
-            prepared, placement = images.preprocess(record.read_image(), terms.preprocessing)
+            image = record.read_image(orientation=terms.preprocessing.orientation)
+            prepared, placement = images.preprocess(image, terms.preprocessing)
             output = engine.run(prepared[None])[0, ..., 0]
             yield record, placement.map_to_source(np.ascontiguousarray(output))
 
@@ -74,7 +84,11 @@ def choose_operating_point(tuning: Tuning, terms: Terms) -> thresholds.Operating
     defective = [(model, chosen.where(is_defect=True)) for model, chosen in tuning]
     mask_threshold = thresholds.best_mask_threshold(
         (probability for _, probability in _maps(defective, terms)),
-        (record.read_mask() for _, chosen in defective for record in chosen),
+        (
+            record.read_mask(orientation=terms.preprocessing.orientation)
+            for _, chosen in defective
+            for record in chosen
+        ),
     )
     is_defect = np.concatenate([chosen.is_defect for _, chosen in tuning])
     while True:
@@ -145,7 +159,7 @@ def _write_golden(
 ) -> None:
     samples = []
     for number, record in enumerate(chosen):
-        image = record.read_image()
+        image = record.read_image(orientation=inspector.preprocessing.orientation)
         probability = inspector.probability(image)
         verdict = inspector.decide(probability)
         names = {"image": f"golden/{number}.png", "output": f"golden/{number}.npy"}
@@ -186,8 +200,10 @@ class Shipped:
         for inspector, chosen in self.inspectors:
             for record in chosen:
                 if record.id == name:
-                    image = record.read_image()
-                    return image, record.read_mask(), inspector.inspect(image)
+                    turn = inspector.preprocessing.orientation
+                    image = record.read_image(orientation=turn)
+                    truth = record.read_mask(orientation=turn)
+                    return image, truth, inspector.inspect(image)
         raise errors.DataError(
             f"The image must have been measured. Got {name!r}. Use an id of rows."
         )
@@ -203,7 +219,12 @@ def _measure(
         inspector = runtime.Inspector(
             manifest, runtime.Engine(model or converted), model_sha256=digest
         )
-        rows += evaluation.inspect_records(inspector, chosen)
+        rows += evaluation.inspect_records(
+            inspector,
+            chosen,
+            audit=inspector.hidden_defects,
+            orientation=inspector.preprocessing.orientation,
+        )
         inspectors.append((inspector, chosen))
     every = Records.of(record for _, chosen in measured for record in chosen)
     rows.sort(key=lambda row: row.id)
@@ -235,10 +256,13 @@ def ship(
         provenance: where the model comes from.
 
     Raises:
+        errors.ConfigError: `out` holds something already.
+        errors.BundleError: the model cannot be exported.
         errors.GateError: the export decides differently; nothing is written.
         errors.DataError: the images do not allow the method of the threshold.
         errors.StorageError: the disk is full; nothing is left behind.
     """
+    files.require_free(out)
     converted = onnx.convert(model)
     tuning = [(data or converted, chosen) for data, chosen in tuning]
     point = choose_operating_point(tuning, terms)

@@ -8,6 +8,7 @@ import math
 from typing import Any, Literal
 
 import keras
+import pydantic
 from keras import layers
 
 from inspection_tf import config, errors
@@ -27,7 +28,7 @@ class Options(config.Section):
     """Adds each level's input to its output."""
     upsampling: blocks.Upsampling = "transposed"
     """Decoder: 2x2 transposed convolution, bilinear or nearest."""
-    dropout: float = 0.0
+    dropout: float = pydantic.Field(default=0.0, ge=0, lt=1)
     """Share of the bottom's channels that are dropped while training, 0..1."""
     working_stride: int = 1
     """Power of two: the network works on maps this much smaller than the image, px per cell."""
@@ -35,19 +36,19 @@ class Options(config.Section):
     """Keras name; `glorot_uniform` (Keras's default) collapsed to background on DAGM."""
     input_mean: float = 0.0
     """Grey value (0..255) that is subtracted inside the graph."""
-    input_scale: float = 255.0
+    input_scale: float = pydantic.Field(default=255.0, gt=0)
     """Grey values that make one unit inside the graph."""
-    defect_prior: float = 0.5
+    defect_prior: float = pydantic.Field(default=0.5, ge=1e-4, le=1 - 1e-4)
     """Probability every pixel starts with: sets the last bias; 0.5 is a bias of 0."""
 
 
-# `compact`: reads the fine texture once at full resolution, then works at a quarter of it.
+# `compact`: reads the fine texture once at full resolution, then works at an eighth of it.
 PRESETS: dict[str, Options] = {
     "gtc2018": Options(),
     "compact": Options(
         filters=(32, 48, 64, 96),
         normalization="batch",
-        working_stride=4,
+        working_stride=8,
         input_mean=76.5,
         input_scale=64.0,
         defect_prior=0.02,
@@ -66,6 +67,13 @@ def _check(image_size: tuple[int, int], options: Options) -> None:
             f"filters must name at least two levels of one channel or more. Got {options.filters}. "
             "The talk's network has (16, 32, 64, 128, 256)."
         )
+    try:
+        keras.initializers.get(options.kernel_initializer)
+    except ValueError as problem:
+        raise errors.ConfigError(
+            f"kernel_initializer must be the name of a Keras initializer. "
+            f"Got {options.kernel_initializer!r}. The usual ones are he_normal and glorot_uniform."
+        ) from problem
     multiple = stride * 2 ** (len(options.filters) - 1)
     if any(side % multiple or side < multiple for side in image_size):
         nearest = tuple(max(1, math.ceil(side / multiple)) * multiple for side in image_size)
@@ -73,6 +81,19 @@ def _check(image_size: tuple[int, int], options: Options) -> None:
             f"image_size must be divisible by {multiple}. Got {tuple(image_size)}; "
             f"the nearest larger size is {nearest}."
         )
+
+
+def _choose(preset: str | None, options: Options | None, overrides: dict[str, Any]) -> Options:
+    if preset is not None and options is not None:
+        raise errors.ConfigError(
+            "unet.build takes a preset or options. Got both. Give single fields beside a preset."
+        )
+    if preset is not None and preset not in PRESETS:
+        raise errors.ConfigError(
+            f"preset must be one of {', '.join(PRESETS)}. Got {preset!r}. Choose one of them."
+        )
+    base = options or PRESETS[preset or "gtc2018"]
+    return config.validate(Options, {**base.model_dump(), **overrides}, origin="unet.build")
 
 
 def build(
@@ -97,10 +118,10 @@ def build(
         `{"probability": float32 (batch, height, width, 1)}`, in 0..1.
 
     Raises:
-        errors.ConfigError: an option is unknown, or the size does not fit the depth.
+        errors.ConfigError: an option is unknown or out of range, or the size does not fit the
+            depth.
     """
-    base = options or PRESETS[preset or "gtc2018"]
-    chosen = config.validate(Options, {**base.model_dump(), **overrides}, origin="unet.build")
+    chosen = _choose(preset, options, overrides)
     _check(image_size, chosen)
     image = keras.Input((*image_size, channels), dtype="uint8", name="image")
     x = layers.Rescaling(
@@ -108,7 +129,7 @@ def build(
     )(image)
     x = _stem(x, chosen)
     x = _decode(*_encode(x, chosen), chosen)
-    prior = min(max(chosen.defect_prior, 1e-4), 1 - 1e-4)
+    prior = chosen.defect_prior
     x = layers.Conv2D(
         1,
         1,
@@ -132,7 +153,8 @@ def _stem(x: Any, options: Options) -> Any:
         # 5x5 sees every pixel of its 2x2 cell and the neighbours', so fine texture survives.
         x = blocks.conv(
             x,
-            options.filters[0],
+            # The first runs at half the image's size, where channels are dear.
+            options.filters[0] if level > 1 else max(8, options.filters[0] // 2),
             kernel_size=5 if level == 1 else 3,
             stride=2,
             normalization=options.normalization,

@@ -132,13 +132,13 @@ def _scratch(rng: np.random.Generator, zone: Zone) -> Change:
     profile = np.clip(1 - np.square(offset / half_width), 0, 1)
     weight = np.asarray(pressure * profile * _smoothstep(5 * (1 - np.abs(u))), np.float32)
     side = np.clip(offset / half_width, -1, 1)
-    strength = _sign(rng) * rng.uniform(2.5, 3.5) * zone.deviation
+    strength = _sign(rng) * rng.uniform(3.0, 4.0) * zone.deviation
     return Change(weight, (np.float32(strength) * weight * (1 - 0.8 * side)).astype(np.float32))
 
 
 def _blotch(rng: np.random.Generator, zone: Zone) -> Change:
     weight = _blob(rng, zone, edge=0.22, ragged=0.15)
-    strength = _sign(rng) * rng.uniform(1.8, 2.5) * zone.deviation
+    strength = _sign(rng) * rng.uniform(2.3, 3.0) * zone.deviation
     mottle = textures.smooth_field(rng, zone.patch.shape, cell=max(2.0, 0.4 * zone.half_width))
     shade = np.float32(strength) * (1 + np.float32(0.15) * np.clip(mottle, -1.5, 1.5))
     return Change(weight, weight * shade)
@@ -148,7 +148,7 @@ def _spot(rng: np.random.Generator, zone: Zone) -> Change:
     weight = _blob(rng, zone, edge=0.3, ragged=0.12, lobes=1)
     mean = _blur(zone.patch, zone.half_length)
     return _blend(
-        weight, mean + np.float32(_sign(rng) * rng.uniform(2.4, 3.6) * zone.deviation), zone
+        weight, mean + np.float32(_sign(rng) * rng.uniform(3.0, 4.0) * zone.deviation), zone
     )
 
 
@@ -157,7 +157,7 @@ def _line(rng: np.random.Generator, zone: Zone) -> Change:
     ends = np.clip(zone.half_length - np.abs(zone.along), 0, 1)
     weight = _smoothstep((half_width - np.abs(zone.across)) / zone.unit + 0.5) * ends
     mean = _blur(zone.patch, 6 * zone.unit)
-    strength = _sign(rng) * rng.uniform(2.4, 3.4) * zone.deviation
+    strength = _sign(rng) * rng.uniform(3.0, 4.0) * zone.deviation
     return _blend(np.asarray(weight, np.float32), mean + np.float32(strength), zone)
 
 
@@ -184,7 +184,7 @@ def _dent(rng: np.random.Generator, zone: Zone) -> Change:
     slope = np.float32(np.cos(light)) * u + np.float32(np.sin(light)) * v
     pull = 1 - np.float32(rng.uniform(0.3, 0.5)) * inside
     drawn = _sample(zone, zone.along * pull, zone.across * pull)
-    strength = np.float32(rng.uniform(2.8, 4.0) * zone.deviation)
+    strength = np.float32(rng.uniform(3.4, 4.6) * zone.deviation)
     target = drawn + strength * slope * np.sqrt(inside) * 1.6
     return _blend(weight, target, zone)
 

@@ -60,7 +60,7 @@ class SurfaceSpec(config.Section):
     """Texture families to draw from, with equal chance."""
     defects: Annotated[tuple[DefectName, ...], pydantic.Field(min_length=1)] = get_args(DefectName)
     """Defect families to draw from, with equal chance."""
-    contrast: Range = (0.75, 1.0)
+    contrast: Range = (0.8, 1.0)
     """Range of the defects' contrast: 1 is obvious, 0.1 barely visible."""
     max_defects: Annotated[int, pydantic.Field(ge=1)] = 2
     """Most defects on one defective image; each number up to it is equally likely."""

@@ -136,18 +136,20 @@ def _cells(rng: np.random.Generator, size: tuple[int, int]) -> Float:
         free, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
     shade = rng.standard_normal(int(label.max()) + 1, dtype=np.float32)
-    cells: Float = np.float32(0.5) * shade[label] - distance / np.float32(0.35 * pitch)
+    cells: Float = np.float32(0.35) * shade[label] - distance / np.float32(0.35 * pitch)
     return np.asarray(cv2.GaussianBlur(cells, (0, 0), 0.8), np.float32)
 
 
 def _cloud(rng: np.random.Generator, size: tuple[int, int]) -> Float:
-    """Noise at octaves of scale: rust, stone, paint."""
+    """Noise at octaves of scale under a fine grain: rust, stone, paint."""
     total = np.zeros(size, np.float32)
-    cell, weight = min(size) / 6, 1.0
-    roughness = rng.uniform(0.9, 1.1)
-    while cell >= 1.5:
+    cell, weight = min(size) / 5, 1.0
+    roughness = rng.uniform(0.6, 0.75)
+    while cell >= 3:
         total += np.float32(weight) * smooth_field(rng, size, cell=cell)
         cell, weight = cell / 2, weight * roughness
+    grain = cv2.GaussianBlur(rng.standard_normal(size, dtype=np.float32), (0, 0), 0.8)
+    total += np.float32(rng.uniform(2.5, 4.0)) * grain  # the blur left a deviation of 0.35
     return total
 
 
@@ -165,10 +167,10 @@ def _add_soft_spots(rng: np.random.Generator, surface: Float) -> None:
     """Add the bright and dark Gaussian spots of a good surface, in place; unit: deviations."""
     height, width = surface.shape
     scale = min(height, width) / REFERENCE_SIDE_PX
-    for _ in range(int(rng.integers(10, 26))):
+    for _ in range(int(rng.integers(8, 19))):
         sigma_x, sigma_y = rng.uniform(1.5, 7.0) * scale * rng.uniform(0.8, 1.25, 2)
         centre_y, centre_x = rng.uniform(0, 1, 2) * (height, width)
-        peak = rng.choice((-1, 1)) * rng.uniform(1.2, 3.2)
+        peak = rng.choice((-1, 1)) * rng.uniform(1.0, 2.4)
         top, left = int(max(0, centre_y - 3.5 * sigma_y)), int(max(0, centre_x - 3.5 * sigma_x))
         patch = surface[
             top : int(centre_y + 3.5 * sigma_y) + 1, left : int(centre_x + 3.5 * sigma_x) + 1
@@ -199,13 +201,13 @@ def render(
     surface: Float = (pattern - np.float32(mean.item())) / np.float32(max(deviation.item(), 1e-6))
     drift_cell = min(size) / rng.uniform(2.0, 4.0)
     contrast_drift = smooth_field(rng, size, cell=drift_cell)
-    surface *= np.exp(np.clip(np.float32(0.3) * contrast_drift, -0.6, 0.6))
+    surface *= np.exp(np.clip(np.float32(0.25) * contrast_drift, -0.5, 0.5))
     # Soft limits: hard ones would leave flat patches, which look like defects.
     surface = np.float32(3.5) * np.tanh(surface / np.float32(3.5))
     _add_soft_spots(rng, surface)
-    surface += np.float32(rng.uniform(0.3, 0.9)) * smooth_field(rng, size, cell=drift_cell)
-    surface *= np.float32(rng.uniform(14, 24))
-    surface += np.float32(rng.uniform(95, 150))
+    surface += np.float32(rng.uniform(0.3, 0.7)) * smooth_field(rng, size, cell=drift_cell)
+    surface *= np.float32(rng.uniform(16, 22))
+    surface += np.float32(rng.uniform(105, 145))
     # Noise of the camera, the same on good and defective surface.
     surface += rng.uniform(1.5, 3.0) * rng.standard_normal(size, dtype=np.float32)
     return np.clip(np.rint(surface), 0, 255).astype(np.uint8)

@@ -16,16 +16,16 @@ _LOG = logging.getLogger("inspection_tf")
 
 
 class FiniteGuard(keras.callbacks.Callback):
-    """Stops at the first loss that is not finite and goes back to the last finite epoch.
+    """Stops at the first loss that is not finite and goes back to where the epoch began.
 
     Attributes:
-        diverged_at: (epoch, step) from 0 where it happened, or None.
+        diverged_at: the epoch, from 0, where it happened, or None.
     """
 
     def __init__(self) -> None:
         """Start without a kept state."""
         super().__init__()
-        self.diverged_at: tuple[int, int] | None = None
+        self.diverged_at: int | None = None
         self._epoch = 0
         self._kept: checkpoints.Values | None = None
 
@@ -36,16 +36,25 @@ class FiniteGuard(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Stop when the running loss is not finite."""
-        if self.diverged_at is None and not np.isfinite((logs or {}).get("loss", 0.0)):
-            self.diverged_at = (self._epoch, batch)
-            self.model.stop_training = True
+        if not np.isfinite((logs or {}).get("loss", 0.0)):
+            self.stop()
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Go back when the epoch left the finite numbers, before anything is saved."""
-        if self.diverged_at is None and not checkpoints.is_finite(checkpoints.capture(self.model)):
-            self.diverged_at = (epoch, -1)
-            self.model.stop_training = True
-        if self.diverged_at is not None and self._kept is not None:
+        if not checkpoints.is_finite(checkpoints.capture(self.model)):
+            self.stop()
+        if self.diverged_at is not None:
+            self.go_back()
+
+    def stop(self) -> None:
+        """Declare this epoch lost."""
+        if self.diverged_at is None:
+            self.diverged_at = self._epoch
+        self.model.stop_training = True
+
+    def go_back(self) -> None:
+        """Put the state in which the epoch began into the model."""
+        if self._kept is not None:
             checkpoints.restore(self.model, self._kept)
 
 
@@ -74,7 +83,8 @@ class AveragedWeights:
 class Validate(keras.callbacks.Callback):
     """Measures the tune split after an epoch, with the averaged weights where there are any.
 
-    Adds `val_...` to the logs, so it must stand before the callbacks that read them.
+    Adds `val_...` to the logs, so it must stand before the callbacks that read them, and after the
+    guard: huge but finite weights first show in the loss of this measurement.
 
     Attributes:
         best: the averaged weights of the best epoch so far.
@@ -114,14 +124,22 @@ class Validate(keras.callbacks.Callback):
             if self.dataset is not None:
                 measured = self.model.evaluate(self.dataset, verbose=0, return_dict=True)
                 logs.update({f"val_{name}": float(value) for name, value in measured.items()})
-            value = float(logs.get(self.monitor, epoch))
-            if value >= self.best_value:
-                self.best_value = value
-                self.best = checkpoints.capture(self.model, optimizer=False)
-                path = self.run.path / "checkpoints" / "best.npz"
-                checkpoints.save(path, self.best, epoch=epoch + 1)
-            if self.picture is not None:
-                self.picture(self.model, epoch + 1)
+            is_finite = all(np.isfinite(value) for value in logs.values())
+            if is_finite:
+                self._keep_best(epoch, float(logs.get(self.monitor, epoch)))
+                if self.picture is not None:
+                    self.picture(self.model, epoch + 1)
+        if not is_finite:  # outside of the block, which puts the raw weights back
+            self.guard.stop()
+            self.guard.go_back()
+
+    def _keep_best(self, epoch: int, value: float) -> None:
+        if value < self.best_value:
+            return
+        self.best_value = value
+        self.best = checkpoints.capture(self.model, optimizer=False)
+        path = self.run.path / "checkpoints" / "best.npz"
+        checkpoints.save(path, self.best, epoch=epoch + 1)
 
 
 class Record(keras.callbacks.Callback):
@@ -152,10 +170,15 @@ class Record(keras.callbacks.Callback):
         self.history.add(row)
         path = self.run.path / "checkpoints" / "last.npz"
         checkpoints.save(path, checkpoints.capture(self.model), epoch=epoch + 1)
-        # The first epoch traces the graph; the median forgets it.
-        left_s = float(np.median(self._durations)) * (self.epochs - epoch - 1)
+        # The first epoch traces the graph; the mean of the others has its share of validations.
+        left_s = float(np.mean(self._durations[1:] or self._durations)) * (self.epochs - epoch - 1)
         self.run.update(
-            "running", epoch=epoch + 1, epochs=self.epochs, seconds_left=round(left_s), metrics=row
+            "running",
+            fold=self.run.number,
+            epoch=epoch + 1,
+            epochs=self.epochs,
+            seconds_left=round(left_s),
+            metrics=row,
         )
         shown = " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")
         _LOG.info("epoch %d/%d %s; %s left", epoch + 1, self.epochs, shown, _clock(left_s))

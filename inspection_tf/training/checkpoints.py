@@ -56,14 +56,16 @@ def restore(model: keras.Model, values: Values, *, optimizer: bool = True) -> No
         errors.BundleError: the values belong to another network.
     """
     variables = _named(model, optimizer=optimizer)
-    differing = [
-        name
-        for name, variable in variables.items()
-        if name not in values or tuple(values[name].shape) != tuple(variable.shape)
-    ]
+    wanted = {name: tuple(variable.shape) for name, variable in variables.items()}
+    found = {
+        name: value.shape
+        for name, value in values.items()
+        if optimizer or not name.startswith("optimizer/")
+    }
+    differing = [name for name in sorted({*wanted, *found}) if wanted.get(name) != found.get(name)]
     if differing:
         raise errors.BundleError(
-            "A checkpoint must hold every variable of the model, in its shape. "
+            "A checkpoint must hold every variable of the model and no other, in its shape. "
             f"Got {len(differing)} that differ, the first {differing[0]}. "
             "Resume with the configuration of the run."
         )
@@ -80,7 +82,8 @@ def save(path: str | Path, values: Values, *, epoch: int) -> None:
         epoch: epochs completed.
 
     Raises:
-        errors.StorageError: the disk is full; the previous checkpoint is untouched.
+        errors.StorageError: the disk is full; a complete checkpoint, as a rule the previous one, is
+            still there.
     """
     buffer = io.BytesIO()
     np.savez(buffer, **{"epoch": np.array(epoch), **values})  # type: ignore[arg-type]
@@ -94,7 +97,8 @@ def load(path: str | Path) -> tuple[Values, int]:
         errors.BundleError: the file is absent or no checkpoint.
     """
     try:
-        with np.load(Path(path), allow_pickle=False) as stored:
+        # From bytes: NumPy leaves a damaged file open.
+        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as stored:
             values = {name: stored[name] for name in stored.files}
             return values, int(values.pop("epoch"))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as problem:

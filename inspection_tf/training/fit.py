@@ -37,7 +37,8 @@ class TrainSpec(config.Section):
     clip_norm: float = pydantic.Field(default=1.0, gt=0)
     """Largest norm of the whole gradient."""
     averaging: float = pydantic.Field(default=0.99, ge=0, lt=1)
-    """Momentum of the moving average of the weights that is validated and shipped; 0: none."""
+    """Momentum of the moving average of the weights that is validated and shipped; 0: none. A run
+    of few steps takes at most `1 - 5 / steps`, so that it does not ship its own beginning."""
     loss: LossName = "bce_dice"
     """Name in `losses.LOSSES`."""
     loss_options: dict[str, float] = pydantic.Field(default_factory=dict)
@@ -86,12 +87,13 @@ def compile_model(model: keras.Model, spec: TrainSpec, *, steps_per_epoch: int) 
             f"{problem}. "
             "See inspection_tf.losses."
         ) from problem
+    steps = spec.epochs * steps_per_epoch
     optimizer = keras.optimizers.AdamW(
         _schedule(spec, steps_per_epoch),
         weight_decay=spec.weight_decay,
         global_clipnorm=spec.clip_norm,
         use_ema=spec.averaging > 0,
-        ema_momentum=spec.averaging or 0.99,
+        ema_momentum=max(0.0, min(spec.averaging, 1 - 5 / steps)),
     )
     # Decay pulls kernels to 0; biases and norms have no business there.
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
@@ -104,7 +106,7 @@ def compile_model(model: keras.Model, spec: TrainSpec, *, steps_per_epoch: int) 
 
 
 def _validation_picture(held: loader.Cache, run: RunFolder, count: int) -> Any:
-    """Return a callback that draws the same images after each epoch: half of them defective."""
+    """Return a callback that draws the same images after each epoch, most of them defective."""
     defective = np.flatnonzero(held.is_defect)[: max(1, count - count // 4)]
     good = np.flatnonzero(~held.is_defect)[: count - len(defective)]
     rows = np.concatenate([defective, good])
@@ -167,8 +169,9 @@ def fit(
         The history: a row an epoch, with loss, metrics, and `val_` metrics where measured.
 
     Raises:
-        errors.DivergedError: the loss left the finite numbers; the last finite weights are in the
-            model and in `checkpoints/`.
+        errors.DivergedError: the loss left the finite numbers; the model holds the weights that the
+            epoch began with, and `checkpoints/` what earlier epochs left.
+        errors.StorageError: the disk is full; the last checkpoint is whole.
     """
     steps = loader.steps_per_epoch(train, loading)
     compile_model(model, spec, steps_per_epoch=steps)
@@ -212,6 +215,7 @@ def fit(
             ],
         )
     if guard.diverged_at is not None:
+        guard.go_back()  # Keras ends by putting the average in, which is 0 before the first step
         raise _diverged(guard.diverged_at, spec)
     _choose_weights(model, validate, spec)
     plots.save(plots.learning_curves(history.rows), run.path / "evaluation" / "curves.png")
@@ -239,9 +243,9 @@ def _choose_weights(model: keras.Model, validate: callbacks.Validate, spec: Trai
         model.optimizer.finalize_variable_values(model.trainable_variables)
 
 
-def _diverged(place: tuple[int, int], spec: TrainSpec) -> errors.DivergedError:
+def _diverged(epoch: int, spec: TrainSpec) -> errors.DivergedError:
     return errors.DivergedError(
-        f"The loss must stay finite. Got NaN or infinity in epoch {place[0] + 1}. The last finite "
+        f"The loss must stay finite. Got NaN or infinity in epoch {epoch + 1}. The last finite "
         f"weights are kept; lower train.learning_rate (now {spec.learning_rate:g}) or check the "
         "images and masks."
     )

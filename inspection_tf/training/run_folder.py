@@ -2,6 +2,7 @@
 
 ```
 config.yaml status.json history.csv tensorboard/ checkpoints/ validation/ evaluation/ bundle/
+folds/N/    the same for each fold of a cross-validation, without config, status and bundle
 ```
 """
 
@@ -10,6 +11,7 @@ import datetime
 import json
 import logging
 import platform
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -30,21 +32,36 @@ class RunFolder:
     Attributes:
         path: the folder.
         is_resumed: True when it held the same run, unfinished.
+        number: of the fold, from 1; None for a whole run.
     """
 
-    def __init__(self, path: Path, *, is_resumed: bool) -> None:
-        """Wrap a folder; `open_run` makes or checks one."""
+    def __init__(
+        self,
+        path: Path,
+        *,
+        is_resumed: bool,
+        number: int | None = None,
+        parent: "RunFolder | None" = None,
+    ) -> None:
+        """Wrap a folder; `open_run` makes or checks one, `fold` one inside it."""
         self.path = path
         self.is_resumed = is_resumed
+        self.number = number
+        self._parent = parent
         for name in ("checkpoints", "evaluation", "validation", "tensorboard"):
             (path / name).mkdir(exist_ok=True)
 
     def status(self) -> dict[str, Any]:
         """Return what `status.json` says."""
-        return _read_status(self.path)
+        return self._parent.status() if self._parent else _read_status(self.path)
 
     def update(self, state: State, **fields: Any) -> None:
-        """Write `status.json`: the state, the time and these fields, over the ones it holds."""
+        """Write `status.json`: the state, the time and these fields, over the ones it holds.
+
+        A fold writes into the file of its run: who watches a run watches one file.
+        """
+        if self._parent:
+            return self._parent.update(state, **fields)
         values = {**self.status(), "state": state, "updated": _now(), **fields}
         files.write_json(self.path / "status.json", values)
 
@@ -52,7 +69,7 @@ class RunFolder:
         """Return the run folder of one fold, inside this one."""
         path = self.path / "folds" / str(number)
         path.mkdir(parents=True, exist_ok=True)
-        return RunFolder(path, is_resumed=self.is_resumed)
+        return RunFolder(path, is_resumed=self.is_resumed, number=number, parent=self)
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:
@@ -92,7 +109,8 @@ def _default_path(name: str) -> Path:
 
 def _check_existing(path: Path, text: str) -> bool:
     """Return True when the folder holds the same run, unfinished."""
-    if not path.exists() or not any(path.iterdir()):
+    # A process that was killed while it wrote the first file leaves a temporary one.
+    if not path.exists() or all(_is_leftover(item) for item in path.iterdir()):
         return False
     stored = path / "config.yaml"
     if not stored.is_file():
@@ -111,6 +129,19 @@ def _check_existing(path: Path, text: str) -> bool:
             f"{stored}. Give --config {stored}, or choose another folder."
         )
     return True
+
+
+def _is_leftover(path: Path) -> bool:
+    return path.name.startswith(".") and path.name.endswith(".tmp")
+
+
+def _clear(path: Path) -> None:
+    """Remove what a killed process left half done, and a bundle that will be written again."""
+    for folder in (path / "bundle", *path.glob(".bundle.*")):
+        if folder.is_dir():
+            shutil.rmtree(folder)
+    for leftover in [item for item in path.rglob(".*.tmp") if item.is_file()]:
+        leftover.unlink()
 
 
 def versions() -> dict[str, str]:
@@ -140,6 +171,8 @@ def versions() -> dict[str, str]:
 def open_run(out: str | Path | None, settings: config.Section, *, name: str) -> RunFolder:
     """Make the folder of a run, or return to an unfinished one.
 
+    The bundle of an unfinished run is removed: nobody has measured it to the end.
+
     Args:
         out: the folder; None: `runs/NAME/<UTC time>`.
         settings: the whole configuration.
@@ -155,18 +188,21 @@ def open_run(out: str | Path | None, settings: config.Section, *, name: str) -> 
             f"--out must be a folder. Got the file {str(path)!r}. Choose another path."
         )
     text = config.to_yaml(settings)
-    is_resumed = _check_existing(path, text)
     try:
+        is_resumed = _check_existing(path, text)
         path.mkdir(parents=True, exist_ok=True)
+        _clear(path)
+        # First of all: a folder without it is taken for somebody else's.
+        files.write(path / "config.yaml", text)
         folder = RunFolder(path, is_resumed=is_resumed)
     except OSError as problem:
         raise errors.StorageError(
             f"{path} must be writable. Got: {problem.strerror}. Choose another folder."
         ) from problem
-    files.write(path / "config.yaml", text)
     if out is None:
         files.write(path.parent / "latest", path.name + "\n")
-    folder.update("running", recipe=name, started=_now(), versions=versions(), error=None)
+    fresh = {"exit_code": None, "error": None}  # of the attempt before
+    folder.update("running", recipe=name, started=_now(), versions=versions(), **fresh)
     _LOG.info("%s run in %s", "resuming the" if is_resumed else "new", path)
     return folder
 

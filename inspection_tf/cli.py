@@ -1,0 +1,365 @@
+"""The console script `inspection`: what a deployment team does with a bundle, and synthetic sets.
+
+stdout carries results only; everything else goes to stderr. Exit codes: see `errors`.
+"""
+
+import json as json_module
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from inspection_tf import errors, files, images, process, runtime
+from inspection_tf.synthesis import surface
+
+if TYPE_CHECKING:
+    from inspection_tf import bundle, decision
+    from inspection_tf.datasets.records import Records
+
+Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
+Paths = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATH...")]
+Root = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[ROOT]")]
+Kind = Annotated[Literal["surface"], tyro.conf.Positional]
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _new_folder(path: Path) -> Path:
+    """Make an output folder; one that holds something is refused, so nothing is overwritten."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise errors.ConfigError(
+            f"--out must be a new or empty folder. Got {str(path)!r}, which holds something. "
+            "Choose another folder."
+        )
+    return files.make_folder(path)
+
+
+def _listed(paths: Iterable[Path]) -> list[Path]:
+    """Replace each folder by the images in it."""
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in images.IMAGE_SUFFIXES]
+        if not inside:
+            raise errors.DataError(
+                f"A folder to predict must hold images. Got none in {path}. Check the path."
+            )
+        found += inside
+    return found
+
+
+def _stems(paths: list[Path]) -> list[str]:
+    """Return a name for each image's outputs; equal stems are numbered."""
+    taken: set[str] = set()
+    names = []
+    for path in paths:
+        name, number = path.stem, 1
+        while name in taken:
+            number += 1
+            name = f"{path.stem}_{number}"
+        taken.add(name)
+        names.append(name)
+    return names
+
+
+def _write_pictures(out: Path, stem: str, verdict: "decision.Verdict") -> None:
+    import numpy as np
+
+    if verdict.probability is not None:
+        # A value that is not finite shows as certain: it must catch the eye.
+        finite = np.nan_to_num(verdict.probability, nan=1.0, posinf=1.0, neginf=0.0)
+        score = np.rint(255 * np.clip(finite, 0, 1)).astype(np.uint8)
+        images.write_png(out / f"{stem}.score.png", score)
+    images.write_png(out / f"{stem}.mask.png", verdict.mask())
+    overlay = verdict.overlay()
+    if overlay is not None:
+        images.write_png(out / f"{stem}.overlay.png", overlay)
+
+
+def _predict_one(
+    inspector: runtime.Inspector, path: Path, stem: str, out: Path | None
+) -> tuple[dict[str, Any], int]:
+    """Inspect a file; returns its line and its exit code."""
+    try:
+        verdict = inspector.inspect(path)
+        if out is not None:
+            _write_pictures(out, stem, verdict)
+    except errors.InspectionError as problem:
+        _complain(f"error: {problem}")
+        return {"path": str(path), "error": str(problem)}, problem.exit_code
+    code = errors.OK if verdict.outcome == "OK" else errors.NOT_OK
+    return {"path": str(path), **verdict.to_dict()}, code
+
+
+def _verdict_table(lines: list[dict[str, Any]]) -> None:
+    import rich.console
+    import rich.table
+
+    table = rich.table.Table("image", "outcome", "score", "regions", "reasons", box=None)
+    for line in lines:
+        if "error" in line:
+            table.add_row(line["path"], "error", "", "", line["error"])
+            continue
+        score = "not finite" if line["score"] is None else f"{line['score']:.4f}"
+        table.add_row(
+            line["path"],
+            line["outcome"],
+            score,
+            str(line["defect_count"]),
+            "; ".join(line["reasons"]),
+        )
+    console = rich.console.Console()
+    console.print(table)
+
+
+def predict(
+    bundle: Bundle,
+    paths: Paths,
+    /,
+    *,
+    out: Path | None = None,
+    json: Switch = False,
+) -> int:
+    """Decide about images.
+
+    Args:
+        bundle: folder of the bundle.
+        paths: image files, or folders of them.
+        out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl.
+        json: print a line of JSON for each image instead of a table.
+    """
+    if not paths:
+        raise errors.ConfigError("predict needs at least one image. Got none. Name files.")
+    listed = _listed(paths)
+    inspector = runtime.Inspector.load(bundle)
+    folder = _new_folder(out) if out is not None else None
+    lines, codes = [], []
+    for path, stem in zip(listed, _stems(listed), strict=True):
+        line, code = _predict_one(inspector, path, stem, folder)
+        lines.append(line)
+        codes.append(code)
+        if json:
+            _say(json_module.dumps(line))
+    if not json:
+        _verdict_table(lines)
+    if folder is not None:
+        files.write(folder / "verdicts.jsonl", "".join(json_module.dumps(v) + "\n" for v in lines))
+    return errors.gravest(codes)
+
+
+def _provenance_records(manifest: "bundle.Manifest", split: str) -> "Records":
+    """Read, or draw, the data a bundle was made from again."""
+    from inspection_tf import config
+    from inspection_tf.datasets import sources
+
+    data = manifest.provenance.data
+    spec = config.validate(sources.DataSpec, data.source, origin="the bundle's provenance")
+    found = sources.read(spec)
+    if found.sha256() != data.sha256:
+        raise errors.DataError(
+            "The data must be what the bundle was made from. Got another hash for "
+            f"{found.origin}. Restore it, or give a ROOT of other labelled images."
+        )
+    if split == "all":
+        return found
+    if split not in data.splits:
+        raise errors.DataError(
+            f"The bundle must have a {split} split. Got only {', '.join(data.splits)}: it was "
+            "cross-validated and trained on every image. Give a ROOT of other labelled images."
+        )
+    parts = sources.split(found, spec, seed=manifest.provenance.seed) if not spec.folds else {}
+    chosen = parts.get(split, found)
+    return chosen.select(data.splits[split])
+
+
+def _root_records(
+    manifest: "bundle.Manifest", root: Path, layout: str | None, split: str | None
+) -> "Records":
+    from inspection_tf.datasets import readers
+
+    data = manifest.provenance.data
+    name = layout or (data.format if data.format in readers.READERS else "folder")
+    found = readers.READERS[name](root)
+    if split in (None, "all"):
+        return found
+    if found.sha256() != data.sha256 or split not in data.splits:
+        raise errors.DataError(
+            f"--split {split} needs the images the bundle was made from. Got others in {root}. "
+            "Leave --split out to use them all."
+        )
+    return found.select(data.splits[str(split)])
+
+
+def evaluate(
+    bundle: Bundle,
+    root: Root = None,
+    /,
+    *,
+    out: Path,
+    format: Literal["dagm", "folder"] | None = None,
+    split: Literal["train", "tune", "test", "all"] | None = None,
+) -> int:
+    """Measure a bundle on labelled images: metrics.json, per_image.csv, pictures.
+
+    Args:
+        bundle: folder of the bundle.
+        root: labelled images; without it, the ones the bundle was made from.
+        out: new folder for the results.
+        format: layout of root; by default that of the bundle's own data.
+        split: part of the bundle's own data, test by default; all images of a root.
+    """
+    import rich.console
+
+    from inspection_tf import evaluation, plots
+
+    inspector = runtime.Inspector.load(bundle)
+    manifest = inspector.manifest
+    if root is None:
+        split = split or "test"
+        chosen = _provenance_records(manifest, split)
+    else:
+        chosen = _root_records(manifest, root, format, split)
+    folder = _new_folder(out)
+    turn = inspector.preprocessing.orientation
+    rows = evaluation.inspect_records(
+        inspector, chosen, audit=inspector.hidden_defects, orientation=turn
+    )
+    report = evaluation.report(
+        rows,
+        split=split or "all",
+        operating_point=manifest.operating_point,
+        dataset_sha256=chosen.sha256(),
+    )
+    evaluation.write(folder, rows, report)
+    by_id = {record.id: record for record in chosen}
+
+    def show(name: str) -> Any:
+        image = by_id[name].read_image(orientation=turn)
+        return image, by_id[name].read_mask(orientation=turn), inspector.inspect(image)
+
+    threshold = manifest.operating_point.threshold
+    plots.write_evaluation(folder, rows, threshold=threshold, show=show)
+    rich.console.Console(width=100).print(evaluation.table(report))
+    return errors.OK
+
+
+def verify(bundle: Bundle, /) -> int:
+    """Check a bundle: schema, paths, hashes, golden samples.
+
+    Args:
+        bundle: folder of the bundle.
+    """
+    inspector = runtime.Inspector.load(bundle, check_golden=False)
+    samples = inspector.check_golden(bundle)
+    manifest = inspector.manifest
+    _say(
+        f"{manifest.model_id}: schema {manifest.schema_version}, {len(manifest.files)} files as "
+        f"written, {samples} golden samples as recorded"
+    )
+    return errors.OK
+
+
+def bench(
+    bundle: Bundle,
+    /,
+    *,
+    repeats: int = 30,
+    batch_size: int = 1,
+    threads: int | None = None,
+    json: Switch = False,
+) -> int:
+    """Time a bundle on this machine, decoded frame to verdict.
+
+    Args:
+        bundle: folder of the bundle.
+        repeats: rounds that count.
+        batch_size: images a call of the network.
+        threads: of one inference; one for each core by default.
+        json: print JSON instead of a table.
+    """
+    from inspection_tf import bench as benchmark
+
+    timings = benchmark.run(bundle, repeats=repeats, batch_size=batch_size, threads=threads)
+    if json:
+        _say(json_module.dumps([timing.to_dict() for timing in timings]))
+        return errors.OK
+    import rich.console
+    import rich.table
+
+    table = rich.table.Table("engine", "p50 ms", "p95 ms", "pre", "model", "post", "images/s",
+                             box=None)  # fmt: skip
+    for timing in timings:
+        stages = (f"{timing.stages_ms[name]:.1f}" for name in ("pre", "model", "post"))
+        table.add_row(timing.name, f"{timing.p50_ms:.1f}", f"{timing.p95_ms:.1f}", *stages,
+                      f"{timing.images_per_s:.1f}")  # fmt: skip
+    rich.console.Console(width=100).print(table)
+    return errors.OK
+
+
+def synthesize(
+    kind: Kind,
+    /,
+    *,
+    out: Path,
+    count: int,
+    seed: int = 0,
+    defective_fraction: float = 0.5,
+    spec: surface.SurfaceSpec = surface.SurfaceSpec(),  # noqa: B008  frozen
+) -> int:
+    """Write synthetic images with exact labels as folders good, defect, masks, ellipses.
+
+    Args:
+        kind: what to draw.
+        out: new folder.
+        count: number of images.
+        seed: the same seed draws the same images.
+        defective_fraction: share of defective images, 0..1.
+        spec: what to draw from.
+    """
+    written = surface.write_folder(
+        out, count=count, defective_fraction=defective_fraction, spec=spec, seed=seed
+    )
+    _say(str(written))
+    return errors.OK
+
+
+COMMANDS: dict[str, Callable[..., int]] = {
+    "predict": predict,
+    "evaluate": evaluate,
+    "verify": verify,
+    "bench": bench,
+    "synthesize": synthesize,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run `inspection`; returns the exit code.
+
+    Args:
+        arguments: words after the program's name; `sys.argv` by default.
+    """
+    return process.run(
+        lambda: int(
+            tyro.extras.subcommand_cli_from_dict(
+                COMMANDS,
+                prog="inspection",
+                description="Inspect images with a bundle.",
+                args=arguments,
+            )
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,171 @@
+"""A check of a data set before it costs a night of training: every image and mask is read once."""
+
+import concurrent.futures
+import dataclasses
+import os
+from collections.abc import Callable
+from typing import Literal
+
+from inspection_tf import errors, images
+from inspection_tf.datasets.records import Record, Records
+
+Kind = Literal["unreadable", "mask", "empty_mask", "unfit", "leak"]
+KINDS: dict[Kind, str] = {
+    "unreadable": "images that cannot be read",
+    "mask": "masks that cannot be read or have another size than their image",
+    "empty_mask": "defective images whose mask is empty: they train as good ones",
+    "unfit": "images that the preprocessing refuses",
+    "leak": "images with the pixels of one in another group: a split may part them",
+}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with one image.
+
+    Attributes:
+        kind: see `KINDS`.
+        id: of the record.
+        detail: a sentence that names the file where there is one.
+    """
+
+    kind: Kind
+    id: str
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Findings:
+    """What a check found.
+
+    Attributes:
+        origin: what messages call the set.
+        images: number of images.
+        defective: those the data set calls defective.
+        problems: by kind, then in the order of ids.
+        repeats: ids of images with equal pixels, each tuple sorted; in one group they are harmless.
+    """
+
+    origin: str
+    images: int
+    defective: int
+    problems: tuple[Problem, ...] = ()
+    repeats: tuple[tuple[str, ...], ...] = ()
+
+    def summary(self) -> tuple[str, ...]:
+        """Return lines of text: the class balance, then each kind of problem with its first."""
+        share = self.defective / self.images if self.images else 0.0
+        lines = [f"{self.images} images of {self.origin}, {self.defective} defective ({share:.0%})"]
+        for kind, meaning in KINDS.items():
+            found = [problem for problem in self.problems if problem.kind == kind]
+            if found:
+                lines.append(f"{len(found)} {meaning}; the first is {found[0].id}")
+        if self.repeats:
+            first = " = ".join(self.repeats[0])
+            lines.append(f"{len(self.repeats)} pictures stored repeatedly; the first is {first}")
+        return (*lines, *(() if self.problems else ("no problem found",)))
+
+    def require(self) -> None:
+        """Refuse a data set with problems.
+
+        Raises:
+            errors.DataError: there is one; the first is named, and how many there are.
+        """
+        if not self.images:
+            raise errors.DataError(
+                f"A data set must hold an image. Got none in {self.origin}. Check data.root."
+            )
+        if self.problems:
+            first = self.problems[0]
+            raise errors.DataError(
+                f"{first.id}: every image of {self.origin} must be fit for use. "
+                f"Got {len(self.problems)} problems, the first: {first.detail} "
+                "Correct these images or leave them out."
+            )
+
+
+def check(
+    records: Records,
+    *,
+    preprocessing: images.Preprocessing | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Findings:
+    """Read every image and mask once and collect what is wrong instead of stopping at it.
+
+    Pictures are compared pixel by pixel: the same part under another exposure is not recognised.
+
+    Args:
+        records: the data set.
+        preprocessing: also check that each image fits it, such as its size under `exact`.
+        progress: called with (done, of).
+    """
+    found: list[Problem] = []
+    seen: dict[str, list[Record]] = {}
+    workers = min(8, os.cpu_count() or 1)
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        results = pool.map(lambda record: _examine(record, preprocessing), records)
+        for done, (record, (digest, problems)) in enumerate(
+            zip(records, results, strict=True), start=1
+        ):
+            found += problems
+            if digest:
+                seen.setdefault(digest, []).append(record)
+            if progress:
+                progress(done, len(records))
+    repeats = [same for same in seen.values() if len(same) > 1]
+    found += [problem for same in repeats for problem in _leaks(same)]
+    order = list(KINDS)
+    return Findings(
+        origin=records.origin,
+        images=len(records),
+        defective=records.counts()["defective"],
+        problems=tuple(sorted(found, key=lambda problem: (order.index(problem.kind), problem.id))),
+        repeats=tuple(sorted(tuple(record.id for record in same) for same in repeats)),
+    )
+
+
+def _examine(
+    record: Record, preprocessing: images.Preprocessing | None
+) -> tuple[str, list[Problem]]:
+    """Return the digest of the pixels ("" where unreadable) and the problems of one record."""
+    turn = preprocessing.orientation if preprocessing else "apply"
+    try:
+        image = record.read_image(orientation=turn)
+    except errors.ImageError as problem:
+        return "", [Problem("unreadable", record.id, str(problem))]
+    found: list[Problem] = []
+    if preprocessing:
+        try:
+            images.preprocess(image, preprocessing)
+        except errors.ImageError as problem:
+            found.append(Problem("unfit", record.id, str(problem)))
+    try:
+        mask = record.read_mask(orientation=turn)
+        if mask.shape != image.shape[:2]:
+            raise errors.ImageError(
+                f"The mask must be {image.shape[0]} x {image.shape[1]} px (height x width). "
+                f"Got {' x '.join(str(side) for side in mask.shape)}. "
+                "Export it in the size of its image."
+            )
+        if record.is_defect and not mask.any():
+            detail = "The mask of a defective image must mark it. Got an empty one. Draw it."
+            found.append(Problem("empty_mask", record.id, detail))
+    except errors.ImageError as problem:
+        found.append(Problem("mask", record.id, str(problem)))
+    return images.digest(image), found
+
+
+def _leaks(same: list[Record]) -> list[Problem]:
+    """Name each record that lies in another group than the first of its picture."""
+    first, *others = same
+    home = first.group or first.id
+    return [
+        Problem(
+            "leak",
+            other.id,
+            f"Equal pictures must share a group. Got those of {first.id} (group {home}) in group "
+            f"{other.group or other.id}. Remove one, or give both one group.",
+        )
+        for other in others
+        if (other.group or other.id) != home
+    ]

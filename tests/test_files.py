@@ -1,0 +1,134 @@
+import errno
+import json
+import os
+
+import pytest
+
+from inspection_tf import errors, files
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    def refuse(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", refuse)
+
+
+def test_a_written_file_holds_the_bytes_and_nothing_else_is_left(tmp_path):
+    files.write(tmp_path / "a.txt", "ä\n")
+    files.write(tmp_path / "b.bin", b"\0\1", sync=False)
+    assert (tmp_path / "a.txt").read_bytes() == "ä\n".encode()
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.bin"]
+
+
+def test_a_full_disk_keeps_the_previous_file(tmp_path, full_disk):
+    (tmp_path / "a.txt").write_text("before")
+    with pytest.raises(errors.StorageError, match=r"a.txt.*No space left.*Free space") as caught:
+        files.write(tmp_path / "a.txt", "after")
+    assert caught.value.exit_code == 5
+    assert (tmp_path / "a.txt").read_text() == "before"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_an_interrupt_while_writing_leaves_nothing_behind(tmp_path, monkeypatch):
+    def interrupt(handle):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        files.write(tmp_path / "a.txt", "after")
+    assert os.listdir(tmp_path) == []
+
+
+def test_text_that_is_no_unicode_leaves_nothing_behind(tmp_path):
+    with pytest.raises(UnicodeEncodeError):
+        files.write(tmp_path / "a.txt", "\udcff")
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_missing_folder_is_a_storage_error(tmp_path):
+    with pytest.raises(errors.StorageError, match="No such file"):
+        files.write(tmp_path / "no" / "a.txt", "")
+
+
+def test_json_is_written_without_not_a_number(tmp_path):
+    files.write_json(tmp_path / "a.json", {"a": [1.5, None]})
+    assert json.loads((tmp_path / "a.json").read_text()) == {"a": [1.5, None]}
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        files.write_json(tmp_path / "a.json", {"a": float("nan")})
+
+
+def test_a_folder_is_made_with_its_parents_or_refused(tmp_path):
+    assert files.make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(errors.StorageError, match="must be writable"):
+        files.make_folder(tmp_path / "file" / "b")
+
+
+def test_a_new_folder_appears_whole_at_the_end(tmp_path):
+    final = tmp_path / "a" / "final"
+    with files.new_folder(final) as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "x").write_text("x")
+        assert not final.exists()
+    assert (final / "sub" / "x").read_text() == "x"
+    assert os.listdir(tmp_path / "a") == ["final"]
+
+
+def test_an_empty_folder_may_be_the_target(tmp_path):
+    (tmp_path / "final").mkdir()
+    with files.new_folder(tmp_path / "final") as folder:
+        (folder / "x").touch()
+    assert os.listdir(tmp_path / "final") == ["x"]
+
+
+@pytest.mark.parametrize("is_folder", [True, False])
+def test_a_target_that_holds_something_is_kept(tmp_path, is_folder):
+    held = tmp_path / "final" / "x" if is_folder else tmp_path / "final"
+    held.parent.mkdir(exist_ok=True)
+    held.write_text("before")
+    context = files.new_folder(tmp_path / "final")
+    with pytest.raises(errors.ConfigError, match="must not exist yet") as caught:
+        context.__enter__()
+    assert caught.value.exit_code == 2
+    assert held.read_text() == "before"
+    assert os.listdir(tmp_path) == ["final"]
+
+
+@pytest.mark.parametrize("problem", [RuntimeError, KeyboardInterrupt])
+def test_a_block_that_fails_leaves_nothing(tmp_path, problem):
+    def write():
+        with files.new_folder(tmp_path / "final") as folder:
+            (folder / "x").touch()
+            raise problem
+
+    with pytest.raises(problem):
+        write()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_full_disk_at_the_end_leaves_nothing_new(tmp_path, full_disk):
+    (tmp_path / "neighbour").write_text("before")
+
+    def write():
+        with files.new_folder(tmp_path / "final") as folder:
+            (folder / "x").touch()
+
+    with pytest.raises(errors.StorageError, match="No space left"):
+        write()
+    assert os.listdir(tmp_path) == ["neighbour"]
+    assert (tmp_path / "neighbour").read_text() == "before"
+
+
+def test_a_parent_that_is_a_file_is_a_storage_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(errors.StorageError, match="must be writable"):
+        files.new_folder(tmp_path / "file" / "final").__enter__()
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    # The first test vector of FIPS 180-2.
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.sha256(tmp_path / "a") == expected

@@ -1,0 +1,49 @@
+"""What holds for the repository as a whole."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = [
+    path
+    for folder in ("inspection_tf", "pipelines", "tests", "benchmarks")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+
+
+def test_no_file_is_over_400_lines():
+    long = {str(p): n for p in SOURCES if (n := len(p.read_text().splitlines())) > 400}
+    assert long == {}
+
+
+def test_recipes_are_short():
+    long = {
+        path.name: lines
+        for path in (ROOT / "pipelines").glob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 90
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'pip install -e ".[train]" && python -m pipelines.dagm_segmentation',
+        'pip install -e ".[train,test]" && pytest',
+    ],
+)
+def test_the_readme_holds_its_two_commands(line):
+    assert line in (ROOT / "README.md").read_text().splitlines()
+
+
+def test_links_in_the_readme_lead_somewhere():
+    text = (ROOT / "README.md").read_text()
+    targets = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    assert targets
+    assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def test_there_is_no_project_table_beside_setup_cfg():
+    assert "[project]" not in (ROOT / "pyproject.toml").read_text()

@@ -1,0 +1,465 @@
+import errno
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from inspection_tf import errors, images
+from inspection_tf.datasets import augment, loader, records
+from inspection_tf.training import checkpoints, fit
+from inspection_tf.training.run_folder import History, RunFolder
+
+ROOT = Path(__file__).parents[2]
+
+
+def checkpoint(path, name="last"):
+    return checkpoints.load(path / "checkpoints" / f"{name}.npz")
+
+
+def assert_same(left, right):
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        np.testing.assert_array_equal(value, right[name], err_msg=name)
+
+
+def assert_same_training(path, finished):
+    """Everything a training leaves: both checkpoints and the history, bit by bit."""
+    for name in ("last", "best"):
+        found, expected = checkpoint(path, name), checkpoint(finished[0], name)
+        assert found[1] == expected[1]
+        assert_same(found[0], expected[0])
+    found = (path / "history.csv").read_text()
+    assert found == (finished[0] / "history.csv").read_text()
+
+
+def weights(model):
+    return checkpoints.capture(model, optimizer=False)
+
+
+def interrupt(model):
+    raise KeyboardInterrupt
+
+
+# What a training leaves
+
+
+def test_history_has_a_row_an_epoch_and_values_where_they_were_measured(finished):
+    path, _, rows = finished
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    # Every third epoch is validated, and the last.
+    assert ["val_loss" in row for row in rows] == [False, False, True, True]
+    assert set(rows[-1]) == {"epoch", "loss", "dice_defective", "val_loss", "val_dice_defective"}
+    assert History(path / "history.csv").rows == rows
+
+
+def test_a_picture_is_drawn_for_each_validated_epoch_and_the_curves_at_the_end(finished):
+    path = finished[0]
+    names = sorted(item.name for item in (path / "validation").iterdir())
+    assert names == ["epoch_0003.png", "epoch_0004.png"]
+    for picture in [path / "validation" / name for name in names]:
+        assert images.read(picture).ndim == 3
+    assert images.read(path / "evaluation" / "curves.png").ndim == 3
+
+
+def test_tensorboard_gets_losses_of_training_and_validation(finished):
+    for part, name in (("train", b"epoch_learning_rate"), ("validation", b"epoch_loss")):
+        (events,) = (finished[0] / "tensorboard" / part).glob("events.out.tfevents.*")
+        assert name in events.read_bytes()
+
+
+def test_status_tells_epoch_metrics_and_the_remaining_time(finished):
+    found = RunFolder(finished[0], is_resumed=True).status()
+    assert (found["state"], found["epoch"], found["epochs"]) == ("running", 4, 4)
+    assert found["seconds_left"] == 0
+    assert found["metrics"] == finished[2][-1]
+
+
+def test_the_model_ends_with_the_averaged_weights(finished):
+    path, model, _ = finished
+    values, epoch = checkpoint(path)
+    assert epoch == 4
+    raw = values["model/0000"]
+    average = np.asarray(model.optimizer._model_variables_moving_average[0])
+    np.testing.assert_array_equal(model.weights[0], average)
+    assert not np.array_equal(raw, average)  # the checkpoint holds the raw ones
+
+
+def test_it_learns(finished):
+    _, _, rows = finished
+    assert rows[-1]["loss"] < rows[0]["loss"]
+
+
+# The same seed, the same weights
+
+
+def test_two_runs_with_one_seed_are_equal_bit_by_bit(train, finished, tmp_path):
+    model, _ = train(tmp_path / "run", pictures=2)
+    assert_same_training(tmp_path / "run", finished)
+    assert_same(weights(model), weights(finished[1]))
+
+
+def test_another_seed_gives_other_weights(train, finished, tmp_path):
+    model, _ = train(tmp_path / "run", seed=8, epochs=1, watched=None)
+    assert not np.array_equal(model.weights[0], finished[1].weights[0])
+
+
+def test_files_in_another_order_teach_the_same():
+    class Source:
+        def __init__(self, seed):
+            self.seed = seed
+
+        def read_image(self, *, orientation="apply"):
+            return np.random.default_rng(self.seed).integers(0, 256, (16, 16), dtype=np.uint8)
+
+        def read_mask(self, *, orientation="apply"):
+            return self.read_image() > 200
+
+        def identity(self):
+            return bytes([self.seed])
+
+    listed = [records.Record(f"{n}", True, Source(n)) for n in range(6)]
+    spec = images.Preprocessing(size=(16, 16))
+    first = loader.cache(records.Records.of(listed), spec)
+    second = loader.cache(records.Records.of(listed[::-1]), spec)
+    # Training sees nothing of the files but this.
+    np.testing.assert_array_equal(first.image, second.image)
+    np.testing.assert_array_equal(first.mask, second.mask)
+    assert first.ids == second.ids
+
+
+@pytest.mark.parametrize(("epoch", "step"), [(0, 1), (2, 0), (3, 2)])
+def test_a_run_that_was_interrupted_ends_as_if_it_never_was(
+    epoch, step, train, at, finished, tmp_path
+):
+    path = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        train(path, pictures=2, extra=[at(epoch, step, interrupt)])
+    assert (path / "checkpoints" / "last.npz").is_file() == (epoch > 0)
+    # A new process starts with other weights and generators unless all of them come back.
+    process_seed = 7 if epoch == 0 else 99
+    model, rows = train(path, resumed=True, process_seed=process_seed, pictures=2)
+    assert_same_training(path, finished)
+    assert_same(weights(model), weights(finished[1]))
+    assert rows == finished[2]
+
+
+def test_a_run_killed_between_two_files_of_an_epoch_ends_as_if_it_never_was(
+    train, finished, tmp_path, monkeypatch
+):
+    path, save = tmp_path / "run", checkpoints.save
+
+    def killed(target, values, *, epoch):
+        # Epoch 3 has its best checkpoint and its row of the history, but not its last checkpoint.
+        if target.name == "last.npz" and epoch == 3:
+            raise KeyboardInterrupt
+        save(target, values, epoch=epoch)
+
+    monkeypatch.setattr(checkpoints, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(path)
+    monkeypatch.undo()
+    assert (checkpoint(path)[1], checkpoint(path, "best")[1]) == (2, 3)
+    assert len(History(path / "history.csv").rows) == 3
+    train(path, resumed=True, process_seed=99)
+    assert_same_training(path, finished)
+
+
+def test_epochs_may_start_in_their_middle(teach, make_model):
+    loading, augmentation = loader.LoaderSpec(batch_size=2), augment.AugmentSpec()
+    spec = fit.TrainSpec(epochs=2)
+
+    def fresh(seed):
+        fit.seed_everything(seed)
+        model = make_model()
+        fit.compile_model(model, spec, steps_per_epoch=3)
+        return model
+
+    def batches(**start):
+        return loader.for_training(
+            teach, spec=loading, augmentation=augmentation, seed=7, epochs=2, **start
+        )
+
+    model = fresh(1)
+    states = []
+    for inputs, labels in batches():  # six steps: two epochs of three
+        model.train_on_batch(inputs, labels)
+        states.append(checkpoints.capture(model))
+    other = fresh(2)
+    checkpoints.restore(other, states[3])  # one step into the second epoch
+    for inputs, labels in batches(first_epoch=1, first_step=1):
+        other.train_on_batch(inputs, labels)
+    assert_same(checkpoints.capture(other), states[-1])
+
+
+CHILD = """
+import sys
+sys.path.insert(0, {folder!r})
+from pathlib import Path
+import conftest
+from inspection_tf.datasets import augment, loader
+from inspection_tf.models import unet
+from inspection_tf.training import fit
+from inspection_tf.training.run_folder import RunFolder
+fit.seed_everything(7)
+model = unet.build(image_size=(16, 16), filters=(4, 8), normalization="batch", dropout=0.3)
+spec = fit.TrainSpec(epochs=4, validate_every=3, pictures=2, learning_rate=0.01)
+fit.fit(model, conftest.make_cache(6, seed=0), conftest.make_cache(3, seed=1), spec=spec,
+        loading=loader.LoaderSpec(batch_size=2), augmentation=augment.AugmentSpec(), seed=7,
+        run=RunFolder(Path({path!r}), is_resumed={resumed}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
+def test_a_process_that_was_killed_is_resumed_by_another_bit_by_bit(finished, tmp_path):
+    path = tmp_path / "run"
+    path.mkdir()
+
+    def start(*, resumed):
+        code = CHILD.format(folder=str(Path(__file__).parent), path=str(path), resumed=resumed)
+        return subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, stderr=subprocess.DEVNULL
+        )
+
+    child = start(resumed=False)
+    deadline = time.monotonic() + 300
+    while not (path / "checkpoints" / "last.npz").is_file() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert 1 <= checkpoint(path)[1] < 4
+    assert start(resumed=True).wait(300) == 0
+    assert_same_training(path, finished)
+
+
+def test_a_run_that_was_trained_to_the_end_is_not_trained_again(train, finished, copied):
+    model, rows = train(copied, resumed=True, process_seed=99)
+    assert_same(weights(model), weights(finished[1]))
+    assert rows == finished[2]
+    assert_same_training(copied, finished)
+
+
+# Which weights are shipped
+
+
+def test_select_best_takes_the_best_validated_weights_and_last_the_last(train, finished, copied):
+    values, _ = checkpoint(copied, "best")
+    marked = {name: value + np.ones_like(value) for name, value in values.items()}
+    checkpoints.save(copied / "checkpoints" / "best.npz", marked, epoch=3)
+    best, _ = train(copied, resumed=True, select="best")
+    assert_same(weights(best), marked)
+    last, _ = train(copied, resumed=True, select="last")
+    assert_same(weights(last), weights(finished[1]))
+
+
+def test_the_best_checkpoint_holds_the_weights_that_were_measured(train, tune, finished, copied):
+    _, epoch = checkpoint(copied, "best")
+    model, rows = train(copied, resumed=True, select="best")
+    measured = model.evaluate(
+        loader.for_evaluation(tune, batch_size=2), verbose=0, return_dict=True
+    )
+    assert measured["loss"] == rows[epoch - 1]["val_loss"]
+    best = max(row.get("val_dice_defective", -1) for row in rows)
+    assert measured["dice_defective"] == rows[epoch - 1]["val_dice_defective"] == best
+
+
+def test_without_a_tune_split_nothing_is_validated_and_the_last_is_best(train, tmp_path):
+    model, rows = train(tmp_path / "run", watched=None, epochs=2, averaging=0, pictures=1)
+    assert not any(name.startswith("val_") for name in rows[-1])
+    assert checkpoint(tmp_path / "run", "best")[1] == 2
+    values, _ = checkpoint(tmp_path / "run")
+    assert_same(weights(model), {k: v for k, v in values.items() if k.startswith("model/")})
+    assert (tmp_path / "run" / "validation" / "epoch_0002.png").is_file()
+
+
+# Leaving the finite numbers
+
+
+def fill(value):
+    def action(model):
+        for variable in model.trainable_variables:
+            variable.assign(keras.ops.full_like(variable, value))
+
+    return action
+
+
+@pytest.mark.parametrize(
+    ("step", "value"),
+    [(0, np.nan), (2, np.inf), (2, 1e30)],
+    ids=["in the middle", "at the last step", "huge but finite at the last step"],
+)
+def test_weights_that_are_not_finite_end_the_run_and_are_never_saved(
+    step, value, train, at, tmp_path
+):
+    path = tmp_path / "run"
+    with pytest.raises(errors.DivergedError, match="epoch 2.*lower train.learning_rate") as caught:
+        train(path, validate_every=1, extra=[at(1, step, fill(value))])
+    assert caught.value.exit_code == 6
+    for name in ("last", "best"):
+        values, epoch = checkpoint(path, name)
+        assert epoch == 1
+        assert checkpoints.is_finite(values)
+    assert [row["epoch"] for row in History(path / "history.csv").rows] == [1]
+    # The same run again, without the fault, goes on from there.
+    model, rows = train(path, resumed=True, epochs=2)
+    assert np.isfinite([value for row in rows for value in row.values()]).all()
+    assert checkpoints.is_finite(weights(model))
+
+
+def test_the_model_goes_back_to_where_the_epoch_began(train, at, tmp_path):
+    models = []
+
+    def keep_and_spoil(model):
+        models.append(model)
+        fill(np.nan)(model)
+
+    with pytest.raises(errors.DivergedError):
+        train(tmp_path / "run", watched=None, extra=[at(1, 0, keep_and_spoil)])
+    values, _ = checkpoint(tmp_path / "run")
+    assert_same(checkpoints.capture(models[0]), values)
+
+
+def test_an_absurd_learning_rate_ends_with_6_and_leaves_the_first_weights(
+    train, at, make_model, tmp_path
+):
+    models = []
+    with pytest.raises(errors.DivergedError, match="now 1e\\+38"):
+        train(
+            tmp_path / "run",
+            watched=None,
+            learning_rate=1e38,
+            warmup_epochs=0,
+            weight_decay=0,
+            extra=[at(0, 0, models.append)],
+        )
+    assert not (tmp_path / "run" / "checkpoints" / "last.npz").exists()
+    fit.seed_everything(7)
+    assert_same(weights(models[0]), weights(make_model()))
+
+
+def test_a_full_disk_ends_with_5_and_leaves_the_last_checkpoint(train, tmp_path, monkeypatch):
+    path, save = tmp_path / "run", checkpoints.save
+
+    def full(*args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fill_the_disk(target, values, *, epoch):
+        if epoch == 2:
+            monkeypatch.setattr(os, "fsync", full)
+        save(target, values, epoch=epoch)
+
+    monkeypatch.setattr(checkpoints, "save", fill_the_disk)
+    with pytest.raises(errors.StorageError, match="No space left on device"):
+        train(path, watched=None, epochs=2)
+    monkeypatch.undo()
+    assert checkpoint(path)[1] == 1
+
+
+# The recipe of the optimizer
+
+
+def compiled(make_model, steps_per_epoch=10, **values):
+    keras.utils.set_random_seed(0)
+    model = make_model()
+    fit.compile_model(model, fit.TrainSpec(**values), steps_per_epoch=steps_per_epoch)
+    return model
+
+
+def rate_after(model, steps):
+    model.optimizer.iterations.assign(steps)
+    return float(model.optimizer.learning_rate)
+
+
+def test_the_learning_rate_warms_up_and_falls_along_a_cosine(make_model):
+    model = compiled(
+        make_model,
+        epochs=5,
+        learning_rate=0.1,
+        warmup_epochs=2,
+        final_learning_rate_share=0.2,
+    )
+    # 20 steps up from a twentieth, then 30 down; half-way up 0.005 + 0.095 / 2.
+    assert rate_after(model, 0) == pytest.approx(0.005)
+    assert rate_after(model, 10) == pytest.approx(0.0525)
+    assert rate_after(model, 20) == pytest.approx(0.1)
+    # Half-way down the cosine is 0: (0.1 + 0.02) / 2.
+    assert rate_after(model, 35) == pytest.approx(0.06)
+    assert rate_after(model, 50) == pytest.approx(0.02)
+    assert rate_after(model, 99) == pytest.approx(0.02)
+
+
+def test_without_a_warm_up_it_starts_at_the_top(make_model):
+    model = compiled(make_model, epochs=1, learning_rate=0.1, warmup_epochs=0)
+    assert rate_after(model, 0) == pytest.approx(0.1)
+
+
+def test_a_run_of_one_step_has_no_room_for_a_warm_up(make_model):
+    model = compiled(make_model, steps_per_epoch=1, epochs=1, learning_rate=0.1)
+    assert rate_after(model, 0) == pytest.approx(0.1)
+
+
+def test_decay_pulls_kernels_and_nothing_else(make_model):
+    model = compiled(make_model, learning_rate=0.1, warmup_epochs=0, weight_decay=0.5)
+    for variable in model.trainable_variables:
+        variable.assign(keras.ops.ones_like(variable))
+    model.optimizer.apply([keras.ops.zeros_like(v) for v in model.trainable_variables])
+    for variable in model.trainable_variables:
+        # 1 - learning rate * decay = 1 - 0.1 * 0.5
+        expected = 0.95 if variable.name == "kernel" else 1.0
+        np.testing.assert_allclose(variable, np.full(variable.shape, expected), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("averaging", "steps", "momentum"),
+    [(0.99, 1000, 0.99), (0.99, 500, 0.99), (0.99, 20, 0.75), (0.99, 4, 0.0), (0.5, 500, 0.5)],
+)
+def test_the_average_forgets_the_beginning_of_a_short_run(averaging, steps, momentum, make_model):
+    model = compiled(make_model, steps_per_epoch=steps, epochs=1, averaging=averaging)
+    assert model.optimizer.ema_momentum == pytest.approx(momentum)  # 1 - 5 / 20 = 0.75
+    assert model.optimizer.use_ema
+
+
+def test_the_average_follows_its_formula(make_model):
+    model = compiled(make_model, averaging=0.9, learning_rate=0.1, warmup_epochs=0)
+    gradients = [keras.ops.ones_like(v) for v in model.trainable_variables]
+    seen = []
+    for _ in range(2):
+        model.optimizer.apply(gradients)
+        seen.append(np.array(model.trainable_variables[0]))
+    # The first step starts it at the weights, the second adds a tenth of the new ones.
+    average = np.asarray(model.optimizer._model_variables_moving_average[0])
+    np.testing.assert_allclose(average, 0.9 * seen[0] + 0.1 * seen[1], rtol=1e-5, atol=1e-7)
+
+
+def test_options_reach_the_loss(make_model):
+    model = compiled(
+        make_model, loss="bce_dice", loss_options={"positive_weight": 3, "dice_on_good": False}
+    )
+    loss = model.loss["probability"]
+    assert loss.positive_weight == 3
+    assert not loss.dice_on_good
+
+
+@pytest.mark.parametrize(
+    ("loss", "options", "match"),
+    [
+        ("focal", {"smooth": 1.0}, "loss_options must fit the loss focal"),
+        ("soft_dice", {"smooth": 0.0}, "smooth must lie in"),
+    ],
+)
+def test_options_that_the_loss_does_not_take_are_refused(make_model, loss, options, match):
+    with pytest.raises(errors.ConfigError, match=match):
+        compiled(make_model, loss=loss, loss_options=options)
+
+
+@pytest.mark.parametrize("field", ["epochs", "learning_rate", "validate_every"])
+def test_a_training_of_nothing_is_refused(field):
+    with pytest.raises(ValueError, match=field):
+        fit.TrainSpec(**{field: 0})
