@@ -69,7 +69,7 @@ def run(body: Callable[[], int]) -> int:
         code = exit_code_of(problem)
         if code == errors.InspectionError.exit_code:
             _LOG.exception("internal error")
-        print(f"error: {problem or type(problem).__name__}", file=sys.stderr)  # noqa: T201
+        print(f"error: {str(problem) or type(problem).__name__}", file=sys.stderr)  # noqa: T201
         return code
     finally:
         if is_main:

@@ -33,12 +33,19 @@ _UNREADABLE = (
     KeyError,
     TypeError,
     OSError,
-    OverflowError,
     RecursionError,
     cv2.error,
 )
 
 Source = str | os.PathLike[str] | bytes | NDArray[Any]
+
+
+def _read_map(path: Path) -> NDArray[Any]:
+    try:
+        # Mapped, not loaded: a header may lie about the size.
+        return np.lib.format.open_memmap(path, mode="r")
+    except Exception as problem:  # NumPy parses the header as Python, with whatever that raises
+        raise ValueError(f"{path.name} is no map ({problem})") from problem
 
 
 class Engine:
@@ -251,9 +258,7 @@ class Inspector:
                 if not {sample["image"], sample["output"]} <= set(self.manifest.files):
                     raise ValueError(f"{sample['image']} is not listed")  # so not to be trusted
                 image = images.read(root / sample["image"])
-                # Mapped, not loaded: a header may lie about the size.
-                expected = np.lib.format.open_memmap(root / sample["output"], mode="r")
-                self._compare(sample, self.probability(image), expected)
+                self._compare(sample, self.probability(image), _read_map(root / sample["output"]))
         except _UNREADABLE as problem:
             raise errors.BundleError(
                 f"{root}: a bundle must hold golden samples that can be read. "

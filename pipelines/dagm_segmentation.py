@@ -59,6 +59,7 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     folder = run_folder.open_run(out, cfg, name=NAME)
     with folder.guarded():
         found = sources.read(cfg.data)
+        sources.check(found, cfg.data, cfg.preprocessing)
         terms = ship.Terms(cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px)
         if cfg.data.folds:
             tuning = []

@@ -19,7 +19,7 @@ def test_a_written_file_holds_the_bytes_and_nothing_else_is_left(tmp_path):
     files.write(tmp_path / "a.txt", "ä\n")
     files.write(tmp_path / "b.bin", b"\0\1", sync=False)
     assert (tmp_path / "a.txt").read_bytes() == "ä\n".encode()
-    assert sorted(os.listdir(tmp_path)) == ["a.txt", "b.bin"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.txt", "b.bin"]
 
 
 def test_a_full_disk_keeps_the_previous_file(tmp_path, full_disk):
@@ -28,7 +28,7 @@ def test_a_full_disk_keeps_the_previous_file(tmp_path, full_disk):
         files.write(tmp_path / "a.txt", "after")
     assert caught.value.exit_code == 5
     assert (tmp_path / "a.txt").read_text() == "before"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_an_interrupt_while_writing_leaves_nothing_behind(tmp_path, monkeypatch):
@@ -38,13 +38,13 @@ def test_an_interrupt_while_writing_leaves_nothing_behind(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
         files.write(tmp_path / "a.txt", "after")
-    assert os.listdir(tmp_path) == []
+    assert [p.name for p in tmp_path.iterdir()] == []
 
 
 def test_text_that_is_no_unicode_leaves_nothing_behind(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         files.write(tmp_path / "a.txt", "\udcff")
-    assert os.listdir(tmp_path) == []
+    assert [p.name for p in tmp_path.iterdir()] == []
 
 
 def test_a_missing_folder_is_a_storage_error(tmp_path):
@@ -73,14 +73,14 @@ def test_a_new_folder_appears_whole_at_the_end(tmp_path):
         (folder / "sub" / "x").write_text("x")
         assert not final.exists()
     assert (final / "sub" / "x").read_text() == "x"
-    assert os.listdir(tmp_path / "a") == ["final"]
+    assert [p.name for p in (tmp_path / "a").iterdir()] == ["final"]
 
 
 def test_an_empty_folder_may_be_the_target(tmp_path):
     (tmp_path / "final").mkdir()
     with files.new_folder(tmp_path / "final") as folder:
         (folder / "x").touch()
-    assert os.listdir(tmp_path / "final") == ["x"]
+    assert [p.name for p in (tmp_path / "final").iterdir()] == ["x"]
 
 
 @pytest.mark.parametrize("is_folder", [True, False])
@@ -93,7 +93,7 @@ def test_a_target_that_holds_something_is_kept(tmp_path, is_folder):
         context.__enter__()
     assert caught.value.exit_code == 2
     assert held.read_text() == "before"
-    assert os.listdir(tmp_path) == ["final"]
+    assert [p.name for p in tmp_path.iterdir()] == ["final"]
 
 
 @pytest.mark.parametrize("problem", [RuntimeError, KeyboardInterrupt])
@@ -105,7 +105,7 @@ def test_a_block_that_fails_leaves_nothing(tmp_path, problem):
 
     with pytest.raises(problem):
         write()
-    assert os.listdir(tmp_path) == []
+    assert [p.name for p in tmp_path.iterdir()] == []
 
 
 def test_a_full_disk_at_the_end_leaves_nothing_new(tmp_path, full_disk):
@@ -117,7 +117,7 @@ def test_a_full_disk_at_the_end_leaves_nothing_new(tmp_path, full_disk):
 
     with pytest.raises(errors.StorageError, match="No space left"):
         write()
-    assert os.listdir(tmp_path) == ["neighbour"]
+    assert [p.name for p in tmp_path.iterdir()] == ["neighbour"]
     assert (tmp_path / "neighbour").read_text() == "before"
 
 

@@ -36,7 +36,8 @@ def gradient(loss, y_true, y_pred):
 
 
 def test_soft_dice_by_hand():
-    # sum(y p) = 0.5, sum(y) = 1, sum(p) = 0.5 + 0.25 -> 1 - (2*0.5 + 1) / (1 + 0.75 + 1) = 0.75/2.75
+    # sum(y p) = 0.5, sum(y) = 1, sum(p) = 0.5 + 0.25
+    # 1 - (2 * 0.5 + 1) / (1 + 0.75 + 1) = 0.75 / 2.75
     found = each(losses.SoftDice(), image(1, 0, 0, 0), image(0.5, 0.25, 0, 0))
     assert found == pytest.approx([0.75 / 2.75])
 
@@ -90,7 +91,9 @@ def test_bce_agrees_with_keras():
     y_true = rng.integers(0, 2, (2, 5, 3, 1)).astype("float32")
     y_pred = rng.uniform(0.01, 0.99, (2, 5, 3, 1)).astype("float32")
     found = float(losses.BceDice(dice_weight=0)(y_true, y_pred))
-    assert found == pytest.approx(float(keras.losses.BinaryCrossentropy()(y_true, y_pred)), rel=1e-6)
+    assert found == pytest.approx(
+        float(keras.losses.BinaryCrossentropy()(y_true, y_pred)), rel=1e-6
+    )
 
 
 def test_focal_by_hand():

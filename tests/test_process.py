@@ -118,4 +118,4 @@ def test_a_signal_ends_the_process_with_its_code_and_cleans_up(tmp_path, sent, c
         out, err = running.communicate(timeout=30)
     assert running.returncode == code
     assert (out, err) == ("", "Stopped; what is on disk stays.\n")
-    assert os.listdir(tmp_path) == []
+    assert [p.name for p in tmp_path.iterdir()] == []

@@ -1,16 +1,18 @@
 """The data section of a recipe: from its settings to records and splits, again whenever needed."""
 
 import itertools
+import logging
 from pathlib import Path
 from typing import Literal
 
 import pydantic
 
-from inspection_tf import config, errors
-from inspection_tf.datasets import readers, records, synthetic
+from inspection_tf import config, errors, images
+from inspection_tf.datasets import readers, records, synthetic, verify
 from inspection_tf.datasets.records import Records
 from inspection_tf.synthesis.surface import SurfaceSpec
 
+_LOG = logging.getLogger("inspection_tf")
 Format = Literal["synthetic", "dagm", "folder"]
 
 
@@ -90,6 +92,27 @@ def read(spec: DataSpec) -> Records:
             "Add --data.root DIR."
         )
     return readers.READERS[spec.format](spec.root)
+
+
+def check(found: Records, spec: DataSpec, preprocessing: images.Preprocessing) -> None:
+    """Read every file of a data set once, before hours go into training on part of it.
+
+    Drawn images need no check.
+
+    Args:
+        found: of `read`.
+        spec: the section.
+        preprocessing: that the images must fit.
+
+    Raises:
+        errors.DataError: an image or mask is not fit for use.
+    """
+    if spec.format == "synthetic":
+        return
+    findings = verify.check(found, preprocessing=preprocessing)
+    for line in findings.summary():
+        _LOG.info("%s", line)
+    findings.require()
 
 
 def _composed(good: Records, spec: DataSpec, *, per_image: int) -> Records:

@@ -121,7 +121,8 @@ def compare(model: keras.Model, inspector: runtime.Inspector, records: Iterable[
         before, after = inspector.decide(trained), inspector.decide(exported)
         worst_score = max(worst_score, _difference(before.score, after.score))
         with np.errstate(invalid="ignore"):
-            apart = np.nan_to_num(np.abs(trained - exported), nan=np.inf)
+            apart = np.abs(trained - exported)
+        apart[np.isnan(apart)] = np.inf
         worst_map = max(worst_map, float(apart.max()))
         total += float(apart.mean())
         count += 1

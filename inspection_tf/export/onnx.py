@@ -1,5 +1,7 @@
 """Keras -> ONNX: rebuilt in float32, converted by tf2onnx, named, checked and run once."""
 
+import re
+from collections import Counter
 from typing import Any
 
 import keras
@@ -35,18 +37,28 @@ def rebuild_float32(model: keras.Model) -> keras.Model:
 
     Args:
         model: a functional model.
+
+    Raises:
+        errors.BundleError: a layer cannot be built from its configuration.
     """
-    twin = type(model).from_config(_in_float32(model.get_config()))
-    twin.set_weights(model.get_weights())
+    try:
+        twin = type(model).from_config(_in_float32(model.get_config()))
+        twin.set_weights(model.get_weights())
+    except (TypeError, ValueError, NotImplementedError) as problem:
+        first_line = str(problem).splitlines()[0]
+        raise errors.BundleError(
+            f"Every layer must be rebuilt from its configuration. Got: {first_line} "
+            "Use layers of Keras, or register your own."
+        ) from problem
     return twin
 
 
 def _require_contract(model: keras.Model) -> tuple[int, int, int]:
     """Return (height, width, channels) of a model that can be shipped."""
-    received = f"inputs {_described(model.input)} and outputs {_described(model.output)}"
-    tensor = model.input.get(IMAGE) if isinstance(model.input, dict) else None
-    outputs = list(model.output) if isinstance(model.output, dict) else []
-    if tensor is None or len(model.input) != 1 or outputs != [PROBABILITY]:
+    given, returned = getattr(model, "input", None), getattr(model, "output", None)
+    received = f"inputs {_described(given)} and outputs {_described(returned)}"
+    tensor = given.get(IMAGE) if isinstance(given, dict) and len(given) == 1 else None
+    if tensor is None or not isinstance(returned, dict) or list(returned) != [PROBABILITY]:
         raise errors.BundleError(
             f"The model must map {{{IMAGE!r}: ...}} to {{{PROBABILITY!r}: ...}}. Got {received}. "
             "Build it with inspection_tf.models."
@@ -61,6 +73,8 @@ def _require_contract(model: keras.Model) -> tuple[int, int, int]:
 
 
 def _described(structure: Any) -> str:
+    if structure is None:
+        return "that are not known yet"
     return str(keras.tree.map_structure(lambda x: f"{x.dtype} {tuple(x.shape)}", structure))
 
 
@@ -90,6 +104,37 @@ def _name_batch(proto: Any) -> None:
         dimension = value.type.tensor_type.shape.dim[0]
         dimension.Clear()
         dimension.dim_param = "batch"
+
+
+def _name_in_order(proto: Any, name: str) -> None:
+    """Number equal names in the order of the graph, so that equal models give equal files.
+
+    tf2onnx numbers them by a counter of the process.
+    """
+    graph, taken = proto.graph, Counter((IMAGE, PROBABILITY))
+    renamed = {"": "", IMAGE: IMAGE, PROBABILITY: PROBABILITY}
+
+    def unique(old: str) -> str:
+        plain = re.sub(r"__\d+", "", old)
+        taken[plain] += 1
+        return plain if taken[plain] == 1 else f"{plain}#{taken[plain]}"
+
+    graph.name, graph.doc_string = name, ""
+    if any(a.HasField("g") or a.graphs for node in graph.node for a in node.attribute):
+        return  # a subgraph refers to the names around it
+    for node in graph.node:
+        for values in (node.input, node.output):
+            for place, old in enumerate(values):
+                if old not in renamed:
+                    renamed[old] = unique(old)
+                values[place] = renamed[old]
+        node.name = unique(f"{node.name}:node")
+    for values in (graph.initializer, graph.value_info):
+        kept = sorted((v for v in values if v.name in renamed), key=lambda v: renamed[v.name])
+        del values[:]
+        values.extend(kept)
+        for value in values:
+            value.name = renamed[value.name]
 
 
 def _check(proto: Any) -> None:
@@ -126,9 +171,8 @@ def convert(model: keras.Model) -> bytes:
     """
     shape = _require_contract(model)
     proto = _convert(rebuild_float32(model), shape)
-    # tf2onnx numbers some names by a counter of the process; equal models give equal files.
-    proto.graph.name = model.name
     _name_batch(proto)
+    _name_in_order(proto, model.name)
     _check(proto)
     data = bytes(proto.SerializeToString())
     engine = runtime.Engine(data)

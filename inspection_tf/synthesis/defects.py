@@ -128,7 +128,7 @@ def _scratch(rng: np.random.Generator, zone: Zone) -> Change:
     offset = zone.across - (bow + wave).astype(np.float32)
     pressure = 0.85 + 0.15 * np.sin(rng.uniform(4, 9) * u + rng.uniform(0, 6))
     taper = np.sqrt(np.clip(1 - u * u, 0, 1))
-    half_width = np.float32(rng.uniform(2.4, 3.2) * zone.unit) * (0.55 + 0.45 * taper)
+    half_width = np.float32(rng.uniform(2.8, 3.6) * zone.unit) * (0.55 + 0.45 * taper)
     profile = np.clip(1 - np.square(offset / half_width), 0, 1)
     weight = np.asarray(pressure * profile * _smoothstep(5 * (1 - np.abs(u))), np.float32)
     side = np.clip(offset / half_width, -1, 1)
@@ -153,7 +153,7 @@ def _spot(rng: np.random.Generator, zone: Zone) -> Change:
 
 
 def _line(rng: np.random.Generator, zone: Zone) -> Change:
-    half_width = np.float32(rng.uniform(1.6, 2.3) * zone.unit)
+    half_width = np.float32(rng.uniform(1.9, 2.6) * zone.unit)
     ends = np.clip(zone.half_length - np.abs(zone.along), 0, 1)
     weight = _smoothstep((half_width - np.abs(zone.across)) / zone.unit + 0.5) * ends
     mean = _blur(zone.patch, 6 * zone.unit)
@@ -162,7 +162,7 @@ def _line(rng: np.random.Generator, zone: Zone) -> Change:
 
 
 def _flow(rng: np.random.Generator, zone: Zone) -> Change:
-    weight = _blob(rng, zone, edge=0.35, ragged=0.12)
+    weight = _blob(rng, zone, edge=0.3, ragged=0.12)
     angle = _sign(rng) * rng.uniform(0.7, 1.5)
     zoom_along, zoom_across = rng.uniform(0.3, 0.5), rng.uniform(0.9, 1.3)
     # Along and across are orthonormal, so the patch's own axes follow from `direction`.
@@ -171,7 +171,8 @@ def _flow(rng: np.random.Generator, zone: Zone) -> Change:
     v = (sin * zone.along + cos * zone.across) * zoom_across
     turned = _sample(zone, u.astype(np.float32), v.astype(np.float32))
     sigma = max(2.0, 0.4 * zone.half_width)
-    target = turned - _blur(turned, sigma) + _blur(zone.patch, sigma)
+    # Only what is finer than the zone is turned; a little stronger, as a pulled thread shows.
+    target = np.float32(1.3) * (turned - _blur(turned, sigma)) + _blur(zone.patch, sigma)
     return _blend(weight, target, zone)
 
 
@@ -227,7 +228,7 @@ DEFECTS: dict[DefectName, Callable[[np.random.Generator, Zone], Change]] = {
 EXTENTS: dict[DefectName, Extent] = {
     "scratch": Extent(length=(0.25, 0.60), aspect=(0.10, 0.25)),
     "blotch": Extent(length=(0.16, 0.30), aspect=(0.50, 1.00)),
-    "spot": Extent(length=(0.06, 0.11), aspect=(0.70, 1.00)),
+    "spot": Extent(length=(0.07, 0.12), aspect=(0.70, 1.00)),
     "line": Extent(length=(0.30, 0.80), aspect=(0.05, 0.05)),
     "flow": Extent(length=(0.24, 0.40), aspect=(0.60, 1.00)),
     "dent": Extent(length=(0.16, 0.30), aspect=(0.70, 1.00)),

@@ -102,7 +102,7 @@ def _grain(rng: np.random.Generator, size: tuple[int, int]) -> Float:
 def _brushed(rng: np.random.Generator, size: tuple[int, int]) -> Float:
     """Noise drawn out along one direction: brushed or rolled metal."""
     height, width = size
-    angle, stretch = rng.uniform(0, np.pi), rng.uniform(10, 24)
+    angle, stretch = rng.uniform(0, np.pi), rng.uniform(8, 16)
     half = int(np.ceil(np.hypot(height, width) / 2)) + 2
     lines = rng.standard_normal((2 * half, int(2 * half / stretch) + 4), dtype=np.float32)
     lines = cv2.GaussianBlur(lines, (1, 3), 0.6)
@@ -144,7 +144,7 @@ def _cloud(rng: np.random.Generator, size: tuple[int, int]) -> Float:
     """Noise at octaves of scale under a fine grain: rust, stone, paint."""
     total = np.zeros(size, np.float32)
     cell, weight = min(size) / 5, 1.0
-    roughness = rng.uniform(0.6, 0.75)
+    roughness = rng.uniform(0.5, 0.65)
     while cell >= 3:
         total += np.float32(weight) * smooth_field(rng, size, cell=cell)
         cell, weight = cell / 2, weight * roughness
@@ -168,9 +168,9 @@ def _add_soft_spots(rng: np.random.Generator, surface: Float) -> None:
     height, width = surface.shape
     scale = min(height, width) / REFERENCE_SIDE_PX
     for _ in range(int(rng.integers(8, 19))):
-        sigma_x, sigma_y = rng.uniform(1.5, 7.0) * scale * rng.uniform(0.8, 1.25, 2)
+        sigma_x, sigma_y = rng.uniform(2.5, 8.0) * scale * rng.uniform(0.8, 1.25, 2)
         centre_y, centre_x = rng.uniform(0, 1, 2) * (height, width)
-        peak = rng.choice((-1, 1)) * rng.uniform(1.0, 2.4)
+        peak = rng.choice((-1, 1)) * rng.uniform(1.0, 2.0)
         top, left = int(max(0, centre_y - 3.5 * sigma_y)), int(max(0, centre_x - 3.5 * sigma_x))
         patch = surface[
             top : int(centre_y + 3.5 * sigma_y) + 1, left : int(centre_x + 3.5 * sigma_x) + 1

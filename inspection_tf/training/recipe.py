@@ -101,18 +101,21 @@ def finish(run: RunFolder, shipped: Measured) -> dict[str, Any]:
     plots.write_evaluation(folder, shipped.rows, threshold=point.threshold, show=shipped.show)
     # Wide enough for the table on anything; a log file has no width of its own.
     rich.console.Console(width=100).print(evaluation.table(shipped.report))
-    for line in (point.note, *_next_commands(run.path / "bundle")):
+    splits = shipped.manifest.provenance.data.splits
+    for line in (point.note, *_next_commands(run.path / "bundle", has_test="test" in splits)):
         if line:
             print(line)  # noqa: T201
     return shipped.report
 
 
-def _next_commands(path: Path) -> tuple[str, ...]:
+def _next_commands(path: Path, *, has_test: bool) -> tuple[str, ...]:
+    # Cross-validation ships a network that has seen every image: only others can measure it.
+    images = "--split test" if has_test else "ROOT"
     return (
         f"\nThe bundle is in {path}. Next:",
         f"  inspection verify {path}",
         f"  inspection predict {path} IMAGE... --out DIR",
-        f"  inspection evaluate {path} --split test --out DIR",
+        f"  inspection evaluate {path} {images} --out DIR",
         f"  inspection bench {path}",
     )
 

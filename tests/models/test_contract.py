@@ -38,9 +38,7 @@ MODELS = {
     "unet-group-bilinear": Model(
         small_unet(filters=(4, 8), normalization="group", upsampling="bilinear"), 2
     ),
-    "unet-nearest-dropout": Model(
-        small_unet(filters=(4, 8), upsampling="nearest", dropout=0.5), 2
-    ),
+    "unet-nearest-dropout": Model(small_unet(filters=(4, 8), upsampling="nearest", dropout=0.5), 2),
 }
 every_model = pytest.mark.parametrize("spec", MODELS.values(), ids=MODELS)
 

@@ -169,7 +169,7 @@ def test_nearest_upsampling_repeats_each_cell():
 
 
 def test_an_unknown_upsampling_is_refused():
-    with pytest.raises(errors.ConfigError, match="transposed, bilinear or nearest. Got 'cubic'"):
+    with pytest.raises(errors.ConfigError, match=r"transposed, bilinear or nearest\. Got 'cubic'"):
         blocks.upsample(keras.Input((4, 4, 2)), 2, kind="cubic", initializer="ones", name="up")
 
 

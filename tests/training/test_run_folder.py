@@ -120,7 +120,7 @@ def test_a_finished_run_is_refused_and_left_as_it_is(tmp_path):
     folder = finish(tmp_path)
     (folder.path / "bundle").mkdir()
     before = tree(tmp_path)
-    with pytest.raises(errors.ConfigError, match="a finished run. Choose another") as caught:
+    with pytest.raises(errors.ConfigError, match=r"a finished run\. Choose another") as caught:
         open_run(tmp_path)
     assert caught.value.exit_code == 2
     assert tree(tmp_path) == before
@@ -130,7 +130,7 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     (tmp_path / "bundle").mkdir()
     before = tree(tmp_path)
-    with pytest.raises(errors.ConfigError, match="holds other files. Choose another folder"):
+    with pytest.raises(errors.ConfigError, match=r"holds other files\. Choose another folder"):
         open_run(tmp_path)
     assert tree(tmp_path) == before
 
@@ -151,7 +151,7 @@ def test_a_file_is_refused(tmp_path):
 
 def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path):
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(errors.StorageError, match="must be writable. Got: Not a directory"):
+    with pytest.raises(errors.StorageError, match=r"must be writable\. Got: Not a directory"):
         open_run(tmp_path / "file" / "run")
 
 

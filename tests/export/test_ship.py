@@ -1,0 +1,230 @@
+import dataclasses
+import errno
+import hashlib
+import json
+import os
+
+import numpy as np
+import pytest
+
+from inspection_tf import decision, errors, evaluation, files, images, runtime, thresholds
+from inspection_tf.export import card, ship
+
+
+@pytest.fixture
+def deliver(monkeypatch, tmp_path, toy_bundle, toy_model, toy_parts, toy_terms, toy_provenance):
+    """Return a function that ships the toy model; the conversion is that of the toy bundle."""
+    data = (toy_bundle / "model.onnx").read_bytes()
+    monkeypatch.setattr(ship.onnx, "convert", lambda model: data)
+
+    def run(**changes):
+        options = {
+            "out": tmp_path / "runs" / "bundle",
+            "tuning": [(b"", toy_parts["tune"])],
+            "measured": [(b"", toy_parts["test"])],
+            "split": "test",
+            "terms": toy_terms,
+            "provenance": toy_provenance,
+        }
+        return ship.ship(toy_model, **(options | changes))
+
+    return run
+
+
+def test_a_bundle_holds_what_the_contract_lists(toy_bundle):
+    held = {p.relative_to(toy_bundle).as_posix() for p in toy_bundle.rglob("*") if p.is_file()}
+    golden = {f"golden/{n}.{suffix}" for n in range(4) for suffix in ("png", "npy")}
+    assert held == golden | {
+        "manifest.json",
+        "model.onnx",
+        "source/model.keras",
+        "golden/expected.json",
+        "MODEL_CARD.md",
+    }
+
+
+def test_the_model_file_repeats_the_manifest(toy_bundle, toy_shipped):
+    engine = runtime.Engine((toy_bundle / "model.onnx").read_bytes(), threads=1)
+    found = engine.session.get_modelmeta().custom_metadata_map
+    manifest = toy_shipped.shipped.manifest
+    assert json.loads(found["inspection_tf"]) == json.loads(manifest.for_model())
+    assert found["model_id"] == manifest.model_id
+    assert manifest.model_id.startswith("toy-")
+
+
+def test_the_bundle_gives_the_reported_metrics_again(toy_bundle, toy_shipped, toy_parts):
+    inspector = runtime.Inspector.load(toy_bundle)
+    rows = evaluation.inspect_records(inspector, toy_parts["test"], audit=inspector.hidden_defects)
+    assert rows == toy_shipped.shipped.rows
+    again = evaluation.report(
+        rows,
+        split="test",
+        operating_point=inspector.manifest.operating_point,
+        dataset_sha256=toy_parts["test"].sha256(),
+    )
+    assert again == toy_shipped.shipped.report
+    assert json.loads(json.dumps(again)) == inspector.manifest.metrics
+
+
+def test_the_parity_covers_tune_and_test_and_passed(toy_shipped):
+    parity = toy_shipped.shipped.manifest.parity
+    assert parity["images"] == 8
+    assert parity["passed"] is True
+    assert parity["changed_verdicts"] == []
+    assert parity["max_score_difference"] <= 1e-4
+
+
+def test_golden_samples_are_the_clearest_images_of_both_labels(toy_bundle, toy_records):
+    samples = json.loads((toy_bundle / "golden" / "expected.json").read_text())
+    labels = {record.id: record.is_defect for record in toy_records}
+    assert sorted(labels[sample["id"]] for sample in samples) == [False, False, True, True]
+    for sample in samples:
+        record = toy_records.select([sample["id"]])[0]
+        np.testing.assert_array_equal(
+            images.read(toy_bundle / sample["image"]), record.read_image()
+        )
+
+
+def test_the_source_model_has_the_trained_weights(toy_bundle, toy_model):
+    import keras
+
+    loaded = keras.models.load_model(toy_bundle / "source" / "model.keras", compile=False)
+    for before, after in zip(toy_model.get_weights(), loaded.get_weights(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_a_measured_image_can_be_shown_by_its_id(toy_shipped, toy_parts):
+    record = toy_parts["test"].where(is_defect=True)[0]
+    image, mask, verdict = toy_shipped.shipped.show(record.id)
+    np.testing.assert_array_equal(image, record.read_image())
+    np.testing.assert_array_equal(mask, record.read_mask())
+    assert verdict.outcome == "NG"
+    tuned = toy_parts["tune"][0].id
+    with pytest.raises(errors.DataError, match=f"must have been measured. Got '{tuned}'"):
+        toy_shipped.shipped.show(tuned)
+
+
+def test_cross_validation_tunes_and_measures_on_every_fold(deliver, toy_bundle, toy_records):
+    data = (toy_bundle / "model.onnx").read_bytes()
+    folds = [(data, toy_records[:6]), (data, toy_records[6:])]
+    shipped = deliver(tuning=folds, measured=folds, split="out_of_fold")
+    assert shipped.manifest.operating_point.counts == {"images": 12, "defective": 6}
+    assert shipped.report["counts"] == {"images": 12, "defective": 6}
+    assert shipped.report["split"] == "out_of_fold"
+    assert shipped.manifest.parity["images"] == 12  # each image once
+
+
+def test_rules_and_scale_reach_the_bundle(deliver, toy_terms, tmp_path):
+    rules = decision.Rules(min_area_mm2=0.01)
+    deliver(terms=dataclasses.replace(toy_terms, rules=rules, mm_per_px=0.1))
+    manifest = runtime.Inspector.load(tmp_path / "runs" / "bundle").manifest
+    assert (manifest.rules, manifest.mm_per_px) == (rules, 0.1)
+    text = (tmp_path / "runs" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "Rules: min_area_mm2 0.01." in text
+
+
+def test_a_threshold_below_the_pixel_threshold_lowers_that_too(toy_records, toy_terms, monkeypatch):
+    # Pixel threshold 0.5; a good image peaks at 0.2, a defective one at 0.4: between them lies
+    # 0.3, where no pixel would belong to a region.
+    defect, clean = toy_records[1], toy_records[0]
+    peak = {defect.id: 0.4, clean.id: 0.2}
+
+    def maps(tuning, terms):
+        for _, chosen in tuning:
+            for record in chosen:
+                yield record, np.full((64, 64), peak[record.id], np.float32)
+
+    monkeypatch.setattr(ship, "_maps", maps)
+    monkeypatch.setattr(ship.thresholds, "best_mask_threshold", lambda *_: 0.5)
+    point = ship.choose_operating_point([(b"", toy_records[:2])], toy_terms)
+    assert point.threshold == pytest.approx(0.3)
+    assert point.mask_threshold <= point.threshold
+
+
+def test_good_images_alone_give_a_bundle_that_promises_nothing(deliver, toy_records, tmp_path):
+    good = toy_records.where(is_defect=False)
+    shipped = deliver(tuning=[(b"", good)], measured=[(b"", good)])
+    assert shipped.manifest.operating_point.promise is None
+    runtime.Inspector.load(tmp_path / "runs" / "bundle")
+    text = (tmp_path / "runs" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "Promise: none" in text
+    assert "| dice_defective | undefined |" in text
+
+
+def drift(monkeypatch, amount):
+    run = runtime.Engine.run
+    monkeypatch.setattr(
+        runtime.Engine, "run", lambda engine, batch: run(engine, batch) - np.float32(amount)
+    )
+
+
+def test_when_the_gate_refuses_there_is_no_bundle(deliver, monkeypatch, tmp_path):
+    drift(monkeypatch, 1e-3)
+    with pytest.raises(errors.GateError, match="No bundle was written") as caught:
+        deliver()
+    assert caught.value.exit_code == 7
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_target_that_holds_something_is_refused_before_any_work(deliver, monkeypatch, tmp_path):
+    (tmp_path / "held").mkdir()
+    (tmp_path / "held" / "x").write_text("before")
+    monkeypatch.setattr(ship.onnx, "convert", None)
+    with pytest.raises(errors.ConfigError, match="must not exist yet"):
+        deliver(out=tmp_path / "held")
+    assert [p.name for p in (tmp_path / "held").iterdir()] == ["x"]
+
+
+def test_a_full_disk_leaves_no_bundle_and_the_older_one_whole(
+    deliver, monkeypatch, toy_bundle_copy, tmp_path
+):
+    def full(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(errors.StorageError, match="No space left") as caught:
+        deliver(out=tmp_path / "new")
+    assert caught.value.exit_code == 5
+    assert [p.name for p in tmp_path.iterdir()] == [toy_bundle_copy.name]
+    runtime.Inspector.load(toy_bundle_copy)
+
+
+def test_a_disk_that_is_really_full_leaves_nothing(deliver, tiny_disk):
+    (tiny_disk / "neighbour").write_bytes(bytes(30_000))
+    with pytest.raises(errors.StorageError, match="No space left"):
+        deliver(out=tiny_disk / "bundle")
+    assert [p.name for p in tiny_disk.iterdir()] == ["neighbour"]
+
+
+def test_a_bundle_that_would_refuse_itself_is_not_written(deliver, monkeypatch, tmp_path):
+    monkeypatch.setattr(ship, "_golden_records", lambda rows, records: [])
+    with pytest.raises(errors.BundleError, match="must hold golden samples"):
+        deliver()
+    assert [p.name for p in (tmp_path / "runs").iterdir()] == []
+
+
+def test_scores_that_are_not_finite_choose_no_threshold(deliver, monkeypatch, tmp_path):
+    drift(monkeypatch, np.nan)
+    with pytest.raises(errors.DataError, match="finite"):
+        deliver()
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_card_states_the_promise_and_the_review_band(toy_shipped):
+    promise = thresholds.Promise(
+        max_escape_rate=0.05, confidence=0.95, observed_escapes=0, defective=60
+    )
+    point = thresholds.OperatingPoint(
+        threshold=0.6, review_from=0.4, method="escape_rate", promise=promise
+    )
+    manifest = toy_shipped.shipped.manifest.model_copy(update={"operating_point": point})
+    text = card.render(manifest)
+    assert "at or above **0.6**, and REVIEW from 0.4." in text
+    assert "at most 0.05 of defective images escape, at\n0.95" in text.replace(" 0.95", "\n0.95")
+    assert "(0 of 60 escaped)" in text
+
+
+def test_the_manifest_lists_the_hash_of_every_file(toy_bundle, toy_shipped):
+    for name, digest in toy_shipped.shipped.manifest.files.items():
+        assert files.sha256(toy_bundle / name) == digest
+        assert hashlib.sha256((toy_bundle / name).read_bytes()).hexdigest() == digest

@@ -1,0 +1,223 @@
+import io
+
+import keras
+import numpy as np
+import pytest
+
+from inspection_tf.training import callbacks, checkpoints, fit
+from inspection_tf.training.run_folder import History, RunFolder
+
+
+@pytest.fixture
+def model():
+    """One weight `w`; the prediction is `w` times the image."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((2, 2, 1), name="image")
+    probability = keras.layers.Conv2D(1, 1, use_bias=False, name="probability")(image)
+    built = keras.Model({"image": image}, {"probability": probability})
+    fit.compile_model(built, fit.TrainSpec(averaging=0.5), steps_per_epoch=50)
+    return built
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunFolder(tmp_path, is_resumed=False)
+
+
+def weight(model):
+    return float(np.asarray(model.trainable_variables[0]).item())
+
+
+def set_weight(model, value):
+    model.trainable_variables[0].assign(np.full((1, 1, 1, 1), value))
+
+
+def set_average(model, value):
+    model.optimizer._model_variables_moving_average[0].assign(np.full((1, 1, 1, 1), value))
+
+
+def attach(callback, model):
+    callback.set_model(model)
+    return callback
+
+
+# The guard
+
+
+def test_the_guard_stops_at_the_first_loss_that_is_not_finite(model):
+    guard = attach(callbacks.FiniteGuard(), model)
+    set_weight(model, 1)
+    model.stop_training = False
+    guard.on_epoch_begin(4)
+    guard.on_train_batch_end(0, {"loss": 0.5})
+    assert not model.stop_training
+    set_weight(model, 2)
+    guard.on_train_batch_end(1, {"loss": np.nan})
+    assert model.stop_training
+    assert guard.diverged_at == 4
+    guard.on_epoch_end(4, {"loss": np.nan})
+    assert weight(model) == 1
+
+
+def test_the_guard_looks_at_the_weights_after_each_epoch(model):
+    guard = attach(callbacks.FiniteGuard(), model)
+    set_weight(model, 1)
+    guard.on_epoch_begin(0)
+    set_weight(model, 2)
+    guard.on_epoch_end(0, {"loss": 0.5})
+    assert (guard.diverged_at, weight(model)) == (None, 2)
+    guard.on_epoch_begin(1)
+    set_weight(model, np.inf)
+    guard.on_epoch_end(1, {"loss": 0.5})
+    assert (guard.diverged_at, weight(model)) == (1, 2)
+
+
+# The averaged weights
+
+
+def test_averaged_weights_are_in_the_model_while_the_block_runs(model):
+    set_weight(model, 1)
+    set_average(model, 3)
+    with callbacks.AveragedWeights(model):
+        assert weight(model) == 3
+    assert weight(model) == 1
+
+
+def test_the_raw_weights_come_back_when_the_block_raises(model):
+    set_weight(model, 1)
+    set_average(model, 3)
+    with pytest.raises(KeyboardInterrupt), callbacks.AveragedWeights(model):
+        raise KeyboardInterrupt
+    assert weight(model) == 1
+
+
+def test_without_an_average_nothing_is_swapped(model):
+    fit.compile_model(model, fit.TrainSpec(averaging=0), steps_per_epoch=1)
+    set_weight(model, 1)
+    with callbacks.AveragedWeights(model):
+        assert weight(model) == 1
+        set_weight(model, 2)
+    assert weight(model) == 2
+
+
+# Validation
+
+
+def validate(model, run, *, epochs=9, every=1, guard=None, values=(), pictures=None):
+    """Return a `Validate` whose measurements are `values`, one after the other."""
+    guard = guard or attach(callbacks.FiniteGuard(), model)
+    measured = iter(values)
+    model.evaluate = lambda *args, **options: {"dice": next(measured)}
+    callback = callbacks.Validate(
+        object(),
+        monitor="val_dice",
+        every=every,
+        epochs=epochs,
+        run=run,
+        guard=guard,
+        picture=None if pictures is None else lambda _, epoch: pictures.append(epoch),
+    )
+    return attach(callback, model)
+
+
+def test_validation_keeps_the_best_and_on_a_tie_the_later(model, run):
+    callback = validate(model, run, values=[0.1, 0.5, 0.5, 0.3])
+    logs = {}
+    for epoch in range(4):
+        logs = {"loss": 1.0}
+        set_average(model, epoch)
+        callback.on_epoch_end(epoch, logs)
+    assert logs == {"loss": 1.0, "val_dice": 0.3}
+    assert callback.best_value == 0.5
+    values, epoch = checkpoints.load(run.path / "checkpoints" / "best.npz")
+    assert epoch == 3
+    assert values["model/0000"].item() == 2  # the average of epoch 3, not the raw weight
+    assert not any(name.startswith("optimizer/") for name in values)
+
+
+def test_validation_comes_every_so_often_and_after_the_last_epoch(model, run):
+    pictures = []
+    callback = validate(model, run, epochs=5, every=2, values=[0.1] * 5, pictures=pictures)
+    for epoch in range(5):
+        callback.on_epoch_end(epoch, {"loss": 1.0})
+    assert pictures == [2, 4, 5]
+
+
+def test_a_validation_that_is_not_finite_ends_the_run(model, run):
+    guard = attach(callbacks.FiniteGuard(), model)
+    set_weight(model, 1)
+    guard.on_epoch_begin(2)
+    set_weight(model, 2)
+    pictures = []
+    callback = validate(model, run, guard=guard, values=[np.nan], pictures=pictures)
+    callback.on_epoch_end(2, {"loss": 1.0})
+    assert guard.diverged_at == 2
+    assert weight(model) == 1
+    assert model.stop_training
+    assert pictures == []
+    assert not (run.path / "checkpoints" / "best.npz").exists()
+    callback.on_epoch_end(2, {"loss": 1.0})  # and nothing is measured after that
+
+
+# The record
+
+
+def test_the_record_forecasts_the_end_from_all_epochs_but_the_first(model, run, monkeypatch):
+    clock = iter([0.0, 10.0, 10.0, 12.0, 12.0, 18.0])  # epochs of 10, 2 and 6 s
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: next(clock))
+    guard = attach(callbacks.FiniteGuard(), model)
+    history = History(run.path / "history.csv")
+    record = attach(callbacks.Record(run, history, epochs=10, guard=guard), model)
+    # Nine epochs of 10 s left; then eight of 2; then seven of (2 + 6) / 2.
+    for epoch, expected in enumerate([90, 16, 28]):
+        record.on_epoch_begin(epoch)
+        record.on_epoch_end(epoch, {"loss": 0.5})
+        found = run.status()
+        assert (found["epoch"], found["seconds_left"]) == (epoch + 1, expected)
+    assert [row["epoch"] for row in History(run.path / "history.csv").rows] == [1, 2, 3]
+    assert checkpoints.load(run.path / "checkpoints" / "last.npz")[1] == 3
+
+
+def test_the_record_of_a_fold_says_which(model, run):
+    fold = run.fold(3)
+    guard = attach(callbacks.FiniteGuard(), model)
+    history = History(fold.path / "history.csv")
+    record = attach(callbacks.Record(fold, history, epochs=2, guard=guard), model)
+    record.on_epoch_begin(0)
+    record.on_epoch_end(0, {"loss": 0.5})
+    assert (run.status()["fold"], run.status()["epoch"]) == (3, 1)
+    assert (fold.path / "checkpoints" / "last.npz").is_file()
+
+
+def test_a_diverged_epoch_is_not_recorded(model, run):
+    guard = attach(callbacks.FiniteGuard(), model)
+    guard.on_epoch_begin(0)
+    guard.stop()
+    history = History(run.path / "history.csv")
+    record = attach(callbacks.Record(run, history, epochs=2, guard=guard), model)
+    record.on_epoch_begin(0)
+    record.on_epoch_end(0, {"loss": np.nan})
+    assert history.rows == []
+    assert not (run.path / "checkpoints" / "last.npz").exists()
+
+
+# The progress bar
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_the_progress_bar_shows_on_a_terminal_only(is_terminal, monkeypatch):
+    stream = io.StringIO()
+    stream.isatty = lambda: is_terminal
+    monkeypatch.setattr("sys.stderr", stream)
+    bar = callbacks.ProgressBar(first_epoch=1, epochs=3, steps=2)
+    bar.on_train_begin()
+    for step in range(4):
+        bar.on_train_batch_end(step % 2, {"loss": 0.25})
+    bar.on_train_end()
+    shown = stream.getvalue()
+    if is_terminal:
+        assert "training: 100%" in shown
+        assert "4/4" in shown  # two epochs of two steps
+        assert "loss=0.2500" in shown
+    else:
+        assert shown == ""
