@@ -26,7 +26,8 @@ _LONGEST_VALUE = 100  # of what was received, in a message
 
 def _first_problem(problem: pydantic.ValidationError) -> tuple[str, str, str]:
     """Return field, what is wrong with it, and what was received, cut to a sentence's length."""
-    first = problem.errors()[0]
+    # A misspelt field is also a missing one; the misspelling is what helps.
+    first = min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
     received = repr(first.get("input"))
     if len(received) > _LONGEST_VALUE:
         received = f"{received[:_LONGEST_VALUE]}..."

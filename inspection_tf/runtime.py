@@ -14,13 +14,18 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, decision, errors, images
+from inspection_tf import errors, images
+
+# `bundle` and `decision` are imported where they are first needed: a third of what this module
+# costs besides the libraries.
+if TYPE_CHECKING:
+    from inspection_tf import bundle, decision
 
 GOLDEN = "golden/expected.json"
 # Other processors round differently; a wrong model is off by far more.
@@ -120,7 +125,7 @@ class Inspector:
         engine: runs the network.
     """
 
-    def __init__(self, manifest: bundle.Manifest, engine: Engine, *, model_sha256: str) -> None:
+    def __init__(self, manifest: "bundle.Manifest", engine: Engine, *, model_sha256: str) -> None:
         """Join a manifest and an engine; `load` is the way from a folder."""
         self.manifest = manifest
         self.engine = engine
@@ -142,6 +147,8 @@ class Inspector:
             errors.BundleError: the bundle is not as it was written, or its golden samples do not
                 come out.
         """
+        from inspection_tf import bundle
+
         root = Path(root)
         manifest = bundle.read(root)
         name = manifest.graphs[0].file
@@ -174,7 +181,7 @@ class Inspector:
 
     def inspect(
         self, source: Source, *, metadata: Mapping[str, str] | None = None
-    ) -> decision.Verdict:
+    ) -> "decision.Verdict":
         """Decide about one image.
 
         Args:
@@ -206,8 +213,10 @@ class Inspector:
             image=image,
         )
 
-    def decide(self, probability: NDArray[Any]) -> decision.Verdict:
+    def decide(self, probability: NDArray[Any]) -> "decision.Verdict":
         """Apply the bundle's thresholds and rules to a map in the source's size."""
+        from inspection_tf import decision
+
         return decision.decide(
             probability,
             self.manifest.operating_point,
@@ -218,8 +227,10 @@ class Inspector:
 
     def hidden_defects(
         self, probability: NDArray[Any], mask: NDArray[np.bool_]
-    ) -> tuple[decision.HiddenDefect, ...]:
+    ) -> "tuple[decision.HiddenDefect, ...]":
         """Audit the bundle's rules on a labelled image; see `decision.hidden_defects`."""
+        from inspection_tf import decision
+
         return decision.hidden_defects(
             probability,
             self.manifest.rules,
@@ -230,7 +241,7 @@ class Inspector:
 
     def inspect_many(
         self, sources: Iterable[Source], *, metadata: Mapping[str, str] | None = None
-    ) -> Iterator[decision.Verdict]:
+    ) -> "Iterator[decision.Verdict]":
         """Decide about images one after the other; see `inspect`."""
         for source in sources:
             yield self.inspect(source, metadata=metadata)

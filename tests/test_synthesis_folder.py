@@ -67,7 +67,7 @@ def test_an_image_does_not_depend_on_how_many_there_are(tmp_path):
 
 def test_a_folder_that_holds_something_is_refused_and_kept(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(errors.DataError, match="new or empty folder"):
+    with pytest.raises(errors.ConfigError, match="which holds something"):
         write(tmp_path)
     assert stems(tmp_path) == ["notes"]
 
@@ -94,7 +94,7 @@ def test_a_failed_write_leaves_nothing(tmp_path, monkeypatch):
 
 def test_a_parent_that_is_a_file_is_a_storage_error(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(errors.StorageError, match="must be written"):
+    with pytest.raises(errors.StorageError, match="must be writable"):
         write(tmp_path / "file" / "set")
 
 

@@ -13,8 +13,6 @@ then widened on every side by a share of its shorter half axis: the label DAGM 2
 
 import dataclasses
 import math
-import shutil
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -23,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 import pydantic
 
-from inspection_tf import config, errors, images
+from inspection_tf import config, errors, files, images
 from inspection_tf.synthesis import defects, placement, textures
 from inspection_tf.synthesis.defects import DEFECTS, DefectName
 from inspection_tf.synthesis.textures import TEXTURES, Float, TextureName
@@ -222,8 +220,8 @@ def write_folder(
         The folder.
 
     Raises:
-        errors.ConfigError: `count` or `defective_fraction` is out of range.
-        errors.DataError: the folder holds something already.
+        errors.ConfigError: `count` or `defective_fraction` is out of range, or the folder holds
+            something already.
         errors.StorageError: the disk is full or the folder cannot be written.
     """
     out = Path(out)
@@ -232,37 +230,17 @@ def write_folder(
             "count must be at least 1 and defective_fraction within 0..1. "
             f"Got {count} and {defective_fraction}. Correct them."
         )
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise errors.DataError(
-            f"A synthetic set is written into a new or empty folder. Got {out}, which holds "
-            "something. Choose another one, or delete it first."
-        )
-    partial = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.partial")
-    try:
+    with files.new_folder(out) as partial:
         for name in ("good", "defect", "masks", "ellipses"):
-            (partial / name).mkdir(parents=True)
+            (partial / name).mkdir()
         for index in range(count):
             sample = draw(index, seed=seed, spec=spec, defective_fraction=defective_fraction)
             _write(partial, f"{index:04d}.png", sample)
             if progress is not None:
                 progress(index + 1)
-        recipe = f"seed: {seed}\ncount: {count}\ndefective_fraction: {defective_fraction}\n"
-        text = (
-            recipe
-            + "spec:\n"
-            + "".join(f"  {line}\n" for line in config.to_yaml(spec).splitlines())
-        )
-        (partial / "surface.yaml").write_text(text, encoding="utf-8")
-        if out.exists():
-            out.rmdir()
-        partial.rename(out)
-    except OSError as problem:
-        raise errors.StorageError(
-            f"The synthetic set must be written to {out}. Got: {problem.strerror}. Free space or "
-            "choose another folder."
-        ) from problem
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        head = f"seed: {seed}\ncount: {count}\ndefective_fraction: {defective_fraction}\nspec:\n"
+        body = "".join(f"  {line}\n" for line in config.to_yaml(spec).splitlines())
+        files.write(partial / "surface.yaml", head + body)
     return out
 
 
