@@ -17,10 +17,9 @@ PIPELINES = ROOT / "pipelines"
 
 
 def toy(**data):
-    """The shipped configuration at toy size: every field is the recipe's but those that cost time."""
-    values = config.load(
-        dagm_segmentation.Config, PIPELINES / "dagm_segmentation.yaml"
-    ).model_dump()
+    """The shipped configuration at toy size: only what costs time is changed."""
+    path = PIPELINES / "dagm_segmentation.yaml"
+    values = config.load(dagm_segmentation.Config, path).model_dump()
     values["data"] |= {"count": 32, "surface": {"size": (64, 64)}} | data
     values["preprocessing"]["size"] = (64, 64)
     values["model"] |= {"filters": (8, 16)}
