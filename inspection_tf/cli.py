@@ -178,9 +178,9 @@ def _provenance_records(manifest: "bundle.Manifest", split: str) -> "Records":
             f"The bundle must have a {split} split. Got only {', '.join(data.splits)}: it was "
             "cross-validated and trained on every image. Give a ROOT of other labelled images."
         )
-    parts = sources.split(found, spec, seed=manifest.provenance.seed) if not spec.folds else {}
-    chosen = parts.get(split, found)
-    return chosen.select(data.splits[split])
+    if spec.folds:
+        return sources.for_training(found, spec).select(data.splits[split])
+    return sources.split(found, spec, seed=manifest.provenance.seed)[split]
 
 
 def _root_records(

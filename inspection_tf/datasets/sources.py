@@ -140,7 +140,8 @@ def split(found: Records, spec: DataSpec, *, seed: int) -> dict[str, Records]:
     """Split into train, tune and test as the section says.
 
     With `defects: composed` the good images are split, train and tune receive composed defects,
-    and test receives every real one, with the good images of its group.
+    and test receives every real one, with the good images of its group. Where there is no real
+    one yet, test receives composed ones too.
 
     Args:
         found: of `read`.
@@ -168,10 +169,14 @@ def split(found: Records, spec: DataSpec, *, seed: int) -> dict[str, Records]:
             f"Got none in {found.origin}. Add some."
         )
     parts = records.split(good, tune=spec.tune, test=spec.test, seed=seed, require_defects=False)
+    unseen = Records.of(itertools.compress(found, kept))
+    if not len(unseen):
+        _LOG.warning("no real defect: the test figures are about composed ones")
+        unseen = _composed(parts["test"], spec, per_image=1)
     return {
         "train": for_training(parts["train"], spec),
         "tune": _joined(parts["tune"], _composed(parts["tune"], spec, per_image=1)),
-        "test": _joined(parts["test"], Records.of(itertools.compress(found, kept))),
+        "test": _joined(parts["test"], unseen),
     }
 
 

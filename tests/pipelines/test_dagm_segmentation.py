@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from inspection_tf import bundle, config, errors, evaluation, runtime
+from inspection_tf import bundle, cli, config, errors, evaluation, runtime
 from inspection_tf.datasets import sources
 from inspection_tf.training import recipe
 from pipelines import dagm_segmentation
@@ -117,6 +117,23 @@ def test_composed_defects_train_and_the_real_ones_are_all_tested(tmp_path):
     found = sources.read(settings.data)
     assert set(found.where(is_defect=True).ids) <= set(ids["test"])
     assert not set(found.where(is_defect=True).ids) & set(ids["train"])
+
+
+def test_good_images_alone_are_enough_to_start(tmp_path):
+    rng = np.random.default_rng(0)
+    (tmp_path / "set" / "good").mkdir(parents=True)
+    for number in range(16):
+        path = tmp_path / "set" / "good" / f"{number}.png"
+        cv2.imwrite(str(path), rng.integers(90, 110, (64, 64), np.uint8))
+    settings = toy(
+        format="folder", root=tmp_path / "set", defects="composed", compose={"per_image": 2}
+    )
+    report = dagm_segmentation.run(settings, tmp_path / "run")
+    # a quarter of 16 is tested, each also with a composed defect
+    assert report["counts"] == {"images": 8, "defective": 4}
+    out = tmp_path / "evaluated"
+    assert cli.main(["evaluate", str(tmp_path / "run" / "bundle"), "--out", str(out)]) == 0
+    assert json.loads((out / "metrics.json").read_text()) == report
 
 
 def test_a_folder_of_images_trains_like_synthetic_ones(tmp_path):
