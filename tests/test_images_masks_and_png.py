@@ -68,7 +68,7 @@ class TestWriting:
         def full(*_):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(Path, "write_bytes", full)
+        monkeypatch.setattr(Path, "replace", full)
         with pytest.raises(errors.StorageError, match=r"a\.png must be writable. Got: No space"):
             images.write_png(tmp_path / "a.png", COLOUR)
         assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

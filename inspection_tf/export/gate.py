@@ -92,8 +92,8 @@ def _keras_map(
     model: keras.Model, image: NDArray[Any], preprocessing: images.Preprocessing
 ) -> NDArray[np.float32]:
     prepared, placement = images.preprocess(image, preprocessing)
-    output = model({"image": prepared[None]}, training=False)["probability"]
-    found = keras.ops.convert_to_numpy(output)[0, ..., 0]
+    # Compiled: called layer by layer a model takes five times as long.
+    found = model.predict_on_batch({"image": prepared[None]})["probability"][0, ..., 0]
     return placement.map_to_source(np.ascontiguousarray(found, dtype=np.float32))
 
 

@@ -119,8 +119,11 @@ def test_a_model_that_is_not_finite_is_refused_even_if_its_export_agrees(toy_rec
     class Broken:
         layers = ()
 
-        def __call__(self, batch, training):
+        def predict_on_batch(self, batch):
             return {"probability": np.full((1, 64, 64, 1), np.nan, np.float32)}
+
+        def __call__(self, batch, training):
+            return self.predict_on_batch(batch)
 
     engine = Altered(Broken(), lambda x: x)
     inspector = runtime.Inspector(toy_shipped.shipped.manifest, engine, model_sha256="")
