@@ -20,10 +20,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors, images
+from inspection_tf import errors
 
-# `bundle` and `decision` are imported where they are first needed: a third of what this module
-# costs besides the libraries.
+# What declares pydantic sections is imported where it is first needed: `import pydantic` alone is
+# lazy, and the first section brings the other two thirds of it.
 if TYPE_CHECKING:
     from inspection_tf import bundle, decision
 
@@ -167,6 +167,8 @@ class Inspector:
         Returns:
             (height, width), 0..1.
         """
+        from inspection_tf import images
+
         prepared, placement = images.preprocess(image, self.preprocessing)
         return placement.map_to_source(self._run(prepared))
 
@@ -191,6 +193,8 @@ class Inspector:
         Raises:
             errors.ImageError: the image cannot be read or does not fit the bundle.
         """
+        from inspection_tf import images
+
         started = time.perf_counter()
         image = images.read(source, orientation=self.preprocessing.orientation)
         prepared, placement = images.preprocess(image, self.preprocessing)
@@ -258,6 +262,8 @@ class Inspector:
         Raises:
             errors.BundleError: one did not.
         """
+        from inspection_tf import images
+
         root = Path(root)
         try:
             if GOLDEN not in self.manifest.files:
