@@ -231,10 +231,7 @@ def evaluate(
     else:
         chosen = _root_records(manifest, root, format, split)
     folder = _new_folder(out)
-    turn = inspector.preprocessing.orientation
-    rows = evaluation.inspect_records(
-        inspector, chosen, audit=inspector.hidden_defects, orientation=turn
-    )
+    rows = evaluation.measure(inspector, chosen)
     report = evaluation.report(
         rows,
         split=split or "all",
@@ -245,8 +242,7 @@ def evaluate(
     by_id = {record.id: record for record in chosen}
 
     def show(name: str) -> Any:
-        image = by_id[name].read_image(orientation=turn)
-        return image, by_id[name].read_mask(orientation=turn), inspector.inspect(image)
+        return evaluation.look(inspector, by_id[name])
 
     threshold = manifest.operating_point.threshold
     plots.write_evaluation(folder, rows, threshold=threshold, show=show)

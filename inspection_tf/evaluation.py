@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _estimates, config, errors, files
+from inspection_tf import _estimates, config, decision, errors, files, runtime
 from inspection_tf._estimates import Estimate
 from inspection_tf._image_results import Audit, ImageResult, Inspector, inspect_records
+from inspection_tf.datasets import records
 
 if TYPE_CHECKING:
     import rich.table
@@ -35,6 +36,8 @@ __all__ = [
     "ImageResult",
     "Inspector",
     "inspect_records",
+    "look",
+    "measure",
     "report",
     "summarize",
     "table",
@@ -52,6 +55,34 @@ MEANING = {
     "overkill_rate": "good images judged NG",
     "review_rate": "images left to a person",
 }
+
+
+def measure(inspector: runtime.Inspector, chosen: Sequence[records.Record]) -> list[ImageResult]:
+    """Inspect records as a bundle's preprocessing says, and audit its rules on them.
+
+    Args:
+        inspector: of the bundle.
+        chosen: the records; the rows keep their order.
+
+    Raises:
+        errors.ImageError: an image or a mask cannot be read.
+        errors.DataError: a mask does not fit its image or its label.
+    """
+    return inspect_records(
+        inspector,
+        chosen,
+        audit=inspector.hidden_defects,
+        orientation=inspector.preprocessing.orientation,
+    )
+
+
+def look(
+    inspector: runtime.Inspector, record: records.Record
+) -> tuple[NDArray[Any], NDArray[np.bool_], decision.Verdict]:
+    """Return image, true mask and verdict of one record, turned as the preprocessing says."""
+    turn = inspector.preprocessing.orientation
+    image = record.read_image(orientation=turn)
+    return image, record.read_mask(orientation=turn), inspector.inspect(image)
 
 
 def summarize(

@@ -200,10 +200,7 @@ class Shipped:
         for inspector, chosen in self.inspectors:
             for record in chosen:
                 if record.id == name:
-                    turn = inspector.preprocessing.orientation
-                    image = record.read_image(orientation=turn)
-                    truth = record.read_mask(orientation=turn)
-                    return image, truth, inspector.inspect(image)
+                    return evaluation.look(inspector, record)
         raise errors.DataError(
             f"The image must have been measured. Got {name!r}. Use an id of rows."
         )
@@ -219,12 +216,7 @@ def _measure(
         inspector = runtime.Inspector(
             manifest, runtime.Engine(model or converted), model_sha256=digest
         )
-        rows += evaluation.inspect_records(
-            inspector,
-            chosen,
-            audit=inspector.hidden_defects,
-            orientation=inspector.preprocessing.orientation,
-        )
+        rows += evaluation.measure(inspector, chosen)
         inspectors.append((inspector, chosen))
     every = Records.of(record for _, chosen in measured for record in chosen)
     rows.sort(key=lambda row: row.id)
