@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_GOOD, _BAD, _LINE = "#0072B2", "#D55E00", "#333333"
+GOOD, BAD, LINE = "#0072B2", "#D55E00", "#333333"
 
 
 def new(width_in: float, height_in: float) -> "Figure":
@@ -26,11 +26,11 @@ def new(width_in: float, height_in: float) -> "Figure":
 def _axes(width_in: float = 5.0, height_in: float = 4.4) -> tuple["Figure", "Axes"]:
     figure = new(width_in, height_in)
     axes = figure.add_subplot()
-    _tidy(axes)
+    tidy(axes)
     return figure, axes
 
 
-def _tidy(axes: "Axes") -> None:
+def tidy(axes: "Axes") -> None:
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -41,6 +41,17 @@ def _scores(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     score = np.array([math.inf if math.isnan(row.score) else row.score for row in rows])
     return score, np.array([row.is_defect for row in rows], bool)
+
+
+def numbers(estimate: Any) -> tuple[float, float, float]:
+    """Return value, low and high of an `Estimate` or its dict; nan where there is none."""
+    if isinstance(estimate, evaluation.Estimate):
+        estimate = estimate.to_dict()
+    value, low, high = (
+        math.nan if estimate.get(key) is None else float(estimate[key])
+        for key in ("value", "low", "high")
+    )
+    return value, low, high
 
 
 def _cumulated(rows: Sequence[evaluation.ImageResult]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -87,14 +98,14 @@ def precision_recall(rows: Sequence[evaluation.ImageResult]) -> "Figure":
     label = f"average precision {_interval(rows, 'image_average_precision')}"
     recall = np.append(0, hits / hits[-1])
     # Between two thresholds nothing was measured: steps, as average precision counts them.
-    axes.step(recall, np.append(precision[0], precision), where="pre", color=_GOOD, label=label)
+    axes.step(recall, np.append(precision[0], precision), where="pre", color=GOOD, label=label)
     found, defective, overkill, _ = _verdicts(rows)
     share = defective / len(rows)
     axes.axhline(share, color="#888888", linestyle=":", label=f"at random {share:.2f}")
     if found + overkill:
         point = (found / defective, found / (found + overkill))
         name = f"verdicts: recall {point[0]:.3f}, precision {point[1]:.3f}"
-        axes.plot(*point, "o", color=_BAD, markersize=8, clip_on=False, zorder=3, label=name)
+        axes.plot(*point, "o", color=BAD, markersize=8, clip_on=False, zorder=3, label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall (defective images found)")
     axes.set(ylabel="precision (NG images that are defective)", title=counted(rows))
     axes.legend(loc="lower left", fontsize=9)
@@ -111,12 +122,12 @@ def roc(rows: Sequence[evaluation.ImageResult]) -> "Figure":
     figure, axes = _axes()
     label = f"AUROC {_interval(rows, 'image_auroc')}"
     x, y = np.append(0, false_alarms / false_alarms[-1]), np.append(0, hits / hits[-1])
-    axes.plot(x, y, color=_GOOD, label=label, clip_on=False)
+    axes.plot(x, y, color=GOOD, label=label, clip_on=False)
     axes.plot([0, 1], [0, 1], color="#888888", linestyle=":", label="at random 0.5")
     found, defective, overkill, good = _verdicts(rows)
     point = (overkill / good, found / defective)
     name = f"verdicts: overkill {point[0]:.3f}, found {point[1]:.3f}"
-    axes.plot(*point, "o", color=_BAD, markersize=8, clip_on=False, zorder=3, label=name)
+    axes.plot(*point, "o", color=BAD, markersize=8, clip_on=False, zorder=3, label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="overkill rate (good images judged NG)")
     axes.set(ylabel="defective images judged NG", title=counted(rows))
     axes.legend(loc="lower right", fontsize=9)
@@ -146,16 +157,16 @@ def score_histogram(
     figure = new(6.4, 4.4)
     panels = figure.subplots(2, 1, sharex=True)
     for axes, kind, colour, name in (
-        (panels[0], ~is_defect, _GOOD, "good"),
-        (panels[1], is_defect, _BAD, "defective"),
+        (panels[0], ~is_defect, GOOD, "good"),
+        (panels[1], is_defect, BAD, "defective"),
     ):
-        _tidy(axes)
+        tidy(axes)
         axes.hist(score[kind & finite], bins=bins, color=colour)
         axes.set_ylabel("images")
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4, integer=True))
         heading = f"{name}, n = {kind.sum()}"
         if threshold is not None:
-            axes.axvline(threshold, color=_LINE, linestyle="--", linewidth=1.2)
+            axes.axvline(threshold, color=LINE, linestyle="--", linewidth=1.2)
             above = int((score[kind & finite] >= threshold).sum())
             under = int((kind & finite).sum()) - above
             heading += f": {under} under {threshold:.3f}, {above} at or above"
@@ -213,8 +224,8 @@ def learning_curves(
     figure = new(4.4 * wide, 3.2 * math.ceil(len(names) / wide))
     for index, name in enumerate(names):
         axes = figure.add_subplot(math.ceil(len(names) / wide), wide, index + 1)
-        _tidy(axes)
-        for column, label, colour in ((name, "train", _GOOD), (f"val_{name}", "validation", _BAD)):
+        tidy(axes)
+        for column, label, colour in ((name, "train", GOOD), (f"val_{name}", "validation", BAD)):
             if column in columns:
                 text = f"{label}, last {columns[column][-1]:.4g}"
                 axes.plot(epoch, columns[column], ".-", ms=4, color=colour, label=text)

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from inspection_tf import errors
+from inspection_tf import _binomial, errors
+from inspection_tf._binomial import defects_needed, events_allowed
 
 _OUTSIDE = 1e-3  # relative distance of a threshold that has a score on one side only
-_ROUNDING = 1e-12  # (1 - rate)^n and 1 - confidence are compared with this relative tolerance
 
 
 class Cuts(NamedTuple):
@@ -28,8 +28,10 @@ class Cuts(NamedTuple):
     def pick(self, key: Sequence[NDArray[np.float64 | np.int64]], among: ArrayLike = True) -> int:
         """Return the cut with the smallest key; `key[0]` matters most, the lowest cut wins ties."""
         index = np.flatnonzero(np.broadcast_to(among, self.score.shape))
-        order = np.lexsort([np.asarray(part)[index] for part in reversed(key)])
-        return int(index[order[0]])
+        for part in key:
+            value = part[index]
+            index = index[value == value.min()]
+        return int(index[0])
 
     def fewest_overkills(self, among: ArrayLike) -> int:
         """Return the cut with the fewest overkills, then the fewest escapes.
@@ -42,19 +44,42 @@ class Cuts(NamedTuple):
 
     def threshold(self, cut: int) -> float:
         """Return the threshold of a cut: midway between the scores on both sides of it."""
-        above = float(self.score[cut])
         below = float(self.score[cut - 1]) if cut > 0 else -math.inf
-        if math.isinf(below):
-            return above - _OUTSIDE * max(abs(above), _OUTSIDE)
-        if math.isinf(above):
-            return below + _OUTSIDE * max(abs(below), _OUTSIDE)
-        middle = below + (above - below) / 2
-        return middle if below < middle else above  # neighbours in floating point have no middle
+        return midway(below, float(self.score[cut]))
+
+    def precision(self) -> NDArray[np.float64]:
+        """Return the share of defective images among the NG ones; 0 where nothing is NG."""
+        caught = self.defective - self.escapes
+        precision: NDArray[np.float64] = caught / np.maximum(caught + self.overkills, 1)
+        return precision
+
+    def f_beta(self, beta: float) -> NDArray[np.float64]:
+        """Return `(1 + b^2) caught / ((1 + b^2) caught + b^2 escapes + overkills)`."""
+        caught = (1 + beta**2) * (self.defective - self.escapes)
+        f_beta: NDArray[np.float64] = caught / (caught + beta**2 * self.escapes + self.overkills)
+        return np.round(f_beta, 12)
+
+    def cost(self, escape_cost: float, overkill_cost: float) -> NDArray[np.float64]:
+        """Return `escapes * escape_cost + overkills * overkill_cost`."""
+        return self.escapes * float(escape_cost) + self.overkills * float(overkill_cost)
 
 
-def _checked(
-    score: ArrayLike, is_defect: ArrayLike
-) -> tuple[NDArray[np.float64], NDArray[np.bool]]:
+def midway(below: float, above: float) -> float:
+    """Return a threshold over one score and not over the next; one of the two may be infinite."""
+    if math.isinf(below):
+        return above - _OUTSIDE * max(abs(above), _OUTSIDE)
+    if math.isinf(above):
+        return below + _OUTSIDE * max(abs(below), _OUTSIDE)
+    middle = below + (above - below) / 2
+    return middle if below < middle else above  # neighbours in floating point have no middle
+
+
+def checked(score: ArrayLike, is_defect: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool]]:
+    """Return scores and labels as arrays.
+
+    Raises:
+        errors.DataError: the arrays do not fit, are empty, or hold what is not finite.
+    """
     scores = np.asarray(score, dtype=np.float64)
     labels = np.asarray(is_defect)
     if scores.ndim != 1 or scores.shape != labels.shape:
@@ -91,7 +116,7 @@ def sweep(score: ArrayLike, is_defect: ArrayLike, *, needs_defects: bool = True)
     Raises:
         errors.DataError: the arrays do not fit, are empty, or hold what is not finite.
     """
-    scores, defective = _checked(score, is_defect)
+    scores, defective = checked(score, is_defect)
     if needs_defects and not defective.any():
         raise errors.DataError(
             f"This threshold needs defective images. Got {scores.size} images, all good. "
@@ -106,68 +131,6 @@ def sweep(score: ArrayLike, is_defect: ArrayLike, *, needs_defects: bool = True)
         defective=bad.size,
         good=good.size,
     )
-
-
-def between(name: str, value: float, low: float, high: float) -> None:
-    """Refuse an argument outside an open interval."""
-    if not low < value < high:
-        raise errors.ConfigError(
-            f"{name} must lie between {low:g} and {high:g}, exclusive. Got {value!r}. "
-            "Give a value inside."
-        )
-
-
-def defects_needed(max_rate: float, confidence: float = 0.95) -> int:
-    """Return the smallest sample that can promise a rate: the n at which zero events suffice.
-
-    `(1 - rate)^n <= 1 - confidence`, so `n >= ln(1 - confidence) / ln(1 - rate)`: about 3 / rate at
-    95 %. Defective images for an escape rate; as many good ones for an overkill rate.
-
-    Args:
-        max_rate: the bound to promise, 0..1.
-        confidence: of the promise, 0..1.
-
-    Raises:
-        errors.ConfigError: a number is not between 0 and 1.
-    """
-    between("The rate to promise", max_rate, 0, 1)
-    between("The confidence", confidence, 0, 1)
-    exact = math.log1p(-confidence) / math.log1p(-max_rate)
-    return max(1, math.ceil(exact * (1 - _ROUNDING)))
-
-
-def rate_upper_bound(events: int, trials: int, *, confidence: float = 0.95) -> float:
-    """Return the one-sided Clopper-Pearson upper bound of a rate, 0..1.
-
-    It is the rate p at which so few events have probability `P(X <= events | trials, p) = 1 -
-    confidence`. No trials bound nothing: 1.
-
-    Source: Clopper and Pearson 1934.
-
-    Raises:
-        errors.ConfigError: the counts or the confidence are impossible.
-    """
-    between("The confidence", confidence, 0, 1)
-    if not 0 <= events <= trials:
-        raise errors.ConfigError(
-            f"events must lie between 0 and trials. Got {events} of {trials}. Check the counts."
-        )
-    if events == trials:
-        return 1.0
-    from scipy import special
-
-    return float(special.betaincinv(events + 1, trials - events, confidence))
-
-
-def events_allowed(trials: int, max_rate: float, confidence: float) -> int:
-    """Return the largest number of events whose upper bound keeps the rate; -1 if there is none."""
-    if trials < defects_needed(max_rate, confidence):
-        return -1
-    from scipy import special
-
-    # P(X <= k | n, rate) <= 1 - confidence is the same test as upper bound(k) <= rate.
-    tail = special.bdtr(np.arange(trials + 1, dtype=np.float64), trials, max_rate)
-    return max(0, int(np.count_nonzero(tail <= (1 - confidence) * (1 + _ROUNDING))) - 1)
 
 
 def for_escape_rate(
@@ -245,9 +208,8 @@ def for_precision(score: ArrayLike, is_defect: ArrayLike, *, min_precision: floa
             are not finite.
     """
     cuts = sweep(score, is_defect)
-    caught = cuts.defective - cuts.escapes
-    precision = caught / np.maximum(caught + cuts.overkills, 1)  # 0 where nothing is NG
-    reaches = precision >= min_precision - _ROUNDING
+    precision = cuts.precision()
+    reaches = precision >= min_precision - _binomial.ROUNDING
     if not reaches.any():
         best = int(precision.argmax())
         raise errors.DataError(
@@ -269,7 +231,9 @@ def for_recall(score: ArrayLike, is_defect: ArrayLike, *, min_recall: float) -> 
     """
     cuts = sweep(score, is_defect)
     recall = 1 - cuts.escapes / cuts.defective
-    return cuts.threshold(cuts.fewest_overkills(among=recall >= min(min_recall, 1) - _ROUNDING))
+    return cuts.threshold(
+        cuts.fewest_overkills(among=recall >= min(min_recall, 1) - _binomial.ROUNDING)
+    )
 
 
 def for_f_beta(score: ArrayLike, is_defect: ArrayLike, *, beta: float = 1.0) -> float:
@@ -281,9 +245,7 @@ def for_f_beta(score: ArrayLike, is_defect: ArrayLike, *, beta: float = 1.0) -> 
         errors.DataError: no image is defective, or scores are not finite.
     """
     cuts = sweep(score, is_defect)
-    caught = (1 + beta**2) * (cuts.defective - cuts.escapes)
-    f_beta = caught / (caught + beta**2 * cuts.escapes + cuts.overkills)
-    return cuts.threshold(cuts.pick((-np.round(f_beta, 12), cuts.escapes)))
+    return cuts.threshold(cuts.pick((-cuts.f_beta(beta), cuts.escapes)))
 
 
 def for_cost(
@@ -298,5 +260,4 @@ def for_cost(
         errors.DataError: no image is defective, or scores are not finite.
     """
     cuts = sweep(score, is_defect)
-    cost = cuts.escapes * float(escape_cost) + cuts.overkills * float(overkill_cost)
-    return cuts.threshold(cuts.pick((cost, cuts.escapes)))
+    return cuts.threshold(cuts.pick((cuts.cost(escape_cost, overkill_cost), cuts.escapes)))

@@ -4,7 +4,7 @@ The bootstrap draws whole *groups* with replacement, since images of one part er
 is a vector of counts, one per group, so no resample is ever copied: sums become weighted sums.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +74,22 @@ def ratio_of_sums(
         return value
 
     return statistic, int(np.count_nonzero(below))
+
+
+def mean_of_defined(statistics: Sequence[Statistic]) -> Statistic:
+    """Return the mean of several statistics, of each resample over those that it defines."""
+
+    def mean(counts: Floats) -> Floats:
+        total, defined = np.zeros(len(counts)), np.zeros(len(counts))
+        for statistic in statistics:
+            part = statistic(counts)
+            total += np.nan_to_num(part)
+            defined += ~np.isnan(part)
+        value = np.full(len(counts), np.nan)
+        np.divide(total, defined, out=value, where=defined > 0)
+        return value
+
+    return mean
 
 
 def _ranking(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import decision, errors, images
+from inspection_tf import _class_results, decision, errors, images
 from inspection_tf.datasets import records
 
 _LOG = logging.getLogger("inspection_tf")
@@ -20,8 +20,11 @@ Audit = Callable[[NDArray[Any], NDArray[np.bool_]], Sequence[object]]
 class Inspector(Protocol):
     """What is evaluated: anything that turns an image into a verdict."""
 
-    def inspect(self, source: Any, /) -> decision.Verdict:
-        """Return the verdict on one image, (H, W) or (H, W, 3) RGB, with its mask in that size."""
+    def inspect(self, source: Any, /, *, template: Any = None) -> decision.Verdict:
+        """Return the verdict on one image, (H, W) or (H, W, 3) RGB, with its mask in that size.
+
+        The template is only named where a record has one.
+        """
         ...
 
 
@@ -42,6 +45,14 @@ class ImageResult:
         regions: their number.
         reasons: in words.
         hidden_defects: true defects that a rule hides; None if it was not audited.
+        true_class: the class with the most true pixels; "" where there is none.
+        decided_by: the stage of a cascade that decided; "" for a single network.
+        regions_true: 8-connected regions of the truth, class by class.
+        regions_found: regions of the verdict.
+        regions_matched: pairs of the two; see `_class_results.match_regions`.
+        class_overlap_px: like `overlap_px`, of each class with itself.
+        class_true_px: pixels of each class in the truth.
+        class_found_px: pixels of each class in the verdict.
     """
 
     id: str
@@ -56,6 +67,14 @@ class ImageResult:
     regions: int = 0
     reasons: tuple[str, ...] = ()
     hidden_defects: int | None = None
+    true_class: str = ""
+    decided_by: str = ""
+    regions_true: int = 0
+    regions_found: int = 0
+    regions_matched: int = 0
+    class_overlap_px: tuple[int, ...] = ()
+    class_true_px: tuple[int, ...] = ()
+    class_found_px: tuple[int, ...] = ()
 
     @property
     def dice(self) -> float | None:
@@ -74,6 +93,10 @@ class ImageResult:
         """Pixels that are defective or found."""
         return self.true_area_px + self.found_area_px - self.overlap_px
 
+    def found_class(self, classes: Sequence[str]) -> str:
+        """Return the name of the class with the most found pixels; "" where nothing was found."""
+        return classes[int(np.argmax(self.class_found_px))] if any(self.class_found_px) else ""
+
     @property
     def error(self) -> str | None:
         """Whether it is an "escape" (defective but OK), an "overkill" (good but NG), or None."""
@@ -82,27 +105,77 @@ class ImageResult:
         return "overkill" if self.outcome == "NG" else None
 
 
-def _inspect_one(
-    inspector: Inspector,
+def read_truth(
+    record: records.Record, orientation: images.Orientation = "apply"
+) -> NDArray[np.uint8]:
+    """Return the true class ids, (height, width); a bool mask is class 1."""
+    read = getattr(record, "read_classes", record.read_mask)
+    return np.asarray(read(orientation=orientation)).astype(np.uint8)
+
+
+def inspect(
+    inspector: Inspector, record: records.Record, orientation: images.Orientation = "apply"
+) -> tuple[NDArray[Any], NDArray[Any] | None, decision.Verdict]:
+    """Return image, template (None where the record has none) and verdict of one record."""
+    image = record.read_image(orientation=orientation)
+    read = getattr(record, "read_template", None)
+    template = None if read is None else read(orientation=orientation)
+    if template is None:
+        return image, None, inspector.inspect(image)
+    return image, template, inspector.inspect(image, template=template)
+
+
+def _require_consistent(
     record: records.Record,
-    audit: Audit | None,
-    orientation: images.Orientation,
-) -> ImageResult:
-    verdict = inspector.inspect(record.read_image(orientation=orientation))
-    truth, found = record.read_mask(orientation=orientation), verdict.mask()
-    if truth.shape != found.shape:
+    truth: NDArray[np.uint8],
+    verdict: decision.Verdict,
+    classes: Sequence[str],
+) -> None:
+    # What a single class is called matters to nobody.
+    if len(verdict.classes) != len(classes) or (
+        len(classes) > 1 and tuple(verdict.classes) != tuple(classes)
+    ):
+        raise errors.DataError(
+            f"{record.id}: the verdict must be on the classes {', '.join(classes)}. "
+            f"Got {', '.join(verdict.classes)}. Evaluate with the classes of the bundle."
+        )
+    if truth.shape != verdict.image_size:
         raise errors.DataError(
             f"{record.id}: the mask must have the size of its image. Got {truth.shape} and "
-            f"{found.shape}, height first. Correct the mask."
+            f"{verdict.image_size}, height first. Correct the mask."
         )
     if truth.any() and not record.is_defect:
         raise errors.DataError(
-            f"{record.id}: a good image must have no defective pixel. Got {int(truth.sum())} in "
-            "its mask. Correct the label or the mask."
+            f"{record.id}: a good image must have no defective pixel. Got "
+            f"{np.count_nonzero(truth)} in its mask. Correct the label or the mask."
         )
+    _class_results.require_ids(truth, classes, where=record.id)
+
+
+def _true_class(record: records.Record, pixels: Sequence[int], classes: Sequence[str]) -> str:
+    if len(classes) == 1:
+        return classes[0] if record.is_defect else ""
+    return classes[int(np.argmax(pixels))] if any(pixels) else ""
+
+
+def _inspect_one(
+    inspector: Inspector,
+    record: records.Record,
+    classes: Sequence[str],
+    audit: Audit | None,
+    orientation: images.Orientation,
+) -> ImageResult:
+    _, _, verdict = inspect(inspector, record, orientation)
+    truth = read_truth(record, orientation)
+    _require_consistent(record, truth, verdict, classes)
+    pixels = _class_results.count_pixels(truth, verdict.class_mask(), classes=len(classes))
+    regions = _class_results.match_regions(truth, verdict.regions, verdict.classes)
     hidden = None
-    if audit is not None and verdict.probability is not None:
-        hidden = len(audit(verdict.probability, truth)) if truth.any() else 0
+    probability = verdict.class_probability
+    probability = verdict.probability if probability is None else probability
+    if audit is not None and probability is not None:
+        hidden = len(audit(probability, truth > 0)) if truth.any() else 0
+    class_true_px = tuple(pixels.sum(axis=1)[1:].tolist())
     return ImageResult(
         id=record.id,
         group=record.group or record.id,
@@ -110,12 +183,20 @@ def _inspect_one(
         outcome=verdict.outcome,
         score=float(verdict.score),
         threshold=float(verdict.threshold),
-        overlap_px=int(np.count_nonzero(truth & found)),
-        true_area_px=int(np.count_nonzero(truth)),
-        found_area_px=int(np.count_nonzero(found)),
+        overlap_px=int(pixels[1:, 1:].sum()),
+        true_area_px=int(pixels[1:].sum()),
+        found_area_px=int(pixels[:, 1:].sum()),
         regions=len(verdict.regions),
         reasons=tuple(verdict.reasons),
         hidden_defects=hidden,
+        true_class=_true_class(record, class_true_px, classes),
+        decided_by=verdict.decided_by,
+        regions_true=regions.true,
+        regions_found=regions.found,
+        regions_matched=regions.matched,
+        class_overlap_px=tuple(pixels.diagonal()[1:].tolist()),
+        class_true_px=class_true_px,
+        class_found_px=tuple(pixels.sum(axis=0)[1:].tolist()),
     )
 
 
@@ -123,6 +204,7 @@ def inspect_records(
     inspector: Inspector,
     labelled: Sequence[records.Record],
     *,
+    classes: Sequence[str] = ("defect",),
     audit: Audit | None = None,
     orientation: images.Orientation = "apply",
     progress: Callable[[int, int], None] | None = None,
@@ -132,6 +214,7 @@ def inspect_records(
     Args:
         inspector: usually a bundle's.
         labelled: the records; the rows keep their order.
+        classes: names of the class ids 1, 2, ... in the masks.
         audit: counts true defects that a rule hides, such as
             `lambda map, mask: decision.hidden_defects(map, rules, mask, mask_threshold=0.5)`.
         orientation: whether EXIF turns are applied, as the bundle's preprocessing says.
@@ -139,11 +222,11 @@ def inspect_records(
 
     Raises:
         errors.ImageError: an image or a mask cannot be read.
-        errors.DataError: a mask does not fit its image or its label.
+        errors.DataError: a mask does not fit its image or its label, or the classes differ.
     """
     rows = []
     for index, record in enumerate(labelled):
-        rows.append(_inspect_one(inspector, record, audit, orientation))
+        rows.append(_inspect_one(inspector, record, classes, audit, orientation))
         if progress is not None:
             progress(index + 1, len(labelled))
     unmarked = [row.id for row in rows if row.is_defect and not row.true_area_px]

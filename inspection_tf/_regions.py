@@ -106,6 +106,36 @@ class Regions:
         return float(max(sides)) + 1.0
 
 
+def check_map(probability: NDArray[Any]) -> NDArray[np.floating[Any]]:
+    """Return the map as (height, width, classes), float32 or float64.
+
+    Raises:
+        errors.ConfigError: it is not a (height, width) or (height, width, classes) array of
+            floating-point probabilities.
+    """
+    array = np.asarray(probability)
+    if array.ndim not in (2, 3) or not array.size or array.dtype.kind != "f":
+        raise errors.ConfigError(
+            "A probability map must be a floating-point array of (height, width) or "
+            f"(height, width, classes). Got {array.dtype} of shape {array.shape}. Give one image."
+        )
+    array = array if array.dtype.itemsize in (4, 8) else array.astype(np.float32)
+    return array if array.ndim == 3 else array[..., None]
+
+
+def defect_map(array: NDArray[np.floating[Any]]) -> tuple[NDArray[np.floating[Any]], float, bool]:
+    """Return the sum over the classes, at most 1, its highest value, and whether it is finite."""
+    total = array[..., 0]
+    with np.errstate(invalid="ignore"):  # inf - inf is not finite, and that is said below
+        for channel in range(1, array.shape[2]):  # numpy's own sum over few channels is far slower
+            total = total + array[..., channel]
+    highest = float(total.max())
+    finite = bool(np.isfinite(highest) and np.isfinite(total.min()))
+    if array.shape[2] > 1 and finite and highest > 1:  # after the check: the limit would hide inf
+        total, highest = np.minimum(total, 1), 1.0
+    return total, highest, finite
+
+
 def lowest_at_least(limit: float, dtype: np.dtype[Any]) -> Any:
     """Return the smallest number of a dtype that is not under a limit.
 
@@ -182,6 +212,27 @@ def find(
         box_xyxy=box.T[order],
         centroid_xy=np.stack(centroid, axis=1)[order],
     )
+
+
+def strongest_class(regions: Regions, probability: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+    """Return for each region the channel with the largest sum over its pixels.
+
+    Of equal ones it is the first.
+
+    Args:
+        regions: found on the sum of the channels.
+        probability: (height, width, classes), finite.
+    """
+    classes = probability.shape[2]
+    if classes == 1 or not len(regions):
+        return np.zeros(len(regions), np.int64)
+    (x, y), (height, width) = regions.offset_xy, regions.labels.shape
+    pixel = np.flatnonzero(regions.labels)
+    label = regions.labels.ravel()[pixel]
+    value = probability[y : y + height, x : x + width].reshape(-1, classes)[pixel]
+    total = [np.bincount(label, weights=channel)[regions.label] for channel in value.T]
+    strongest: NDArray[np.int64] = np.stack(total).argmax(axis=0)
+    return strongest
 
 
 def _outline(zone: Zone, size: tuple[int, int]) -> NDArray[np.float64]:

@@ -5,10 +5,14 @@ number of regions for which the rules on the image hold. If no number does, it i
 probability in the inspected area, held just under the mask threshold. So for a threshold at or
 above the mask threshold, "score >= threshold" *is* the verdict after the rules. (A threshold under
 it also makes images NG that have no region a rule could drop: there the rules acquit nothing.)
+
+A map of several classes is decided on their sum, the defect map: one region may hold pixels of more
+than one class, and its class is the one with the largest sum of probability in it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
@@ -18,6 +22,7 @@ from numpy.typing import NDArray
 from inspection_tf import _regions, config, errors
 
 _LIMIT = pydantic.Field(default=None, ge=0, allow_inf_nan=False)
+_Area = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 _SLACK = 1 - 1e-9  # 0.1 mm * 30 is a little less than 3 mm in floating point
 
 
@@ -47,6 +52,8 @@ class Rules(config.Section):
     """Shorter regions are dropped, mm."""
     min_mean_score: float | None = _LIMIT
     """Regions of lower mean probability are dropped, 0..1."""
+    class_min_area_px: dict[str, _Area] = pydantic.Field(default_factory=dict)
+    """Class name and area: smaller regions of that class are dropped, px."""
     zones: tuple[_regions.Zone, ...] = ()
     """Regions are kept or dropped by where their centroid lies."""
     min_count: int = pydantic.Field(default=1, ge=1)
@@ -71,6 +78,40 @@ class Rules(config.Section):
         if self.min_level is not None and self.min_level not in names:
             raise ValueError(f"min_level must name one of the levels {names}")
         return self
+
+    def __hash__(self) -> int:
+        """Hash as every section does, although one field is a mapping."""
+        values = (getattr(self, name) for name in type(self).model_fields)
+        return hash(
+            tuple(
+                frozenset(value.items()) if isinstance(value, dict) else value for value in values
+            )
+        )
+
+    def check_classes(self, classes: Sequence[str] | None, channels: int) -> None:
+        """Refuse names that are not those of the map's channels, and rules on other classes.
+
+        Raises:
+            errors.ConfigError: a channel has no name, or a rule names no channel.
+        """
+        ruled = list(self.class_min_area_px)
+        if classes is None:
+            if ruled:
+                raise errors.ConfigError(
+                    f"Rules on classes need the names of the channels. Got {ruled} and no classes. "
+                    "Give classes, one name for each channel."
+                )
+            return
+        if len(classes) != channels or len(set(classes)) < channels:
+            raise errors.ConfigError(
+                f"classes must name each of the {channels} channels of the map, all differently. "
+                f"Got {list(classes)}. Give one name for each channel."
+            )
+        if unknown := [name for name in ruled if name not in classes]:
+            raise errors.ConfigError(
+                f"class_min_area_px must name classes of the map. Got {unknown}; the classes are "
+                f"{list(classes)}. Correct the names."
+            )
 
     def check_scale(self, mm_per_px: float | None) -> None:
         """Refuse rules in mm when the scale of the image is unknown, and a scale that is none.
@@ -105,10 +146,21 @@ class Assessment:
     unmet: tuple[str, ...]  # rules on the image that all surviving regions together do not meet
     score: float  # nan if the map is not finite
     inspected_px: int
+    probability: NDArray[np.floating[Any]]  # (height, width), the defect map
+    class_index: NDArray[np.int64]  # (n,), the channel of each region
+
+
+def class_rule(name: str) -> str:
+    """Return what the rule on the area of one class is called."""
+    return f"class_min_area_px {name!r}"
 
 
 def _failures(
-    regions: _regions.Regions, rules: Rules, size: tuple[int, int], mm_per_px: float | None
+    regions: _regions.Regions,
+    rules: Rules,
+    size: tuple[int, int],
+    mm_per_px: float | None,
+    class_name: NDArray[np.str_],
 ) -> dict[str, NDArray[np.bool]]:
     scale = mm_per_px or 0.0
     dropped: dict[str, NDArray[np.bool]] = {}
@@ -119,6 +171,8 @@ def _failures(
     ):
         if (limit := getattr(rules, name)) is not None:
             dropped[name] = value < limit * _SLACK
+    for name, limit in rules.class_min_area_px.items():
+        dropped[class_rule(name)] = (class_name == name) & (regions.area_px < limit * _SLACK)
     if rules.zones:
         dropped |= _outside(regions, rules.zones, size)
     if rules.min_length_px is None and rules.min_length_mm is None:
@@ -196,43 +250,39 @@ def _image_rules(
     return met
 
 
-def check_map(probability: NDArray[Any]) -> NDArray[np.floating[Any]]:
-    """Return the map as float32 or float64.
-
-    Raises:
-        errors.ConfigError: it is not a (height, width) array of floating-point probabilities.
-    """
-    array = np.asarray(probability)
-    if array.ndim != 2 or not array.size or array.dtype.kind != "f":
-        raise errors.ConfigError(
-            "A probability map must be a floating-point array of (height, width). "
-            f"Got {array.dtype} of shape {array.shape}. Give one image and one channel."
-        )
-    return array if array.dtype.itemsize in (4, 8) else array.astype(np.float32)
-
-
 def assess(
-    probability: NDArray[Any], rules: Rules, *, mask_threshold: float, mm_per_px: float | None
+    probability: NDArray[Any],
+    rules: Rules,
+    *,
+    mask_threshold: float,
+    mm_per_px: float | None,
+    classes: Sequence[str] | None = None,
 ) -> Assessment:
     """Find the regions of a map, apply the rules, and score the image.
 
     Raises:
-        errors.ConfigError: the map is no map, rules in mm have no scale, or nothing is inspected.
+        errors.ConfigError: the map is no map, rules in mm have no scale, names do not fit the
+            classes, or nothing is inspected.
     """
     rules.check_scale(mm_per_px)
-    array = check_map(probability)
+    channels = _regions.check_map(probability)
+    rules.check_classes(classes, channels.shape[2])
+    array, highest, finite = _regions.defect_map(channels)
     size = (array.shape[0], array.shape[1])
     inspected = _regions.zone_masks(rules.zones, size)[0] if rules.zones else None
     inspected_px = array.size if inspected is None else int(np.count_nonzero(inspected))
-    highest = float(array.max())
-    if not (np.isfinite(highest) and np.isfinite(array.min())):
+    if not finite:
         none = _regions.nothing()
-        return Assessment(none, {}, none.label, (), float("nan"), inspected_px)
+        return Assessment(none, {}, none.label, (), float("nan"), inspected_px, array, none.label)
     if highest < mask_threshold:  # the common case is the fast one
         regions = _regions.nothing()
     else:
         regions = _regions.find(array, mask_threshold=mask_threshold, inspected=inspected)
-    dropped = _failures(regions, rules, size, mm_per_px) if len(regions) else {}
+    class_index = _regions.strongest_class(regions, channels)
+    dropped: dict[str, NDArray[np.bool]] = {}
+    if len(regions):
+        class_name = np.array(classes or [""] * channels.shape[2])[class_index]
+        dropped = _failures(regions, rules, size, mm_per_px, class_name)
     kept = survivors(dropped, len(regions))
     met = _image_rules(regions, kept, rules, inspected_px, mm_per_px)
     suffices = np.logical_and.reduce(list(met.values()))
@@ -243,4 +293,4 @@ def assess(
             highest = float(cv2.minMaxLoc(array, inspected.view(np.uint8))[1])
         score = min(highest, float(np.nextafter(mask_threshold, 0.0)))
     unmet = tuple(name for name, meets in met.items() if len(kept) and not meets[-1])
-    return Assessment(regions, dropped, kept, unmet, score, inspected_px)
+    return Assessment(regions, dropped, kept, unmet, score, inspected_px, array, class_index)

@@ -52,7 +52,7 @@ class Verdict:
     """What was decided about one image, and why. Shows itself as a picture in Jupyter."""
 
     outcome: Outcome
-    score: float  # nan if the map is not finite; null in JSON
+    score: float  # nan if an output is not finite; null in JSON
     threshold: float
     reasons: tuple[str, ...] = ()
     regions: tuple[Region, ...] = ()  # by falling peak; none if OK
@@ -65,7 +65,13 @@ class Verdict:
     image_sha256: str = ""
     ms: Mapping[str, float] = field(default_factory=dict, hash=False)  # per stage
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)  # passed through
-    probability: NDArray[Any] | None = field(default=None, repr=False, compare=False)
+    classes: tuple[str, ...] = ("defect",)
+    decided_by: str = ""  # the stage of a cascade; empty where there is one network only
+    stages: Mapping[str, float] = field(
+        default_factory=dict, hash=False
+    )  # scores of those that ran
+    probability: NDArray[Any] | None = field(default=None, repr=False, compare=False)  # of a defect
+    class_probability: NDArray[Any] | None = field(default=None, repr=False, compare=False)
     image: NDArray[Any] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -79,6 +85,18 @@ class Verdict:
         for region in self.regions:
             x0, y0, x1, y1 = region.box_xyxy
             mask[y0:y1, x0:x1] |= True if region.mask is None else region.mask
+        return mask
+
+    def class_mask(self) -> NDArray[np.uint8]:
+        """Return class ids, (height, width) of the source image: 0 background, 1 `classes[0]`.
+
+        Where outlines overlap it is the class of the higher peak.
+        """
+        mask = np.zeros(self.image_size, np.uint8)
+        for region in reversed(self.regions):
+            x0, y0, x1, y1 = region.box_xyxy
+            inside = np.True_ if region.mask is None else region.mask
+            mask[y0:y1, x0:x1][inside] = self.classes.index(region.class_name) + 1
         return mask
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,6 +117,11 @@ class Verdict:
             "image_sha256": self.image_sha256,
             "ms": dict(self.ms),
             "metadata": dict(self.metadata),
+            "classes": list(self.classes),
+            "decided_by": self.decided_by,
+            "stages": {
+                name: score if math.isfinite(score) else None for name, score in self.stages.items()
+            },
         }
 
     def overlay(self) -> NDArray[np.uint8] | None:

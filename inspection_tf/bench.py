@@ -1,20 +1,23 @@
 """How fast a bundle is on this machine: decoded frame to verdict, stage by stage.
 
-Providers and Keras take turns within each round, so that a machine that slows down slows all.
+Providers and Keras take turns within each round, so that a machine that slows down slows all. A
+cascade is timed as it is, and with both networks on every image, which must decide the same.
 """
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors, images, runtime
+from inspection_tf import _profile, bundle, errors, images, runtime
+from inspection_tf._profile import Operator
 
-Stages = dict[str, float]
+Frame = tuple[NDArray[Any], NDArray[Any] | None]
+"""A decoded image and its template, None where there is none."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,27 +25,57 @@ class Timing:
     """Times of one way to run a bundle.
 
     Attributes:
-        name: provider of onnxruntime, or `keras`.
+        name: provider of onnxruntime, or `keras`; with `, both graphs` where every image goes
+            through both networks of a cascade.
         batch_size: images a call of the network.
         p50_ms: median time an image, decoded frame to verdict.
         p95_ms: 95th percentile of the same.
-        stages_ms: medians of pre, model and post, an image.
+        stages_ms: means of pre, model and post, an image.
         images_per_s: images a second over all rounds.
+        segmented_share: share of the images that went through the segmenter.
+        outcomes: of each frame, in order.
     """
 
     name: str
     batch_size: int
     p50_ms: float
     p95_ms: float
-    stages_ms: Stages
+    stages_ms: dict[str, float]
     images_per_s: float
+    segmented_share: float = 1.0
+    outcomes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
         return dataclasses.asdict(self)
 
 
-Network = Callable[[NDArray[np.uint8]], NDArray[Any]]
+@dataclasses.dataclass(frozen=True)
+class _Way:
+    """A way to run a bundle."""
+
+    name: str
+    inspector: runtime.Inspector
+    runs_both: bool = False
+
+
+class _Keras:
+    """A source model as Keras predicts it."""
+
+    def __init__(self, path: Path) -> None:
+        import keras
+
+        from inspection_tf import losses, metrics  # noqa: F401  registers what a model may hold
+        from inspection_tf.models import backbones, blocks  # noqa: F401  and its layers
+
+        self.model = keras.saving.load_model(path, compile=False)
+
+    def run(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> NDArray[Any]:
+        inputs = {"image": batch} if template is None else {"image": batch, "template": template}
+        (output,) = self.model.predict(inputs, verbose=0).values()
+        return np.asarray(output)
 
 
 def _providers() -> list[str]:
@@ -52,39 +85,88 @@ def _providers() -> list[str]:
     return [name for name in onnxruntime.get_available_providers() if not name.startswith("Azure")]
 
 
-def _keras_network(root: Path) -> Network | None:
-    """Return the source model as Keras predicts it, or None where Keras is not installed."""
+def _keras_inspector(root: Path, manifest: bundle.Manifest) -> runtime.Inspector | None:
+    """Return an inspector on the source models, or None where Keras is not installed."""
     try:
-        import keras
-
-        from inspection_tf import losses, metrics  # noqa: F401  registers what a model may hold
+        import keras  # noqa: F401
     except ImportError:
         return None
-    model = keras.saving.load_model(root / "source" / "model.keras", compile=False)
-
-    def predict(batch: NDArray[np.uint8]) -> NDArray[Any]:
-        return np.asarray(model.predict({"image": batch}, verbose=0)["probability"])
-
-    return predict
+    classifier = _Keras(root / "source" / "classifier.keras") if manifest.is_cascade else None
+    network = _Keras(root / "source" / "model.keras")
+    return runtime.Inspector(manifest, network, model_sha256="", classifier=classifier)
 
 
-def _once(inspector: runtime.Inspector, network: Network, frames: Sequence[NDArray[Any]]) -> Stages:
-    """Return the times of one batch, ms an image."""
+def _ways(root: Path, *, threads: int | None, with_keras: bool) -> list[_Way]:
+    manifest = runtime.Inspector.load(root, threads=threads).manifest
+
+    def start(name: str, provider: str) -> runtime.Engine:
+        model = (root / manifest.graph(name).file).read_bytes()
+        return runtime.Engine(model, threads=threads, providers=(provider,))
+
+    ways = []
+    for provider in _providers():
+        first = start(bundle.CLASSIFIER, provider) if manifest.is_cascade else None
+        engine = start(bundle.SEGMENTER, provider)
+        inspector = runtime.Inspector(manifest, engine, model_sha256="", classifier=first)
+        ways.append(_Way(provider, inspector))
+        if manifest.is_cascade:
+            ways.append(_Way(f"{provider}, both graphs", inspector, runs_both=True))
+    keras_inspector = _keras_inspector(root, manifest) if with_keras else None
+    return [*ways, _Way("keras", keras_inspector)] if keras_inspector else ways
+
+
+def golden_frames(root: str | Path) -> list[Frame]:
+    """Return the golden images of a bundle, with their templates."""
+    import json
+
+    root = Path(root)
+    bundle.read(root)
+    samples = json.loads((root / runtime.GOLDEN).read_bytes())
+
+    def read(name: str | None) -> NDArray[Any] | None:
+        return None if name is None else images.read(root / name)
+
+    return [(images.read(root / s["image"]), read(s.get("template"))) for s in samples]
+
+
+def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[str], int]:
+    """Return the times of one batch, ms an image, its outcomes, and how many were segmented."""
+    inspector = way.inspector
     started = time.perf_counter()
-    prepared = [images.preprocess(frame, inspector.preprocessing) for frame in frames]
-    batch = np.stack([image for image, _ in prepared])
+    prepared = [inspector.prepare(*frame) for frame in frames]
+    image = np.concatenate([item.image for item in prepared])
+    template = None
+    if prepared[0].template is not None:
+        template = np.concatenate([item.template for item in prepared if item.template is not None])
     ready = time.perf_counter()
-    output = network(batch)
-    ran = time.perf_counter()
-    for place, (_, placement) in enumerate(prepared):
-        inspector.decide(placement.map_to_source(np.ascontiguousarray(output[place, ..., 0])))
+    spent = 0.0
+    first: list[float | None] = [None] * len(frames)
+    verdicts: dict[int, Any] = {}
+    if inspector.classifier is not None:
+        output = inspector.classifier.run(image, template)
+        spent += time.perf_counter() - ready
+        first = [float(row[1:].sum(dtype=np.float64)) for row in output]
+        for place, value in enumerate(first):
+            stopped = inspector.stopped(float(value or 0.0), prepared[place].placement.source_size)
+            if stopped is not None:
+                verdicts[place] = stopped
+    rows = [place for place in range(len(frames)) if way.runs_both or place not in verdicts]
+    if rows:
+        called = time.perf_counter()
+        maps = inspector.engine.run(image[rows], None if template is None else template[rows])
+        spent += time.perf_counter() - called
+        for place, output in zip(rows, maps, strict=True):
+            probability = inspector.to_source(output[None], prepared[place])
+            found = inspector.decide(probability, first=first[place])
+            verdicts.setdefault(place, found)
     done = time.perf_counter()
     each = 1e3 / len(frames)
-    return {
+    times = {
         "pre": each * (ready - started),
-        "model": each * (ran - ready),
-        "post": each * (done - ran),
+        "model": each * spent,
+        "post": each * (done - ready - spent),
     }
+    return times, [verdicts[place].outcome for place in range(len(frames))], len(rows)
 
 
 def run(
@@ -94,15 +176,18 @@ def run(
     batch_size: int = 1,
     threads: int | None = None,
     with_keras: bool = True,
+    frames: Sequence[Frame] | None = None,
 ) -> list[Timing]:
-    """Time a bundle on its golden images.
+    """Time a bundle.
 
     Args:
         root: the bundle's folder.
-        repeats: rounds that count, after two that do not.
+        repeats: rounds over all frames that count, after one that does not.
         batch_size: images a call of the network.
         threads: of one inference; None: one for each core.
         with_keras: also time the source model, where Keras is installed.
+        frames: what to inspect; by default the golden images. How fast a cascade is hangs on
+            their mix.
 
     Raises:
         errors.BundleError: the bundle is not as it was written.
@@ -114,35 +199,69 @@ def run(
             f"Got {repeats} and {batch_size}. Use for example 30 and 1."
         )
     root = Path(root)
+    ways = _ways(root, threads=threads, with_keras=with_keras)
+    shown = list(frames or golden_frames(root))
+    while len(shown) < batch_size:
+        shown += shown
+    batches = [shown[first : first + batch_size] for first in range(0, len(shown), batch_size)]
+    batches = [batch for batch in batches if len(batch) == batch_size]
+    measured: dict[str, list[dict[str, float]]] = {way.name: [] for way in ways}
+    outcomes: dict[str, tuple[str, ...]] = {}
+    segmented: dict[str, int] = {}
+    for round_number in range(repeats + 1):
+        for way in ways:
+            ran = [_once(way, batch) for batch in batches]
+            outcomes[way.name] = tuple(outcome for _, found, _ in ran for outcome in found)
+            segmented[way.name] = sum(count for _, _, count in ran)
+            if round_number:
+                measured[way.name] += [times for times, _, _ in ran]
+    return [
+        _summary(name, times, batch_size, segmented[name], outcomes[name])
+        for name, times in measured.items()
+    ]
+
+
+def profile(root: str | Path, *, repeats: int = 10, threads: int | None = None) -> list[Operator]:
+    """Time every operator of every network of a bundle, on its first golden image.
+
+    Args:
+        root: the bundle's folder.
+        repeats: inferences that count.
+        threads: of one inference; None: one for each core.
+
+    Raises:
+        errors.BundleError: the bundle is not as it was written.
+    """
+    root = Path(root)
     inspector = runtime.Inspector.load(root, threads=threads)
-    manifest, model = inspector.manifest, root / inspector.manifest.graphs[0].file
-    golden = [images.read(root / name) for name in sorted(manifest.files) if name.endswith(".png")]
-    frames = [golden[place % len(golden)] for place in range(batch_size)]
-    networks: dict[str, Network] = {
-        name: runtime.Engine(model.read_bytes(), threads=threads, providers=(name,)).run
-        for name in _providers()
-    }
-    keras_network = _keras_network(root) if with_keras else None
-    if keras_network is not None:
-        networks["keras"] = keras_network
-    measured: dict[str, list[Stages]] = {name: [] for name in networks}
-    for round_number in range(repeats + 2):
-        for name, network in networks.items():
-            stages = _once(inspector, network, frames)
-            if round_number >= 2:
-                measured[name].append(stages)
-    return [_summary(name, rounds, batch_size) for name, rounds in measured.items()]
+    prepared = inspector.prepare(*golden_frames(root)[0])
+    inputs = {"image": prepared.image}
+    if prepared.template is not None:
+        inputs["template"] = prepared.template
+    found = []
+    for graph in inspector.manifest.graphs:
+        model = (root / graph.file).read_bytes()
+        found += _profile.profile(graph.name, model, inputs, repeats=repeats, threads=threads)
+    return found
 
 
-def _summary(name: str, rounds: list[Stages], batch_size: int) -> Timing:
-    totals = np.array([sum(stages.values()) for stages in rounds])
+def _summary(
+    name: str,
+    batches: list[dict[str, float]],
+    batch_size: int,
+    segmented: int,
+    outcomes: tuple[str, ...],
+) -> Timing:
+    totals = np.array([sum(stages.values()) for stages in batches])
     return Timing(
         name=name,
         batch_size=batch_size,
         p50_ms=float(np.percentile(totals, 50)),
         p95_ms=float(np.percentile(totals, 95)),
         stages_ms={
-            stage: float(np.median([stages[stage] for stages in rounds])) for stage in rounds[0]
+            stage: float(np.mean([stages[stage] for stages in batches])) for stage in batches[0]
         },
         images_per_s=float(1e3 / totals.mean()),
+        segmented_share=segmented / len(outcomes),
+        outcomes=outcomes,
     )

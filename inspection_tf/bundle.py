@@ -13,9 +13,19 @@ from typing import Any, Literal
 
 import pydantic
 
-from inspection_tf import _onnx_guard, config, decision, errors, files, images, thresholds
+from inspection_tf import (
+    _onnx_guard,
+    config,
+    decision,
+    errors,
+    files,
+    images,
+    registration,
+    thresholds,
+)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 2: several graphs and classes, templates; a bundle of schema 1 is still read
+SEGMENTER, CLASSIFIER = "segmenter", "classifier"
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_FILE_BYTES = 2 * 2**30
@@ -32,7 +42,7 @@ class Graph(config.Section):
     name: str
     file: str
     when: str = "always"
-    """`always`, or the outcome of an earlier graph that this one waits for."""
+    """`always`, or the outcome of the graph before, such as `NG`, that this one waits for."""
 
 
 class Input(config.Section):
@@ -47,9 +57,11 @@ class Output(config.Section):
 
     name: str
     kind: str
-    """`probability_map`."""
+    """`probability_map`, or `class_probability`."""
     unit: str
     shape: tuple[int | str, ...]
+    graph: str = SEGMENTER
+    """The graph that returns it."""
 
 
 class Data(config.Section):
@@ -80,12 +92,18 @@ class Manifest(config.Section):
 
     schema_version: int = pydantic.Field(default=SCHEMA_VERSION, ge=1)
     model_id: str
-    task: Literal["segmentation"]
+    task: Literal["segmentation", "two_stage_segmentation"]
     classes: tuple[str, ...] = pydantic.Field(min_length=1)
+    """Of defects, in the order of the map's channels."""
     graphs: tuple[Graph, ...] = pydantic.Field(min_length=1)
     inputs: tuple[Input, ...] = pydantic.Field(min_length=1)
     outputs: tuple[Output, ...] = pydantic.Field(min_length=1)
+    alignment: registration.AlignSpec = registration.AlignSpec()
+    """How a template is laid onto its image."""
     operating_point: thresholds.OperatingPoint
+    """Of the score that decides; its promise is that of all stages together."""
+    stage_points: dict[str, thresholds.OperatingPoint] = pydantic.Field(default_factory=dict)
+    """Of the graphs before: an image whose score is under the threshold goes no further."""
     rules: decision.Rules
     mm_per_px: float | None = pydantic.Field(default=None, gt=0, allow_inf_nan=False)
     metrics: dict[str, Any] = pydantic.Field(default_factory=dict)
@@ -94,6 +112,34 @@ class Manifest(config.Section):
     provenance: Provenance
     files: dict[str, str] = pydantic.Field(default_factory=dict)
     """SHA-256 of every file but this one."""
+
+    @pydantic.model_validator(mode="after")
+    def _graphs_are_known(self) -> "Manifest":
+        names = [graph.name for graph in self.graphs]
+        if names not in ([SEGMENTER], [CLASSIFIER, SEGMENTER]):
+            raise ValueError(f"graphs must be {SEGMENTER}, or {CLASSIFIER} before it, got {names}")
+        if sorted(self.stage_points) != names[:-1]:
+            raise ValueError(
+                f"stage_points must be given for {names[:-1]}, got {sorted(self.stage_points)}"
+            )
+        inputs = [item.name for item in self.inputs]
+        if inputs not in (["image"], ["image", "template"]):
+            raise ValueError(f"inputs must be image, or image and template, got {inputs}")
+        return self
+
+    @property
+    def is_cascade(self) -> bool:
+        """Whether a classifier decides which images the segmenter sees."""
+        return len(self.graphs) > 1
+
+    @property
+    def has_template(self) -> bool:
+        """Whether each image is compared with a template."""
+        return len(self.inputs) > 1
+
+    def graph(self, name: str) -> Graph:
+        """Return a graph by its name."""
+        return next(graph for graph in self.graphs if graph.name == name)
 
     def for_model(self) -> str:
         """Return the part that the model's own metadata repeats, as JSON."""

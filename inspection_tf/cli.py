@@ -3,6 +3,7 @@
 stdout carries results only; everything else goes to stderr. Exit codes: see `errors`.
 """
 
+import glob
 import json as json_module
 import sys
 from collections.abc import Callable, Iterable
@@ -11,12 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from inspection_tf import errors, files, images, process, runtime
+from inspection_tf import _cli_data, _cli_tables, errors, files, images, process, runtime
 from inspection_tf.synthesis import surface
 
 if TYPE_CHECKING:
-    from inspection_tf import bundle, decision
-    from inspection_tf.datasets.records import Records
+    from inspection_tf import decision
 
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 Paths = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATH...")]
@@ -87,12 +87,25 @@ def _write_pictures(out: Path, stem: str, verdict: "decision.Verdict") -> None:
         images.write_png(out / f"{stem}.overlay.png", overlay)
 
 
+def _template_of(path: Path, template: Path | None) -> Path | None:
+    """Return the template of an image: the file given, or the one of its name in a folder."""
+    if template is None or not template.is_dir():
+        return template
+    for found in sorted(template.glob(f"{glob.escape(path.stem)}.*")):
+        if found.suffix.lower() in images.IMAGE_SUFFIXES:
+            return found
+    raise errors.ImageError(
+        f"{path}: each image must have a template. Got none named {path.stem} in {template}. "
+        "Add it, or give one file for all."
+    )
+
+
 def _predict_one(
-    inspector: runtime.Inspector, path: Path, stem: str, out: Path | None
+    inspector: runtime.Inspector, path: Path, stem: str, out: Path | None, template: Path | None
 ) -> tuple[dict[str, Any], int]:
     """Inspect a file; returns its line and its exit code."""
     try:
-        verdict = inspector.inspect(path)
+        verdict = inspector.inspect(path, template=_template_of(path, template))
         if out is not None:
             _write_pictures(out, stem, verdict)
     except errors.InspectionError as problem:
@@ -129,6 +142,7 @@ def predict(
     /,
     *,
     out: Path | None = None,
+    template: Path | None = None,
     json: Switch = False,
 ) -> int:
     """Decide about images.
@@ -136,6 +150,8 @@ def predict(
     Args:
         bundle: folder of the bundle.
         paths: image files, or folders of them.
+        template: what the images should look like, for a bundle that compares: a file for all, or
+            a folder with one of each name.
         out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl.
         json: print a line of JSON for each image instead of a table.
     """
@@ -146,7 +162,7 @@ def predict(
     folder = _new_folder(out) if out is not None else None
     lines, codes = [], []
     for path, stem in zip(listed, _stems(listed), strict=True):
-        line, code = _predict_one(inspector, path, stem, folder)
+        line, code = _predict_one(inspector, path, stem, folder, template)
         lines.append(line)
         codes.append(code)
         if json:
@@ -158,56 +174,13 @@ def predict(
     return errors.gravest(codes)
 
 
-def _provenance_records(manifest: "bundle.Manifest", split: str) -> "Records":
-    """Read, or draw, the data a bundle was made from again."""
-    from inspection_tf import config
-    from inspection_tf.datasets import sources
-
-    data = manifest.provenance.data
-    spec = config.validate(sources.DataSpec, data.source, origin="the bundle's provenance")
-    found = sources.read(spec)
-    if found.sha256() != data.sha256:
-        raise errors.DataError(
-            "The data must be what the bundle was made from. Got another hash for "
-            f"{found.origin}. Restore it, or give a ROOT of other labelled images."
-        )
-    if split == "all":
-        return found
-    if split not in data.splits:
-        raise errors.DataError(
-            f"The bundle must have a {split} split. Got only {', '.join(data.splits)}: it was "
-            "cross-validated and trained on every image. Give a ROOT of other labelled images."
-        )
-    if spec.folds:
-        return sources.for_training(found, spec).select(data.splits[split])
-    return sources.split(found, spec, seed=manifest.provenance.seed)[split]
-
-
-def _root_records(
-    manifest: "bundle.Manifest", root: Path, layout: str | None, split: str | None
-) -> "Records":
-    from inspection_tf.datasets import readers
-
-    data = manifest.provenance.data
-    name = layout or (data.format if data.format in readers.READERS else "folder")
-    found = readers.READERS[name](root)
-    if split in (None, "all"):
-        return found
-    if found.sha256() != data.sha256 or split not in data.splits:
-        raise errors.DataError(
-            f"--split {split} needs the images the bundle was made from. Got others in {root}. "
-            "Leave --split out to use them all."
-        )
-    return found.select(data.splits[str(split)])
-
-
 def evaluate(
     bundle: Bundle,
     root: Root = None,
     /,
     *,
     out: Path,
-    format: Literal["dagm", "folder"] | None = None,
+    format: Literal["dagm", "folder", "magnetic_tile", "deeppcb"] | None = None,
     split: Literal["train", "tune", "test", "all"] | None = None,
 ) -> int:
     """Measure a bundle on labelled images: metrics.json, per_image.csv, pictures.
@@ -227,9 +200,9 @@ def evaluate(
     manifest = inspector.manifest
     if root is None:
         split = split or "test"
-        chosen = _provenance_records(manifest, split)
+        chosen = _cli_data.from_provenance(manifest, split)
     else:
-        chosen = _root_records(manifest, root, format, split)
+        chosen = _cli_data.from_root(manifest, root, format, split)
     folder = _new_folder(out)
     rows = evaluation.measure(inspector, chosen)
     report = evaluation.report(
@@ -237,6 +210,7 @@ def evaluate(
         split=split or "all",
         operating_point=manifest.operating_point,
         dataset_sha256=chosen.sha256(),
+        classes=manifest.classes,
     )
     evaluation.write(folder, rows, report)
     by_id = {record.id: record for record in chosen}
@@ -245,7 +219,7 @@ def evaluate(
         return evaluation.look(inspector, by_id[name])
 
     threshold = manifest.operating_point.threshold
-    plots.write_evaluation(folder, rows, threshold=threshold, show=show)
+    plots.write_evaluation(folder, rows, threshold=threshold, show=show, report=report)
     rich.console.Console(width=100).print(evaluation.table(report))
     return errors.OK
 
@@ -273,34 +247,46 @@ def bench(
     repeats: int = 30,
     batch_size: int = 1,
     threads: int | None = None,
+    split: Literal["train", "tune", "test"] | None = None,
+    profile: Switch = False,
     json: Switch = False,
 ) -> int:
     """Time a bundle on this machine, decoded frame to verdict.
 
     Args:
         bundle: folder of the bundle.
-        repeats: rounds that count.
+        repeats: rounds over the images that count.
         batch_size: images a call of the network.
         threads: of one inference; one for each core by default.
+        split: images of the bundle's own data instead of its golden ones. A cascade is as fast as
+            its share of OK images allows.
+        profile: time each kind of operator of each network instead.
         json: print JSON instead of a table.
     """
     from inspection_tf import bench as benchmark
 
-    timings = benchmark.run(bundle, repeats=repeats, batch_size=batch_size, threads=threads)
-    if json:
-        _say(json_module.dumps([timing.to_dict() for timing in timings]))
-        return errors.OK
-    import rich.console
-    import rich.table
-
-    table = rich.table.Table("engine", "p50 ms", "p95 ms", "pre", "model", "post", "images/s",
-                             box=None)  # fmt: skip
-    for timing in timings:
-        stages = (f"{timing.stages_ms[name]:.1f}" for name in ("pre", "model", "post"))
-        table.add_row(timing.name, f"{timing.p50_ms:.1f}", f"{timing.p95_ms:.1f}", *stages,
-                      f"{timing.images_per_s:.1f}")  # fmt: skip
-    rich.console.Console(width=100).print(table)
-    return errors.OK
+    if profile:
+        operators = benchmark.profile(bundle, repeats=repeats, threads=threads)
+        return _cli_tables.show(
+            [item.to_dict() for item in operators], _cli_tables.OPERATORS, as_json=json
+        )
+    frames = None
+    if split:
+        inspector = runtime.Inspector.load(bundle, check_golden=False)
+        turn = inspector.preprocessing.orientation
+        frames = [
+            (record.read_image(orientation=turn), record.read_template(orientation=turn))
+            for record in _cli_data.from_provenance(inspector.manifest, split)
+        ]
+    timings = benchmark.run(
+        bundle, repeats=repeats, batch_size=batch_size, threads=threads, frames=frames
+    )
+    code = _cli_tables.show(
+        [timing.to_dict() for timing in timings], _cli_tables.TIMINGS, as_json=json
+    )
+    if not json and len({timing.outcomes for timing in timings}) > 1:
+        _complain("warning: the engines do not decide alike; see --json")
+    return code
 
 
 def synthesize(

@@ -9,11 +9,16 @@ which:
                       found on good images count against it.
 - `dice_all_images`   mean over all images, where a good image counts 1 if nothing was found on it,
                       else 0. The published convention; it rises with the share of good images.
+- `iou_pooled_defective` one ratio of all pixels of the defective images alone.
+- `iou_class_<name>`  with several classes: one ratio of a class's pixels on all images; what is
+                      found on good images, or is another class, counts against it.
+- `iou_class_mean`    mean over the classes that are there or found.
+
+`region_f1` counts defects instead: `2 matched / (true + found)` regions of all images together.
 """
 
 import csv
 import io
-import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +26,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _estimates, config, decision, errors, files, runtime
+from inspection_tf import _image_results, _summary, config, decision, files, runtime
 from inspection_tf._estimates import Estimate
 from inspection_tf._image_results import Audit, ImageResult, Inspector, inspect_records
+from inspection_tf._summary import MEANING, meaning, summarize
 from inspection_tf.datasets import records
 
 if TYPE_CHECKING:
@@ -35,8 +41,10 @@ __all__ = [
     "Estimate",
     "ImageResult",
     "Inspector",
+    "Look",
     "inspect_records",
     "look",
+    "meaning",
     "measure",
     "report",
     "summarize",
@@ -44,17 +52,34 @@ __all__ = [
     "write",
 ]
 
-MEANING = {
-    "dice_defective": "mean Dice, defective images",
-    "iou_defective": "mean IoU, defective images",
-    "iou_pooled": "IoU of all pixels together",
-    "dice_all_images": "mean Dice, all; clean good is 1",
-    "image_average_precision": "area under precision-recall",
-    "image_auroc": "chance that defect outranks good",
-    "escape_rate": "defective images judged OK",
-    "overkill_rate": "good images judged NG",
-    "review_rate": "images left to a person",
-}
+
+class Look(tuple[NDArray[Any], NDArray[Any], decision.Verdict]):
+    """One record as an inspector sees it: unpacks into image, true class ids and verdict.
+
+    Attributes:
+        template: of the record, None where there is none.
+    """
+
+    template: NDArray[Any] | None
+
+    def __new__(
+        cls,
+        image: NDArray[Any],
+        truth: NDArray[np.uint8],
+        verdict: decision.Verdict,
+        template: NDArray[Any] | None = None,
+    ) -> "Look":
+        """Join them.
+
+        Args:
+            image: (height, width) or (height, width, 3) RGB.
+            truth: (height, width), 0 is background.
+            verdict: on the image.
+            template: in the size of the image.
+        """
+        look = super().__new__(cls, (image, truth, verdict))
+        look.template = template
+        return look
 
 
 def measure(inspector: runtime.Inspector, chosen: Sequence[records.Record]) -> list[ImageResult]:
@@ -66,101 +91,22 @@ def measure(inspector: runtime.Inspector, chosen: Sequence[records.Record]) -> l
 
     Raises:
         errors.ImageError: an image or a mask cannot be read.
-        errors.DataError: a mask does not fit its image or its label.
+        errors.DataError: a mask does not fit its image or its label, or holds another class.
     """
     return inspect_records(
         inspector,
         chosen,
+        classes=inspector.manifest.classes,
         audit=inspector.hidden_defects,
         orientation=inspector.preprocessing.orientation,
     )
 
 
-def look(
-    inspector: runtime.Inspector, record: records.Record
-) -> tuple[NDArray[Any], NDArray[np.bool_], decision.Verdict]:
-    """Return image, true mask and verdict of one record, turned as the preprocessing says."""
+def look(inspector: runtime.Inspector, record: records.Record) -> Look:
+    """Return image, true class ids and verdict of one record, turned as the preprocessing says."""
     turn = inspector.preprocessing.orientation
-    image = record.read_image(orientation=turn)
-    return image, record.read_mask(orientation=turn), inspector.inspect(image)
-
-
-def summarize(
-    rows: Sequence[ImageResult],
-    *,
-    seed: int = 0,
-    resamples: int = 2000,
-    confidence: float = 0.95,
-) -> dict[str, Estimate]:
-    """Return every metric with its interval; the order of the rows does not matter.
-
-    Intervals of rates are Clopper-Pearson, as if images were independent; all others come from a
-    bootstrap over groups (percentiles). REVIEW is neither escape nor overkill. Defective images
-    whose mask is empty have no Dice or IoU and are left out of those. A metric that is not
-    defined (AUROC of one class) has the value None.
-
-    Args:
-        rows: at least one.
-        seed: of the bootstrap.
-        resamples: of the bootstrap.
-        confidence: of every interval, 0..1.
-
-    Returns:
-        The names of `MEANING`, in that order.
-
-    Raises:
-        errors.DataError: there is no row.
-    """
-    if not rows:
-        raise errors.DataError(
-            "Metrics need at least one image. Got none. Choose a split that holds images."
-        )
-    ordered = sorted(rows, key=lambda row: row.id)
-    estimates = _estimates.bootstrap(
-        _statistics(ordered),
-        groups=len({row.group or row.id for row in ordered}),
-        images=len(ordered),
-        seed=seed,
-        resamples=resamples,
-        confidence=confidence,
-    )
-    defective = sum(row.is_defect for row in ordered)
-    for name, events, trials in (
-        ("escape_rate", sum(row.error == "escape" for row in ordered), defective),
-        ("overkill_rate", sum(row.error == "overkill" for row in ordered), len(rows) - defective),
-        ("review_rate", sum(row.outcome == "REVIEW" for row in ordered), len(rows)),
-    ):
-        estimates[name] = _estimates.clopper_pearson(events, trials, confidence=confidence)
-    return {name: estimates[name] for name in MEANING}
-
-
-def _statistics(rows: Sequence[ImageResult]) -> dict[str, tuple[_estimates.Statistic, int]]:
-    def column(value: Callable[[ImageResult], float | None]) -> NDArray[np.float64]:
-        return np.array([value(row) or 0.0 for row in rows])
-
-    group_of = np.unique([row.group or row.id for row in rows], return_inverse=True)[1]
-    is_defect = np.array([row.is_defect for row in rows])
-    score = np.array([math.inf if math.isnan(row.score) else row.score for row in rows])
-    marked = column(lambda row: row.true_area_px > 0)
-    clean = column(lambda row: not row.is_defect and not row.found_area_px)
-    dice = column(lambda row: row.dice)
-
-    def ratio(
-        above: NDArray[np.float64], below: NDArray[np.float64]
-    ) -> tuple[_estimates.Statistic, int]:
-        return _estimates.ratio_of_sums(above, below, group_of)
-
-    precision, auroc, bearing = _estimates.ranking_statistics(score, is_defect, group_of)
-    labelled = np.maximum(marked, ~is_defect)
-    union = column(lambda row: row.union_px * (row.true_area_px > 0 or not row.is_defect))
-    return {
-        "dice_defective": ratio(dice, marked),
-        "iou_defective": ratio(column(lambda row: row.iou), marked),
-        "iou_pooled": ratio(column(lambda row: row.overlap_px), union),
-        "dice_all_images": ratio(dice + clean, labelled),
-        "image_average_precision": (precision, bearing),
-        "image_auroc": (auroc, bearing),
-    }
+    image, template, verdict = _image_results.inspect(inspector, record, turn)
+    return Look(image, _image_results.read_truth(record, turn), verdict, template)
 
 
 def report(
@@ -169,23 +115,28 @@ def report(
     split: str,
     operating_point: config.Section | Mapping[str, Any] | None,
     dataset_sha256: str,
+    classes: Sequence[str] = ("defect",),
     seed: int = 0,
     resamples: int = 2000,
 ) -> dict[str, Any]:
     """Return the contents of `metrics.json`, intervals at 95 % confidence.
+
+    With several classes it also names them, under `classes`.
 
     Args:
         rows: of `inspect_records`.
         split: the name of the records, such as test.
         operating_point: of the inspector; None where there are several (folds).
         dataset_sha256: of the records.
+        classes: as `inspect_records` had them.
         seed: of the bootstrap.
         resamples: of the bootstrap.
 
     Raises:
-        errors.DataError: there is no row.
+        errors.DataError: there is no row, or the rows have other classes.
     """
-    metrics = summarize(rows, seed=seed, resamples=resamples)
+    _summary.require_classes(rows, classes)
+    metrics = summarize(rows, classes=classes, seed=seed, resamples=resamples)
     if isinstance(operating_point, config.Section):
         operating_point = operating_point.model_dump(mode="json")
     return {
@@ -194,6 +145,7 @@ def report(
         "metrics": {name: estimate.to_dict() for name, estimate in metrics.items()},
         "operating_point": None if operating_point is None else dict(operating_point),
         "dataset_sha256": dataset_sha256,
+        **({"classes": list(classes)} if len(classes) > 1 else {}),
     }
 
 
@@ -213,13 +165,32 @@ _COLUMNS: dict[str, Callable[[ImageResult], Any]] = {
     "regions": lambda row: row.regions,
     "hidden_defects": lambda row: row.hidden_defects,
     "reasons": lambda row: "; ".join(row.reasons),
+    "true_class": lambda row: row.true_class,
+    "decided_by": lambda row: row.decided_by,
+    "regions_true": lambda row: row.regions_true,
+    "regions_found": lambda row: row.regions_found,
+    "regions_matched": lambda row: row.regions_matched,
 }
+
+
+def _class_columns(classes: Sequence[str]) -> dict[str, Callable[[ImageResult], Any]]:
+    """Return `overlap_px_<name>`, `true_px_<name>`, `found_px_<name>` of each class."""
+
+    def cell(what: str, number: int) -> Callable[[ImageResult], Any]:
+        return lambda row: getattr(row, f"class_{what}_px")[number]
+
+    return {
+        f"{what}_px_{name}": cell(what, number)
+        for number, name in enumerate(classes)
+        for what in ("overlap", "true", "found")
+    }
 
 
 def write(folder: str | Path, rows: Sequence[ImageResult], report: Mapping[str, Any]) -> None:
     """Write `metrics.json` and `per_image.csv` (sorted by id), each whole or not at all.
 
-    Equal inputs give equal bytes. In the table an empty cell is None.
+    Equal inputs give equal bytes. In the table an empty cell is None. With several classes it has
+    columns for the pixels of each.
 
     Args:
         folder: created if it is absent.
@@ -229,11 +200,12 @@ def write(folder: str | Path, rows: Sequence[ImageResult], report: Mapping[str, 
     Raises:
         errors.StorageError: the folder cannot be written.
     """
+    columns = {**_COLUMNS, **_class_columns(report.get("classes", ()))}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    writer.writerow(columns)
     for row in sorted(rows, key=lambda row: row.id):
-        writer.writerow([value(row) for value in _COLUMNS.values()])
+        writer.writerow([value(row) for value in columns.values()])
     files.make_folder(folder)
     files.write(Path(folder) / "per_image.csv", text.getvalue())
     files.write_json(Path(folder) / "metrics.json", report)
@@ -243,8 +215,8 @@ def table(report: Mapping[str, Any]) -> "rich.table.Table":
     """Return the metrics of a report for a terminal, 80 columns wide, each with its meaning.
 
     Args:
-        report: of `report`, or read from `metrics.json`. Names that are not in `MEANING` are shown
-            without a meaning.
+        report: of `report`, or read from `metrics.json`. Names that `meaning` does not know are
+            shown without one.
     """
     import rich.table
 
@@ -257,12 +229,13 @@ def table(report: Mapping[str, Any]) -> "rich.table.Table":
         title=title,
     )
     for heading in ("metric", "value", "95 % interval", "meaning"):
-        lines.add_column(heading, justify="left", no_wrap=True)
+        # What classes are called is anyone's guess: beside a long name the meaning is wrapped.
+        lines.add_column(heading, justify="left", no_wrap=heading != "meaning")
     for name, estimate in report["metrics"].items():
         value, low, high = (
             "-" if (number := estimate[key]) is None else f"{number:.3f}"
             for key in ("value", "low", "high")
         )
         interval = "-" if low == high == "-" else f"{low} - {high}"
-        lines.add_row(name, value, interval, MEANING.get(name, ""))
+        lines.add_row(name, value, interval, meaning(name))
     return lines

@@ -1,8 +1,16 @@
-"""Losses for segmentation: one value an image, so that good parts count as much as bad ones.
+"""Losses: one value an image, so that good parts count as much as bad ones.
 
-Every class takes `y_true`: (batch, height, width, 1), 0 or 1, any dtype, and `y_pred`: the same
-shape, probabilities. `call` returns (batch,); Keras averages it. An option out of its range is an
-`errors.ConfigError`.
+Of maps (`SEGMENTATION`) every loss takes `y_true`: (batch, height, width, 1), class ids of any
+dtype, 0 for background, and `y_pred`: (batch, height, width, classes), the probabilities of the
+defect classes 1, 2, ...; what these leave of 1 is the background's. With one class every id above
+0 is that class. In a formula `y` is 1 on the pixels of a class and `p` its probability; Dice and
+Tversky are the mean over the classes. BCE, the cross-entropy of a pixel, is `-log` of the
+probability of its true class or of the background.
+
+Of whole images (`CLASSIFICATION`) it takes `y_true`: (batch, 1) or (batch,), class ids, 0 for OK,
+and `y_pred`: (batch, classes), probabilities that add up to 1.
+
+`call` returns (batch,); Keras averages it. An option out of its range is an `errors.ConfigError`.
 """
 
 from typing import Any
@@ -10,41 +18,33 @@ from typing import Any
 import keras
 from keras import ops
 
-from inspection_tf import errors
+from inspection_tf._losses_classes import ClassFocal, CrossEntropy
+from inspection_tf._losses_pixels import (
+    PIXEL_AXES,
+    TINY,
+    any_class,
+    check_range,
+    check_smooth,
+    check_weights,
+    cross_entropy,
+    dice_loss,
+    mean_over,
+    pixels,
+    weigh,
+)
 
-PIXEL_AXES = (1, 2, 3)
-# float32 still tells 1 - 1e-7 from 1, and log(1e-7) = -16.1 is the worst a pixel can cost.
-_TINY = 1e-7
-
-
-def _check_range(name: str, value: float, *, low: float = 0.0, high: float = float("inf")) -> None:
-    if not low <= value <= high:
-        raise errors.ConfigError(
-            f"The loss option {name} must lie in {low:g}..{high:g}. Got {value!r}. Correct it."
-        )
-
-
-def _check_smooth(value: float) -> None:
-    # Without smoothing, an empty prediction on a defect-free image is 0 / 0.
-    _check_range("smooth", value, low=_TINY)
-
-
-def _pixels(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-    y_pred = ops.convert_to_tensor(y_pred)
-    return ops.cast(y_true, y_pred.dtype), y_pred
-
-
-def _cross_entropy(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
-    """Return the cross-entropy of each pixel when it is a defect, and when it is not."""
-    # Bounded on the costly side only: a pixel that is exactly right costs exactly 0.
-    on_defect = -y_true * ops.log(ops.maximum(y_pred, _TINY))
-    return on_defect, -(1 - y_true) * ops.log(ops.maximum(1 - y_pred, _TINY))
-
-
-def _dice_loss(y_true: Any, y_pred: Any, smooth: float, axes: tuple[int, ...]) -> Any:
-    overlap = ops.sum(y_true * y_pred, axis=axes)
-    areas = ops.sum(y_true, axis=axes) + ops.sum(y_pred, axis=axes)
-    return 1 - (2 * overlap + smooth) / (areas + smooth)
+__all__ = [
+    "CLASSIFICATION",
+    "LOSSES",
+    "SEGMENTATION",
+    "AdaptiveBceDice",
+    "BceDice",
+    "ClassFocal",
+    "CrossEntropy",
+    "Focal",
+    "SoftDice",
+    "Tversky",
+]
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
@@ -53,7 +53,8 @@ class SoftDice(keras.losses.Loss):
 
     A defect-free image costs 0 when the prediction is empty too, and otherwise
     `1 - s / (sum(p) + s)`: each false pixel pulls with `s / (sum(p) + s)**2`. (`keras.losses.Dice`
-    pools over the batch and gives an empty mask no gradient at all.)
+    pools over the batch and gives an empty mask no gradient at all.) So does each class that an
+    image does not hold.
 
     Source: Milletari et al. 2016, with plain sums below as in Sudre et al. 2017.
     """
@@ -61,12 +62,12 @@ class SoftDice(keras.losses.Loss):
     def __init__(self, *, smooth: float = 1.0, name: str = "soft_dice", **kwargs: Any) -> None:
         """Set `smooth`, in px: a defect-free image with this many false pixels costs one half."""
         super().__init__(name=name, **kwargs)
-        _check_smooth(smooth)
+        check_smooth(smooth)
         self.smooth = smooth
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return (batch,) losses in 0..1."""
-        return _dice_loss(*_pixels(y_true, y_pred), self.smooth, PIXEL_AXES)
+        return ops.mean(dice_loss(*pixels(y_true, y_pred), self.smooth), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the loss."""
@@ -77,9 +78,10 @@ class SoftDice(keras.losses.Loss):
 class BceDice(keras.losses.Loss):
     """Weighted cross-entropy plus soft Dice: `a mean(w BCE) + b Dice`.
 
-    `w` is `positive_weight` on defect pixels and 1 elsewhere. With `dice_on_good=False` the Dice
-    part of a defect-free image is 0 and cross-entropy alone teaches it: a Dice that jumps from
-    0 to 1 for a few false pixels makes noisy gradients on good parts.
+    `w` is 1 on the background and `positive_weight` on defects, times the `class_weights` of their
+    class. `Dice` is `SoftDice`. With `dice_on_good=False` it is the mean over the classes that the
+    image holds, and 0 where it holds none; cross-entropy alone teaches the others: a Dice that
+    jumps from 0 to 1 for a few false pixels makes noisy gradients on good parts.
     An empty prediction on a defect-free image costs 0.
     """
 
@@ -89,6 +91,7 @@ class BceDice(keras.losses.Loss):
         bce_weight: float = 1.0,
         dice_weight: float = 1.0,
         positive_weight: float = 1.0,
+        class_weights: tuple[float, ...] | None = None,
         smooth: float = 1.0,
         dice_on_good: bool = True,
         name: str = "bce_dice",
@@ -96,25 +99,26 @@ class BceDice(keras.losses.Loss):
     ) -> None:
         """Set the weights; the talk on two-stage inspection uses 0.8 and 0.2."""
         super().__init__(name=name, **kwargs)
-        _check_smooth(smooth)
-        _check_range("bce_weight", bce_weight)
-        _check_range("dice_weight", dice_weight)
-        _check_range("positive_weight", positive_weight)
+        check_smooth(smooth)
+        check_range("bce_weight", bce_weight)
+        check_range("dice_weight", dice_weight)
+        check_range("positive_weight", positive_weight)
         self.bce_weight = bce_weight
         self.dice_weight = dice_weight
         self.positive_weight = positive_weight
+        self.class_weights = check_weights(class_weights)
         self.smooth = smooth
         self.dice_on_good = dice_on_good
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return (batch,) losses."""
-        y_true, y_pred = _pixels(y_true, y_pred)
-        on_defect, on_good = _cross_entropy(y_true, y_pred)
+        y_true, y_pred = pixels(y_true, y_pred)
+        on_defect, on_good = cross_entropy(y_true, y_pred)
+        on_defect = any_class(weigh(on_defect, self.class_weights))
         bce = ops.mean(self.positive_weight * on_defect + on_good, axis=PIXEL_AXES)
-        dice = _dice_loss(y_true, y_pred, self.smooth, PIXEL_AXES)
-        if not self.dice_on_good:
-            dice = dice * ops.max(y_true, axis=PIXEL_AXES)
-        return self.bce_weight * bce + self.dice_weight * dice
+        dice = dice_loss(y_true, y_pred, self.smooth)
+        counted = ops.ones_like(dice) if self.dice_on_good else ops.max(y_true, axis=(1, 2))
+        return self.bce_weight * bce + self.dice_weight * mean_over(dice, counted)
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the loss."""
@@ -123,6 +127,7 @@ class BceDice(keras.losses.Loss):
             "bce_weight": self.bce_weight,
             "dice_weight": self.dice_weight,
             "positive_weight": self.positive_weight,
+            "class_weights": self.class_weights,
             "smooth": self.smooth,
             "dice_on_good": self.dice_on_good,
         }
@@ -130,35 +135,50 @@ class BceDice(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("inspection_tf")
 class Focal(keras.losses.Loss):
-    """Focal loss: `mean(a (1 - p)^g BCE)` on defects, `mean((1 - a) p^g BCE)` elsewhere.
+    """Focal loss: `mean(a w (1 - p)^g BCE)` on defects, `mean((1 - a) q^g BCE)` elsewhere.
 
-    Sure pixels count little, so a large quiet background does not drown a small defect. An empty
-    prediction on a defect-free image costs 0. Source: Lin et al. 2017, eq. 5.
+    `p` is the probability of the pixel's own class, `q` that of all defects together, `w` the
+    class's weight, by default 1. Sure pixels count little, so a large quiet background does not
+    drown a small defect. An empty prediction on a defect-free image costs 0.
+    Source: Lin et al. 2017, eq. 5.
     """
 
     def __init__(
-        self, *, alpha: float = 0.25, gamma: float = 2.0, name: str = "focal", **kwargs: Any
+        self,
+        *,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        class_weights: tuple[float, ...] | None = None,
+        name: str = "focal",
+        **kwargs: Any,
     ) -> None:
         """Set the weight `alpha` of defect pixels (0..1) and the focus `gamma` (0: none)."""
         super().__init__(name=name, **kwargs)
-        _check_range("alpha", alpha, high=1.0)
-        _check_range("gamma", gamma)
+        check_range("alpha", alpha, high=1.0)
+        check_range("gamma", gamma)
         self.alpha = alpha
         self.gamma = gamma
+        self.class_weights = check_weights(class_weights)
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return (batch,) losses."""
-        y_true, y_pred = _pixels(y_true, y_pred)
-        on_defect, on_good = _cross_entropy(y_true, y_pred)
+        y_true, y_pred = pixels(y_true, y_pred)
+        on_defect, on_good = cross_entropy(y_true, y_pred)
         # The power has no finite slope at 0 for gamma < 1, where a saturated sigmoid does arrive.
-        missed, false = ops.maximum(1 - y_pred, _TINY), ops.maximum(y_pred, _TINY)
+        missed, false = ops.maximum(1 - y_pred, TINY), ops.maximum(any_class(y_pred), TINY)
         weighted = self.alpha * ops.power(missed, self.gamma) * on_defect
+        weighted = any_class(weigh(weighted, self.class_weights))
         weighted += (1 - self.alpha) * ops.power(false, self.gamma) * on_good
         return ops.mean(weighted, axis=PIXEL_AXES)
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the loss."""
-        return {**super().get_config(), "alpha": self.alpha, "gamma": self.gamma}
+        return {
+            **super().get_config(),
+            "alpha": self.alpha,
+            "gamma": self.gamma,
+            "class_weights": self.class_weights,
+        }
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
@@ -182,25 +202,25 @@ class Tversky(keras.losses.Loss):
     ) -> None:
         """Set the weights `a`, `b` and the smoothing `s`, in px."""
         super().__init__(name=name, **kwargs)
-        _check_smooth(smooth)
-        _check_range("false_positive_weight", false_positive_weight)
-        _check_range("false_negative_weight", false_negative_weight)
+        check_smooth(smooth)
+        check_range("false_positive_weight", false_positive_weight)
+        check_range("false_negative_weight", false_negative_weight)
         self.false_positive_weight = false_positive_weight
         self.false_negative_weight = false_negative_weight
         self.smooth = smooth
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return (batch,) losses in 0..1."""
-        y_true, y_pred = _pixels(y_true, y_pred)
-        hits = ops.sum(y_true * y_pred, axis=PIXEL_AXES)
-        false_positives = ops.sum((1 - y_true) * y_pred, axis=PIXEL_AXES)
-        false_negatives = ops.sum(y_true * (1 - y_pred), axis=PIXEL_AXES)
+        y_true, y_pred = pixels(y_true, y_pred)
+        hits = ops.sum(y_true * y_pred, axis=(1, 2))
+        false_positives = ops.sum((1 - y_true) * y_pred, axis=(1, 2))
+        false_negatives = ops.sum(y_true * (1 - y_pred), axis=(1, 2))
         below = (
             hits
             + self.false_positive_weight * false_positives
             + self.false_negative_weight * false_negatives
         )
-        return 1 - (hits + self.smooth) / (below + self.smooth)
+        return ops.mean(1 - (hits + self.smooth) / (below + self.smooth), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the loss."""
@@ -217,7 +237,9 @@ class AdaptiveBceDice(keras.losses.Loss):
     """Cross-entropy until the batch's Dice loss falls below `switch_at`, then that Dice loss.
 
     The Dice is pooled over the batch, as in its source, so every image of a batch takes the same
-    branch. A batch without defects and with an empty prediction costs 0.
+    branch. Of several classes those count that the batch holds, or all where it holds none: an
+    absent class is easily right, and would switch too early. A batch without defects and with an
+    empty prediction costs 0.
     Source: the adaptive loss of UNet_Industrial in NVIDIA DeepLearningExamples (0.3).
     """
 
@@ -225,34 +247,52 @@ class AdaptiveBceDice(keras.losses.Loss):
         self,
         *,
         switch_at: float = 0.3,
+        class_weights: tuple[float, ...] | None = None,
         smooth: float = 1.0,
         name: str = "adaptive_bce_dice",
         **kwargs: Any,
     ) -> None:
-        """Set the Dice loss (0..1) below which Dice takes over, and the smoothing in px."""
+        """Set the Dice loss (0..1) below which Dice takes over, and the smoothing in px.
+
+        `class_weights`, one a defect class, multiply the cross-entropy of the class's pixels.
+        """
         super().__init__(name=name, **kwargs)
-        _check_smooth(smooth)
-        _check_range("switch_at", switch_at, high=1.0)
+        check_smooth(smooth)
+        check_range("switch_at", switch_at, high=1.0)
         self.switch_at = switch_at
+        self.class_weights = check_weights(class_weights)
         self.smooth = smooth
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return (batch,) losses."""
-        y_true, y_pred = _pixels(y_true, y_pred)
-        on_defect, on_good = _cross_entropy(y_true, y_pred)
+        y_true, y_pred = pixels(y_true, y_pred)
+        on_defect, on_good = cross_entropy(y_true, y_pred)
+        on_defect = any_class(weigh(on_defect, self.class_weights))
         bce = ops.mean(on_defect + on_good, axis=PIXEL_AXES)
-        dice = _dice_loss(y_true, y_pred, self.smooth, (0, *PIXEL_AXES))
+        held = ops.max(y_true, axis=(0, 1, 2))
+        counted = ops.where(ops.max(held) > 0, held, ops.ones_like(held))
+        dice = mean_over(dice_loss(y_true, y_pred, self.smooth, (0, 1, 2)), counted)
         return ops.where(dice < self.switch_at, ops.ones_like(bce) * dice, bce)
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the loss."""
-        return {**super().get_config(), "switch_at": self.switch_at, "smooth": self.smooth}
+        return {
+            **super().get_config(),
+            "switch_at": self.switch_at,
+            "class_weights": self.class_weights,
+            "smooth": self.smooth,
+        }
 
 
-LOSSES: dict[str, type[keras.losses.Loss]] = {
+SEGMENTATION: dict[str, type[keras.losses.Loss]] = {
     "soft_dice": SoftDice,
     "bce_dice": BceDice,
     "focal": Focal,
     "tversky": Tversky,
     "adaptive_bce_dice": AdaptiveBceDice,
 }
+CLASSIFICATION: dict[str, type[keras.losses.Loss]] = {
+    "cross_entropy": CrossEntropy,
+    "class_focal": ClassFocal,
+}
+LOSSES = {**SEGMENTATION, **CLASSIFICATION}

@@ -1,7 +1,10 @@
 """Streaming metrics for training: exact over any batching, empty cases stated.
 
-Every class takes `y_true`: (batch, height, width, 1), 0 or 1, and `y_pred`: the same shape,
-probabilities; `sample_weight`, where given, is (batch,).
+Those of maps take `y_true`: (batch, height, width, 1), class ids, 0 for background, and `y_pred`:
+(batch, height, width, classes), the probabilities of the defect classes 1, 2, ...; a pixel is
+predicted defective where their sum reaches a threshold. `OkNgAccuracy`, of whole images, takes
+`y_true`: (batch, 1) or (batch,), class ids, 0 for OK, and `y_pred`: (batch, classes),
+probabilities. `sample_weight`, where given, is (batch,).
 """
 
 from typing import Any
@@ -9,14 +12,14 @@ from typing import Any
 import keras
 from keras import ops
 
-from inspection_tf.losses import PIXEL_AXES
+from inspection_tf._losses_pixels import PIXEL_AXES, any_class
 
 
 def _counts(y_true: Any, y_pred: Any, threshold: float) -> tuple[Any, Any, Any]:
     """Return overlap, true area and predicted area of each image, px, (batch,)."""
     y_pred = ops.convert_to_tensor(y_pred)
     truth = ops.cast(ops.cast(y_true, "float32") > 0.5, "float32")
-    found = ops.cast(y_pred >= threshold, "float32")
+    found = ops.cast(any_class(y_pred) >= threshold, "float32")
     overlap = ops.sum(truth * found, axis=PIXEL_AXES)
     return overlap, ops.sum(truth, axis=PIXEL_AXES), ops.sum(found, axis=PIXEL_AXES)
 
@@ -103,3 +106,92 @@ class IouPooled(_Ratio):
         """Add a batch."""
         overlap, true_area, found_area = _counts(y_true, y_pred, self.threshold)
         self._add(overlap, true_area + found_area - overlap, sample_weight)
+
+
+@keras.saving.register_keras_serializable("inspection_tf")
+class ClassIou(keras.metrics.Metric):
+    """Mean over the defect classes of intersection over union, each pooled over all images.
+
+    A pixel that is predicted defective is of its most probable class. A class that no pixel of any
+    image has or is predicted to have does not count; 0 while none counts.
+    """
+
+    def __init__(
+        self,
+        *,
+        classes: int,
+        average: bool = True,
+        threshold: float = 0.5,
+        name: str = "iou_class_mean",
+        **kwargs: Any,
+    ) -> None:
+        """Set the number of defect classes and the probability of any defect that makes one.
+
+        `average=False` gives the (classes,) values instead, 0 for a class that does not count.
+        """
+        super().__init__(name=name, **kwargs)
+        self.classes = classes
+        self.average = average
+        self.threshold = threshold
+        # float64, as above: these count pixels over all images.
+        self.overlap = self.add_weight(
+            shape=(classes,), name="overlap", initializer="zeros", dtype="float64"
+        )
+        self.union = self.add_weight(
+            shape=(classes,), name="union", initializer="zeros", dtype="float64"
+        )
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch."""
+        y_pred = ops.convert_to_tensor(y_pred)
+        ids = ops.arange(1, self.classes + 1, dtype="int32")
+        truth = ops.equal(ops.cast(y_true, "int32"), ids)
+        likeliest = 1 + ops.cast(ops.argmax(y_pred, axis=-1, keepdims=True), "int32")
+        found = ops.logical_and(ops.equal(likeliest, ids), any_class(y_pred) >= self.threshold)
+        self._add(self.overlap, ops.logical_and(truth, found), sample_weight)
+        self._add(self.union, ops.logical_or(truth, found), sample_weight)
+
+    def _add(self, total: Any, where: Any, sample_weight: Any) -> None:
+        counts = ops.cast(ops.sum(ops.cast(where, "float32"), axis=(1, 2)), "float64")
+        if sample_weight is not None:
+            counts *= ops.reshape(ops.cast(sample_weight, "float64"), (-1, 1))
+        total.assign_add(ops.sum(counts, axis=0))
+
+    def result(self) -> Any:
+        """Return the mean so far, or the values of the classes."""
+        overlap, union = ops.convert_to_tensor(self.overlap), ops.convert_to_tensor(self.union)
+        counted = ops.cast(union > 0, "float64")
+        values = overlap / ops.maximum(union, 1 - counted)
+        if self.average:
+            values = ops.sum(values) / ops.maximum(ops.sum(counted), 1.0)
+        return ops.cast(values, "float32")
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the metric."""
+        return {
+            **super().get_config(),
+            "classes": self.classes,
+            "average": self.average,
+            "threshold": self.threshold,
+        }
+
+
+@keras.saving.register_keras_serializable("inspection_tf")
+class OkNgAccuracy(_Ratio):
+    """Share of images whose OK or NG is right; 0 while there are none.
+
+    NG: `1 - p` of the class OK reaches the threshold. Which defect class was found does not matter.
+    """
+
+    def __init__(
+        self, *, threshold: float = 0.5, name: str = "ok_ng_accuracy", **kwargs: Any
+    ) -> None:
+        """Set the probability of any defect from which an image is NG."""
+        super().__init__(threshold=threshold, name=name, **kwargs)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch."""
+        is_ng = 1 - ops.convert_to_tensor(y_pred)[:, 0] >= self.threshold
+        truth = ops.reshape(ops.cast(y_true, "int32"), (-1,)) > 0
+        is_right = ops.cast(ops.equal(truth, is_ng), "float32")
+        self._add(is_right, ops.ones_like(is_right), sample_weight)

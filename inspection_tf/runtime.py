@@ -8,113 +8,42 @@ come out as they were recorded.
 """
 
 import dataclasses
-import json
-import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors
+from inspection_tf import _golden, errors
+from inspection_tf._engine import Engine, Network
+from inspection_tf._golden import GOLDEN, GOLDEN_TOLERANCE
 
 # What declares pydantic sections is imported where it is first needed: `import pydantic` alone is
 # lazy, and the first section brings the other two thirds of it.
 if TYPE_CHECKING:
-    from inspection_tf import bundle, decision
+    from inspection_tf import bundle, decision, images
 
-GOLDEN = "golden/expected.json"
-# Other processors round differently; a wrong model is off by far more.
-GOLDEN_TOLERANCE = 1e-3
-
-_UNREADABLE = (
-    errors.ConfigError,
-    errors.DataError,
-    ValueError,
-    KeyError,
-    TypeError,
-    OSError,
-    RecursionError,
-    cv2.error,
-)
+__all__ = ["GOLDEN", "GOLDEN_TOLERANCE", "Engine", "Inspector", "Network", "Prepared", "Source"]
 
 Source = str | os.PathLike[str] | bytes | NDArray[Any]
 
 
-def _read_map(path: Path) -> NDArray[Any]:
-    try:
-        # Mapped, not loaded: a header may lie about the size.
-        return np.lib.format.open_memmap(path, mode="r")
-    except Exception as problem:  # NumPy parses the header as Python, with whatever that raises
-        raise ValueError(f"{path.name} is no map ({problem})") from problem
-
-
-class Engine:
-    """A network that onnxruntime runs on the CPU.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image, and its template if there is one, as the networks take them.
 
     Attributes:
-        session: of onnxruntime.
-        providers: the execution providers in use.
+        image: (1, height, width, channels), uint8.
+        template: likewise, or None.
+        placement: where the source lies in it.
     """
 
-    def __init__(
-        self, model: bytes, *, threads: int | None = None, providers: tuple[str, ...] | None = None
-    ) -> None:
-        """Parse a model.
-
-        Args:
-            model: bytes of an ONNX file.
-            threads: of one inference; None: one for each core.
-            providers: of onnxruntime; None: CPU.
-
-        Raises:
-            errors.BundleError: onnxruntime refuses the model.
-        """
-        import onnxruntime  # a quarter of what importing this module would cost
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads:
-            options.intra_op_num_threads = threads
-        try:
-            self.session = onnxruntime.InferenceSession(
-                model, options, providers=list(providers or ("CPUExecutionProvider",))
-            )
-        except Exception as problem:  # onnxruntime's errors share no base class of their own
-            first_line = str(problem).splitlines()[0]
-            raise errors.BundleError(
-                f"onnxruntime must be able to load the model. Got: {first_line}. "
-                "Export the bundle again, or install a newer onnxruntime."
-            ) from problem
-        self.providers = tuple(self.session.get_providers())
-
-    def run(self, batch: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the first output for a batch.
-
-        Args:
-            batch: (images, height, width, channels), uint8.
-
-        Raises:
-            errors.StorageError: memory does not suffice.
-            errors.BundleError: the network does not accept the batch.
-        """
-        try:
-            (output, *_) = self.session.run(None, {self.session.get_inputs()[0].name: batch})
-        except Exception as problem:  # as above; memory is the one thing that sound input lacks
-            first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
-            if isinstance(problem, MemoryError) or "alloc" in first_line.lower():
-                raise errors.StorageError(
-                    f"The network must fit into memory. Got: {first_line}. Use smaller batches."
-                ) from problem
-            raise errors.BundleError(
-                f"The network must accept {batch.dtype} of shape {batch.shape}. "
-                f"Got: {first_line}. Export the bundle again."
-            ) from problem
-        return np.asarray(output)
+    image: NDArray[np.uint8]
+    template: NDArray[np.uint8] | None
+    placement: "images.Placement"
 
 
 class Inspector:
@@ -122,13 +51,22 @@ class Inspector:
 
     Attributes:
         manifest: of the bundle.
-        engine: runs the network.
+        engine: runs the network that finds defects.
+        classifier: runs the network that decides whether the other one is needed; None without one.
     """
 
-    def __init__(self, manifest: "bundle.Manifest", engine: Engine, *, model_sha256: str) -> None:
-        """Join a manifest and an engine; `load` is the way from a folder."""
+    def __init__(
+        self,
+        manifest: "bundle.Manifest",
+        engine: Network,
+        *,
+        model_sha256: str,
+        classifier: Network | None = None,
+    ) -> None:
+        """Join a manifest and its networks; `load` is the way from a folder."""
         self.manifest = manifest
         self.engine = engine
+        self.classifier = classifier
         self.model_sha256 = model_sha256
         self.preprocessing = manifest.inputs[0].preprocessing
 
@@ -151,43 +89,116 @@ class Inspector:
 
         root = Path(root)
         manifest = bundle.read(root)
-        name = manifest.graphs[0].file
-        engine = Engine((root / name).read_bytes(), threads=threads)
-        inspector = cls(manifest, engine, model_sha256=manifest.files[name])
+
+        def start(name: str) -> Engine:
+            return Engine((root / manifest.graph(name).file).read_bytes(), threads=threads)
+
+        inspector = cls(
+            manifest,
+            start(bundle.SEGMENTER),
+            model_sha256=manifest.files[manifest.graph(bundle.SEGMENTER).file],
+            classifier=start(bundle.CLASSIFIER) if manifest.is_cascade else None,
+        )
         if check_golden:
             inspector.check_golden(root)
         return inspector
 
-    def probability(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the probability map of a decoded image, in its own size.
+    def prepare(self, image: NDArray[Any], template: NDArray[Any] | None = None) -> Prepared:
+        """Align and preprocess a decoded image.
 
         Args:
             image: (height, width) or (height, width, 3) RGB, uint8 or uint16.
+            template: likewise; what the image should look like.
+
+        Raises:
+            errors.ImageError: a template is missing, of another size, or not wanted; or the image
+                does not fit the bundle.
+        """
+        from inspection_tf import images, registration
+
+        if (template is not None) != self.manifest.has_template:
+            raise errors.ImageError(
+                "This bundle compares each image with its template. Got an image without one. "
+                "Give its template."
+                if template is None
+                else "This bundle inspects images alone. Got a template too. Leave it out."
+            )
+        if template is None:
+            prepared, placement = images.preprocess(image, self.preprocessing)
+            return Prepared(prepared[None], None, placement)
+        prepared, laid, placement = registration.prepare(
+            image, template, self.preprocessing, self.manifest.alignment
+        )
+        return Prepared(prepared[None], laid[None], placement)
+
+    def ng_score(self, prepared: Prepared) -> float:
+        """Return the first stage's score: how sure it is that the image is not OK, 0..1."""
+        if self.classifier is None:
+            raise errors.BundleError(
+                "Only a bundle of two stages has a first score. Got one of one stage. "
+                "Ask for its probability."
+            )
+        output = self.classifier.run(prepared.image, prepared.template)
+        if output.ndim != 2 or output.shape[0] != 1 or output.shape[1] < 2:
+            raise errors.BundleError(
+                f"The classifier must return (1, classes), OK first. Got {output.shape}. "
+                "Export the bundle again."
+            )
+        # Summed, not 1 - p(OK), which has no digits left where OK is nearly sure.
+        return float(output[0, 1:].sum(dtype=np.float64))
+
+    def defect_map(self, prepared: Prepared) -> NDArray[np.float32]:
+        """Return the probability of each class of defect in the size of the source.
 
         Returns:
-            (height, width), 0..1.
+            (height, width), or (height, width, classes) where there are several classes.
         """
-        from inspection_tf import images
+        return self.to_source(self.engine.run(prepared.image, prepared.template), prepared)
 
-        prepared, placement = images.preprocess(image, self.preprocessing)
-        return placement.map_to_source(self._run(prepared))
+    def to_source(self, output: NDArray[Any], prepared: Prepared) -> NDArray[np.float32]:
+        """Bring the segmenter's output for one image to the size of its source; see `defect_map`.
 
-    def _run(self, prepared: NDArray[np.uint8]) -> NDArray[np.float32]:
-        output = self.engine.run(prepared[None])
-        if output.shape != (1, *self.preprocessing.size, 1) or output.dtype != np.float32:
+        Raises:
+            errors.BundleError: the output has another shape or dtype than the bundle says.
+        """
+        wanted = (1, *self.preprocessing.size, len(self.manifest.classes))
+        if output.shape != wanted or output.dtype != np.float32:
             raise errors.BundleError(
-                f"The network must return float32 of shape {(1, *self.preprocessing.size, 1)}. "
+                f"The network must return float32 of shape {wanted}. "
                 f"Got {output.dtype} of shape {output.shape}. Export the bundle again."
             )
-        return np.ascontiguousarray(output[0, ..., 0])
+        layers = [
+            prepared.placement.map_to_source(np.ascontiguousarray(output[0, ..., place]))
+            for place in range(wanted[-1])
+        ]
+        return layers[0] if len(layers) == 1 else np.stack(layers, axis=-1)
+
+    def probability(
+        self, image: NDArray[Any], template: NDArray[Any] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the probability map of a decoded image, in its own size, whatever stage decides.
+
+        Args:
+            image: (height, width) or (height, width, 3) RGB, uint8 or uint16.
+            template: likewise, where the bundle compares.
+
+        Returns:
+            (height, width), or (height, width, classes) where there are several; 0..1.
+        """
+        return self.defect_map(self.prepare(image, template))
 
     def inspect(
-        self, source: Source, *, metadata: Mapping[str, str] | None = None
+        self,
+        source: Source,
+        *,
+        template: Source | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> "decision.Verdict":
         """Decide about one image.
 
         Args:
             source: a path, a file's bytes, or an array: grey or RGB (never BGR), uint8 or uint16.
+            template: what the image should look like, where the bundle compares.
             metadata: passed through to the verdict: camera, lot, time.
 
         Raises:
@@ -195,13 +206,14 @@ class Inspector:
         """
         from inspection_tf import images
 
+        def read(given: Source) -> NDArray[Any]:
+            return images.read(given, orientation=self.preprocessing.orientation)
+
         started = time.perf_counter()
-        image = images.read(source, orientation=self.preprocessing.orientation)
-        prepared, placement = images.preprocess(image, self.preprocessing)
+        image = read(source)
+        prepared = self.prepare(image, None if template is None else read(template))
         ready = time.perf_counter()
-        output = self._run(prepared)
-        ran = time.perf_counter()
-        verdict = self.decide(placement.map_to_source(output))
+        verdict, model_s = self.judge(prepared)
         done = time.perf_counter()
         return dataclasses.replace(
             verdict,
@@ -210,23 +222,65 @@ class Inspector:
             image_sha256=images.digest(image),
             ms={
                 "pre": 1e3 * (ready - started),
-                "model": 1e3 * (ran - ready),
-                "post": 1e3 * (done - ran),
+                "model": 1e3 * model_s,
+                "post": 1e3 * (done - ready - model_s),
             },
             metadata=dict(metadata or {}),
             image=image,
         )
 
-    def decide(self, probability: NDArray[Any]) -> "decision.Verdict":
-        """Apply the bundle's thresholds and rules to a map in the source's size."""
-        from inspection_tf import decision
+    def judge(self, prepared: Prepared) -> "tuple[decision.Verdict, float]":
+        """Decide about a prepared image; returns the verdict and the seconds in the networks."""
+        first, spent = None, 0.0
+        if self.classifier is not None:
+            started = time.perf_counter()
+            first = self.ng_score(prepared)
+            spent = time.perf_counter() - started
+            stopped = self.stopped(first, prepared.placement.source_size)
+            if stopped is not None:
+                return stopped, spent
+        started = time.perf_counter()
+        output = self.engine.run(prepared.image, prepared.template)
+        spent += time.perf_counter() - started
+        return self.decide(self.to_source(output, prepared), first=first), spent
+
+    def stopped(self, first: float, size: tuple[int, int]) -> "decision.Verdict | None":
+        """Return the verdict on an image that the first stage's score keeps from the second.
+
+        Args:
+            first: of `ng_score`.
+            size: (height, width) of the source, px.
+        """
+        from inspection_tf import bundle, decision
+
+        return decision.gate(
+            first,
+            self.manifest.stage_points[bundle.CLASSIFIER],
+            self.manifest.operating_point,
+            stage=bundle.CLASSIFIER,
+            image_size=size,
+            classes=self.manifest.classes,
+        )
+
+    def decide(
+        self, probability: NDArray[Any], *, first: float | None = None
+    ) -> "decision.Verdict":
+        """Apply the bundle's thresholds and rules to a map in the source's size.
+
+        Args:
+            probability: of `probability`.
+            first: the first stage's score, if it ran: noted in the verdict, not judged.
+        """
+        from inspection_tf import bundle, decision
 
         return decision.decide(
             probability,
             self.manifest.operating_point,
             self.manifest.rules,
             mm_per_px=self.manifest.mm_per_px,
-            class_name=self.manifest.classes[0],
+            classes=self.manifest.classes,
+            stage="" if first is None else bundle.SEGMENTER,
+            earlier=None if first is None else {bundle.CLASSIFIER: first},
         )
 
     def hidden_defects(
@@ -241,6 +295,7 @@ class Inspector:
             mask,
             mask_threshold=self.manifest.operating_point.mask_threshold,
             mm_per_px=self.manifest.mm_per_px,
+            classes=self.manifest.classes,
         )
 
     def inspect_many(
@@ -251,7 +306,7 @@ class Inspector:
             yield self.inspect(source, metadata=metadata)
 
     def check_golden(self, root: str | Path) -> int:
-        """Run the golden samples of a bundle.
+        """Run the golden samples of a bundle, every network on each of them.
 
         Args:
             root: the bundle's folder, already checked.
@@ -262,43 +317,4 @@ class Inspector:
         Raises:
             errors.BundleError: one did not.
         """
-        from inspection_tf import images
-
-        root = Path(root)
-        try:
-            if GOLDEN not in self.manifest.files:
-                raise ValueError("none are listed")
-            samples = json.loads((root / GOLDEN).read_bytes())
-            if not isinstance(samples, list) or not samples:
-                raise ValueError("there is none")
-            for sample in samples:
-                if not {sample["image"], sample["output"]} <= set(self.manifest.files):
-                    raise ValueError(f"{sample['image']} is not listed")  # so not to be trusted
-                image = images.read(root / sample["image"])
-                self._compare(sample, self.probability(image), _read_map(root / sample["output"]))
-        except _UNREADABLE as problem:
-            raise errors.BundleError(
-                f"{root}: a bundle must hold golden samples that can be read. "
-                f"Got: {problem}. Export the bundle again."
-            ) from problem
-        return len(samples)
-
-    def _compare(
-        self, sample: Mapping[str, Any], found: NDArray[Any], expected: NDArray[Any]
-    ) -> None:
-        off = np.inf
-        if found.shape == expected.shape:
-            with np.errstate(invalid="ignore"):
-                off = float(np.abs(found - expected).max())
-        verdict = self.decide(found)
-        recorded = sample["score"]
-        score_off = abs(verdict.score - (math.nan if recorded is None else recorded))
-        # NaN is never within it.
-        is_near = off <= GOLDEN_TOLERANCE and score_off <= GOLDEN_TOLERANCE
-        if not is_near or verdict.outcome != sample["outcome"]:
-            raise errors.BundleError(
-                f"Golden sample {sample['image']} must come out as recorded "
-                f"({sample['outcome']}, within {GOLDEN_TOLERANCE:g}). Got {verdict.outcome}, "
-                f"the map off by {off:.3g}, the score by {score_off:.3g}. "
-                "Do not inspect with this bundle on this machine."
-            )
+        return _golden.check(self, Path(root))

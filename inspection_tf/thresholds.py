@@ -8,28 +8,35 @@ Where a threshold is placed: only the order of the scores decides, so each `for_
 between two neighbouring scores and puts the threshold midway between them. Below the lowest and
 above the highest score there is no neighbour; there it lies 0.1 % outside.
 
+A cascade has two thresholds, and `choose_jointly` chooses them together: both decide what escapes,
+so two of them that were chosen one by one would promise too much.
+
 A promise is as good as the split behind it: a tuning split that also chose the checkpoint, or that
 has looked at the test images, promises too much.
 """
 
-import itertools
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Callable
 
 import numpy as np
-import pydantic
 from numpy.typing import ArrayLike, NDArray
 
-from inspection_tf import _cuts, config, errors
+from inspection_tf import _cuts, _joint, errors
+from inspection_tf._binomial import defects_needed, rate_upper_bound
 from inspection_tf._cuts import (
-    defects_needed,
     for_cost,
     for_escape_rate,
     for_f_beta,
     for_overkill_rate,
     for_precision,
     for_recall,
-    rate_upper_bound,
+)
+from inspection_tf._mask_threshold import best_mask_threshold
+from inspection_tf._operating_point import (
+    PARAMETERS,
+    Method,
+    OperatingPoint,
+    Promise,
+    ThresholdSpec,
 )
 
 __all__ = [
@@ -39,6 +46,7 @@ __all__ = [
     "ThresholdSpec",
     "best_mask_threshold",
     "choose",
+    "choose_jointly",
     "defects_needed",
     "for_cost",
     "for_escape_rate",
@@ -49,94 +57,15 @@ __all__ = [
     "rate_upper_bound",
 ]
 
-Method = Literal["escape_rate", "precision", "recall", "f_beta", "cost", "overkill_rate"]
-
-_PARAMETERS: dict[str, tuple[str, ...]] = {
-    "escape_rate": ("max_escape_rate", "confidence"),
-    "precision": ("min_precision",),
-    "recall": ("min_recall",),
-    "f_beta": ("beta",),
-    "cost": ("escape_cost", "overkill_cost"),
-    "overkill_rate": ("max_overkill_rate", "confidence"),
-}
-_GRID = tuple(round(0.05 * step, 2) for step in range(1, 20))
+_OVERKILL_PROMISE = (
+    "At most {spec.max_overkill_rate:g} of the good images are overkill, "
+    "at {spec.confidence:g} confidence."
+)
+_NEVER_REACHED = "No probability reaches this threshold: no image would be NG."
+_NO_DEFECTS = " Nothing is promised about escapes: no image of this split is defective."
 
 
-class Promise(config.Section):
-    """With this confidence, at most this share of defective images escapes."""
-
-    max_escape_rate: float = pydantic.Field(gt=0, lt=1)
-    """Upper bound of the escape rate, 0..1."""
-    confidence: float = pydantic.Field(gt=0, lt=1)
-    """Probability, over tuning splits, that the bound holds."""
-    observed_escapes: int = pydantic.Field(ge=0)
-    """Escapes on the tuning split."""
-    defective: int = pydantic.Field(ge=1)
-    """Defective images of the tuning split."""
-
-
-class OperatingPoint(config.Section):
-    """The thresholds of a bundle, how they were chosen, and what they promise."""
-
-    threshold: float = pydantic.Field(allow_inf_nan=False)
-    """An image whose score is at or above it is NG."""
-    review_from: float | None = pydantic.Field(default=None, allow_inf_nan=False)
-    """A score at or above it, and under `threshold`, is REVIEW; None: no such band."""
-    mask_threshold: float = pydantic.Field(default=0.5, gt=0, le=1)
-    """A pixel whose probability is at or above it belongs to a region."""
-    method: str = "fixed"
-    """How `threshold` was chosen."""
-    parameters: dict[str, float] = pydantic.Field(default_factory=dict)
-    """The numbers that were given to the method."""
-    promise: Promise | None = None
-    """What is promised about escapes, if anything."""
-    promise_needs: int | None = None
-    """Without a promise: the defective images that one would need (with no escape among them)."""
-    note: str = ""
-    """In words: what was fallen back to, and what is not promised."""
-    counts: dict[str, int] = pydantic.Field(default_factory=dict)
-    """Tuning split: `images`, `defective`."""
-    tune: dict[str, float] = pydantic.Field(default_factory=dict)
-    """Tuning split: `escape_rate`, `recall`, `overkill_rate`, `precision`; absent if 0 / 0."""
-
-    @pydantic.model_validator(mode="after")
-    def _review_lies_under_the_threshold(self) -> "OperatingPoint":
-        if self.review_from is not None and self.review_from >= self.threshold:
-            raise ValueError(
-                f"review_from must lie under threshold {self.threshold}. Got {self.review_from}. "
-                "Leave it out for no review band."
-            )
-        return self
-
-
-class ThresholdSpec(config.Section):
-    """How a recipe chooses its operating point. Only the numbers of the method matter."""
-
-    method: Method = "escape_rate"
-    """What is held; the rest is made as good as it can be."""
-    max_escape_rate: float = pydantic.Field(default=0.05, gt=0, lt=1)
-    """escape_rate: promised upper bound, 0..1."""
-    confidence: float = pydantic.Field(default=0.95, gt=0, lt=1)
-    """escape_rate, overkill_rate: confidence of the bound, 0..1."""
-    min_precision: float = pydantic.Field(default=0.95, gt=0, le=1)
-    """precision: lowest precision on the tuning split, 0..1."""
-    min_recall: float = pydantic.Field(default=0.95, gt=0, le=1)
-    """recall: lowest recall on the tuning split, 0..1."""
-    beta: float = pydantic.Field(default=1.0, gt=0, allow_inf_nan=False)
-    """f_beta, and the fallback of escape_rate: recall counts beta times as much as precision."""
-    escape_cost: float = pydantic.Field(default=10.0, ge=0, allow_inf_nan=False)
-    """cost: price of one escape, any currency."""
-    overkill_cost: float = pydantic.Field(default=1.0, ge=0, allow_inf_nan=False)
-    """cost: price of one overkill, the same currency."""
-    max_overkill_rate: float = pydantic.Field(default=0.05, gt=0, lt=1)
-    """overkill_rate, and every method when no image is defective: upper bound, 0..1."""
-    review_band: float = pydantic.Field(default=0.0, ge=0, allow_inf_nan=False)
-    """Scores this far under the threshold are REVIEW; 0: none."""
-
-
-def _measured(threshold: float, score: ArrayLike, is_defect: ArrayLike) -> dict[str, float]:
-    defective = np.asarray(is_defect, bool)
-    ng = np.asarray(score, float) >= threshold
+def _measured(ng: NDArray[np.bool], defective: NDArray[np.bool]) -> dict[str, float]:
     rates = {
         "escape_rate": (~ng[defective]).sum() / max(defective.sum(), 1),
         "recall": ng[defective].sum() / max(defective.sum(), 1),
@@ -160,9 +89,14 @@ def _from_good(score: ArrayLike, spec: ThresholdSpec) -> tuple[float, str]:
             f"Above every one of {cuts.good} good images; an overkill rate of at most "
             f"{spec.max_overkill_rate:g} would need {needed} of them."
         )
-    return threshold, (
-        f"At most {spec.max_overkill_rate:g} of the good images are overkill, "
-        f"at {spec.confidence:g} confidence."
+    return threshold, _OVERKILL_PROMISE.format(spec=spec)
+
+
+def _too_few(spec: ThresholdSpec, needed: int, is_defect: NDArray[np.bool], thresholds: str) -> str:
+    return (
+        f"An escape rate of at most {spec.max_escape_rate:g} at {spec.confidence:g} confidence "
+        f"needs {needed} defective images{thresholds}; this split has {int(is_defect.sum())}. "
+        "Chosen by F-beta instead."
     )
 
 
@@ -173,20 +107,16 @@ def _threshold(
     if spec.method == "overkill_rate" or not is_defect.any():
         threshold, note = _from_good(np.asarray(score)[~is_defect], spec)
         if not is_defect.any():
-            note += " Nothing is promised about escapes: no image of this split is defective."
+            note += _NO_DEFECTS
         return "overkill_rate", threshold, note
-    given = {name: getattr(spec, name) for name in _PARAMETERS[spec.method]}
+    given = {name: getattr(spec, name) for name in PARAMETERS[spec.method]}
     if spec.method == "escape_rate":
         needed = defects_needed(spec.max_escape_rate, spec.confidence)
         if is_defect.sum() < needed:
             return (
                 "f_beta",
                 for_f_beta(score, is_defect, beta=spec.beta),
-                (
-                    f"An escape rate of at most {spec.max_escape_rate:g} at {spec.confidence:g} "
-                    f"confidence needs {needed} defective images; this split has "
-                    f"{int(is_defect.sum())}. Chosen by F-beta instead."
-                ),
+                _too_few(spec, needed, is_defect, ""),
             )
     chosen: dict[str, Callable[..., float]] = {
         "escape_rate": for_escape_rate,
@@ -219,85 +149,158 @@ def choose(
     Raises:
         errors.DataError: the scores are empty or not finite, or the method cannot be met.
     """
-    cuts = _cuts.sweep(score, is_defect, needs_defects=False)
-    scores, defective = np.asarray(score, float), np.asarray(is_defect).astype(bool)
+    scores, defective = _cuts.checked(score, is_defect)
     method, threshold, note = _threshold(scores, defective, spec)
-    if threshold < mask_threshold and not ((scores >= threshold) & (scores < mask_threshold)).any():
-        threshold = mask_threshold
+    threshold = _raised(threshold, scores, mask_threshold)
     if threshold > 1:
-        note = f"{note} No probability reaches this threshold: no image would be NG.".strip()
+        note = f"{note} {_NEVER_REACHED}".strip()
+    return _point(
+        threshold,
+        scores >= threshold,
+        defective,
+        spec,
+        mask_threshold=mask_threshold,
+        method=method,
+        note=note,
+        needed=defects_needed(spec.max_escape_rate, spec.confidence),
+    )
+
+
+def _raised(threshold: float, scores: NDArray[np.float64], mask_threshold: float) -> float:
+    if threshold < mask_threshold and not ((scores >= threshold) & (scores < mask_threshold)).any():
+        return mask_threshold
+    return threshold
+
+
+def _point(
+    threshold: float,
+    ng: NDArray[np.bool],
+    defective: NDArray[np.bool],
+    spec: ThresholdSpec,
+    *,
+    mask_threshold: float,
+    method: str,
+    note: str,
+    needed: int,
+) -> OperatingPoint:
     promise = None
     if method == "escape_rate":
         promise = Promise(
             max_escape_rate=spec.max_escape_rate,
             confidence=spec.confidence,
-            observed_escapes=int((scores[defective] < threshold).sum()),
-            defective=cuts.defective,
+            observed_escapes=int((defective & ~ng).sum()),
+            defective=int(defective.sum()),
         )
-    needs = None if promise else defects_needed(spec.max_escape_rate, spec.confidence)
     return OperatingPoint(
         threshold=threshold,
         review_from=threshold - spec.review_band if spec.review_band else None,
         mask_threshold=mask_threshold,
         method=method,
-        parameters={name: float(getattr(spec, name)) for name in _PARAMETERS[method]},
+        parameters={name: float(getattr(spec, name)) for name in PARAMETERS[method]},
         promise=promise,
-        promise_needs=needs,
+        promise_needs=None if promise else needed,
         note=note,
-        counts={"images": int(scores.size), "defective": cuts.defective},
-        tune=_measured(threshold, scores, defective),
+        counts=_counted(defective),
+        tune=_measured(ng, defective),
     )
 
 
-def best_mask_threshold(
-    probabilities: Iterable[NDArray[Any]],
-    masks: Iterable[NDArray[Any]],
-    *,
-    grid: Iterable[float] = _GRID,
-) -> float:
-    """Return the pixel threshold with the largest mean Dice over the defective images.
+def _counted(defective: NDArray[np.bool]) -> dict[str, int]:
+    return {"images": int(defective.size), "defective": int(defective.sum())}
 
-    `Dice = 2 |P and T| / (|P| + |T|)` per image. Images are read one at a time. Of equal thresholds
-    it is the one nearest 0.5; without a defective image there is nothing to measure: 0.5.
+
+def _two_thresholds(
+    pairs: _joint.Pairs, spec: ThresholdSpec
+) -> tuple[str, tuple[float, float], str]:
+    """Return the method that was used, its two thresholds, and what to know about them."""
+    count = int(pairs.defective.sum())
+    if spec.method == "overkill_rate" or not count:
+        two, needed = _joint.for_overkill_rate(
+            pairs, max_overkill_rate=spec.max_overkill_rate, confidence=spec.confidence
+        )
+        good = pairs.defective.size - count
+        note = _OVERKILL_PROMISE.format(spec=spec)
+        if good < needed:
+            note = (
+                f"None of {good} good images is NG; an overkill rate of at most "
+                f"{spec.max_overkill_rate:g} would need {needed} of them."
+            )
+        return "overkill_rate", two, note if count else note + _NO_DEFECTS
+    given = {name: getattr(spec, name) for name in PARAMETERS[spec.method]}
+    note = ""
+    if spec.method == "escape_rate":
+        needed = _joint.defects_needed(spec.max_escape_rate, spec.confidence)
+        if count < defects_needed(spec.max_escape_rate, spec.confidence):
+            note = _too_few(spec, needed, pairs.defective, " with two thresholds")
+            return "f_beta", _joint.for_f_beta(pairs, beta=spec.beta), note
+        if count < needed:
+            note = (
+                "The first stage lets every image pass: for two thresholds this promise needs "
+                f"{needed} defective images; this split has {count}."
+            )
+    chosen: dict[str, Callable[..., tuple[float, float]]] = {
+        "escape_rate": _joint.for_escape_rate,
+        "precision": _joint.for_precision,
+        "recall": _joint.for_recall,
+        "f_beta": _joint.for_f_beta,
+        "cost": _joint.for_cost,
+    }
+    return spec.method, chosen[spec.method](pairs, **given), note
+
+
+def choose_jointly(
+    first_score: ArrayLike,
+    second_score: ArrayLike,
+    is_defect: ArrayLike,
+    spec: ThresholdSpec,
+    *,
+    mask_threshold: float,
+) -> tuple[OperatingPoint, OperatingPoint]:
+    """Choose both thresholds of a cascade: NG if and only if each score reaches its own.
+
+    What `spec` holds is held by the whole. Of equally good pairs it is the one whose first stage
+    stops the most good images; a first threshold of 0 stops none. With fewer defective images than
+    two thresholds need, but enough for one, the promise is kept by the second alone, and its note
+    says so; with fewer still it is F-beta, as in `choose`. The second threshold is raised to
+    `mask_threshold` where no score of an image that the first stage lets pass lies between.
 
     Args:
-        probabilities: of each image (height, width), 0..1.
-        masks: of each image (height, width), bool or 0 / 1: the defect's pixels.
-        grid: the candidates, 0..1.
+        first_score: (images,), of the first stage, probabilities.
+        second_score: (images,), of `decision.score`, of *every* image: also of those that the first
+            stage will stop.
+        is_defect: (images,), bool or 0 / 1.
+        spec: the method and its numbers; the review band is that of the second threshold.
+        mask_threshold: the one that the second scores were computed with.
+
+    Returns:
+        The point of the first stage (method `joint`; its rates are its own: an escape is a
+        defective image that it stops, an overkill a good one that it lets pass), and that of the
+        whole, with the promise and the rates of both stages together.
 
     Raises:
-        errors.DataError: a map and its mask differ in size, or the numbers of both differ.
+        errors.DataError: the scores are empty or no probabilities, or the method cannot be met.
     """
-    candidates = np.unique(np.fromiter(grid, dtype=np.float64))
-    total = np.zeros(candidates.size)
-    images = 0
-    for probability, mask in itertools.zip_longest(probabilities, masks):
-        if probability is None or mask is None:
-            raise errors.DataError(
-                "There must be one mask per probability map. Got more of one than of the other. "
-                "Give the two in the same order."
-            )
-        truth = np.asarray(mask, bool)
-        if probability.shape != truth.shape:
-            raise errors.DataError(
-                "A probability map and its mask must have one size. Got "
-                f"{probability.shape} and {truth.shape}. Map both to the source image."
-            )
-        if truth.any():
-            total += _dice(np.asarray(probability), truth, candidates)
-            images += 1
-    if not images:
-        return 0.5
-    best = np.flatnonzero(np.round(total, 9) == np.round(total, 9).max())
-    return float(candidates[best[np.abs(candidates[best] - 0.5).argmin()]])
-
-
-def _dice(
-    probability: NDArray[Any], truth: NDArray[np.bool], candidates: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    reached = np.searchsorted(candidates, probability, side="right")  # how many it is at or above
-    bins = candidates.size + 1
-    marked = np.bincount(reached.ravel(), minlength=bins)[::-1].cumsum()[::-1][1:]
-    hit = np.bincount(reached[truth], minlength=bins)[::-1].cumsum()[::-1][1:]
-    dice: NDArray[np.float64] = 2 * hit / (marked + truth.sum())
-    return dice
+    pairs = _joint.checked(first_score, second_score, is_defect)
+    method, (first, second), note = _two_thresholds(pairs, spec)
+    passes = pairs.first >= first
+    second = _raised(second, pairs.second[passes], mask_threshold)
+    if max(first, second) > 1:
+        note = f"{note} {_NEVER_REACHED}".strip()
+    stage = OperatingPoint(
+        threshold=first,
+        mask_threshold=mask_threshold,
+        method="joint",
+        note="" if first > 0 else "It lets every image pass.",
+        counts=_counted(pairs.defective),
+        tune=_measured(passes, pairs.defective),
+    )
+    return stage, _point(
+        second,
+        passes & (pairs.second >= second),
+        pairs.defective,
+        spec,
+        mask_threshold=mask_threshold,
+        method=method,
+        note=note,
+        needed=_joint.defects_needed(spec.max_escape_rate, spec.confidence),
+    )

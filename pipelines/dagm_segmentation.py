@@ -9,7 +9,7 @@ from typing import Any
 
 from inspection_tf import config, decision, images, thresholds
 from inspection_tf.datasets import augment, loader, records, sources
-from inspection_tf.export import onnx, ship
+from inspection_tf.export import ship
 from inspection_tf.models import unet
 from inspection_tf.training import fit, recipe, run_folder
 
@@ -61,23 +61,21 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
         found = sources.read(cfg.data)
         sources.check(found, cfg.data, cfg.preprocessing)
         terms = ship.Terms(cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px)
-        if cfg.data.folds:
-            tuning = []
-            for number, part in enumerate(sources.folds(found, cfg.data, seed=cfg.seed), start=1):
-                model = train(cfg, part["train"], part["test"], folder.fold(number))
-                tuning.append((onnx.convert(model), part["test"]))
-            measured, split = tuning, "out_of_fold"
-            parts = {"train": sources.for_training(found, cfg.data)}
-        else:
-            parts = sources.split(found, cfg.data, seed=cfg.seed)
-            tuning, measured, split = [(b"", parts["tune"])], [(b"", parts["test"])], "test"
+        divided = recipe.divide(
+            found,
+            cfg.data,
+            seed=cfg.seed,
+            run=folder,
+            train=lambda *part: ship.convert(train(cfg, *part)),
+        )
+        parts = divided.parts
         model = train(cfg, parts["train"], parts.get("tune"), folder)
         shipped = ship.ship(
             model,
             out=folder.path / "bundle",
-            tuning=tuning,
-            measured=measured,
-            split=split,
+            tuning=divided.tuning,
+            measured=divided.measured,
+            split=divided.split,
             terms=terms,
             provenance=recipe.provenance(NAME, cfg, cfg.data, found, parts, seed=cfg.seed),
         )

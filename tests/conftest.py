@@ -118,8 +118,8 @@ def toy_shipped(tmp_path_factory, toy_model, toy_parts, toy_terms, toy_provenanc
     shipped = ship.ship(
         toy_model,
         out=path,
-        tuning=[(b"", toy_parts["tune"])],
-        measured=[(b"", toy_parts["test"])],
+        tuning=[(None, toy_parts["tune"])],
+        measured=[(None, toy_parts["test"])],
         split="test",
         terms=toy_terms,
         provenance=toy_provenance,

@@ -137,7 +137,7 @@ def test_a_mask_threshold_that_float32_cannot_hold_is_not_rounded_down():
 
 def test_a_region_is_measured_in_pixels_and_millimetres():
     probability = with_boxes((3, 5, 9, 7, 0.7), (4, 5, 5, 6, 0.9))
-    verdict = decision.decide(probability, point(), mm_per_px=0.5, class_name="scratch")
+    verdict = decision.decide(probability, point(), mm_per_px=0.5, classes=("scratch",))
     assert verdict.outcome == "NG"
     (region,) = verdict.regions
     assert region.class_name == "scratch"

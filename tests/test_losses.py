@@ -8,7 +8,7 @@ import pytest
 
 from inspection_tf import errors, losses
 
-ALL = sorted(losses.LOSSES)
+ALL = sorted(losses.SEGMENTATION)
 EMPTY = (0, 0, 0, 0)
 
 
@@ -196,6 +196,13 @@ def test_masks_of_any_dtype_count_alike(name, dtype):
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_with_one_class_every_id_is_a_defect(name):
+    loss, y_pred = losses.LOSSES[name](), image(0.5, 0.25, 0.1, 0.8)
+    expected = float(loss(image(1, 0, 0, 1), y_pred))
+    assert float(loss(image(2, 0, 0, 6, dtype="uint8"), y_pred)) == expected
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_sample_weights_weigh_images(name):
     loss = losses.LOSSES[name]()
     y_true = batch(image(1, 0, 0, 0), image(1, 1, 0, 0))
@@ -211,11 +218,16 @@ def test_sample_weights_weigh_images(name):
     [
         losses.SoftDice(smooth=2.5, name="mine"),
         losses.BceDice(
-            bce_weight=0.8, dice_weight=0.2, positive_weight=3, smooth=2, dice_on_good=False
+            bce_weight=0.8,
+            dice_weight=0.2,
+            positive_weight=3,
+            class_weights=[2],
+            smooth=2,
+            dice_on_good=False,
         ),
-        losses.Focal(alpha=0.6, gamma=1.5),
+        losses.Focal(alpha=0.6, gamma=1.5, class_weights=(2.0,)),
         losses.Tversky(false_positive_weight=0.2, false_negative_weight=0.8, smooth=3),
-        losses.AdaptiveBceDice(switch_at=0.1, smooth=2),
+        losses.AdaptiveBceDice(switch_at=0.1, smooth=2, class_weights=(2.0,)),
     ],
     ids=lambda loss: type(loss).__name__,
 )
@@ -257,6 +269,7 @@ def test_fit_takes_a_loss_with_uint8_masks_and_lowers_it(name):
         ("focal", {"gamma": -1}, "gamma must lie in"),
         ("tversky", {"false_negative_weight": math.nan}, "false_negative_weight must lie in"),
         ("adaptive_bce_dice", {"switch_at": 2}, "switch_at must lie in"),
+        ("bce_dice", {"class_weights": (1, -1)}, "class_weights must lie in 0..inf. Got -1"),
     ],
 )
 def test_options_out_of_range_are_refused(name, options, match):

@@ -94,6 +94,90 @@ def test_pixels_are_counted_beyond_what_float32_can():
 
 
 @pytest.mark.parametrize("metric", ALL)
+def test_the_classes_of_a_map_count_together(metric):
+    # Split between two classes, which add up to the map again; their ids do not matter.
+    split = np.concatenate([PRED / 4, 3 * PRED / 4], axis=-1)
+    expected, measured = metric(), metric()
+    expected.update_state(TRUE, PRED)
+    measured.update_state(2 * TRUE, split)
+    assert float(measured.result()) == float(expected.result())
+
+
+# Classes
+
+
+def maps(*images):
+    """Two classes: each pixel is (probability of class 1, of class 2)."""
+    return np.array(images, "float32").reshape(-1, 2, 2, 2)
+
+
+# Class 1 of the first image: true at pixel 0, found at 0 and 1, so 1 of 2. Of the second: true at 0
+# and 1, found at 1 (at 0 both classes together are 0.4), so 1 of 2.
+# Class 2 of the first image: true at 3, found at 2 and 3, so 1 of 2. Of the second: neither.
+CLASS_TRUE = stack((1, 0, 0, 2), (1, 1, 0, 0), dtype="uint8")
+CLASS_PRED = maps(
+    ((0.6, 0.4), (0.5, 0.2), (0.25, 0.375), (0.0, 0.9)), ((0.2, 0.2), (0.9, 0.1), (0, 0), (0.1, 0))
+)
+
+
+def test_iou_of_classes_by_hand():
+    measured = metrics.ClassIou(classes=2)
+    measured.update_state(CLASS_TRUE, CLASS_PRED)
+    assert measured.name == "iou_class_mean"
+    assert float(measured.result()) == pytest.approx((2 / 4 + 1 / 2) / 2)
+    each = metrics.ClassIou(classes=2, average=False)
+    each.update_state(CLASS_TRUE, CLASS_PRED)
+    np.testing.assert_allclose(each.result(), [2 / 4, 1 / 2])
+    for row in (0, 1):  # the same in parts
+        each.update_state(CLASS_TRUE[row : row + 1], CLASS_PRED[row : row + 1])
+    np.testing.assert_allclose(each.result(), [2 / 4, 1 / 2])
+
+
+def test_a_class_that_never_occurs_does_not_count_and_one_that_is_only_found_does():
+    measured = metrics.ClassIou(classes=2)
+    assert float(measured.result()) == 0
+    only_first = stack((1, 1, 0, 0), dtype="uint8")
+    measured.update_state(only_first, maps(((1, 0), (0, 0), (0, 0), (0, 0))))
+    assert float(measured.result()) == 1 / 2
+    measured.update_state(only_first, maps(((1, 0), (0, 0), (0, 1), (0, 0))))
+    # Class 1: 2 of 4; class 2: 0 of 1.
+    assert float(measured.result()) == (2 / 4 + 0) / 2
+
+
+def test_iou_of_classes_takes_weights_and_survives_serialisation():
+    weighted, doubled = (metrics.ClassIou(classes=2, threshold=0.45) for _ in range(2))
+    weighted.update_state(CLASS_TRUE, CLASS_PRED, sample_weight=np.array([1, 2]))
+    doubled.update_state(CLASS_TRUE[[0, 1, 1]], CLASS_PRED[[0, 1, 1]])
+    assert float(weighted.result()) == float(doubled.result())
+    twin = keras.metrics.deserialize(keras.metrics.serialize(weighted))
+    assert (twin.classes, twin.average, twin.threshold) == (2, True, 0.45)
+
+
+def test_pixels_of_a_class_are_counted_beyond_what_float32_can():
+    measured = metrics.ClassIou(classes=2)
+    measured.union.assign([2.0**24, 0])
+    measured.update_state(stack((1, 0, 0, 0)), maps(((1, 0), (0, 0), (0, 0), (0, 0))))
+    assert float(measured.union[0]) == 2**24 + 1
+
+
+# Images that are OK or NG
+
+
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+def test_ok_ng_accuracy_by_hand(shape):
+    # NG from 1 - p = 0.5: right; NG though of another class: right; OK: missed; OK: right.
+    label = np.array([1, 2, 1, 0], np.uint8).reshape(shape)
+    p = np.array([[0.5, 0.3, 0.2], [0.1, 0.9, 0], [0.6, 0.2, 0.2], [0.8, 0.1, 0.1]], np.float32)
+    measured = metrics.OkNgAccuracy()
+    assert float(measured.result()) == 0
+    measured.update_state(label, p)
+    assert float(measured.result()) == 3 / 4
+    lenient = metrics.OkNgAccuracy(threshold=0.3)
+    lenient.update_state(label, p, sample_weight=np.array([1, 1, 2, 1]))
+    assert float(lenient.result()) == 1
+
+
+@pytest.mark.parametrize("metric", [*ALL, metrics.OkNgAccuracy])
 def test_a_metric_survives_serialisation(metric):
     measured = metric(threshold=0.3, name="mine")
     twin = keras.metrics.deserialize(keras.metrics.serialize(measured))

@@ -214,7 +214,8 @@ def test_a_scale_is_a_positive_length(scale):
 @pytest.mark.parametrize(
     "probability",
     [
-        np.zeros((2, 2, 1), np.float32),
+        np.zeros((1, 2, 2, 1), np.float32),
+        np.zeros((2, 2, 0), np.float32),
         np.zeros((0, 3), np.float32),
         np.zeros((3, 3), np.uint8),
     ],

@@ -1,7 +1,8 @@
 """Augmentation: parameters drawn in NumPy from (seed, epoch, position), applied in one batch.
 
 Geometry moves image and label in a single resampling; light and noise follow and leave the label
-alone. Nothing keeps a state, so any epoch can start in its middle.
+alone. A template moves and is lit as its image, but for a small misalignment and noise of its own.
+Nothing keeps a state, so any epoch can start in its middle.
 """
 
 from typing import Any
@@ -14,7 +15,8 @@ from numpy.typing import NDArray
 from inspection_tf import config
 
 # Columns of a parameter row: eight of the projective transform, then these.
-TRANSFORM, BRIGHTNESS, CONTRAST, BLUR, NOISE, NOISE_SEED, WIDTH = slice(0, 8), 8, 9, 10, 11, 12, 13
+TRANSFORM, BRIGHTNESS, CONTRAST, BLUR, NOISE, NOISE_SEED = slice(0, 8), 8, 9, 10, 11, 12
+GAMMA, MISALIGNMENT, WIDTH = 13, slice(14, 16), 16
 
 
 class AugmentSpec(config.Section):
@@ -44,6 +46,11 @@ class AugmentSpec(config.Section):
     """Largest weight of a 3x3 binomial blur mixed in, 0..1."""
     noise: float = pydantic.Field(default=2.0, ge=0)
     """Largest standard deviation of Gaussian noise, grey values."""
+    gamma: float = pydantic.Field(default=0.0, ge=0)
+    """Largest relative change of the exponent of the grey values: another exposure."""
+    misalignment_px: float = pydantic.Field(default=0.0, ge=0)
+    """Largest shift of the template against its image along each axis, px; whole pixels where the
+    image is not resampled."""
 
 
 NONE = AugmentSpec(
@@ -85,8 +92,9 @@ def draw(
         size: (height, width), px.
 
     Returns:
-        (13,): eight numbers of the transform from output to input pixels, then brightness (grey
-        values), contrast factor, blur weight, noise (grey values) and the noise's seed.
+        (16,): eight numbers of the transform from output to input pixels, then brightness (grey
+        values), contrast factor, blur weight, noise (grey values), the noise's seed, the exponent
+        of the grey values and the template's shift (x, y), px.
     """
     rng = np.random.default_rng([seed, epoch, position])
     # Always the same number of draws: switching one range off leaves the others' values alone.
@@ -115,31 +123,65 @@ def draw(
     row[BLUR] = spec.blur * abs(unit[7])
     row[NOISE] = spec.noise * rng.random()
     row[NOISE_SEED] = rng.integers(2**23)  # exact in float32
+    last = rng.uniform(-1, 1, size=3)
+    row[GAMMA] = np.exp(np.log1p(spec.gamma) * last[0])
+    misaligned = spec.misalignment_px * last[1:]
+    row[MISALIGNMENT] = misaligned if resampled else np.round(misaligned)
     return row
 
 
-def geometric(image: Any, mask: Any, parameters: Any) -> tuple[Any, Any]:
-    """Move image and label in one bilinear resampling; the rim is mirrored.
-
-    Args:
-        image: (batch, height, width, channels), any dtype.
-        mask: (batch, height, width, 1), 0 or 1.
-        parameters: (batch, 13), see `draw`.
-
-    Returns:
-        The image as float32 and the mask as uint8 (1 where at least half a pixel is covered).
-    """
-    both = tf.concat([tf.cast(image, tf.float32), tf.cast(mask, tf.float32)], axis=-1)
+def _move(layers: Any, transforms: Any) -> Any:
     moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=both,
-        transforms=parameters[:, TRANSFORM],
-        output_shape=tf.shape(both)[1:3],
+        images=layers,
+        transforms=transforms,
+        output_shape=tf.shape(layers)[1:3],
         interpolation="BILINEAR",
         fill_mode="REFLECT",
         fill_value=0.0,
     )
-    moved = tf.ensure_shape(moved, both.shape)
-    return moved[..., :-1], tf.cast(moved[..., -1:] >= 0.5, tf.uint8)
+    return tf.ensure_shape(moved, layers.shape)
+
+
+def geometric(image: Any, mask: Any, parameters: Any, *, classes: int = 1) -> tuple[Any, Any]:
+    """Move image and label in one bilinear resampling; the rim is mirrored.
+
+    Args:
+        image: (batch, height, width, channels), any dtype.
+        mask: (batch, height, width, 1), class ids from 0 to `classes`.
+        parameters: (batch, 16), see `draw`.
+        classes: number of defect classes.
+
+    Returns:
+        The image as float32 and the mask as uint8 (a class where it covers at least half a pixel).
+    """
+    number = image.shape[-1]
+    ids = tf.range(1, classes + 1, dtype=tf.int32)
+    covered = tf.cast(tf.cast(mask, tf.int32) == ids, tf.float32)
+    both = tf.concat([tf.cast(image, tf.float32), covered], axis=-1)
+    moved = _move(both, parameters[:, TRANSFORM])
+    is_class = tf.cast(moved[..., number:] >= 0.5, tf.int32)
+    # Two classes meet where both cover exactly half a pixel: the higher id has it.
+    return moved[..., :number], tf.cast(
+        tf.reduce_max(is_class * ids, axis=-1, keepdims=True), tf.uint8
+    )
+
+
+def move_template(template: Any, parameters: Any) -> Any:
+    """Move a template as its image, plus the misalignment of each row.
+
+    Args:
+        template: (batch, height, width, channels), any dtype.
+        parameters: (batch, 16), see `draw`.
+
+    Returns:
+        float32, in its shape.
+    """
+    eight = parameters[:, TRANSFORM]
+    shift = parameters[:, MISALIGNMENT]
+    zero = tf.zeros_like(shift[:, :1])
+    # The third and the sixth number are the offsets of x and y.
+    columns = [zero, zero, shift[:, :1], zero, zero, shift[:, 1:], zero, zero]
+    return _move(tf.cast(template, tf.float32), eight + tf.concat(columns, axis=1))
 
 
 def _binomial_blur(image: Any) -> Any:
@@ -148,15 +190,16 @@ def _binomial_blur(image: Any) -> Any:
     return (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 4
 
 
-def photometric(image: Any, parameters: Any, spec: AugmentSpec) -> Any:
-    """Change contrast, brightness and sharpness, and add noise.
+def photometric(image: Any, parameters: Any, spec: AugmentSpec, *, stream: int = 0) -> Any:
+    """Change exposure, contrast, brightness and sharpness, and add noise.
 
     The noise is one draw a batch, seeded by the batch's first image.
 
     Args:
         image: (batch, height, width, channels), grey values 0..255.
-        parameters: (batch, 13), see `draw`.
+        parameters: (batch, 16), see `draw`.
         spec: steps with a range of 0 are left out of the graph.
+        stream: of the noise: image and template of a pair draw from different ones.
 
     Returns:
         uint8, rounded and clipped.
@@ -168,28 +211,47 @@ def photometric(image: Any, parameters: Any, spec: AugmentSpec) -> Any:
 
     if spec.blur > 0:
         image += column(BLUR) * (_binomial_blur(image) - image)
+    if spec.gamma > 0:
+        image = 255 * tf.pow(tf.clip_by_value(image / 255, 0, 1), column(GAMMA))
     if spec.contrast > 0:
         mean = tf.reduce_mean(image, axis=(1, 2, 3), keepdims=True)
         image = mean + column(CONTRAST) * (image - mean)
     if spec.brightness > 0:
         image += column(BRIGHTNESS)
     if spec.noise > 0:
-        seed = tf.stack([tf.cast(parameters[0, NOISE_SEED], tf.int32), 0])
+        seed = tf.stack([tf.cast(parameters[0, NOISE_SEED], tf.int32), stream])
         image += column(NOISE) * tf.random.stateless_normal(tf.shape(image), seed=seed)
     return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8)
 
 
-def apply(image: Any, mask: Any, parameters: Any, spec: AugmentSpec) -> tuple[Any, Any]:
+def apply(
+    image: Any, mask: Any, parameters: Any, spec: AugmentSpec, *, classes: int = 1
+) -> tuple[Any, Any]:
     """Augment a batch, eagerly or inside `Dataset.map`.
 
     Args:
         image: (batch, height, width, channels), uint8.
-        mask: (batch, height, width, 1), uint8, 0 or 1.
-        parameters: (batch, 13), one row of `draw` an image.
+        mask: (batch, height, width, 1), uint8 class ids from 0 to `classes`.
+        parameters: (batch, 16), one row of `draw` an image.
         spec: the ranges the rows were drawn from.
+        classes: number of defect classes.
 
     Returns:
         Image and mask, both uint8, in their shapes.
     """
-    image, mask = geometric(image, mask, parameters)
+    image, mask = geometric(image, mask, parameters, classes=classes)
     return photometric(image, parameters, spec), mask
+
+
+def apply_to_template(template: Any, parameters: Any, spec: AugmentSpec) -> Any:
+    """Augment the templates of a batch as their images, slightly misaligned.
+
+    Args:
+        template: (batch, height, width, channels), uint8.
+        parameters: (batch, 16), the rows of the images.
+        spec: the ranges the rows were drawn from.
+
+    Returns:
+        uint8, in its shape.
+    """
+    return photometric(move_template(template, parameters), parameters, spec, stream=1)

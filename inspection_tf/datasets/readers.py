@@ -1,52 +1,22 @@
 """Readers: from folders, or a recipe for synthetic images, to records.
 
-`dagm`    `NNNN.PNG` and `Label/NNNN_label.PNG`, as DAGM 2007 ships, in one class folder or in
-          several, with or without `Train` and `Test` folders and `Labels.txt`.
-`folder`  `good/`, `defect/` and `masks/` with equal stems.
+`dagm`           `NNNN.PNG` and `Label/NNNN_label.PNG`, as DAGM 2007 ships, in one class folder or
+                 in several, with or without `Train` and `Test` folders and `Labels.txt`.
+`folder`         `good/`, `defect/` and `masks/` with equal stems; optionally `classes.txt`, where
+                 defects are told apart, and `templates/`.
+`magnetic_tile`  `MT_CLASS/NAME.jpg` and `NAME.png`, and `groups.csv`: which shots show one tile.
+`deeppcb`        `groupNNNNN/ID_test.jpg`, `ID_temp.jpg` (the template) and `ID.txt` (boxes).
 """
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from inspection_tf import errors, images
-from inspection_tf.datasets.records import FileSource, Record, Records, Split
+from inspection_tf import errors
+from inspection_tf.datasets import _listing, _reader_deeppcb, _reader_magnetic_tile
+from inspection_tf.datasets.records import CLASSES, FileSource, Record, Records, Split
 
-
-def _require_folder(root: Path) -> Path:
-    if not root.is_dir():
-        raise errors.DataError(
-            f"The data root must be a folder. Got {str(root)!r}. Check data.root."
-        )
-    return root
-
-
-def _images_in(folder: Path) -> list[Path]:
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in images.IMAGE_SUFFIXES and not path.name.startswith(".")
-    ]
-
-
-def _by_stem(masks: Iterable[Path]) -> dict[str, Path]:
-    table: dict[str, Path] = {}
-    for path in masks:
-        if path.stem in table:
-            raise errors.DataError(
-                f"{path}: an image must have one mask. Got {table[path.stem].name} beside it. "
-                "Remove one of them."
-            )
-        table[path.stem] = path
-    return table
-
-
-def _refuse_orphans(masks: Iterable[Path], *, of: str) -> None:
-    orphans = sorted(masks)
-    if orphans:
-        raise errors.DataError(
-            f"{orphans[0]}: each mask must belong to an image in {of}. Got {len(orphans)} without "
-            "one. Add the image or remove the mask."
-        )
+read_deeppcb = _reader_deeppcb.read_deeppcb
+read_magnetic_tile = _reader_magnetic_tile.read_magnetic_tile
 
 
 def _named_by_labels(folder: Path) -> dict[str, tuple[bool, str | None]]:
@@ -80,10 +50,10 @@ def _named_by_labels(folder: Path) -> dict[str, tuple[bool, str | None]]:
 
 
 def _dagm_folder(root: Path, folder: Path, split: Split | None) -> Iterable[Record]:
-    labels = {path.stem.lower(): path for path in _images_in(folder / "Label")}
+    labels = {path.stem.lower(): path for path in _listing.images_in(folder / "Label")}
     table = _named_by_labels(folder)
     unused = set(labels.values())
-    for path in _images_in(folder):
+    for path in _listing.images_in(folder):
         is_defect, label_name = table.get(path.stem, (f"{path.stem}_label".lower() in labels, None))
         mask = labels.get(
             Path(label_name).stem.lower() if label_name else f"{path.stem}_label".lower()
@@ -101,7 +71,7 @@ def _dagm_folder(root: Path, folder: Path, split: Split | None) -> Iterable[Reco
             source=FileSource(path, mask if is_defect else None),
             split=split,
         )
-    _refuse_orphans(unused, of=str(folder))
+    _listing.refuse_orphans(unused, of=str(folder))
 
 
 def read_dagm(root: str | Path) -> Records:
@@ -116,7 +86,7 @@ def read_dagm(root: str | Path) -> Records:
     Raises:
         errors.DataError: no image is found, a defective one has no mask, or a mask has no image.
     """
-    base = _require_folder(Path(root))
+    base = _listing.require_folder(Path(root))
     found: list[Record] = []
     for label_folder in sorted(path for path in base.rglob("Label") if path.is_dir()):
         folder = label_folder.parent
@@ -130,38 +100,68 @@ def read_dagm(root: str | Path) -> Records:
     return Records.of(found, origin=str(base))
 
 
+def _named_classes(base: Path) -> tuple[str, ...]:
+    path = base / "classes.txt"
+    if not path.is_file():
+        return CLASSES
+    names = tuple(line for _, line in _listing.read_lines(path))
+    if not names:
+        raise errors.DataError(
+            f"{path} must name a class on each line. Got an empty file. Write them, or remove it."
+        )
+    return names
+
+
 def read_folder(root: str | Path) -> Records:
     """Read `good/NAME.png`, `defect/NAME.png` and `masks/NAME.png`.
 
-    Masks may have another suffix than their image, never another stem.
+    Masks may have another suffix than their image, never another stem. Where `classes.txt` names
+    several classes, one a line, the gray values of masks are class ids: 0 for the background, 1
+    for the class of the first line. Where there is a folder `templates`, it holds for each image
+    one of its stem and size, as it should look.
 
     Args:
         root: the folder that holds `good` (and `defect` with `masks`).
 
     Raises:
-        errors.DataError: no image is found, a mask is missing, or one belongs to no image.
+        errors.DataError: no image is found, a mask or template is missing, or a mask belongs to no
+            image.
     """
-    base = _require_folder(Path(root))
-    masks: dict[str, Path] = {}
-    if (base / "masks").is_dir():
-        masks = _by_stem(_images_in(base / "masks"))
+    base = _listing.require_folder(Path(root))
+    classes = _named_classes(base)
+    ids = len(classes) if len(classes) > 1 else 0
+    masks = _listing.by_stem(_listing.images_in(base / "masks"), what="mask")
+    is_paired = (base / "templates").is_dir()
+    templates = _listing.by_stem(_listing.images_in(base / "templates"), what="template")
     found: list[Record] = []
     for name, is_defect in (("good", False), ("defect", True)):
-        for path in _images_in(base / name) if (base / name).is_dir() else ():
+        for path in _listing.images_in(base / name):
             mask = masks.pop(path.stem, None) if is_defect else None
             if is_defect and mask is None:
                 raise errors.DataError(
                     f"{path}: a defective image must have a mask. Got none named "
                     f"{path.stem} in {base / 'masks'}. Add it, or move the image to good."
                 )
-            found.append(Record(f"{name}/{path.stem}", is_defect, FileSource(path, mask)))
+            template = templates.get(path.stem)
+            if is_paired and template is None:
+                raise errors.DataError(
+                    f"{path}: each image must have a template. Got none named {path.stem} in "
+                    f"{base / 'templates'}. Add it, or remove the folder templates."
+                )
+            source = FileSource(path, mask, template, class_count=ids)
+            found.append(Record(f"{name}/{path.stem}", is_defect, source))
     if not found:
         raise errors.DataError(
             f"{base} must hold images in good/ and defect/. Got none. "
             "Write a set with: inspection synthesize surface --out DIR --count 100."
         )
-    _refuse_orphans(masks.values(), of=str(base / "defect"))
-    return Records.of(found, origin=str(base))
+    _listing.refuse_orphans(masks.values(), of=str(base / "defect"))
+    return Records.of(found, origin=str(base), classes=classes)
 
 
-READERS: dict[str, Callable[[str | Path], Records]] = {"dagm": read_dagm, "folder": read_folder}
+READERS: dict[str, Callable[[str | Path], Records]] = {
+    "dagm": read_dagm,
+    "folder": read_folder,
+    "magnetic_tile": read_magnetic_tile,
+    "deeppcb": read_deeppcb,
+}

@@ -7,111 +7,20 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors, images
+from inspection_tf import errors
+from inspection_tf.datasets import _dealing, _file_source, _record
 
-Split = Literal["train", "tune", "test"]
+FileSource = _file_source.FileSource
+Record = _record.Record
+Source = _record.Source
+Split = _record.Split
 SPLITS: tuple[Split, ...] = ("train", "tune", "test")
-
-
-class Source(Protocol):
-    """Where pixels come from when they are not in a file of their own."""
-
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
-        """Return (height, width) or (height, width, 3) RGB, uint8 or uint16."""
-        ...
-
-    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
-        """Return (height, width), True on defects, lying as the image of this orientation."""
-        ...
-
-    def identity(self) -> bytes:
-        """Return bytes that differ whenever the pixels may differ."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class FileSource:
-    """An image file and, for a defective image, the file of its mask.
-
-    Attributes:
-        image_path: PNG, JPEG, BMP, TIFF or WebP.
-        mask_path: None where the whole image is defect-free.
-    """
-
-    image_path: Path
-    mask_path: Path | None = None
-
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
-        """Return the decoded image.
-
-        Raises:
-            errors.ImageError: the file cannot be read.
-        """
-        return images.read(self.image_path, orientation=orientation)
-
-    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
-        """Return the mask in the size of the image as it is read.
-
-        Raises:
-            errors.ImageError: the mask cannot be read or has another size.
-        """
-        header = images.read_header(self.image_path)
-        size = (header.height, header.width)
-        if orientation == "apply" and header.orientation >= 5:  # turned by a quarter
-            size = (header.width, header.height)
-        if self.mask_path is None:
-            return np.zeros(size, dtype=np.bool_)
-        return images.read_mask(self.mask_path, size=size)
-
-    def identity(self) -> bytes:
-        """Return the SHA-256 of the image's bytes and the mask's.
-
-        Raises:
-            errors.ImageError: a file is absent.
-        """
-        digest = hashlib.sha256()
-        for path in (self.image_path, self.mask_path):
-            try:
-                digest.update(hashlib.sha256(path.read_bytes() if path else b"").digest())
-            except OSError as problem:
-                raise errors.ImageError(
-                    f"{path}: the file must be readable. Got {problem.strerror}. "
-                    "Restore it or leave it out of the data set."
-                ) from problem
-        return digest.digest()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Record:
-    """One image of a data set.
-
-    Attributes:
-        id: unique in the data set and stable: the path under the root, without its suffix.
-        is_defect: what the data set says of the whole image.
-        source: reads the pixels.
-        group: images of one part share a group; a split never parts them.
-        split: fixed by the data set itself (`Train` and `Test` folders), or None.
-    """
-
-    id: str
-    is_defect: bool
-    source: Source
-    group: str = ""
-    split: Split | None = None
-
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
-        """Return (height, width) or (height, width, 3) RGB, uint8 or uint16."""
-        return self.source.read_image(orientation=orientation)
-
-    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
-        """Return (height, width), True on defects, lying as the image of this orientation."""
-        return self.source.read_mask(orientation=orientation)
+CLASSES = ("defect",)  # of a data set that does not tell its defects apart
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -121,17 +30,26 @@ class Records(Sequence[Record]):
     Attributes:
         items: sorted by id.
         origin: what messages call the set, such as its folder.
+        classes: names of the defect classes; id k of a mask is `classes[k - 1]`.
     """
 
     items: tuple[Record, ...]
     origin: str = "the data set"
+    classes: tuple[str, ...] = CLASSES
 
     @classmethod
-    def of(cls, items: Iterable[Record], *, origin: str = "the data set") -> "Records":
+    def of(
+        cls,
+        items: Iterable[Record],
+        *,
+        origin: str = "the data set",
+        classes: Sequence[str] = CLASSES,
+    ) -> "Records":
         """Sort records by id.
 
         Raises:
-            errors.DataError: two records share an id.
+            errors.DataError: two records share an id, two classes a name, or a record's class has
+                no name.
         """
         ordered = tuple(sorted(items, key=lambda record: record.id))
         for first, second in itertools.pairwise(ordered):
@@ -140,7 +58,8 @@ class Records(Sequence[Record]):
                     f"Every image of {origin} must have an id of its own. Got {first.id!r} twice. "
                     "Rename one of the files."
                 )
-        return cls(ordered, origin)
+        _require_classes(ordered, tuple(classes), origin=origin)
+        return cls(ordered, origin, tuple(classes))
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -153,11 +72,11 @@ class Records(Sequence[Record]):
     def __getitem__(self, index: Any) -> Any:
         """Return a record, or `Records` for a slice."""
         chosen = self.items[index]
-        return Records(chosen, self.origin) if isinstance(index, slice) else chosen
+        return self._with(chosen) if isinstance(index, slice) else chosen
 
     def where(self, *, is_defect: bool) -> "Records":
         """Return the defective records, or the good ones."""
-        return Records(tuple(r for r in self.items if r.is_defect == is_defect), self.origin)
+        return self._with(r for r in self.items if r.is_defect == is_defect)
 
     def select(self, ids: Iterable[str]) -> "Records":
         """Return the records with these ids.
@@ -173,7 +92,12 @@ class Records(Sequence[Record]):
                 f"{self.origin} must hold every image that is asked for. "
                 f"Got {len(missing)} absent, the first {missing[0]!r}. Use the data set of the run."
             )
-        return Records.of((by_id[name] for name in wanted), origin=self.origin)
+        chosen = (by_id[name] for name in wanted)
+        return Records.of(chosen, origin=self.origin, classes=self.classes)
+
+    def _with(self, items: Iterable[Record]) -> "Records":
+        """Return some of these records, in the same order."""
+        return dataclasses.replace(self, items=tuple(items))
 
     @property
     def is_defect(self) -> NDArray[np.bool_]:
@@ -190,15 +114,36 @@ class Records(Sequence[Record]):
         """The group of each record; an image without one is its own."""
         return tuple(record.group or record.id for record in self.items)
 
+    @property
+    def has_template(self) -> bool:
+        """Whether each image has a template.
+
+        Raises:
+            errors.DataError: some have one and some have none.
+        """
+        without = [record.id for record in self.items if not record.has_template]
+        if 0 < len(without) < len(self):
+            raise errors.DataError(
+                f"Every image of {self.origin} must have a template, or none. "
+                f"Got {len(without)} of {len(self)} without one, the first {without[0]!r}. "
+                "Add the templates, or leave these images out."
+            )
+        return bool(self.items) and not without
+
     def counts(self) -> dict[str, int]:
         """Return `{"images": ..., "defective": ...}`."""
         return {"images": len(self), "defective": int(self.is_defect.sum())}
 
     def sha256(self) -> str:
-        """Return a hash of ids, labels, groups and all pixels' files."""
+        """Return a hash of ids, labels, groups, classes and all pixels' files."""
         digest = hashlib.sha256()
+        # What is left at its default stays out of it: bundles hold hashes from before it was there.
+        if self.classes != CLASSES:
+            digest.update("\0".join(("classes", *self.classes, "")).encode())
         for record in self.items:
             head = f"{record.id}\0{int(record.is_defect)}\0{record.group}\0{record.split}\0"
+            if record.class_id != 1:
+                head += f"class {record.class_id}\0"
             digest.update(head.encode() + record.source.identity())
         return digest.hexdigest()
 
@@ -216,35 +161,27 @@ class Records(Sequence[Record]):
             )
 
 
-def _group_table(records: Records) -> list[tuple[str, list[int], bool]]:
-    members: dict[str, list[int]] = {}
-    for index, group in enumerate(records.groups):
-        members.setdefault(group, []).append(index)
-    labels = records.is_defect
-    return [(group, rows, bool(labels[rows].any())) for group, rows in sorted(members.items())]
+def _require_classes(items: Sequence[Record], classes: tuple[str, ...], *, origin: str) -> None:
+    if not 1 <= len(classes) <= 255 or len(set(classes)) != len(classes) or not all(classes):
+        raise errors.DataError(
+            f"The classes of {origin} must be 1 to 255 names, each once. Got {list(classes)}. "
+            "Correct them."
+        )
+    for record in items:
+        if not 1 <= record.class_id <= len(classes):
+            raise errors.DataError(
+                f"{record.id}: class id out of range, {origin} has 1 to {len(classes)}. "
+                f"Got {record.class_id}. Pass the classes of the set."
+            )
 
 
 def _assign(records: Records, shares: Sequence[float], seed: int) -> NDArray[np.int64]:
-    """Give each record a part, group by group, the same shares among defective and good groups."""
-    part_of = np.full(len(records), -1, dtype=np.int64)
-    held = np.zeros(len(shares))
-    share = np.asarray(shares, dtype=np.float64) / np.sum(shares)
-    table = _group_table(records)
-    for stratum in (True, False):
-        groups = [entry for entry in table if entry[2] == stratum]
-        rng = np.random.default_rng([seed, int(stratum)])
-        # Large groups first: the small ones then even out what is left.
-        order = sorted(rng.permutation(len(groups)), key=lambda row: -len(groups[row][1]))
-        total = sum(len(entry[1]) for entry in groups)
-        filled = np.zeros(len(share))
-        for row in order:
-            rows = groups[row][1]
-            # The part that lacks most; of equal ones the emptiest, or small folds stay empty.
-            part = int(np.lexsort((held, filled - share * total))[0])
-            part_of[rows] = part
-            filled[part] += len(rows)
-            held[part] += len(rows)
-    return part_of
+    """Give each record a part, group by group, the same shares of every class and of good ones."""
+    if len(records.classes) > 1:
+        class_ids = [record.class_ids() for record in records]
+    else:
+        class_ids = [(1,) if record.is_defect else () for record in records]
+    return _dealing.deal(records.groups, class_ids, shares, seed=seed)
 
 
 def _require_apart(chosen: Mapping[str, Records], *, origin: str) -> None:
@@ -263,7 +200,7 @@ def _require_apart(chosen: Mapping[str, Records], *, origin: str) -> None:
 def split(
     records: Records, *, tune: float, test: float, seed: int, require_defects: bool = True
 ) -> dict[str, Records]:
-    """Split into train, tune and test: stratified by defect, no group in two of them.
+    """Split into train, tune and test: stratified by class, no group in two of them.
 
     A split that records fix themselves is kept, and the others fill the splits nobody fixed: beside
     a `Test` folder they part into train and tune only.
@@ -285,7 +222,7 @@ def split(
             f"tune and test must be shares that leave some images for training. "
             f"Got {tune} and {test}. Use for example 0.2 and 0.2."
         )
-    free = Records(tuple(r for r in records if r.split is None), records.origin)
+    free = dataclasses.replace(records, items=tuple(r for r in records if r.split is None))
     fixed = {name: [r for r in records if r.split == name] for name in SPLITS}
     shares = (
         1 - tune - test,
@@ -297,6 +234,7 @@ def split(
         name: Records.of(
             (*fixed[name], *(free.items[row] for row in np.flatnonzero(parts == number))),
             origin=records.origin,
+            classes=records.classes,
         )
         for number, name in enumerate(SPLITS)
     }
@@ -332,7 +270,8 @@ def folds(records: Records, *, count: int, seed: int) -> list[dict[str, Records]
     parts = _assign(records, (1.0,) * count, seed)
 
     def pick(rows: NDArray[np.bool_]) -> Records:
-        return Records(tuple(records.items[row] for row in np.flatnonzero(rows)), records.origin)
+        chosen = tuple(records.items[row] for row in np.flatnonzero(rows))
+        return dataclasses.replace(records, items=chosen)
 
     return [{"train": pick(parts != part), "test": pick(parts == part)} for part in range(count)]
 

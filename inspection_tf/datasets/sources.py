@@ -1,19 +1,21 @@
 """The data section of a recipe: from its settings to records and splits, again whenever needed."""
 
+import dataclasses
 import itertools
 import logging
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
+from numpy.typing import NDArray
 
 from inspection_tf import config, errors, images
 from inspection_tf.datasets import readers, records, synthetic, verify
-from inspection_tf.datasets.records import Records
+from inspection_tf.datasets.records import Records, Source
 from inspection_tf.synthesis.surface import SurfaceSpec
 
 _LOG = logging.getLogger("inspection_tf")
-Format = Literal["synthetic", "dagm", "folder"]
+Format = Literal["synthetic", "dagm", "folder", "magnetic_tile", "deeppcb"]
 
 
 class ComposeSpec(config.Section):
@@ -31,9 +33,9 @@ class DataSpec(config.Section):
     """Which images, and how they are split."""
 
     format: Format = "synthetic"
-    """synthetic, dagm or folder."""
+    """synthetic, or the layout of a folder: see `readers`."""
     root: Path | None = None
-    """Folder of the images (dagm, folder)."""
+    """Folder of the images; synthetic ones need none."""
     seed: int = 0
     """Of the synthetic images and the composed defects."""
     count: int = pydantic.Field(default=400, ge=1)
@@ -49,6 +51,11 @@ class DataSpec(config.Section):
     the real ones are then all kept for the test."""
     compose: ComposeSpec = ComposeSpec()
     """Synthetic defects on good training images: all there are (`defects: composed`) or besides."""
+    templates: bool = True
+    """Compare each image with its template, where the data set has them; false: leave them out."""
+    empty_masks: Literal["refuse", "accept"] = "refuse"
+    """Defective images whose mask is empty: refuse the data set, or accept them as NG images of
+    which nothing is known but that."""
     tune: float = pydantic.Field(default=0.2, ge=0, lt=1)
     """Share of images that choose thresholds."""
     test: float = pydantic.Field(default=0.25, ge=0, lt=1)
@@ -91,7 +98,36 @@ def read(spec: DataSpec) -> Records:
             f"data.format {spec.format} needs data.root, the folder of the images. Got none. "
             "Add --data.root DIR."
         )
-    return readers.READERS[spec.format](spec.root)
+    found = readers.READERS[spec.format](spec.root)
+    return found if spec.templates else without_templates(found)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Alone:
+    """A source whose template is left out."""
+
+    source: Source
+
+    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+        return self.source.read_image(orientation=orientation)
+
+    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+        return self.source.read_mask(orientation=orientation)
+
+    def class_ids(self) -> tuple[int, ...] | None:
+        known = getattr(self.source, "class_ids", None)
+        return known() if known else None
+
+    def identity(self) -> bytes:
+        return self.source.identity()
+
+
+def without_templates(found: Records) -> Records:
+    """Return records of the same images, each without its template."""
+    if not found.has_template:
+        return found
+    alone = (dataclasses.replace(record, source=_Alone(record.source)) for record in found)
+    return Records.of(alone, origin=found.origin, classes=found.classes)
 
 
 def check(found: Records, spec: DataSpec, preprocessing: images.Preprocessing) -> None:
@@ -112,7 +148,7 @@ def check(found: Records, spec: DataSpec, preprocessing: images.Preprocessing) -
     findings = verify.check(found, preprocessing=preprocessing)
     for line in findings.summary():
         _LOG.info("%s", line)
-    findings.require()
+    findings.require(tolerate=frozenset({"empty_mask"} if spec.empty_masks == "accept" else ()))
 
 
 def _composed(good: Records, spec: DataSpec, *, per_image: int) -> Records:
@@ -126,7 +162,7 @@ def _composed(good: Records, spec: DataSpec, *, per_image: int) -> Records:
 
 
 def _joined(first: Records, second: Records) -> Records:
-    return Records.of((*first, *second), origin=first.origin)
+    return Records.of((*first, *second), origin=first.origin, classes=first.classes)
 
 
 def for_training(chosen: Records, spec: DataSpec) -> Records:
@@ -162,14 +198,16 @@ def split(found: Records, spec: DataSpec, *, seed: int) -> dict[str, Records]:
         return {**parts, "train": for_training(parts["train"], spec)}
     tested = set(found.where(is_defect=True).groups)
     kept = [name in tested for name in found.groups]
-    good = Records.of(itertools.compress(found, (not k for k in kept)), origin=found.origin)
+    good = Records.of(
+        itertools.compress(found, (not k for k in kept)), origin=found.origin, classes=found.classes
+    )
     if not len(good):
         raise errors.DataError(
             "Composing defects needs good images of groups without a defect. "
             f"Got none in {found.origin}. Add some."
         )
     parts = records.split(good, tune=spec.tune, test=spec.test, seed=seed, require_defects=False)
-    unseen = Records.of(itertools.compress(found, kept))
+    unseen = Records.of(itertools.compress(found, kept), classes=found.classes)
     if not len(unseen):
         _LOG.warning("no real defect: the test figures are about composed ones")
         unseen = _composed(parts["test"], spec, per_image=1)

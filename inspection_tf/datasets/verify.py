@@ -2,18 +2,24 @@
 
 import concurrent.futures
 import dataclasses
+import logging
 import os
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
+
+from numpy.typing import NDArray
 
 from inspection_tf import errors, images
 from inspection_tf.datasets.records import Record, Records
 
-Kind = Literal["unreadable", "mask", "empty_mask", "unfit", "leak"]
+_LOG = logging.getLogger("inspection_tf")
+Kind = Literal["unreadable", "mask", "class", "empty_mask", "template", "unfit", "leak"]
 KINDS: dict[Kind, str] = {
     "unreadable": "images that cannot be read",
-    "mask": "masks that cannot be read or have another size than their image",
+    "mask": "masks that cannot be read, have another size than their image or mark a good one",
+    "class": "masks with the id of a class that the data set does not have",
     "empty_mask": "defective images whose mask is empty: they train as good ones",
+    "template": "templates that are missing, cannot be read or have another size than their image",
     "unfit": "images that the preprocessing refuses",
     "leak": "images with the pixels of one in another group: a split may part them",
 }
@@ -65,21 +71,31 @@ class Findings:
             lines.append(f"{len(self.repeats)} pictures stored repeatedly; the first is {first}")
         return (*lines, *(() if self.problems else ("no problem found",)))
 
-    def require(self) -> None:
+    def require(self, tolerate: frozenset[Kind] = frozenset()) -> None:
         """Refuse a data set with problems.
 
+        Args:
+            tolerate: kinds of problems that only cost a logged warning.
+
         Raises:
-            errors.DataError: there is one; the first is named, and how many there are.
+            errors.DataError: there is another one; the first is named, and how many there are.
         """
         if not self.images:
             raise errors.DataError(
                 f"A data set must hold an image. Got none in {self.origin}. Check data.root."
             )
-        if self.problems:
-            first = self.problems[0]
+        for kind in KINDS:
+            passed = [p for p in self.problems if p.kind == kind and kind in tolerate]
+            if passed:
+                _LOG.warning(
+                    "tolerated: %d %s; the first is %s", len(passed), KINDS[kind], passed[0].id
+                )
+        refused = [problem for problem in self.problems if problem.kind not in tolerate]
+        if refused:
+            first = refused[0]
             raise errors.DataError(
                 f"{first.id}: every image of {self.origin} must be fit for use. "
-                f"Got {len(self.problems)} problems, the first: {first.detail} "
+                f"Got {len(refused)} problems, the first: {first.detail} "
                 "Correct these images or leave them out."
             )
 
@@ -90,7 +106,7 @@ def check(
     preprocessing: images.Preprocessing | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Findings:
-    """Read every image and mask once and collect what is wrong instead of stopping at it.
+    """Read every image, mask and template once and collect what is wrong, not stopping at it.
 
     Pictures are compared pixel by pixel: the same part under another exposure is not recognised.
 
@@ -101,9 +117,13 @@ def check(
     """
     found: list[Problem] = []
     seen: dict[str, list[Record]] = {}
+    paired = any(record.has_template for record in records)
+    of_classes = len(records.classes)
     workers = min(8, os.cpu_count() or 1)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        results = pool.map(lambda record: _examine(record, preprocessing), records)
+        results = pool.map(
+            lambda record: _examine(record, preprocessing, of_classes, paired), records
+        )
         for done, (record, (digest, problems)) in enumerate(
             zip(records, results, strict=True), start=1
         ):
@@ -125,7 +145,7 @@ def check(
 
 
 def _examine(
-    record: Record, preprocessing: images.Preprocessing | None
+    record: Record, preprocessing: images.Preprocessing | None, of_classes: int, paired: bool
 ) -> tuple[str, list[Problem]]:
     """Return the digest of the pixels ("" where unreadable) and the problems of one record."""
     turn = preprocessing.orientation if preprocessing else "apply"
@@ -133,26 +153,73 @@ def _examine(
         image = record.read_image(orientation=turn)
     except errors.ImageError as problem:
         return "", [Problem("unreadable", record.id, str(problem))]
-    found: list[Problem] = []
-    if preprocessing:
-        try:
-            images.preprocess(image, preprocessing)
-        except errors.ImageError as problem:
-            found.append(Problem("unfit", record.id, str(problem)))
-    try:
-        mask = record.read_mask(orientation=turn)
-        if mask.shape != image.shape[:2]:
-            raise errors.ImageError(
-                f"The mask must be {image.shape[0]} x {image.shape[1]} px (height x width). "
-                f"Got {' x '.join(str(side) for side in mask.shape)}. "
-                "Export it in the size of its image."
-            )
-        if record.is_defect and not mask.any():
-            detail = "The mask of a defective image must mark it. Got an empty one. Draw it."
-            found.append(Problem("empty_mask", record.id, detail))
-    except errors.ImageError as problem:
-        found.append(Problem("mask", record.id, str(problem)))
+    found = _fitting(record, image, preprocessing)
+    found += _mask_problems(record, image, turn, of_classes)
+    if paired:
+        found += _template_problems(record, image, turn, preprocessing)
     return images.digest(image), found
+
+
+def _fitting(
+    record: Record, image: NDArray[Any], preprocessing: images.Preprocessing | None
+) -> list[Problem]:
+    try:
+        if preprocessing:
+            images.preprocess(image, preprocessing)
+    except errors.ImageError as problem:
+        return [Problem("unfit", record.id, str(problem))]
+    return []
+
+
+def _require_size(name: str, array: NDArray[Any], image: NDArray[Any]) -> None:
+    if array.shape[:2] != image.shape[:2]:
+        raise errors.ImageError(
+            f"The {name} must be {image.shape[0]} x {image.shape[1]} px (height x width). "
+            f"Got {array.shape[0]} x {array.shape[1]}. Export it in the size of its image."
+        )
+
+
+def _mask_problems(
+    record: Record, image: NDArray[Any], turn: images.Orientation, of_classes: int
+) -> list[Problem]:
+    try:
+        ids = record.read_classes(orientation=turn)
+        _require_size("mask", ids, image)
+    except errors.ImageError as problem:
+        return [Problem("mask", record.id, str(problem))]
+    except errors.DataError as problem:
+        return [Problem("class", record.id, str(problem))]
+    highest = int(ids.max())
+    if highest > of_classes:
+        detail = f"Ids in a mask must be 0 to {of_classes}. Got {highest}. Name all classes."
+        return [Problem("class", record.id, detail)]
+    if record.is_defect and not highest:
+        detail = "The mask of a defective image must mark it. Got an empty one. Draw it."
+        return [Problem("empty_mask", record.id, detail)]
+    if highest and not record.is_defect:
+        detail = "The mask of a good image must be empty. Got marked pixels. Correct mask or label."
+        return [Problem("mask", record.id, detail)]
+    return []
+
+
+def _template_problems(
+    record: Record,
+    image: NDArray[Any],
+    turn: images.Orientation,
+    preprocessing: images.Preprocessing | None,
+) -> list[Problem]:
+    try:
+        template = record.read_template(orientation=turn)
+        if template is None:
+            raise errors.ImageError(
+                "Each image must have a template, as others of the set do. Got none. Add it."
+            )
+        _require_size("template", template, image)
+        if preprocessing and image.dtype != template.dtype:
+            images.preprocess(template, preprocessing)  # a window refuses 8 bit
+    except errors.ImageError as problem:
+        return [Problem("template", record.id, str(problem))]
+    return []
 
 
 def _leaks(same: list[Record]) -> list[Problem]:

@@ -4,8 +4,8 @@ from inspection_tf import bundle
 
 _TEMPLATE = """# {model_id}
 
-Segments defects in images of {height} x {width} px ({channels}, fit: {fit}) and decides OK, NG or
-REVIEW. Written by the recipe `{recipe}` from {origin}.
+Segments defects ({classes}) in images of {height} x {width} px ({channels}, fit: {fit}){template}
+and decides OK, NG or REVIEW. Written by the recipe `{recipe}` from {origin}.
 
 ## Decision
 
@@ -13,7 +13,7 @@ An image is NG when its score is at or above **{threshold:.6g}**{review}. The sc
 probability of the regions that survive the rules; a pixel belongs to a region from a probability
 of **{mask_threshold:.3g}**. Chosen by `{method}` on {tune_images} images, {tune_defective} of them
 defective. {promise}
-
+{stages}
 Rules: {rules}.
 
 ## Measured on the {split} split ({images} images, {defective} defective)
@@ -66,7 +66,16 @@ def render(manifest: bundle.Manifest) -> str:
         )
     rules = manifest.rules.model_dump(mode="json", exclude_defaults=True)
     review = "" if point.review_from is None else f", and REVIEW from {point.review_from:.6g}"
+    stages = "".join(
+        f"\nBefore it the {name} looks at each image: one whose score is under "
+        f"**{stage.threshold:.6g}** is OK, and the segmenter does not run. Both thresholds were "
+        "chosen together, and the promise is that of the whole.\n"
+        for name, stage in manifest.stage_points.items()
+    )
     return _TEMPLATE.format(
+        classes=", ".join(manifest.classes),
+        template=", each compared with its template," if manifest.has_template else "",
+        stages=stages,
         model_id=manifest.model_id,
         height=spec.size[0],
         width=spec.size[1],

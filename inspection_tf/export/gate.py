@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import decision, errors, images, runtime
+from inspection_tf import decision, errors, runtime
 from inspection_tf.datasets.records import Record
 from inspection_tf.export import onnx
 
@@ -88,51 +88,94 @@ def _difference(first: float, second: float) -> float:
     return math.inf if math.isnan(first) or math.isnan(second) else abs(first - second)
 
 
-def _keras_map(
-    model: keras.Model, image: NDArray[Any], preprocessing: images.Preprocessing
-) -> NDArray[np.float32]:
-    prepared, placement = images.preprocess(image, preprocessing)
-    # Compiled: called layer by layer a model takes five times as long.
-    found = model.predict_on_batch({"image": prepared[None]})["probability"][0, ..., 0]
-    return placement.map_to_source(np.ascontiguousarray(found, dtype=np.float32))
+class KerasNetwork:
+    """A trained model, run as an engine runs its export, in float32 whatever it trained in."""
+
+    def __init__(self, model: keras.Model) -> None:
+        """Wrap a model; one of mixed precision is rebuilt in float32, the precision shipped."""
+        self.model = model if onnx.is_float32(model) else onnx.rebuild_float32(model)
+
+    def run(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the model's output for a batch."""
+        inputs = {onnx.IMAGE: batch}
+        if template is not None:
+            inputs[onnx.TEMPLATE] = template
+        # Compiled: called layer by layer a model takes five times as long.
+        (output,) = self.model.predict_on_batch(inputs).values()
+        return np.asarray(output, dtype=np.float32)
 
 
-def compare(model: keras.Model, inspector: runtime.Inspector, records: Iterable[Record]) -> Parity:
-    """Run the trained model and its export on the same images and compare their verdicts.
+def compare(
+    model: keras.Model,
+    inspector: runtime.Inspector,
+    records: Iterable[Record],
+    *,
+    classifier: keras.Model | None = None,
+) -> Parity:
+    """Run trained models and their exports on the same images and compare their verdicts.
 
-    A model of mixed precision is compared in float32, the precision that is shipped.
+    The verdicts are those of the whole bundle; scores and maps are compared stage by stage, the
+    segmenter's also on images that the classifier stops.
 
     Args:
         model: the trained model.
         inspector: runs the export with the operating point and rules of the bundle to be.
         records: the tune and test images; each is decoded anew, as at inspection.
+        classifier: the trained model of the first stage, where there is one.
 
     Raises:
         errors.DataError: there is no image to compare on.
     """
-    reference = model if onnx.is_float32(model) else onnx.rebuild_float32(model)
+    reference = runtime.Inspector(
+        inspector.manifest,
+        KerasNetwork(model),
+        model_sha256="",
+        classifier=KerasNetwork(classifier) if classifier is not None else None,
+    )
     worst_score = worst_map = total = 0.0
     flips: list[Flip] = []
     count = 0
+    turn = inspector.preprocessing.orientation
     for record in records:
-        image = record.read_image(orientation=inspector.preprocessing.orientation)
-        trained = _keras_map(reference, image, inspector.preprocessing)
-        exported = inspector.probability(image)
-        before, after = inspector.decide(trained), inspector.decide(exported)
-        worst_score = max(worst_score, _difference(before.score, after.score))
+        prepared = inspector.prepare(
+            record.read_image(orientation=turn), record.read_template(orientation=turn)
+        )
+        trained, exported = _run(reference, prepared), _run(inspector, prepared)
+        worst_score = max(worst_score, *map(_difference, trained.scores, exported.scores))
         with np.errstate(invalid="ignore"):
-            apart = np.abs(trained - exported)
+            apart = np.abs(trained.probability - exported.probability)
         apart[np.isnan(apart)] = np.inf
         worst_map = max(worst_map, float(apart.max()))
         total += float(apart.mean())
         count += 1
-        if before.outcome != after.outcome:
-            flips.append(_flip(record.id, before, after))
+        if trained.verdict.outcome != exported.verdict.outcome:
+            flips.append(_flip(record.id, trained.verdict, exported.verdict))
     if not count:
         raise errors.DataError(
             "The gate needs tune or test images. Got none. Give data.tune or data.test a share."
         )
     return Parity(count, worst_score, worst_map, total / count, tuple(flips))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Ran:
+    """What all networks of one side say of an image."""
+
+    probability: NDArray[np.float32]
+    scores: tuple[float, ...]
+    verdict: decision.Verdict
+
+
+def _run(inspector: runtime.Inspector, prepared: runtime.Prepared) -> _Ran:
+    probability = inspector.defect_map(prepared)
+    verdict = inspector.decide(probability)
+    if inspector.classifier is None:
+        return _Ran(probability, (verdict.score,), verdict)
+    first = inspector.ng_score(prepared)
+    whole = inspector.stopped(first, prepared.placement.source_size) or verdict
+    return _Ran(probability, (verdict.score, first), whole)
 
 
 def _flip(name: str, before: decision.Verdict, after: decision.Verdict) -> Flip:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -10,7 +11,11 @@ import numpy as np
 from inspection_tf import errors, runtime
 
 OPSET = 18
-IMAGE, PROBABILITY = "image", "probability"
+IMAGE, TEMPLATE = "image", "template"
+PROBABILITY, CLASS_PROBABILITY = "probability", "class_probability"
+_AXES = {PROBABILITY: "batch, height, width, classes", CLASS_PROBABILITY: "batch, classes"}
+
+Shape = tuple[int, int, int]  # (height, width, channels)
 
 
 def _in_float32(values: Any) -> Any:
@@ -24,9 +29,28 @@ def _in_float32(values: Any) -> Any:
     return values
 
 
+def _nested(layer: Any) -> bool:
+    return isinstance(layer, keras.Model)
+
+
 def is_float32(model: keras.Model) -> bool:
-    """Return whether every layer computes in float32."""
-    return all(layer.compute_dtype == "float32" for layer in model.layers)
+    """Return whether every layer computes in float32, those of nested models included."""
+    return all(
+        is_float32(layer) if _nested(layer) else layer.compute_dtype == "float32"
+        for layer in model.layers
+        # An input computes nothing, and carries whatever policy the session has.
+        if not isinstance(layer, keras.layers.InputLayer)
+    )
+
+
+def _copy_weights(source: keras.Model, target: keras.Model) -> None:
+    # By name: the order of a model's weights is that of its graph, which nobody promises to keep.
+    for layer in source.layers:
+        twin = target.get_layer(layer.name)
+        if _nested(layer):
+            _copy_weights(layer, twin)
+        else:
+            twin.set_weights(layer.get_weights())
 
 
 def rebuild_float32(model: keras.Model) -> keras.Model:
@@ -36,14 +60,14 @@ def rebuild_float32(model: keras.Model) -> keras.Model:
     so nothing but float32 is ever converted.
 
     Args:
-        model: a functional model.
+        model: a functional model, which may hold others.
 
     Raises:
         errors.BundleError: a layer cannot be built from its configuration.
     """
     try:
         twin = type(model).from_config(_in_float32(model.get_config()))
-        twin.set_weights(model.get_weights())
+        _copy_weights(model, twin)
     except (TypeError, ValueError, NotImplementedError) as problem:
         first_line = str(problem).splitlines()[0]
         raise errors.BundleError(
@@ -53,23 +77,35 @@ def rebuild_float32(model: keras.Model) -> keras.Model:
     return twin
 
 
-def _require_contract(model: keras.Model) -> tuple[int, int, int]:
-    """Return (height, width, channels) of a model that can be shipped."""
+def _require_contract(model: keras.Model) -> tuple[dict[str, Shape], str]:
+    """Return (height, width, channels) of each input, and the output, of a model to ship."""
     given, returned = getattr(model, "input", None), getattr(model, "output", None)
     received = f"inputs {_described(given)} and outputs {_described(returned)}"
-    tensor = given.get(IMAGE) if isinstance(given, dict) and len(given) == 1 else None
-    if tensor is None or not isinstance(returned, dict) or list(returned) != [PROBABILITY]:
+    inputs = given if isinstance(given, dict) else {}
+    outputs = returned if isinstance(returned, dict) else {}
+    if set(inputs) not in ({IMAGE}, {IMAGE, TEMPLATE}) or list(outputs) not in (
+        [PROBABILITY],
+        [CLASS_PROBABILITY],
+    ):
         raise errors.BundleError(
-            f"The model must map {{{IMAGE!r}: ...}} to {{{PROBABILITY!r}: ...}}. Got {received}. "
+            f"The model must map {{{IMAGE!r}: ...}}, with or without {TEMPLATE!r}, to "
+            f"{{{PROBABILITY!r}: ...}} or {{{CLASS_PROBABILITY!r}: ...}}. Got {received}. "
             "Build it with inspection_tf.models."
         )
-    if tensor.dtype != "uint8" or len(tensor.shape) != 4 or None in tensor.shape[1:]:
+    for name, tensor in inputs.items():
+        if tensor.dtype != "uint8" or len(tensor.shape) != 4 or None in tensor.shape[1:]:
+            raise errors.BundleError(
+                f"The input {name} must be uint8 (batch, height, width, channels) of fixed size. "
+                f"Got {received}. Build the model for one image size."
+            )
+    ((output, tensor),) = outputs.items()
+    axes = _AXES[output]
+    if len(tensor.shape) != axes.count(",") + 1:
         raise errors.BundleError(
-            f"The input {IMAGE} must be uint8 (batch, height, width, channels) of fixed size. "
-            f"Got {received}. Build the model for one image size."
+            f"The output {output} must be ({axes}). Got {received}. "
+            "Build the model with inspection_tf.models."
         )
-    height, width, channels = tensor.shape[1:]
-    return height, width, channels
+    return {name: inputs[name].shape[1:] for name in sorted(inputs)}, output
 
 
 def _described(structure: Any) -> str:
@@ -78,15 +114,17 @@ def _described(structure: Any) -> str:
     return str(keras.tree.map_structure(lambda x: f"{x.dtype} {tuple(x.shape)}", structure))
 
 
-def _convert(model: keras.Model, shape: tuple[int, int, int]) -> Any:
+def _convert(model: keras.Model, shapes: dict[str, Shape]) -> Any:
     import tensorflow as tf
     import tf2onnx
 
-    signature = [tf.TensorSpec((None, *shape), tf.uint8, name=IMAGE)]
+    signature = [
+        tf.TensorSpec((None, *shape), tf.uint8, name=name) for name, shape in shapes.items()
+    ]
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def predict(image: Any) -> Any:
-        return model({IMAGE: image}, training=False)
+    def predict(*tensors: Any) -> Any:
+        return model(dict(zip(shapes, tensors, strict=True)), training=False)
 
     try:
         proto, _ = tf2onnx.convert.from_function(predict, input_signature=signature, opset=OPSET)
@@ -106,13 +144,15 @@ def _name_batch(proto: Any) -> None:
         dimension.dim_param = "batch"
 
 
-def _name_in_order(proto: Any, name: str) -> None:
+def _name_in_order(proto: Any, name: str, kept: Sequence[str]) -> None:
     """Number equal names in the order of the graph, so that equal models give equal files.
 
-    tf2onnx numbers them by a counter of the process.
+    tf2onnx numbers them by a counter of the process, and gives equal constants any one's name, so
+    a constant is named after the node that reads it first. The names in `kept` stay.
     """
-    graph, taken = proto.graph, Counter((IMAGE, PROBABILITY))
-    renamed = {"": "", IMAGE: IMAGE, PROBABILITY: PROBABILITY}
+    graph, taken = proto.graph, Counter(kept)
+    renamed = {"": ""} | {value: value for value in kept}
+    constants = {value.name for value in graph.initializer}
 
     def unique(old: str) -> str:
         plain = re.sub(r"__\d+", "", old)
@@ -126,24 +166,25 @@ def _name_in_order(proto: Any, name: str) -> None:
         for values in (node.input, node.output):
             for place, old in enumerate(values):
                 if old not in renamed:
-                    renamed[old] = unique(old)
+                    constant = f"{node.name}:input{place}"
+                    renamed[old] = unique(constant if old in constants else old)
                 values[place] = renamed[old]
         node.name = unique(f"{node.name}:node")
     for values in (graph.initializer, graph.value_info):
-        kept = sorted((v for v in values if v.name in renamed), key=lambda v: renamed[v.name])
+        used = sorted((v for v in values if v.name in renamed), key=lambda v: renamed[v.name])
         del values[:]
-        values.extend(kept)
+        values.extend(used)
         for value in values:
             value.name = renamed[value.name]
 
 
-def _check(proto: Any) -> None:
+def _check(proto: Any, inputs: list[str], output: str) -> None:
     import onnx
 
     names = [v.name for v in proto.graph.input], [v.name for v in proto.graph.output]
-    if names != ([IMAGE], [PROBABILITY]):
+    if names != (inputs, [output]):
         raise errors.BundleError(
-            f"The exported graph must have the input {IMAGE} and the output {PROBABILITY}. "
+            f"The exported graph must have the inputs {inputs} and the output {output}. "
             f"Got {names[0]} and {names[1]}. Build the model with inspection_tf.models."
         )
     try:
@@ -159,8 +200,9 @@ def convert(model: keras.Model) -> bytes:
     """Convert a model to ONNX and run it at two batch sizes.
 
     Args:
-        model: input `image`, uint8 (batch, height, width, channels); output
-            `{"probability": float32}`.
+        model: inputs `image` and perhaps `template`, uint8 (batch, height, width, channels);
+            output `{"probability": float32 (batch, height, width, classes)}` or
+            `{"class_probability": float32 (batch, classes)}`.
 
     Returns:
         The bytes of the file: opset 18, dynamic batch.
@@ -169,15 +211,15 @@ def convert(model: keras.Model) -> bytes:
         errors.BundleError: the model has other inputs or outputs, or the graph is not valid or does
             not run.
     """
-    shape = _require_contract(model)
-    proto = _convert(rebuild_float32(model), shape)
+    shapes, output_name = _require_contract(model)
+    proto = _convert(rebuild_float32(model), shapes)
     _name_batch(proto)
-    _name_in_order(proto, model.name)
-    _check(proto)
+    _name_in_order(proto, model.name, [*shapes, output_name])
+    _check(proto, list(shapes), output_name)
     data = bytes(proto.SerializeToString())
     engine = runtime.Engine(data)
     for count in (1, 3):
-        output = engine.run(np.zeros((count, *shape), np.uint8))
+        output = engine.run(*(np.zeros((count, *shape), np.uint8) for shape in shapes.values()))
         if output.shape[0] != count or not np.isfinite(output).all():
             raise errors.BundleError(
                 f"The exported graph must run at batch {count} with finite output. "

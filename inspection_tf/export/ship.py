@@ -1,4 +1,4 @@
-"""From a trained model to a bundle: convert, choose thresholds, pass the gate, measure, write."""
+"""From trained models to a bundle: convert, choose thresholds, pass the gate, measure, write."""
 
 import dataclasses
 import hashlib
@@ -6,7 +6,7 @@ import io
 import json
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,120 +14,82 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import (
-    bundle,
-    decision,
-    errors,
-    evaluation,
-    files,
-    images,
-    runtime,
-    thresholds,
-)
+from inspection_tf import bundle, decision, errors, evaluation, files, images, runtime, thresholds
 from inspection_tf.datasets.records import Record, Records
-from inspection_tf.export import card, gate, onnx
+from inspection_tf.export import _points, card, gate, onnx
+from inspection_tf.export._points import Networks, Terms
+
+__all__ = ["Networks", "Shipped", "Terms", "Tuning", "convert", "ship"]
 
 _LOG = logging.getLogger("inspection_tf")
 _GOLDEN_COUNT = 4
+# A cascade's golden samples keep the talk's mix of 1 NG to 3.4 OK, so that timing them is fair.
+_GOLDEN_NG, _GOLDEN_OK = 2, 7
+
+# Networks and the images whose scores they may give; None: those that are shipped.
+Tuning = Sequence[tuple[Networks | None, Records]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Terms:
-    """What a bundle decides by, besides its network.
-
-    Attributes:
-        preprocessing: of every image.
-        threshold: how the operating point is chosen.
-        rules: after the network.
-        mm_per_px: scale of the source images.
-    """
-
-    preprocessing: images.Preprocessing
-    threshold: thresholds.ThresholdSpec
-    rules: decision.Rules
-    mm_per_px: float | None = None
-
-
-# A converted network and the images whose scores it may give: those it was not trained on.
-Tuning = Sequence[tuple[bytes, Records]]
-
-
-def _maps(tuning: Tuning, terms: Terms) -> Iterator[tuple[Record, NDArray[np.float32]]]:
-    for model, chosen in tuning:
-        engine = runtime.Engine(model)
-        for record in chosen:
-            image = record.read_image(orientation=terms.preprocessing.orientation)
-            prepared, placement = images.preprocess(image, terms.preprocessing)
-            output = engine.run(prepared[None])[0, ..., 0]
-            yield record, placement.map_to_source(np.ascontiguousarray(output))
-
-
-def _scores(tuning: Tuning, terms: Terms, mask_threshold: float) -> list[float]:
-    return [
-        decision.score(
-            probability, terms.rules, mask_threshold=mask_threshold, mm_per_px=terms.mm_per_px
-        )
-        for _, probability in _maps(tuning, terms)
-    ]
-
-
-def choose_operating_point(tuning: Tuning, terms: Terms) -> thresholds.OperatingPoint:
-    """Choose the pixel threshold, then the threshold of the score after the rules.
+def convert(model: keras.Model, classifier: keras.Model | None = None) -> Networks:
+    """Convert trained models to ONNX.
 
     Args:
-        tuning: converted networks, each with images it was not trained on.
-        terms: rules and method.
+        model: the segmenter.
+        classifier: the first stage of a cascade.
 
     Raises:
-        errors.DataError: the images do not allow the method.
+        errors.BundleError: a model cannot be exported.
     """
-    defective = [(model, chosen.where(is_defect=True)) for model, chosen in tuning]
-    mask_threshold = thresholds.best_mask_threshold(
-        (probability for _, probability in _maps(defective, terms)),
-        (
-            record.read_mask(orientation=terms.preprocessing.orientation)
-            for _, chosen in defective
-            for record in chosen
-        ),
-    )
-    is_defect = np.concatenate([chosen.is_defect for _, chosen in tuning])
-    while True:
-        point = thresholds.choose(
-            _scores(tuning, terms, mask_threshold),
-            is_defect,
-            terms.threshold,
-            mask_threshold=mask_threshold,
-        )
-        if point.threshold >= mask_threshold or mask_threshold <= 0.01:
-            return point
-        # An image may be NG below the pixel threshold: lower that one too, so that the verdict
-        # shows the region it is about.
-        mask_threshold = max(0.01, float(point.threshold))
+    return Networks(onnx.convert(model), None if classifier is None else onnx.convert(classifier))
 
 
-def _manifest(
-    point: thresholds.OperatingPoint,
+def _provisional(
+    model: keras.Model,
+    classifier: keras.Model | None,
+    records: Records,
     terms: Terms,
     provenance: bundle.Provenance,
     *,
     model_id: str,
 ) -> bundle.Manifest:
+    """Return the manifest of a bundle whose thresholds are still to be chosen."""
     height, width = terms.preprocessing.size
+    graphs = [bundle.Graph(name=bundle.SEGMENTER, file="model.onnx")]
+    outputs = [
+        bundle.Output(
+            name=onnx.PROBABILITY,
+            kind="probability_map",
+            unit="probability",
+            shape=("batch", height, width, len(records.classes)),
+        )
+    ]
+    points = {}
+    if classifier is not None:
+        graphs = [
+            bundle.Graph(name=bundle.CLASSIFIER, file="classifier.onnx"),
+            bundle.Graph(name=bundle.SEGMENTER, file="model.onnx", when="NG"),
+        ]
+        outputs.append(
+            bundle.Output(
+                name=onnx.CLASS_PROBABILITY,
+                kind="class_probability",
+                unit="probability",
+                shape=("batch", classifier.output[onnx.CLASS_PROBABILITY].shape[-1]),
+                graph=bundle.CLASSIFIER,
+            )
+        )
+        points[bundle.CLASSIFIER] = thresholds.OperatingPoint(threshold=0.5)
+    names = [onnx.IMAGE, onnx.TEMPLATE][: 1 + records.has_template]
     return bundle.Manifest(
         model_id=model_id,
-        task="segmentation",
-        classes=("defect",),
-        graphs=(bundle.Graph(name="segmenter", file="model.onnx"),),
-        inputs=(bundle.Input(name=onnx.IMAGE, preprocessing=terms.preprocessing),),
-        outputs=(
-            bundle.Output(
-                name=onnx.PROBABILITY,
-                kind="probability_map",
-                unit="probability",
-                shape=("batch", height, width, 1),
-            ),
-        ),
-        operating_point=point,
+        task="segmentation" if classifier is None else "two_stage_segmentation",
+        classes=records.classes,
+        graphs=tuple(graphs),
+        inputs=tuple(bundle.Input(name=name, preprocessing=terms.preprocessing) for name in names),
+        outputs=tuple(outputs),
+        alignment=terms.alignment,
+        operating_point=thresholds.OperatingPoint(threshold=0.5),
+        stage_points=points,
         rules=terms.rules,
         mm_per_px=terms.mm_per_px,
         provenance=provenance,
@@ -142,15 +104,17 @@ def _keras_file(model: keras.Model) -> bytes:
 
 
 def _golden_records(
-    rows: Sequence[evaluation.ImageResult], records: Iterable[Record]
+    rows: Sequence[evaluation.ImageResult], records: Iterable[Record], *, is_cascade: bool
 ) -> list[Record]:
     """Pick images of both labels, far from the threshold: other processors round differently."""
     by_id = {record.id: record for record in records}
     chosen: list[Record] = []
-    for wanted in (True, False):
+    half = _GOLDEN_COUNT // 2
+    counts = (_GOLDEN_NG, _GOLDEN_OK) if is_cascade else (half, half)
+    for wanted, count in zip((True, False), counts, strict=True):
         candidates = [row for row in rows if row.is_defect == wanted and np.isfinite(row.score)]
         candidates.sort(key=lambda row: (-abs(row.score - row.threshold), row.id))
-        chosen += [by_id[row.id] for row in candidates[: _GOLDEN_COUNT // 2]]
+        chosen += [by_id[row.id] for row in candidates[:count]]
     return chosen
 
 
@@ -158,21 +122,32 @@ def _write_golden(
     draft: bundle.Draft, inspector: runtime.Inspector, chosen: Iterable[Record]
 ) -> None:
     samples = []
+    turn = inspector.preprocessing.orientation
     for number, record in enumerate(chosen):
-        image = record.read_image(orientation=inspector.preprocessing.orientation)
-        probability = inspector.probability(image)
-        verdict = inspector.decide(probability)
+        image, template = (
+            record.read_image(orientation=turn),
+            record.read_template(orientation=turn),
+        )
+        prepared = inspector.prepare(image, template)
+        verdict = inspector.judge(prepared)[0]
         names = {"image": f"golden/{number}.png", "output": f"golden/{number}.npy"}
         buffer = io.BytesIO()
-        np.save(buffer, probability, allow_pickle=False)
+        np.save(buffer, inspector.defect_map(prepared), allow_pickle=False)
         draft.write(names["image"], images.encode_png(image))
         draft.write(names["output"], buffer.getvalue())
+        if template is not None:
+            names["template"] = f"golden/{number}_template.png"
+            draft.write(names["template"], images.encode_png(template))
+        first = {}
+        if inspector.classifier is not None:
+            first = {"first_score": inspector.ng_score(prepared), "decided_by": verdict.decided_by}
         samples.append(
             {
                 **names,
                 "id": record.id,
                 "outcome": verdict.outcome,
                 "score": verdict.to_dict()["score"],
+                **first,
                 "regions": [region.to_dict() for region in verdict.regions],
             }
         )
@@ -207,23 +182,37 @@ class Shipped:
 
 
 def _measure(
-    measured: Tuning, manifest: bundle.Manifest, converted: bytes, split: str
+    measured: _points.Tuning, manifest: bundle.Manifest, split: str
 ) -> tuple[list[evaluation.ImageResult], dict[str, Any], list[tuple[runtime.Inspector, Records]]]:
     rows: list[evaluation.ImageResult] = []
     inspectors = []
-    for model, chosen in measured:
-        digest = hashlib.sha256(model or converted).hexdigest()
-        inspector = runtime.Inspector(
-            manifest, runtime.Engine(model or converted), model_sha256=digest
-        )
+    for networks, chosen in measured:
+        digest = hashlib.sha256(networks.segmenter).hexdigest()
+        inspector = networks.inspector(manifest, model_sha256=digest)
         rows += evaluation.measure(inspector, chosen)
         inspectors.append((inspector, chosen))
-    every = Records.of(record for _, chosen in measured for record in chosen)
+    every = Records.of(
+        (record for _, chosen in measured for record in chosen), classes=manifest.classes
+    )
     rows.sort(key=lambda row: row.id)
     report = evaluation.report(
-        rows, split=split, operating_point=manifest.operating_point, dataset_sha256=every.sha256()
+        rows,
+        split=split,
+        operating_point=manifest.operating_point,
+        dataset_sha256=every.sha256(),
+        classes=manifest.classes,
     )
     return rows, report, inspectors
+
+
+def _sealed(networks: Networks, manifest: bundle.Manifest) -> Networks:
+    """Return the networks with the manifest repeated in their metadata."""
+    texts = {"inspection_tf": manifest.for_model(), "model_id": manifest.model_id}
+    first = networks.classifier
+    return Networks(
+        onnx.set_metadata(networks.segmenter, texts),
+        None if first is None else onnx.set_metadata(first, texts),
+    )
 
 
 def ship(
@@ -235,41 +224,51 @@ def ship(
     split: str,
     terms: Terms,
     provenance: bundle.Provenance,
+    classifier: keras.Model | None = None,
 ) -> Shipped:
     """Write a bundle, or nothing.
 
     Args:
-        model: the trained model.
+        model: the trained segmenter.
         out: the bundle's folder; must not exist.
-        tuning: networks and images that choose the operating point; `b""` means this model.
+        tuning: networks and images that choose the operating point; None means these models.
         measured: networks and images that the reported metrics come from.
         split: what the measured images are called in the report.
         terms: preprocessing, method and rules.
-        provenance: where the model comes from.
+        provenance: where the models come from.
+        classifier: the trained first stage of a cascade; both thresholds are then chosen together.
 
     Raises:
         errors.ConfigError: `out` holds something already.
-        errors.BundleError: the model cannot be exported.
+        errors.BundleError: a model cannot be exported.
         errors.GateError: the export decides differently; nothing is written.
         errors.DataError: the images do not allow the method of the threshold.
         errors.StorageError: the disk is full; nothing is left behind.
     """
     files.require_free(out)
-    converted = onnx.convert(model)
-    tuning = [(data or converted, chosen) for data, chosen in tuning]
-    point = choose_operating_point(tuning, terms)
-    model_id = f"{provenance.recipe}-{hashlib.sha256(converted).hexdigest()[:12]}"
-    manifest = _manifest(point, terms, provenance, model_id=model_id)
-    final = onnx.set_metadata(
-        converted, {"inspection_tf": manifest.for_model(), "model_id": model_id}
+    converted = convert(model, classifier)
+    digest = hashlib.sha256(converted.segmenter + (converted.classifier or b"")).hexdigest()
+    manifest = _provisional(
+        model,
+        classifier,
+        tuning[0][1],
+        terms,
+        provenance,
+        model_id=f"{provenance.recipe}-{digest[:12]}",
     )
-    rows, report, inspectors = _measure(measured, manifest, final, split)
-    inspector = runtime.Inspector(
-        manifest, runtime.Engine(final), model_sha256=hashlib.sha256(final).hexdigest()
+    given = [(networks or converted, chosen) for networks, chosen in tuning]
+    points = _points.choose(_points.Scorer(given, manifest), terms.threshold)
+    manifest = manifest.model_copy(
+        update={"operating_point": points.whole, "stage_points": points.stages}
     )
+    final = _sealed(converted, manifest)
+    rows, report, inspectors = _measure(
+        [(networks or final, chosen) for networks, chosen in measured], manifest, split
+    )
+    inspector = final.inspector(manifest, model_sha256=hashlib.sha256(final.segmenter).hexdigest())
     # Cross-validation tunes and measures on the same images; each is compared once.
     every = {record.id: record for _, part in (*tuning, *measured) for record in part}
-    parity = gate.compare(model, inspector, every.values())
+    parity = gate.compare(model, inspector, every.values(), classifier=classifier)
     _LOG.info(
         "gate: %d images, largest score difference %.2g, %d changed verdicts",
         parity.images,
@@ -278,10 +277,14 @@ def ship(
     )
     parity.require()
     manifest = manifest.model_copy(update={"parity": parity.to_dict(), "metrics": report})
+    golden = _golden_records(rows, every.values(), is_cascade=manifest.is_cascade)
     with bundle.writing(out) as draft:
-        draft.write("model.onnx", final)
+        draft.write("model.onnx", final.segmenter)
         draft.write("source/model.keras", _keras_file(model))
-        _write_golden(draft, inspector, _golden_records(rows, every.values()))
+        if classifier is not None and final.classifier is not None:
+            draft.write("classifier.onnx", final.classifier)
+            draft.write("source/classifier.keras", _keras_file(classifier))
+        _write_golden(draft, inspector, golden)
         draft.write("MODEL_CARD.md", card.render(manifest))
         manifest = draft.seal(manifest)
         runtime.Inspector.load(draft.root)  # a bundle that refuses itself is never written

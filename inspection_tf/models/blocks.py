@@ -1,13 +1,16 @@
 """Building blocks shared by the models: convolution with normalisation, up-sampling."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from keras import layers
+import keras
+import numpy as np
+from keras import layers, ops
+from numpy.typing import NDArray
 
 from inspection_tf import errors
 
 Normalization = Literal["none", "batch", "group"]
-Upsampling = Literal["transposed", "bilinear", "nearest"]
+Upsampling = Literal["transposed", "bilinear", "bilinear_aligned", "nearest"]
 
 
 def normalize(x: Any, *, kind: Normalization, name: str) -> Any:
@@ -102,6 +105,53 @@ def double_conv(
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([shortcut, x]))
 
 
+def _aligned_weights(size: int, factor: int) -> NDArray[np.float32]:
+    """Return (factor * size, size): row i holds the shares of the inputs in output i.
+
+    Output i lies at `i (size - 1) / (factor size - 1)`: the first and the last cells' centres meet.
+    """
+    position = np.arange(factor * size) * (size - 1) / (factor * size - 1)
+    # A tent of width 1 around each input: 1 at its centre, 0 from its neighbours on.
+    shares = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(size)))
+    return np.asarray(shares, np.float32)
+
+
+@keras.saving.register_keras_serializable("inspection_tf")
+class AlignedUpSampling2D(layers.Layer):
+    """Bilinear up-sampling with aligned corners, as in the talk (`align_corners=True`).
+
+    The corners of the output are the corners of the input; `UpSampling2D` aligns the cells' edges
+    instead. Two products with fixed matrices, so any converter can export it.
+    """
+
+    def __init__(self, factor: int = 2, **kwargs: Any) -> None:
+        """Set by how much height and width grow."""
+        super().__init__(**kwargs)
+        self.factor = factor
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return (batch, factor * height, factor * width, channels)."""
+        batch, height, width, channels = input_shape
+        return batch, self.factor * height, self.factor * width, channels
+
+    def call(self, inputs: Any) -> Any:
+        """Interpolate (batch, height, width, channels) of fixed height and width."""
+        _, height, width, channels = inputs.shape
+        by_row, by_column = (
+            ops.convert_to_tensor(_aligned_weights(side, self.factor), dtype=inputs.dtype)
+            for side in (height, width)
+        )
+        # Columns first: on fewer rows they cost less, and then all rows are one product.
+        x = ops.matmul(by_column, inputs)
+        new_width = self.factor * width
+        x = ops.matmul(by_row, ops.reshape(x, (-1, height, new_width * channels)))
+        return ops.reshape(x, (-1, self.factor * height, new_width, channels))
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the layer."""
+        return {**super().get_config(), "factor": self.factor}
+
+
 def upsample(x: Any, filters: int, *, kind: Upsampling, initializer: str, name: str) -> Any:
     """Double height and width and set the channels.
 
@@ -109,7 +159,7 @@ def upsample(x: Any, filters: int, *, kind: Upsampling, initializer: str, name: 
         x: (batch, height, width, channels).
         filters: output channels.
         kind: "transposed" is a 2x2 transposed convolution of stride 2, as in the talk; the
-            others interpolate and convolve 1x1.
+            others interpolate and convolve 1x1; "bilinear_aligned" with aligned corners.
         initializer: of the kernel.
         name: of the layer that sets the channels.
 
@@ -120,9 +170,12 @@ def upsample(x: Any, filters: int, *, kind: Upsampling, initializer: str, name: 
         return layers.Conv2DTranspose(
             filters, 2, strides=2, kernel_initializer=initializer, name=name
         )(x)
-    if kind not in ("bilinear", "nearest"):
+    if kind not in get_args(Upsampling):
         raise errors.ConfigError(
-            f"upsampling must be transposed, bilinear or nearest. Got {kind!r}. Choose one of them."
+            f"upsampling must be one of {', '.join(get_args(Upsampling))}. Got {kind!r}. "
+            "Choose one of them."
         )
     x = layers.Conv2D(filters, 1, kernel_initializer=initializer, name=name)(x)
+    if kind == "bilinear_aligned":
+        return AlignedUpSampling2D(2, name=f"{name}_resize")(x)
     return layers.UpSampling2D(2, interpolation=kind, name=f"{name}_resize")(x)

@@ -4,7 +4,6 @@ Source: Ronneberger et al. 2015; the preset `gtc2018` follows slide 13 of Liu an
 inspection from scratch to production", GTC 2018.
 """
 
-import math
 from typing import Any, Literal
 
 import keras
@@ -12,13 +11,13 @@ import pydantic
 from keras import layers
 
 from inspection_tf import config, errors
-from inspection_tf.models import blocks
+from inspection_tf.models import _heads, _inputs, blocks
 
 Preset = Literal["gtc2018", "compact"]
 
 
-class Options(config.Section):
-    """What `build` takes beyond the shape of the image."""
+class Options(_inputs.Options):
+    """What `build` takes beyond the images and the classes."""
 
     filters: tuple[int, ...] = (16, 32, 64, 128, 256)
     """Channels of each level, from the finest; the last is the bottom."""
@@ -27,19 +26,13 @@ class Options(config.Section):
     residual: bool = False
     """Adds each level's input to its output."""
     upsampling: blocks.Upsampling = "transposed"
-    """Decoder: 2x2 transposed convolution, bilinear or nearest."""
+    """Decoder: 2x2 transposed convolution, bilinear (aligned: at the corners) or nearest."""
     dropout: float = pydantic.Field(default=0.0, ge=0, lt=1)
     """Share of the bottom's channels that are dropped while training, 0..1."""
     working_stride: int = 1
     """Power of two: the network works on maps this much smaller than the image, px per cell."""
-    kernel_initializer: str = "he_normal"
-    """Keras name; `glorot_uniform` (Keras's default) collapsed to background on DAGM."""
-    input_mean: float = 0.0
-    """Grey value (0..255) that is subtracted inside the graph."""
-    input_scale: float = pydantic.Field(default=255.0, gt=0)
-    """Grey values that make one unit inside the graph."""
     defect_prior: float = pydantic.Field(default=0.5, ge=1e-4, le=1 - 1e-4)
-    """Probability every pixel starts with: sets the last bias; 0.5 is a bias of 0."""
+    """Probability of a defect every pixel starts with: sets the last bias; 0.5 is a bias of 0."""
 
 
 # `compact`: reads the fine texture once at full resolution, then works at an eighth of it.
@@ -56,7 +49,7 @@ PRESETS: dict[str, Options] = {
 }
 
 
-def _check(image_size: tuple[int, int], options: Options) -> None:
+def _check(image_size: tuple[int, int], options: Options, *, template: bool) -> None:
     stride = options.working_stride
     if stride < 1 or stride & (stride - 1):
         raise errors.ConfigError(
@@ -67,20 +60,8 @@ def _check(image_size: tuple[int, int], options: Options) -> None:
             f"filters must name at least two levels of one channel or more. Got {options.filters}. "
             "The talk's network has (16, 32, 64, 128, 256)."
         )
-    try:
-        keras.initializers.get(options.kernel_initializer)
-    except ValueError as problem:
-        raise errors.ConfigError(
-            f"kernel_initializer must be the name of a Keras initializer. "
-            f"Got {options.kernel_initializer!r}. The usual ones are he_normal and glorot_uniform."
-        ) from problem
-    multiple = stride * 2 ** (len(options.filters) - 1)
-    if any(side % multiple or side < multiple for side in image_size):
-        nearest = tuple(max(1, math.ceil(side / multiple)) * multiple for side in image_size)
-        raise errors.ConfigError(
-            f"image_size must be divisible by {multiple}. Got {tuple(image_size)}; "
-            f"the nearest larger size is {nearest}."
-        )
+    _inputs.check(options, template=template)
+    _inputs.check_size(image_size, multiple=stride * 2 ** (len(options.filters) - 1))
 
 
 def _choose(preset: str | None, options: Options | None, overrides: dict[str, Any]) -> Options:
@@ -100,51 +81,43 @@ def build(
     *,
     image_size: tuple[int, int],
     channels: int = 1,
+    classes: int = 1,
+    template: bool = False,
     preset: Preset | None = None,
     options: Options | None = None,
     **overrides: Any,
 ) -> keras.Model:
-    """Build a U-Net that maps a uint8 image to a probability for each pixel.
+    """Build a U-Net that maps a uint8 image to a probability for each pixel and defect class.
 
     Args:
         image_size: (height, width) in px, divisible by `working_stride * 2**(levels - 1)`.
         channels: 1 for grey, 3 for RGB.
+        classes: of defects, without the background.
+        template: takes a second image, of a part without defects, beside the first.
         preset: name in `PRESETS`; `gtc2018` is the talk's network to the layer.
         options: instead of a preset.
         **overrides: single fields of `Options`, on top of the preset or options.
 
     Returns:
-        A model with input `image`, uint8 (batch, height, width, channels), and output
-        `{"probability": float32 (batch, height, width, 1)}`, in 0..1.
+        A model with input `image`, uint8 (batch, height, width, channels), with a template also
+        `template` of the same shape, and output `{"probability": float32 (batch, height, width,
+        classes)}`, in 0..1: one class of a sigmoid, more of a softmax without its background.
 
     Raises:
         errors.ConfigError: an option is unknown or out of range, or the size does not fit the
             depth.
     """
     chosen = _choose(preset, options, overrides)
-    _check(image_size, chosen)
-    image = keras.Input((*image_size, channels), dtype="uint8", name="image")
-    x = layers.Rescaling(
-        1 / chosen.input_scale, -chosen.input_mean / chosen.input_scale, name="scaling"
-    )(image)
+    _check(image_size, chosen, template=template)
+    inputs, x = _inputs.for_options(
+        chosen, image_size=image_size, channels=channels, template=template
+    )
     x = _stem(x, chosen)
     x = _decode(*_encode(x, chosen), chosen)
-    prior = chosen.defect_prior
-    x = layers.Conv2D(
-        1,
-        1,
-        kernel_initializer="glorot_uniform",
-        bias_initializer=keras.initializers.Constant(math.log(prior / (1 - prior))),
-        name="logits",
-    )(x)
-    if chosen.working_stride > 1:
-        # Interpolating logits, not probabilities, keeps the 0.5 contour straight between cells.
-        x = layers.UpSampling2D(
-            chosen.working_stride, interpolation="bilinear", name="logits_resize"
-        )(x)
-    # The name `probability` must reach the exported graph, where it is the output's name.
-    probability = layers.Activation("sigmoid", dtype="float32", name="probability")(x)
-    return keras.Model({"image": image}, {"probability": probability}, name="unet")
+    probability = _heads.segmentation_head(
+        x, classes=classes, defect_prior=chosen.defect_prior, resize=chosen.working_stride
+    )
+    return keras.Model(inputs, {"probability": probability}, name="unet")
 
 
 def _stem(x: Any, options: Options) -> Any:

@@ -101,24 +101,41 @@ class Validate(keras.callbacks.Callback):
         run: RunFolder,
         guard: FiniteGuard,
         picture: Callable[[keras.Model, int], None] | None,
+        phase_ends: tuple[int, ...] = (),
     ) -> None:
-        """Set what to measure and how often; `picture` is called with the model and the epoch."""
+        """Set what to measure and how often; `picture` is called with the model and the epoch.
+
+        The last of all `epochs` and those that end a phase, from 1, are measured in any case.
+        """
         super().__init__()
         self.dataset = dataset
         self.monitor = monitor
         self.every = every
-        self.epochs = epochs
+        self.always = {epochs, *phase_ends}
         self.run = run
         self.guard = guard
         self.picture = picture
         self.best: checkpoints.Values | None = None
         self.best_value = -np.inf
 
+    def resume(self, done: int) -> None:
+        """Take the best epoch from the run's folder, when it is one of the first `done`."""
+        path = self.run.path / "checkpoints" / "best.npz"
+        if not done or not path.is_file():
+            return
+        values, epoch = checkpoints.load(path)
+        if epoch > done:
+            return  # written after the checkpoint that training resumes from; it will come again
+        rows = History(self.run.path / "history.csv").rows
+        found = [row for row in rows if row["epoch"] == epoch]
+        self.best = values
+        self.best_value = found[0].get(self.monitor, float(epoch - 1)) if found else -np.inf
+
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Evaluate, keep the best, draw the picture."""
         if self.guard.diverged_at is not None or logs is None:
             return
-        if (epoch + 1) % self.every and epoch + 1 < self.epochs:
+        if (epoch + 1) % self.every and epoch + 1 not in self.always:
             return
         with AveragedWeights(self.model):
             if self.dataset is not None:
@@ -146,16 +163,27 @@ class Record(keras.callbacks.Callback):
     """Writes history, the last checkpoint and the status after every epoch; forecasts the end."""
 
     def __init__(
-        self, run: RunFolder, history: History, *, epochs: int, guard: FiniteGuard
+        self,
+        run: RunFolder,
+        history: History,
+        *,
+        epochs: int,
+        guard: FiniteGuard,
+        phase_ends: tuple[int, ...] = (),
     ) -> None:
-        """Set where to write."""
+        """Set where to write; with `phase_ends`, epochs from 1, a row tells its phase."""
         super().__init__()
         self.run = run
         self.history = history
         self.epochs = epochs
         self.guard = guard
+        self.phase_ends = phase_ends
         self._started = 0.0
         self._durations: list[float] = []
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Forget how long epochs took: those of a frozen phase tell nothing of the next."""
+        self._durations = []
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Start the clock."""
@@ -166,7 +194,10 @@ class Record(keras.callbacks.Callback):
         if self.guard.diverged_at is not None:
             return
         self._durations.append(time.perf_counter() - self._started)
-        row = {"epoch": float(epoch + 1), **{k: float(v) for k, v in (logs or {}).items()}}
+        row = {"epoch": float(epoch + 1)}
+        if self.phase_ends:
+            row["phase"] = 1.0 + sum(epoch >= end for end in self.phase_ends)
+        row |= {k: float(v) for k, v in (logs or {}).items()}
         self.history.add(row)
         path = self.run.path / "checkpoints" / "last.npz"
         checkpoints.save(path, checkpoints.capture(self.model), epoch=epoch + 1)
@@ -190,7 +221,7 @@ def _clock(seconds: float) -> str:
 
 
 class ProgressBar(keras.callbacks.Callback):
-    """One bar over all steps with the loss, on a terminal only."""
+    """One bar over all steps of a phase with the loss, on a terminal only."""
 
     def __init__(self, *, first_epoch: int, epochs: int, steps: int) -> None:
         """Set how many steps there are."""

@@ -28,6 +28,7 @@ def _named(model: keras.Model, *, optimizer: bool) -> dict[str, Any]:
 
 
 def _model_variables(model: keras.Model) -> list[Any]:
+    # In the order in which the layers made them; freezing some does not move them.
     seen: dict[int, Any] = {id(variable): variable for variable in model.weights}
     for layer in model.layers:
         # `weights` leaves out the states of random generators, which dropout draws from.

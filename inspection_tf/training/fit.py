@@ -1,31 +1,40 @@
-"""Fitting a model: one schedule, one order of events, resumable at any epoch.
+"""Fitting a model: one order of events, in one phase or several, resumable at any epoch.
 
 Why this recipe and not Keras's defaults: on few images, glorot weights with Adam at 1e-3 fall into
 "all background". He weights, a warm-up, a clipped gradient and an equal share of defective images
 keep them out of it; the cosine decay and averaged weights settle the last points of Dice.
 """
 
+import functools
 import logging
 from typing import Any, Literal
 
 import keras
-import numpy as np
 import pydantic
 
-from inspection_tf import config, errors, losses, metrics, plots
+from inspection_tf import config, errors, plots
 from inspection_tf.datasets import augment, loader
-from inspection_tf.training import callbacks, checkpoints
+from inspection_tf.training import _task, callbacks, checkpoints, phases
+from inspection_tf.training.phases import Phase
 from inspection_tf.training.run_folder import History, RunFolder
 
 _LOG = logging.getLogger("inspection_tf")
-LossName = Literal["soft_dice", "bce_dice", "focal", "tversky", "adaptive_bce_dice"]
+LossName = Literal[
+    "soft_dice",
+    "bce_dice",
+    "focal",
+    "tversky",
+    "adaptive_bce_dice",
+    "cross_entropy",
+    "class_focal",
+]
 
 
 class TrainSpec(config.Section):
     """How a model is fitted."""
 
     epochs: int = pydantic.Field(default=30, ge=1)
-    """Passes; an epoch shows `loader.images_per_epoch` images."""
+    """Passes; an epoch shows `loader.images_per_epoch` images. With phases, the sum of theirs."""
     learning_rate: float = pydantic.Field(default=1e-3, gt=0)
     """Of AdamW, after the warm-up."""
     warmup_epochs: float = pydantic.Field(default=1.0, ge=0)
@@ -40,9 +49,9 @@ class TrainSpec(config.Section):
     """Momentum of the moving average of the weights that is validated and shipped; 0: none. A run
     of few steps takes at most `1 - 5 / steps`, so that it does not ship its own beginning."""
     loss: LossName = "bce_dice"
-    """Name in `losses.LOSSES`."""
-    loss_options: dict[str, float] = pydantic.Field(default_factory=dict)
-    """Arguments of the loss."""
+    """Name in `losses.SEGMENTATION` or, for a classifier, `losses.CLASSIFICATION`."""
+    loss_options: dict[str, float | bool | tuple[float, ...]] = pydantic.Field(default_factory=dict)
+    """Arguments of the loss: numbers, true or false, lists of numbers."""
     select: Literal["best", "last"] = "last"
     """Weights that are shipped. `best` looks at the tune split, which then promises too much."""
     validate_every: int = pydantic.Field(default=1, ge=1)
@@ -51,6 +60,18 @@ class TrainSpec(config.Section):
     """Images in the live validation grid; 0: none."""
     deterministic: bool = True
     """Same seed, same weights, bit by bit, on one machine."""
+    phases: tuple[Phase, ...] = ()
+    """Of fine-tuning, one after the other, each from the averaged weights of the one before; none:
+    one training of everything."""
+
+    @pydantic.model_validator(mode="after")
+    def _phases_add_up(self) -> "TrainSpec":
+        total = sum(phase.epochs for phase in self.phases)
+        if self.phases and total != self.epochs:
+            raise ValueError(
+                f"epochs must be the sum of the epochs of its phases, {total}, got {self.epochs}"
+            )
+        return self
 
 
 def seed_everything(seed: int, *, deterministic: bool = True) -> None:
@@ -76,11 +97,23 @@ def _schedule(spec: TrainSpec, steps: int) -> Any:
 def compile_model(model: keras.Model, spec: TrainSpec, *, steps_per_epoch: int) -> None:
     """Give a model its optimizer, loss and metrics.
 
+    Args:
+        model: with one output, `probability` or `class_probability`.
+        spec: its `phases` are not looked at: the whole is compiled as one.
+        steps_per_epoch: batches.
+
     Raises:
-        errors.ConfigError: the loss does not take one of `loss_options`.
+        errors.ConfigError: the output is another, or the loss does not fit it or does not take one
+            of `loss_options`.
     """
+    task = _task.of(model)
+    if spec.loss not in task.losses:
+        raise errors.ConfigError(
+            f"train.loss must fit the output {task.output}. Got {spec.loss}. "
+            f"Choose one of {', '.join(task.losses)}."
+        )
     try:
-        loss = losses.LOSSES[spec.loss](**spec.loss_options)
+        loss = task.losses[spec.loss](**spec.loss_options)
     except TypeError as problem:
         raise errors.ConfigError(
             f"train.loss_options must fit the loss {spec.loss}. Got {spec.loss_options}: "
@@ -99,43 +132,68 @@ def compile_model(model: keras.Model, spec: TrainSpec, *, steps_per_epoch: int) 
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
         optimizer=optimizer,
-        loss={"probability": loss},
-        metrics={"probability": [metrics.DiceDefective()]},
+        loss={task.output: loss},
+        metrics={task.output: task.metrics()},
     )
     model.optimizer.build(model.trainable_variables)
 
 
-def _validation_picture(held: loader.Cache, run: RunFolder, count: int) -> Any:
-    """Return a callback that draws the same images after each epoch, most of them defective."""
-    defective = np.flatnonzero(held.is_defect)[: max(1, count - count // 4)]
-    good = np.flatnonzero(~held.is_defect)[: count - len(defective)]
-    rows = np.concatenate([defective, good])
-
-    def draw(model: keras.Model, epoch: int) -> None:
-        output = model.predict_on_batch({"image": held.image[rows]})["probability"]
-        samples = [
-            plots.Example(
-                image=held.image[row],
-                mask_true=held.mask[row, ..., 0] > 0,
-                probability=output[place, ..., 0],
-                caption=held.ids[row],
-            )
-            for place, row in enumerate(rows)
-        ]
-        figure = plots.grid(samples, title=f"epoch {epoch}")
-        plots.save(figure, run.path / "validation" / f"epoch_{epoch:04d}.png")
-
-    return draw if len(rows) else None
+def _settings(spec: TrainSpec, leg: phases.Leg) -> TrainSpec:
+    """Return the settings of one phase, as of a training without any."""
+    if leg.phase is None:
+        return spec
+    own = leg.phase.model_dump(include={"epochs", "learning_rate", "warmup_epochs"})
+    given = {name: value for name, value in own.items() if value is not None}
+    return spec.model_copy(update={**given, "phases": ()})
 
 
-def _resume(model: keras.Model, run: RunFolder) -> int:
+def _begin(
+    model: keras.Model, leg: phases.Leg, settings: TrainSpec, *, steps: int, before: Any
+) -> None:
+    """Compile a model for a phase; `before` is the optimizer of the one that ended just now."""
+    if leg.phase is not None:
+        phases.set_trainable(model, leg.phase)
+    compile_model(model, settings, steps_per_epoch=steps)
+    if before is not None and leg.phase is not None and leg.phase.optimizer_state == "carry":
+        phases.carry(before, model.optimizer)
+
+
+def _last_checkpoint(run: RunFolder) -> tuple[checkpoints.Values | None, int]:
     path = run.path / "checkpoints" / "last.npz"
     if not run.is_resumed or not path.is_file():
-        return 0
+        return None, 0
     values, done = checkpoints.load(path)
-    checkpoints.restore(model, values)
     _LOG.info("resuming after epoch %d", done)
-    return done
+    return values, done
+
+
+def _watchers(
+    task: _task.Task,
+    train: loader.Cache,
+    tune: loader.Cache | None,
+    legs: tuple[phases.Leg, ...],
+    spec: TrainSpec,
+    loading: loader.LoaderSpec,
+    history: History,
+    run: RunFolder,
+) -> tuple[callbacks.FiniteGuard, callbacks.Validate, callbacks.Record]:
+    """Return the callbacks that go through all phases, in the order in which they must stand."""
+    guard = callbacks.FiniteGuard()
+    ends = tuple(leg.last for leg in legs if leg.phase is not None)
+    validate = callbacks.Validate(
+        None
+        if tune is None
+        else loader.for_evaluation(tune, batch_size=loading.batch_size, target=task.target),
+        monitor=task.monitor,
+        every=spec.validate_every,
+        epochs=spec.epochs,
+        run=run,
+        guard=guard,
+        picture=_task.picture(task, tune or train, run, spec.pictures),
+        phase_ends=ends,
+    )
+    record = callbacks.Record(run, history, epochs=spec.epochs, guard=guard, phase_ends=ends)
+    return guard, validate, record
 
 
 def fit(
@@ -153,6 +211,7 @@ def fit(
     """Train a model and leave the chosen weights in it.
 
     A run that was interrupted goes on after its last full epoch and ends with the same weights.
+    A phase ends with its averaged weights, which the next begins with.
 
     Args:
         model: of `inspection_tf.models`, freshly built with the same seed.
@@ -163,89 +222,76 @@ def fit(
         augmentation: ranges.
         seed: fixes order and augmentation.
         run: receives history, checkpoints, pictures and status.
-        extra_callbacks: of Keras, after those of this package.
+        extra_callbacks: of Keras, after those of this package; training begins once a phase.
 
     Returns:
         The history: a row an epoch, with loss, metrics, and `val_` metrics where measured.
 
     Raises:
+        errors.ConfigError: `spec` does not fit the model.
         errors.DivergedError: the loss left the finite numbers; the model holds the weights that the
             epoch began with, and `checkpoints/` what earlier epochs left.
         errors.StorageError: the disk is full; the last checkpoint is whole.
     """
+    phases.check(model, spec.phases)
+    task = _task.of(model)
+    legs = phases.plan(spec.phases, epochs=spec.epochs)
     steps = loader.steps_per_epoch(train, loading)
-    compile_model(model, spec, steps_per_epoch=steps)
-    done = _resume(model, run)
+    values, done = _last_checkpoint(run)
     history = History(run.path / "history.csv")
     history.keep(done)
-    guard = callbacks.FiniteGuard()
-    shown = tune if tune is not None and len(tune) else train
-    validate = callbacks.Validate(
-        loader.for_evaluation(tune, batch_size=loading.batch_size) if tune is not None else None,
-        monitor="val_dice_defective",
-        every=spec.validate_every,
-        epochs=spec.epochs,
-        run=run,
-        guard=guard,
-        picture=_validation_picture(shown, run, spec.pictures) if spec.pictures else None,
+    watching = _watchers(task, train, tune, legs, spec, loading, history, run)
+    guard, validate, _ = watching
+    validate.resume(done)
+    draw = functools.partial(
+        loader.for_training,
+        train,
+        spec=loading,
+        augmentation=augmentation,
+        seed=seed,
+        target=task.target,
     )
-    _restore_best(model, validate, run, done)
-    if done < spec.epochs:
-        model.fit(
-            loader.for_training(
-                train,
-                spec=loading,
-                augmentation=augmentation,
-                seed=seed,
-                epochs=spec.epochs,
-                first_epoch=done,
-            ),
-            epochs=spec.epochs,
-            initial_epoch=done,
-            steps_per_epoch=steps,
-            verbose=0,
-            shuffle=False,
-            callbacks=[
-                guard,
-                validate,
-                callbacks.Record(run, history, epochs=spec.epochs, guard=guard),
-                keras.callbacks.TensorBoard(run.path / "tensorboard", write_graph=False),
-                callbacks.ProgressBar(first_epoch=done, epochs=spec.epochs, steps=steps),
-                *extra_callbacks,
-            ],
-        )
-    if guard.diverged_at is not None:
-        guard.go_back()  # Keras ends by putting the average in, which is 0 before the first step
-        raise _diverged(guard.diverged_at, spec)
-    _choose_weights(model, validate, spec)
-    plots.save(plots.learning_curves(history.rows), run.path / "evaluation" / "curves.png")
+    before = None
+    for leg in legs:
+        if leg.last < min(done, spec.epochs):
+            continue
+        settings = _settings(spec, leg)
+        _begin(model, leg, settings, steps=steps, before=before)
+        if values is not None:
+            checkpoints.restore(model, values)
+            values = None
+        first = max(done, leg.first)
+        if first < leg.last:
+            model.fit(
+                draw(epochs=leg.last, first_epoch=first),
+                epochs=leg.last,
+                initial_epoch=first,
+                steps_per_epoch=steps,
+                verbose=0,
+                shuffle=False,
+                callbacks=[
+                    *watching,
+                    keras.callbacks.TensorBoard(run.path / "tensorboard", write_graph=False),
+                    callbacks.ProgressBar(first_epoch=first, epochs=leg.last, steps=steps),
+                    *extra_callbacks,
+                ],
+            )
+        if guard.diverged_at is not None:
+            guard.go_back()  # Keras ends by putting the average in: 0 before the first step
+            raise _diverged(guard.diverged_at, leg, settings)
+        model.optimizer.finalize_variable_values(model.trainable_variables)
+        before = model.optimizer
+    if spec.select == "best" and validate.best is not None:
+        checkpoints.restore(model, validate.best, optimizer=False)
+    shown = [{name: row[name] for name in row if name != "phase"} for row in history.rows]
+    plots.save(plots.learning_curves(shown), run.path / "evaluation" / "curves.png")
     return history.rows
 
 
-def _restore_best(
-    model: keras.Model, validate: callbacks.Validate, run: RunFolder, done: int
-) -> None:
-    path = run.path / "checkpoints" / "best.npz"
-    if not done or not path.is_file():
-        return
-    values, epoch = checkpoints.load(path)
-    if epoch > done:
-        return  # written after the checkpoint that training resumes from; it will come again
-    rows = [row for row in History(run.path / "history.csv").rows if row["epoch"] == epoch]
-    validate.best = values
-    validate.best_value = rows[0].get(validate.monitor, float(epoch - 1)) if rows else -np.inf
-
-
-def _choose_weights(model: keras.Model, validate: callbacks.Validate, spec: TrainSpec) -> None:
-    if spec.select == "best" and validate.best is not None:
-        checkpoints.restore(model, validate.best, optimizer=False)
-    elif spec.averaging > 0:
-        model.optimizer.finalize_variable_values(model.trainable_variables)
-
-
-def _diverged(epoch: int, spec: TrainSpec) -> errors.DivergedError:
+def _diverged(epoch: int, leg: phases.Leg, settings: TrainSpec) -> errors.DivergedError:
+    section = "train" if leg.phase is None else f"train.phases.{leg.number - 1}"
     return errors.DivergedError(
         f"The loss must stay finite. Got NaN or infinity in epoch {epoch + 1}. The last finite "
-        f"weights are kept; lower train.learning_rate (now {spec.learning_rate:g}) or check the "
-        "images and masks."
+        f"weights are kept; lower {section}.learning_rate (now {settings.learning_rate:g}) or "
+        "check the images and their labels."
     )

@@ -1,14 +1,25 @@
 """What every recipe does around its straight line: command line, provenance, the last lines."""
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from inspection_tf import bundle, config, decision, evaluation, plots, process
-from inspection_tf.datasets import sources
+import keras
+
+from inspection_tf import (
+    bundle,
+    config,
+    decision,
+    evaluation,
+    plots,
+    process,
+)
+from inspection_tf.datasets import augment, loader, sources
 from inspection_tf.datasets.records import Records, split_ids
+from inspection_tf.training import fit
 from inspection_tf.training.run_folder import RunFolder, versions
 
 SectionT = TypeVar("SectionT", bound=config.Section)
@@ -35,6 +46,110 @@ class Measured(Protocol):
     def show(self, name: str) -> tuple[Any, Any, decision.Verdict]:
         """Return image, true mask and verdict of a measured image."""
         ...
+
+
+class Stage(config.Section):
+    """How one network of a recipe is trained; a recipe adds its `model`."""
+
+    loader: loader.LoaderSpec
+    augment: augment.AugmentSpec
+    train: fit.TrainSpec
+
+
+def shape(held: loader.Cache) -> dict[str, Any]:
+    """Return what images need of a model: the arguments of `build` that say their shape."""
+    return {
+        "image_size": held.size,
+        "channels": int(held.image.shape[-1]),
+        "template": held.template is not None,
+    }
+
+
+def fit_stage(
+    build: Callable[..., keras.Model],
+    stage: Any,
+    held: loader.Cache,
+    watched: loader.Cache | None,
+    *,
+    seed: int,
+    run: RunFolder,
+) -> keras.Model:
+    """Build one network of a recipe and fit it; what it needs is drawn from `seed` alone.
+
+    Its scaling is that of its training images: mean and standard deviation of their grey values.
+
+    Args:
+        build: takes `options` and returns a model.
+        stage: a section with `model`, `loader`, `augment` and `train`.
+        held: training images.
+        watched: images that are measured while it trains, or None.
+        seed: of the run.
+        run: folder of this network.
+    """
+    fit.seed_everything(seed, deterministic=stage.train.deterministic)
+    mean, deviation = held.statistics()
+    model = build(
+        options=stage.model.model_copy(update={"input_mean": mean, "input_scale": deviation})
+    )
+    if stage.loader.unmarked == "drop" and "probability" in model.output:
+        held = held.without_unmarked()
+    fit.fit(
+        model,
+        held,
+        watched,
+        spec=stage.train,
+        loading=stage.loader,
+        augmentation=stage.augment,
+        seed=seed,
+        run=run,
+    )
+    return model
+
+
+@dataclasses.dataclass(frozen=True)
+class Division:
+    """Which images train what is shipped, and which ones choose thresholds and measure.
+
+    Attributes:
+        parts: train, and without folds tune and test.
+        tuning: networks and images they were not trained on; None: the networks that are shipped.
+        measured: likewise.
+        split: what the measured images are called.
+    """
+
+    parts: dict[str, Records]
+    tuning: list[tuple[Any, Records]]
+    measured: list[tuple[Any, Records]]
+    split: str
+
+
+def divide(
+    found: Records,
+    spec: sources.DataSpec,
+    *,
+    seed: int,
+    run: RunFolder,
+    train: Callable[[Records, Records, RunFolder], Any],
+) -> Division:
+    """Split the records, or cross-validate: train a network for each fold on all other images.
+
+    Args:
+        found: all records.
+        spec: the data section.
+        seed: of the run.
+        run: its folder; each fold has one inside.
+        train: from the training images of a fold, its test images and its folder to converted
+            networks.
+    """
+    if not spec.folds:
+        parts = sources.split(found, spec, seed=seed)
+        return Division(parts, [(None, parts["tune"])], [(None, parts["test"])], "test")
+    tested = [
+        (train(part["train"], part["test"], run.fold(number)), part["test"])
+        for number, part in enumerate(sources.folds(found, spec, seed=seed), start=1)
+    ]
+    whole = {"train": sources.for_training(found, spec)}
+    return Division(whole, tested, tested, "out_of_fold")
 
 
 def _commit() -> str | None:
@@ -98,7 +213,9 @@ def finish(run: RunFolder, shipped: Measured) -> dict[str, Any]:
     folder = run.path / "evaluation"
     evaluation.write(folder, shipped.rows, shipped.report)
     point = shipped.manifest.operating_point
-    plots.write_evaluation(folder, shipped.rows, threshold=point.threshold, show=shipped.show)
+    plots.write_evaluation(
+        folder, shipped.rows, threshold=point.threshold, show=shipped.show, report=shipped.report
+    )
     # Wide enough for the table on anything; a log file has no width of its own.
     rich.console.Console(width=100).print(evaluation.table(shipped.report))
     splits = shipped.manifest.provenance.data.splits

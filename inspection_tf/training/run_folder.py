@@ -3,6 +3,7 @@
 ```
 config.yaml status.json history.csv tensorboard/ checkpoints/ validation/ evaluation/ bundle/
 folds/N/    the same for each fold of a cross-validation, without config, status and bundle
+STAGE/      the same for each network of several, in a run or a fold
 ```
 """
 
@@ -33,6 +34,7 @@ class RunFolder:
         path: the folder.
         is_resumed: True when it held the same run, unfinished.
         number: of the fold, from 1; None for a whole run.
+        stage: name of the network that is trained, where there are several; else "".
     """
 
     def __init__(
@@ -41,12 +43,14 @@ class RunFolder:
         *,
         is_resumed: bool,
         number: int | None = None,
+        stage: str = "",
         parent: "RunFolder | None" = None,
     ) -> None:
-        """Wrap a folder; `open_run` makes or checks one, `fold` one inside it."""
+        """Wrap a folder; `open_run` makes or checks one, `fold` and `within` one inside it."""
         self.path = path
         self.is_resumed = is_resumed
         self.number = number
+        self.stage = stage
         self._parent = parent
         for name in ("checkpoints", "evaluation", "validation", "tensorboard"):
             (path / name).mkdir(exist_ok=True)
@@ -61,7 +65,8 @@ class RunFolder:
         A fold writes into the file of its run: who watches a run watches one file.
         """
         if self._parent:
-            return self._parent.update(state, **fields)
+            named = {"stage": self.stage} if self.stage else {}
+            return self._parent.update(state, **named, **fields)
         values = {**self.status(), "state": state, "updated": _now(), **fields}
         files.write_json(self.path / "status.json", values)
 
@@ -70,6 +75,18 @@ class RunFolder:
         path = self.path / "folds" / str(number)
         path.mkdir(parents=True, exist_ok=True)
         return RunFolder(path, is_resumed=self.is_resumed, number=number, parent=self)
+
+    def within(self, stage: str) -> "RunFolder":
+        """Return the run folder of one network of several, inside this one.
+
+        Args:
+            stage: name of the network, such as classifier.
+        """
+        path = self.path / stage
+        path.mkdir(exist_ok=True)
+        return RunFolder(
+            path, is_resumed=self.is_resumed, number=self.number, stage=stage, parent=self
+        )
 
     @contextlib.contextmanager
     def guarded(self) -> Iterator[None]:

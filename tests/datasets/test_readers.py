@@ -156,3 +156,106 @@ def test_the_real_dagm_class_1_is_read():
     assert found[0].id == "Class1/0005"
     assert found[0].read_image().shape == (512, 512)
     assert all(record.read_mask().any() for record in found.where(is_defect=True))
+
+
+@pytest.fixture
+def write_classes(tmp_path, write_folders):
+    """Three classes; d0 shows the first two, d1 the third."""
+    write_folders(tmp_path)
+    (tmp_path / "classes.txt").write_text("crack\n\ndent\nlong scratch\n", encoding="utf-8")
+    ids = np.zeros((12, 16), np.uint8)
+    ids[2, :4] = 1, 1, 2, 2
+    write(tmp_path / "masks" / "d0.png", ids)
+    write(tmp_path / "masks" / "d1.png", np.where(ids == 2, np.uint8(3), np.uint8(0)))
+    return tmp_path
+
+
+def test_classes_txt_makes_gray_values_class_ids(write_classes):
+    found = readers.read_folder(write_classes)
+    assert found.classes == ("crack", "dent", "long scratch")
+    np.testing.assert_array_equal(found[0].read_classes()[2, :5], [1, 1, 2, 2, 0])
+    assert found[0].read_mask().sum() == 4
+    assert [record.class_ids() for record in found] == [(1, 2), (3,), (), ()]
+    assert not found[2].read_classes().any()
+    assert found[2].read_classes().dtype == np.uint8
+
+
+def test_a_mask_of_ids_may_be_stored_as_equal_channels(write_classes):
+    ids = np.zeros((12, 16, 3), np.uint8)
+    ids[0, 0] = 2
+    write(write_classes / "masks" / "d0.png", ids)
+    assert readers.read_folder(write_classes)[0].class_ids() == (2,)
+
+
+def test_a_gray_value_over_the_classes_names_file_and_value(write_classes):
+    ids = np.zeros((12, 16), np.uint8)
+    ids[0, 0] = 4
+    write(write_classes / "masks" / "d1.png", ids)
+    record = readers.read_folder(write_classes)[1]
+    with pytest.raises(
+        errors.DataError, match=r"d1\.png: class id out of range.* 0 to 3\. Got 4"
+    ) as caught:
+        record.read_classes()
+    assert not isinstance(caught.value, errors.ImageError)
+
+
+def test_a_mask_of_colours_holds_no_class_ids(write_classes):
+    ids = np.zeros((12, 16, 3), np.uint8)
+    ids[0, 0] = 1, 2, 0
+    write(write_classes / "masks" / "d1.png", ids)
+    with pytest.raises(errors.ImageError, match=r"d1\.png must hold class ids as gray"):
+        readers.read_folder(write_classes)[1].read_classes()
+
+
+def test_a_mask_of_ids_in_another_size_names_its_file(write_classes):
+    write(write_classes / "masks" / "d1.png", np.ones((12, 17), np.uint8))
+    with pytest.raises(errors.ImageError, match=r"d1\.png must be 12 x 16 px .*Got 12 x 17"):
+        readers.read_folder(write_classes)[1].read_classes()
+
+
+def test_one_class_keeps_masks_of_0_and_255(tmp_path, write_folders):
+    write_folders(tmp_path)
+    (tmp_path / "classes.txt").write_text("scratch", encoding="utf-8")
+    found = readers.read_folder(tmp_path)
+    assert found.classes == ("scratch",)
+    assert found[0].read_classes().max() == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("\n", "Got an empty file"), ("a\nb\na", "each once. Got")]
+)
+def test_classes_txt_must_name_each_class_once(tmp_path, write_folders, text, message):
+    write_folders(tmp_path)
+    (tmp_path / "classes.txt").write_text(text, encoding="utf-8")
+    with pytest.raises(errors.DataError, match=message):
+        readers.read_folder(tmp_path)
+
+
+def test_classes_txt_must_be_text(tmp_path, write_folders):
+    write_folders(tmp_path)
+    (tmp_path / "classes.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(errors.DataError, match=r"classes\.txt must be a readable text.*UTF-8"):
+        readers.read_folder(tmp_path)
+
+
+def test_templates_lie_beside_good_and_defective_images(tmp_path, write_folders):
+    write_folders(tmp_path)
+    for number, name in enumerate(("d0", "d1", "g0", "g1")):
+        write(tmp_path / "templates" / f"{name}.png", np.full((12, 16), number, np.uint8))
+    found = readers.read_folder(tmp_path)
+    assert found.has_template
+    assert [int(record.read_template()[0, 0]) for record in found] == [0, 1, 2, 3]
+    (tmp_path / "templates" / "g1.png").unlink()
+    with pytest.raises(errors.DataError, match=r"g1\.png: each image must have a template"):
+        readers.read_folder(tmp_path)
+
+
+def test_a_template_of_another_size_than_its_image_is_refused(tmp_path, write_folders):
+    write_folders(tmp_path, good=1, defective=0)
+    write(tmp_path / "templates" / "g0.png", np.zeros((16, 12), np.uint8))
+    with pytest.raises(errors.DataError, match=r"g0\.png must be 12 x 16 px .*Got 16 x 12"):
+        readers.read_folder(tmp_path)[0].read_template()
+
+
+def test_every_reader_is_listed():
+    assert set(readers.READERS) == {"dagm", "folder", "magnetic_tile", "deeppcb"}

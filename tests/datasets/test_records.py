@@ -1,3 +1,5 @@
+import dataclasses
+
 import cv2
 import numpy as np
 import pytest
@@ -195,3 +197,9 @@ def test_a_mask_lies_as_the_image_that_is_read(turned, orientation, size):
     other = "ignore" if orientation == "apply" else "apply"
     with pytest.raises(errors.ImageError, match=r"m\.png must be"):
         turned.read_mask(orientation=other)
+
+
+def test_a_template_is_turned_as_its_image(turned):
+    source = dataclasses.replace(turned.source, template_path=turned.source.image_path)
+    assert source.read_template(orientation="apply").shape == (30, 20)
+    assert source.read_template(orientation="ignore").shape == (20, 30)

@@ -1,3 +1,6 @@
+import dataclasses
+import logging
+
 import numpy as np
 import pytest
 
@@ -81,3 +84,98 @@ def test_an_empty_data_set_is_refused():
     assert findings.summary()[0] == "0 images of the set, 0 defective (0%)"
     with pytest.raises(errors.DataError, match="Got none in the set"):
         findings.require()
+
+
+def test_a_good_image_whose_mask_marks_it_is_found(make_record):
+    record = make_record("a", is_defect=True)
+    findings = verify.check(records.Records.of([dataclasses.replace(record, is_defect=False)]))
+    assert kinds(findings) == [("mask", "a")]
+    assert "must be empty" in findings.problems[0].detail
+
+
+def test_an_id_over_the_classes_is_found_in_files_and_in_memory(
+    tmp_path, write_folders, make_record
+):
+    write_folders(tmp_path)
+    (tmp_path / "classes.txt").write_text("crack\ndent", encoding="utf-8")
+    for name, number in (("d0", 2), ("d1", 3)):
+        mask = np.full((12, 16), number, np.uint8)
+        (tmp_path / "masks" / f"{name}.png").write_bytes(images.encode_png(mask))
+    findings = verify.check(readers.read_folder(tmp_path))
+    assert kinds(findings) == [("class", "defect/d1")]
+    assert "d1.png: class id out of range" in findings.problems[0].detail
+    record = make_record("a", is_defect=True)
+    object.__setattr__(record.source, "mask", np.full((12, 16), 2, np.uint8))
+    findings = verify.check(records.Records.of([record]))
+    assert kinds(findings) == [("class", "a")]
+    assert "0 to 1. Got 2" in findings.problems[0].detail
+
+
+@pytest.fixture
+def write_templates(tmp_path, write_folders):
+    """Two good and two defective images, each with a template."""
+    write_folders(tmp_path)
+    (tmp_path / "templates").mkdir()
+    for path in (*(tmp_path / "good").iterdir(), *(tmp_path / "defect").iterdir()):
+        (tmp_path / "templates" / path.name).write_bytes(
+            images.encode_png(np.zeros((12, 16), np.uint8))
+        )
+    return tmp_path
+
+
+def test_templates_that_fit_are_no_problem(write_templates):
+    assert verify.check(readers.read_folder(write_templates), preprocessing=FITTING).problems == ()
+
+
+def test_templates_are_read_too(write_templates):
+    templates = write_templates / "templates"
+    found = readers.read_folder(write_templates)
+    (templates / "d0.png").write_bytes((templates / "d0.png").read_bytes()[:40])
+    (templates / "d1.png").unlink()
+    (templates / "g0.png").write_bytes(images.encode_png(np.zeros((16, 12), np.uint8)))
+    findings = verify.check(found, preprocessing=FITTING)
+    assert kinds(findings) == [("template", f) for f in ("defect/d0", "defect/d1", "good/g0")]
+    assert "d0.png" in findings.problems[0].detail
+    assert "d1.png" in findings.problems[1].detail
+    assert "must be 12 x 16 px" in findings.problems[2].detail
+
+
+def test_an_image_without_the_template_that_others_have_is_found(write_templates, make_record):
+    found = records.Records.of(
+        [*readers.read_folder(write_templates), make_record("without", seed=77)]
+    )
+    assert kinds(verify.check(found)) == [("template", "without")]
+
+
+def test_a_template_of_another_depth_must_fit_the_window_too(tmp_path, write_templates):
+    for folder in ("good", "defect"):
+        for number, path in enumerate((tmp_path / folder).iterdir()):
+            deep = np.random.default_rng(number).integers(0, 4096, (12, 16)).astype(np.uint16)
+            path.write_bytes(images.encode_png(deep + len(folder)))
+    deep = images.Preprocessing(size=(12, 16), window=(0, 4095))
+    findings = verify.check(readers.read_folder(tmp_path), preprocessing=deep)
+    assert [problem.kind for problem in findings.problems] == ["template"] * 4
+    assert "must be 16 bit" in findings.problems[0].detail
+
+
+def test_a_tolerated_kind_costs_a_warning(tmp_path, write_folders, caplog):
+    write_folders(tmp_path)
+    empty = images.encode_png(np.zeros((12, 16), np.bool_))
+    (tmp_path / "masks" / "d0.png").write_bytes(empty)
+    findings = verify.check(readers.read_folder(tmp_path))
+    with caplog.at_level(logging.WARNING, logger="inspection_tf"):
+        findings.require(tolerate=frozenset({"empty_mask"}))
+    assert "tolerated: 1 defective images whose mask is empty" in caplog.text
+    assert "defect/d0" in caplog.text
+    with pytest.raises(errors.DataError, match="Got 1 problems"):
+        findings.require(tolerate=frozenset({"leak"}))
+
+
+def test_other_kinds_than_the_tolerated_are_refused(tmp_path, write_folders):
+    write_folders(tmp_path)
+    empty = images.encode_png(np.zeros((12, 16), np.bool_))
+    (tmp_path / "masks" / "d0.png").write_bytes(empty)
+    (tmp_path / "masks" / "d1.png").write_bytes(b"")
+    findings = verify.check(readers.read_folder(tmp_path))
+    with pytest.raises(errors.DataError, match=r"defect/d1: .*Got 1 problems"):
+        findings.require(tolerate=frozenset({"empty_mask"}))

@@ -4,7 +4,7 @@ import pytest
 
 from inspection_tf import errors, runtime
 from inspection_tf.export import onnx
-from inspection_tf.models import unet
+from inspection_tf.models import classifier, segmenter, unet
 
 SIZE = (32, 48)  # height and width differ, so that a swap would show
 
@@ -20,9 +20,41 @@ def build(policy="float32", **options):
     keras.config.set_dtype_policy(policy)
     model = unet.build(image_size=SIZE, filters=(4, 8), **options)
     keras.config.set_dtype_policy("float32")
-    # Weights as after a training: biases and moving statistics that are not 0 and 1.
+    return trained(model)
+
+
+def trained(model):
+    """Give a model weights as after a training: biases and statistics that are not 0 and 1."""
     rng = np.random.default_rng(2)
     model.set_weights([w + rng.uniform(0.0, 0.1, w.shape) for w in model.get_weights()])
+    return model
+
+
+VGG = {"name": "vgg10", "strides": (1, 2)}
+# Few channels: the weights of `trained` stay within what a softmax can tell apart.
+PAIRS = {
+    "segmenter": lambda: segmenter.build(
+        image_size=SIZE,
+        classes=2,
+        template=True,
+        backbone=VGG,
+        decoder_filters=(4,),
+        upsampling="bilinear_aligned",
+        context=True,
+    ),
+    "classifier": lambda: classifier.build(
+        image_size=SIZE, classes=3, template=True, backbone=VGG, input_shrink=2
+    ),
+    "unet": lambda: unet.build(image_size=SIZE, filters=(4, 8), classes=2, template=True),
+}
+every_pair = pytest.mark.parametrize("name", PAIRS)
+
+
+def build_pair(name, policy="float32"):
+    keras.utils.set_random_seed(1)
+    keras.config.set_dtype_policy(policy)
+    model = PAIRS[name]()
+    keras.config.set_dtype_policy("float32")
     return model
 
 
@@ -52,8 +84,65 @@ def test_the_file_says_names_types_opset_and_batch(plain):
     assert {entry.domain: entry.version for entry in proto.opset_import}[""] >= 17
 
 
+@every_pair
+def test_the_file_of_a_pair_names_both_images_and_each_feeds_a_cast(name):
+    library = pytest.importorskip("onnx")
+    proto = library.load_from_string(onnx.convert(build_pair(name)))
+    assert [value.name for value in proto.graph.input] == ["image", "template"]
+    (returned,) = proto.graph.output
+    found = [d.dim_param or d.dim_value for d in returned.type.tensor_type.shape.dim]
+    if name == "classifier":
+        assert (returned.name, found) == ("class_probability", ["batch", 3])
+    else:
+        assert (returned.name, found) == ("probability", ["batch", 32, 48, 2])
+    # TensorRT takes uint8 into a Cast and nothing else.
+    for value in proto.graph.input:
+        readers = [node.op_type for node in proto.graph.node if value.name in node.input]
+        assert readers == ["Cast"]
+
+
+@every_pair
+def test_the_export_of_a_pair_computes_what_the_model_computes(name):
+    model = build_pair(name)
+    image, template = images(3), images(3)[::-1].copy()
+    engine = runtime.Engine(onnx.convert(model), threads=1)
+    inputs = {"image": image, "template": template}
+    (expected,) = (np.asarray(value) for value in model(inputs, training=False).values())
+    assert expected.std() > 1e-4
+    np.testing.assert_allclose(engine.run(image, template), expected, atol=1e-5)
+    # The images are not interchangeable: a swap would show.
+    assert np.abs(engine.run(template, image) - expected).max() > 1e-4
+
+
 def test_equal_models_give_equal_files(plain):
     assert onnx.convert(build()) == plain[1]
+
+
+@every_pair
+def test_equal_models_with_a_backbone_give_equal_files(name):
+    assert onnx.convert(build_pair(name)) == onnx.convert(build_pair(name))
+
+
+def test_names_do_not_tell_which_of_equal_constants_was_kept():
+    helper = pytest.importorskip("onnx").helper
+
+    def graph(kept):
+        nodes = [
+            helper.make_node("Add", ["image", kept], [f"sum__{len(kept)}"], name="first"),
+            helper.make_node("Add", [f"sum__{len(kept)}", kept], ["probability"], name="second"),
+        ]
+        values = [helper.make_tensor(kept, 1, [1], [0.5])]
+        ends = [helper.make_tensor_value_info(v, 1, [1]) for v in ("image", "probability")]
+        proto = helper.make_model(helper.make_graph(nodes, "any", ends[:1], ends[1:], values))
+        onnx._name_in_order(proto, "name", ["image", "probability"])
+        return proto
+
+    proto = graph("one/epsilon")
+    assert proto == graph("other_layer/epsilon__12")
+    assert [list(node.input) for node in proto.graph.node] == [
+        ["image", "first:input1"],
+        ["sum", "first:input1"],
+    ]
 
 
 def test_metadata_is_added_replaced_and_does_not_change_the_network(plain):
@@ -103,6 +192,25 @@ def test_the_float32_twin_has_the_weights_of_a_mixed_model():
     )
 
 
+@pytest.mark.parametrize("name", ["segmenter", "classifier"])
+def test_nested_models_are_rebuilt_in_float32_with_their_weights(name):
+    mixed = trained(build_pair(name, policy="mixed_float16"))
+    backbone = mixed.get_layer("backbone")
+    # Names tell which weights belong together, not the order of the graph.
+    for value in backbone.weights:
+        value.assign(np.full(value.shape, len(value.path)))
+    for layer in mixed.layers:
+        if layer is not backbone:
+            layer.dtype_policy = "float32"
+    assert not onnx.is_float32(mixed)  # the backbone's layers alone are not
+    keras.config.set_dtype_policy("mixed_float16")  # the session's policy does not matter
+    twin = onnx.rebuild_float32(mixed)
+    assert onnx.is_float32(twin)
+    for before, after in zip(mixed.weights, twin.weights, strict=True):
+        assert before.path == after.path
+        np.testing.assert_array_equal(before, after)
+
+
 def test_the_twin_does_not_share_weights_with_the_model():
     model = build()
     twin = onnx.rebuild_float32(model)
@@ -120,6 +228,21 @@ def same(x):
     return x
 
 
+def two_inputs(name, *, size=(16, 16, 1), dtype="uint8"):
+    image = keras.Input((16, 16, 1), dtype="uint8", name="image")
+    second = keras.Input(size, dtype=dtype, name=name)
+    x, y = (keras.layers.Rescaling(1 / 255)(value) for value in (image, second))
+    x = keras.layers.Add(name="probability")([x, y])
+    return keras.Model({"image": image, name: second}, {"probability": x})
+
+
+def two_outputs():
+    image = keras.Input((16, 16, 1), dtype="uint8", name="image")
+    x = keras.layers.Rescaling(1 / 255)(image)
+    outputs = {name: keras.layers.Identity(name=name)(x) for name in ("probability", "classes")}
+    return keras.Model({"image": image}, outputs)
+
+
 def functional_list():
     image = keras.Input((16, 16, 1), dtype="uint8", name="image")
     return keras.Model(image, keras.layers.Rescaling(1 / 255)(image))
@@ -133,6 +256,16 @@ def functional_list():
         (functional_list, "must map"),
         (lambda: layered(same, dtype="float32"), "must be uint8"),
         (lambda: layered(same, size=(None, None, 1)), "of fixed size"),
+        (lambda: two_inputs("reference"), "with or without 'template'.* Got .*'reference'"),
+        (lambda: two_inputs("template", dtype="float32"), "input template must be uint8"),
+        (lambda: two_inputs("template", size=(None, None, 1)), "input template .* of fixed size"),
+        (lambda: layered(same, name="template"), "must map"),
+        (two_outputs, "Got .*'classes'"),
+        (lambda: layered(same, output="class_probability"), r"must be \(batch, classes\)"),
+        (
+            lambda: layered(keras.layers.GlobalMaxPooling2D()),
+            r"must be \(batch, height, width, classes\)",
+        ),
         (lambda: keras.Sequential([keras.layers.Rescaling(1 / 255)]), "must map"),
     ],
 )

@@ -20,8 +20,8 @@ def deliver(monkeypatch, tmp_path, toy_bundle, toy_model, toy_parts, toy_terms, 
     def run(**changes):
         options = {
             "out": tmp_path / "runs" / "bundle",
-            "tuning": [(b"", toy_parts["tune"])],
-            "measured": [(b"", toy_parts["test"])],
+            "tuning": [(None, toy_parts["tune"])],
+            "measured": [(None, toy_parts["test"])],
             "split": "test",
             "terms": toy_terms,
             "provenance": toy_provenance,
@@ -136,14 +136,14 @@ def test_a_threshold_below_the_pixel_threshold_lowers_that_too(toy_records, toy_
 
     monkeypatch.setattr(ship, "_maps", maps)
     monkeypatch.setattr(ship.thresholds, "best_mask_threshold", lambda *_: 0.5)
-    point = ship.choose_operating_point([(b"", toy_records[:2])], toy_terms)
+    point = ship.choose_operating_point([(None, toy_records[:2])], toy_terms)
     assert point.threshold == pytest.approx(0.3)
     assert point.mask_threshold <= point.threshold
 
 
 def test_good_images_alone_give_a_bundle_that_promises_nothing(deliver, toy_records, tmp_path):
     good = toy_records.where(is_defect=False)
-    shipped = deliver(tuning=[(b"", good)], measured=[(b"", good)])
+    shipped = deliver(tuning=[(None, good)], measured=[(None, good)])
     assert shipped.manifest.operating_point.promise is None
     runtime.Inspector.load(tmp_path / "runs" / "bundle")
     text = (tmp_path / "runs" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")

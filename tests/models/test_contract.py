@@ -1,4 +1,4 @@
-"""The contract every segmentation model keeps; a new model is one more line in `MODELS`."""
+"""The contract every model keeps; a new model is one more line in `MODELS`."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,36 +9,90 @@ import pytest
 
 from inspection_tf import losses, runtime
 from inspection_tf.export import onnx
-from inspection_tf.models import unet
+from inspection_tf.models import classifier, segmenter, unet
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """How to build a small one, and what its sides must be divisible by, px."""
+    """How to build a small one, what its sides must be divisible by (px), what goes in and out."""
 
     build: Callable[..., keras.Model]
     multiple: int
+    classes: int = 1
+    template: bool = False
+    output: str = "probability"
+
+    def shape(self, count, size):
+        """Return the shape of the output for images of (height, width)."""
+        of_image = () if self.output == "class_probability" else size
+        return (count, *of_image, self.classes)
 
 
-def small_unet(**options):
+def small(module, multiple, *, output="probability", classes=1, template=False, **options):
     def build(*, image_size, channels=1):
-        return unet.build(image_size=image_size, channels=channels, **options)
+        return module.build(
+            image_size=image_size, channels=channels, classes=classes, template=template, **options
+        )
 
-    return build
+    return Model(build, multiple, classes, template, output)
+
+
+def small_segmenter(backbone, strides, **options):
+    return small(
+        segmenter,
+        strides[-1],
+        backbone={"name": backbone, "strides": strides},
+        decoder_filters=(4, 8),
+        **options,
+    )
 
 
 MODELS = {
-    "unet-gtc2018": Model(small_unet(preset="gtc2018", filters=(4, 8, 16)), 4),
-    "unet-compact": Model(
-        small_unet(preset="compact", filters=(4, 8)), 2 * unet.PRESETS["compact"].working_stride
+    "unet-gtc2018": small(unet, 4, preset="gtc2018", filters=(4, 8, 16)),
+    "unet-compact": small(
+        unet, 2 * unet.PRESETS["compact"].working_stride, preset="compact", filters=(4, 8)
     ),
-    "unet-batch-residual": Model(
-        small_unet(filters=(4, 8), normalization="batch", residual=True), 2
+    "unet-batch-residual": small(unet, 2, filters=(4, 8), normalization="batch", residual=True),
+    "unet-group-bilinear": small(
+        unet, 2, filters=(4, 8), normalization="group", upsampling="bilinear"
     ),
-    "unet-group-bilinear": Model(
-        small_unet(filters=(4, 8), normalization="group", upsampling="bilinear"), 2
+    "unet-nearest-dropout": small(unet, 2, filters=(4, 8), upsampling="nearest", dropout=0.5),
+    "unet-template-classes": small(unet, 2, filters=(4, 8), template=True, classes=3),
+    "segmenter-transposed": small_segmenter("vgg10", (1, 2)),
+    "segmenter-bilinear-stride-2": small_segmenter(
+        "resnet18", (2, 4), upsampling="bilinear", output_stride=2, context=True
     ),
-    "unet-nearest-dropout": Model(small_unet(filters=(4, 8), upsampling="nearest", dropout=0.5), 2),
+    "segmenter-aligned-template-classes": small_segmenter(
+        "vgg10",
+        (1, 2),
+        upsampling="bilinear_aligned",
+        normalization="none",
+        template=True,
+        template_difference=True,
+        template_mix=3,
+        classes=3,
+    ),
+    "segmenter-nearest-group-dropout": small_segmenter(
+        "vgg10", (1, 2), upsampling="nearest", normalization="group", dropout=0.5
+    ),
+    "classifier-vgg-template": small(
+        classifier,
+        2,
+        output="class_probability",
+        classes=3,
+        template=True,
+        head="vgg",
+        dense_units=(8, 4),
+        backbone={"name": "vgg10", "strides": (2,)},
+    ),
+    "classifier-pooled-shrunk": small(
+        classifier,
+        6,
+        output="class_probability",
+        classes=2,
+        input_shrink=3,
+        backbone={"name": "vgg10", "strides": (2,)},
+    ),
 }
 every_model = pytest.mark.parametrize("spec", MODELS.values(), ids=MODELS)
 
@@ -48,24 +102,28 @@ def same_start():
     keras.utils.set_random_seed(3)
 
 
-def pictures(count, size, channels=1):
+def pictures(spec, count, size, channels=1):
     rng = np.random.default_rng(0)
-    return rng.integers(0, 256, (count, *size, channels), dtype=np.uint8)
+    names = ("image", "template") if spec.template else ("image",)
+    return {name: rng.integers(0, 256, (count, *size, channels), dtype=np.uint8) for name in names}
 
 
-def predict(model, image):
-    return np.asarray(model({"image": image}, training=False)["probability"])
+def predict(model, inputs):
+    (output,) = model(inputs, training=False).values()
+    return np.asarray(output)
 
 
 @every_model
-def test_input_and_output_are_named_and_typed(spec):
+def test_inputs_and_output_are_named_and_typed(spec):
     size = (2 * spec.multiple, 3 * spec.multiple)
     model = spec.build(image_size=size)
+    names = ["image", "template"] if spec.template else ["image"]
     assert [(item.name, item.dtype, item.shape) for item in model.inputs] == [
-        ("image", "uint8", (None, *size, 1))
+        (name, "uint8", (None, *size, 1)) for name in names
     ]
-    assert list(model.output) == ["probability"]
-    assert model.output["probability"].dtype == "float32"
+    assert list(model.output) == [spec.output]
+    assert model.output[spec.output].dtype == "float32"
+    assert model.output[spec.output].shape == spec.shape(None, size)
 
 
 @every_model
@@ -75,22 +133,27 @@ def test_input_and_output_are_named_and_typed(spec):
 def test_shape_dtype_and_range(spec, cells, channels):
     size = (cells[0] * spec.multiple, cells[1] * spec.multiple)
     model = spec.build(image_size=size, channels=channels)
-    probability = predict(model, pictures(3, size, channels))
-    assert probability.shape == (3, *size, 1)
+    inputs = pictures(spec, 3, size, channels)
+    probability = predict(model, inputs)
+    assert probability.shape == spec.shape(3, size)
     assert probability.dtype == np.float32
     assert probability.min() >= 0
-    assert probability.max() <= 1
-    # An image's map does not depend on what else is in the batch.
-    alone = predict(model, pictures(3, size, channels)[1:2])
+    total = probability.sum(axis=-1)
+    assert total.max() <= 1 + 1e-6
+    if spec.output == "class_probability":
+        np.testing.assert_allclose(total, 1, atol=1e-6)
+    # An image's output does not depend on what else is in the batch.
+    alone = predict(model, {name: value[1:2] for name, value in inputs.items()})
     np.testing.assert_allclose(alone[0], probability[1], atol=1e-6)
 
 
 @every_model
 def test_black_and_white_images_give_finite_probabilities(spec):
     size = (2 * spec.multiple, 2 * spec.multiple)
-    image = np.zeros((2, *size, 1), np.uint8)
-    image[1] = 255
-    assert np.isfinite(predict(spec.build(image_size=size), image)).all()
+    inputs = pictures(spec, 2, size)
+    for value in inputs.values():
+        value[0], value[1] = 0, 255
+    assert np.isfinite(predict(spec.build(image_size=size), inputs)).all()
 
 
 @every_model
@@ -99,36 +162,50 @@ def test_a_saved_model_loads_and_predicts_the_same(spec, tmp_path):
     model = spec.build(image_size=size)
     model.save(tmp_path / "model.keras")
     twin = keras.saving.load_model(tmp_path / "model.keras")
-    image = pictures(2, size)
-    np.testing.assert_array_equal(predict(twin, image), predict(model, image))
+    inputs = pictures(spec, 2, size)
+    np.testing.assert_array_equal(predict(twin, inputs), predict(model, inputs))
+
+
+def truth(spec, image):
+    """Return class ids that the image tells: of each pixel, or of the image by its number."""
+    if spec.output == "class_probability":
+        return np.arange(len(image), dtype=np.uint8)[:, None] % spec.classes
+    return np.digitize(image, np.linspace(180, 256, spec.classes, endpoint=False)).astype(np.uint8)
 
 
 @every_model
 def test_a_training_step_lowers_the_loss(spec):
     size = (4 * spec.multiple, 4 * spec.multiple)
     model = spec.build(image_size=size)
-    image = pictures(2, size)
-    mask = (image > 200).astype(np.uint8)
-    model.compile(keras.optimizers.SGD(0.02), loss={"probability": losses.BceDice()})
+    inputs = pictures(spec, 2, size)
+    target = truth(spec, inputs["image"])
+    kind = losses.CrossEntropy if spec.output == "class_probability" else losses.BceDice
+    model.compile(keras.optimizers.SGD(0.02), loss={spec.output: kind()})
+
+    def drop_the_same():
+        for layer in model.layers:
+            if hasattr(layer, "seed_generator"):
+                layer.seed_generator.state.assign([5, 0])
 
     def loss():
-        keras.utils.set_random_seed(5)
-        output = model({"image": image}, training="dropout" not in str(model.layers))
-        return float(losses.BceDice()(mask, output["probability"]))
+        drop_the_same()
+        return float(kind()(target, model(inputs, training=True)[spec.output]))
 
     before = loss()
-    model.train_on_batch({"image": image}, {"probability": mask})
+    drop_the_same()
+    model.train_on_batch(inputs, {spec.output: target})
     assert loss() < before
 
 
 @every_model
-def test_onnx_gives_the_same_map_at_every_batch_size(spec):
+def test_onnx_gives_the_same_output_at_every_batch_size(spec):
     size = (2 * spec.multiple, 3 * spec.multiple)
     model = spec.build(image_size=size)
     engine = runtime.Engine(onnx.convert(model))
     for count in (1, 2, 5):
-        image = pictures(count, size)
-        np.testing.assert_allclose(engine.run(image), predict(model, image), atol=1e-5)
+        inputs = pictures(spec, count, size)
+        found = engine.run(*inputs.values())
+        np.testing.assert_allclose(found, predict(model, inputs), atol=1e-5)
 
 
 @every_model
@@ -140,9 +217,10 @@ def test_a_model_of_mixed_precision_is_exported_in_float32(spec):
         model = spec.build(image_size=size)
     finally:
         keras.config.set_dtype_policy(policy)
-    assert model.output["probability"].dtype == "float32"
+    assert model.output[spec.output].dtype == "float32"
+    assert not onnx.is_float32(model)
     twin = onnx.rebuild_float32(model)
-    assert {layer.compute_dtype for layer in twin.layers} <= {"float32", "uint8"}
-    image = pictures(2, size)
-    found = runtime.Engine(onnx.convert(model)).run(image)
-    np.testing.assert_allclose(found, predict(twin, image), atol=1e-5)
+    assert onnx.is_float32(twin)
+    inputs = pictures(spec, 2, size)
+    found = runtime.Engine(onnx.convert(model)).run(*inputs.values())
+    np.testing.assert_allclose(found, predict(twin, inputs), atol=1e-5)

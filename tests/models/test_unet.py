@@ -152,11 +152,15 @@ def test_residual_without_a_change_of_channels_has_no_weights_of_its_own():
     np.testing.assert_array_equal(model(value), value)
 
 
-@pytest.mark.parametrize("kind", ["bilinear", "nearest"])
+@pytest.mark.parametrize("kind", ["bilinear", "bilinear_aligned", "nearest"])
 def test_interpolating_upsampling_convolves_1x1(kind):
     model = small(upsampling=kind)
     assert "Conv2DTranspose" not in kinds(model)
-    assert model.get_layer("decoder1_up_resize").interpolation == kind
+    resize = model.get_layer("decoder1_up_resize")
+    if kind == "bilinear_aligned":
+        assert isinstance(resize, blocks.AlignedUpSampling2D)
+    else:
+        assert resize.interpolation == kind
     # 1x1 instead of 2x2 from 8 to 4 channels.
     assert model.count_params() == small().count_params() - 3 * 8 * 4
 
@@ -169,7 +173,7 @@ def test_nearest_upsampling_repeats_each_cell():
 
 
 def test_an_unknown_upsampling_is_refused():
-    with pytest.raises(errors.ConfigError, match=r"transposed, bilinear or nearest\. Got 'cubic'"):
+    with pytest.raises(errors.ConfigError, match=r"transposed, bilinear, .* nearest\. Got 'cubic'"):
         blocks.upsample(keras.Input((4, 4, 2)), 2, kind="cubic", initializer="ones", name="up")
 
 
@@ -231,6 +235,32 @@ def test_every_pixel_starts_at_the_prior(prior):
     np.testing.assert_allclose(found, np.full((1, 16, 16, 1), prior), rtol=1e-5)
 
 
+def test_a_template_adds_channels_to_the_first_convolution_alone():
+    # 9 taps times 4 filters for each further channel of the first 3x3 convolution.
+    plain = small().count_params()
+    assert small(template=True).count_params() == plain + 9 * 4
+    assert small(template=True, template_difference=True).count_params() == plain + 2 * 9 * 4
+    # A 1x1 convolution from 2 to 3 channels in between.
+    mixed = small(template=True, template_mix=3)
+    assert mixed.count_params() == plain + 2 * 9 * 4 + (2 * 3 + 3)
+
+
+def test_classes_add_logits_and_one_for_the_background():
+    model = small(classes=3, defect_prior=0.06, kernel_initializer="zeros")
+    # 1x1 from 4 channels to 1 + 3 logits instead of 1.
+    assert model.count_params() == small().count_params() + 3 * (4 + 1)
+    found = model({"image": np.full((1, 16, 16, 1), 99, np.uint8)})["probability"]
+    np.testing.assert_allclose(found, np.full((1, 16, 16, 3), 0.02), rtol=1e-5)
+
+
+def test_the_weights_of_a_seed_stay_what_they_were():
+    # Sums of |w| recorded before classes and templates came: a bundle's seed keeps its meaning.
+    keras.utils.set_random_seed(7)
+    model = unet.build(image_size=(16, 16), preset="gtc2018")
+    total = sum(np.abs(value).sum(dtype=np.float64) for value in model.get_weights())
+    assert total == pytest.approx(66_188.7728, rel=1e-6)
+
+
 def test_one_seed_gives_one_network():
     def weights(seed):
         keras.utils.set_random_seed(seed)
@@ -273,6 +303,8 @@ def test_a_size_that_does_not_divide_names_the_nearest_larger_one(size, options,
         ({"defect_prior": 0.0}, "defect_prior must be valid"),
         ({"normalization": "layer"}, "normalization must be valid. Got 'layer'"),
         ({"upsampling": "cubic"}, "upsampling must be valid"),
+        ({"classes": 0}, "one defect class or more"),
+        ({"template_mix": 2}, "need a model with a template"),
         ({"dropuot": 0.1}, "Perhaps you meant 'dropout'"),
         ({"preset": "gtc2019"}, "preset must be one of gtc2018, compact. Got 'gtc2019'"),
         ({"preset": "gtc2018", "options": unet.Options()}, "a preset or options. Got both"),

@@ -8,7 +8,7 @@ import pytest
 
 from inspection_tf.datasets import augment, loader
 from inspection_tf.models import unet
-from inspection_tf.training import fit
+from inspection_tf.training import checkpoints, fit
 from inspection_tf.training.run_folder import RunFolder
 
 SIZE = (16, 16)
@@ -48,17 +48,49 @@ def make_model():
 
 
 @pytest.fixture(scope="session")
+def make_tuned():
+    """Build a network with a nested backbone: convolution, batch norm and dropout in each part."""
+
+    def part(x, filters, name):
+        x = keras.layers.Conv2D(filters, 3, padding="same", name=f"{name}_conv")(x)
+        x = keras.layers.BatchNormalization(name=f"{name}_norm")(x)
+        return keras.layers.SpatialDropout2D(0.3, name=f"{name}_dropout")(keras.ops.relu(x))
+
+    def make():
+        image = keras.Input((*SIZE, 1), dtype="uint8", name="image")
+        features = keras.Input((*SIZE, 1))
+        backbone = keras.Model(features, part(features, 4, "backbone"), name="backbone")
+        x = backbone(keras.layers.Rescaling(1 / 64, -2, name="scaling")(image))
+        x = part(x, 4, "head")
+        probability = keras.layers.Conv2D(1, 1, activation="sigmoid", name="probability")(x)
+        return keras.Model({"image": image}, {"probability": probability}, name="tuned")
+
+    return make
+
+
+@pytest.fixture(scope="session")
 def train(teach, tune, make_model):
     """Train in a folder; `process_seed` is what a new process starts with."""
 
-    def run(path, *, resumed=False, process_seed=7, seed=7, extra=(), watched=tune, **spec):
+    def run(
+        path,
+        *,
+        resumed=False,
+        process_seed=7,
+        seed=7,
+        extra=(),
+        watched=tune,
+        shown=teach,
+        build=make_model,
+        **spec,
+    ):
         fit.seed_everything(process_seed)
-        model = make_model()
+        model = build()
         path.mkdir(exist_ok=True)
         values = {"epochs": 4, "validate_every": 3, "pictures": 0, "learning_rate": 0.01, **spec}
         rows = fit.fit(
             model,
-            teach,
+            shown,
             watched,
             spec=fit.TrainSpec(**values),
             loading=loader.LoaderSpec(batch_size=2),
@@ -103,3 +135,50 @@ class At(keras.callbacks.Callback):
 @pytest.fixture(scope="session")
 def at():
     return At
+
+
+@pytest.fixture(scope="session")
+def checkpoint():
+    """Read a checkpoint of a run: its values and the epochs completed."""
+
+    def read(path, name="last"):
+        return checkpoints.load(path / "checkpoints" / f"{name}.npz")
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def weights():
+    """Copy the variables of a model, without those of its optimizer."""
+
+    def copy(model):
+        return checkpoints.capture(model, optimizer=False)
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def assert_same():
+    """Compare captured variables, bit by bit."""
+
+    def compare(left, right):
+        assert left.keys() == right.keys()
+        for name, value in left.items():
+            np.testing.assert_array_equal(value, right[name], err_msg=name)
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def assert_same_training(checkpoint, assert_same):
+    """Compare everything a training leaves: both checkpoints and the history, bit by bit."""
+
+    def compare(path, other):
+        for name in ("last", "best"):
+            found, expected = checkpoint(path, name), checkpoint(other, name)
+            assert found[1] == expected[1]
+            assert_same(found[0], expected[0])
+        found = (path / "history.csv").read_text()
+        assert found == (other / "history.csv").read_text()
+
+    return compare

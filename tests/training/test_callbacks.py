@@ -103,7 +103,7 @@ def test_without_an_average_nothing_is_swapped(model):
 # Validation
 
 
-def validate(model, run, *, epochs=9, every=1, guard=None, values=(), pictures=None):
+def validate(model, run, *, epochs=9, every=1, guard=None, values=(), pictures=None, ends=()):
     """Return a `Validate` whose measurements are `values`, one after the other."""
     guard = guard or attach(callbacks.FiniteGuard(), model)
     measured = iter(values)
@@ -116,6 +116,7 @@ def validate(model, run, *, epochs=9, every=1, guard=None, values=(), pictures=N
         run=run,
         guard=guard,
         picture=None if pictures is None else lambda _, epoch: pictures.append(epoch),
+        phase_ends=ends,
     )
     return attach(callback, model)
 
@@ -141,6 +142,29 @@ def test_validation_comes_every_so_often_and_after_the_last_epoch(model, run):
     for epoch in range(5):
         callback.on_epoch_end(epoch, {"loss": 1.0})
     assert pictures == [2, 4, 5]
+
+
+def test_the_last_epoch_of_a_phase_is_measured_in_any_case(model, run):
+    pictures = []
+    options = {"values": [0.1] * 5, "pictures": pictures, "ends": (1, 5)}
+    callback = validate(model, run, epochs=5, every=3, **options)
+    for epoch in range(5):
+        callback.on_epoch_end(epoch, {"loss": 1.0})
+    assert pictures == [1, 3, 5]
+
+
+@pytest.mark.parametrize(("done", "expected"), [(0, -np.inf), (1, -np.inf), (2, 0.5), (4, 0.5)])
+def test_the_best_epoch_so_far_is_read_from_the_folder(done, expected, model, run):
+    callback = validate(model, run, values=[0.1, 0.5])
+    history = History(run.path / "history.csv")
+    for epoch in range(2):
+        logs = {"loss": 1.0}
+        callback.on_epoch_end(epoch, logs)
+        history.add({"epoch": epoch + 1.0, **logs})
+    other = validate(model, run)
+    other.resume(done)
+    assert other.best_value == expected
+    assert (other.best is None) == (expected < 0)
 
 
 def test_a_validation_that_is_not_finite_ends_the_run(model, run):
@@ -176,6 +200,23 @@ def test_the_record_forecasts_the_end_from_all_epochs_but_the_first(model, run, 
         assert (found["epoch"], found["seconds_left"]) == (epoch + 1, expected)
     assert [row["epoch"] for row in History(run.path / "history.csv").rows] == [1, 2, 3]
     assert checkpoints.load(run.path / "checkpoints" / "last.npz")[1] == 3
+
+
+def test_the_record_forecasts_each_phase_by_its_own_epochs(model, run, monkeypatch):
+    clock = iter([0.0, 1.0, 1.0, 2.0, 2.0, 9.0, 9.0, 14.0])  # epochs of 1, 1, 7 and 5 s
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: next(clock))
+    guard = attach(callbacks.FiniteGuard(), model)
+    history = History(run.path / "history.csv")
+    record = callbacks.Record(run, history, epochs=5, guard=guard, phase_ends=(2, 5))
+    attach(record, model)
+    # Four and three epochs of 1 s left; then two of 7, then one of 5: the first one traces.
+    for epoch, expected in enumerate([4, 3, 14, 5]):
+        if epoch in (0, 2):
+            record.on_train_begin()
+        record.on_epoch_begin(epoch)
+        record.on_epoch_end(epoch, {"loss": 0.5})
+        assert run.status()["seconds_left"] == expected
+    assert [row["phase"] for row in history.rows] == [1, 1, 2, 2]
 
 
 def test_the_record_of_a_fold_says_which(model, run):

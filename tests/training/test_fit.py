@@ -17,30 +17,6 @@ from inspection_tf.training.run_folder import History, RunFolder
 ROOT = Path(__file__).parents[2]
 
 
-def checkpoint(path, name="last"):
-    return checkpoints.load(path / "checkpoints" / f"{name}.npz")
-
-
-def assert_same(left, right):
-    assert left.keys() == right.keys()
-    for name, value in left.items():
-        np.testing.assert_array_equal(value, right[name], err_msg=name)
-
-
-def assert_same_training(path, finished):
-    """Everything a training leaves: both checkpoints and the history, bit by bit."""
-    for name in ("last", "best"):
-        found, expected = checkpoint(path, name), checkpoint(finished[0], name)
-        assert found[1] == expected[1]
-        assert_same(found[0], expected[0])
-    found = (path / "history.csv").read_text()
-    assert found == (finished[0] / "history.csv").read_text()
-
-
-def weights(model):
-    return checkpoints.capture(model, optimizer=False)
-
-
 def interrupt(model):
     raise KeyboardInterrupt
 
@@ -79,7 +55,7 @@ def test_status_tells_epoch_metrics_and_the_remaining_time(finished):
     assert found["metrics"] == finished[2][-1]
 
 
-def test_the_model_ends_with_the_averaged_weights(finished):
+def test_the_model_ends_with_the_averaged_weights(finished, checkpoint):
     path, model, _ = finished
     values, epoch = checkpoint(path)
     assert epoch == 4
@@ -97,9 +73,11 @@ def test_it_learns(finished):
 # The same seed, the same weights
 
 
-def test_two_runs_with_one_seed_are_equal_bit_by_bit(train, finished, tmp_path):
+def test_two_runs_with_one_seed_are_equal_bit_by_bit(
+    train, finished, tmp_path, weights, assert_same, assert_same_training
+):
     model, _ = train(tmp_path / "run", pictures=2)
-    assert_same_training(tmp_path / "run", finished)
+    assert_same_training(tmp_path / "run", finished[0])
     assert_same(weights(model), weights(finished[1]))
 
 
@@ -134,7 +112,7 @@ def test_files_in_another_order_teach_the_same():
 
 @pytest.mark.parametrize(("epoch", "step"), [pytest.param(0, 1, marks=pytest.mark.slow), (2, 1)])
 def test_a_run_that_was_interrupted_ends_as_if_it_never_was(
-    epoch, step, train, at, finished, tmp_path
+    epoch, step, train, at, finished, tmp_path, weights, assert_same, assert_same_training
 ):
     path = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):
@@ -143,13 +121,13 @@ def test_a_run_that_was_interrupted_ends_as_if_it_never_was(
     # A new process starts with other weights and generators unless all of them come back.
     process_seed = 7 if epoch == 0 else 99
     model, rows = train(path, resumed=True, process_seed=process_seed, pictures=2)
-    assert_same_training(path, finished)
+    assert_same_training(path, finished[0])
     assert_same(weights(model), weights(finished[1]))
     assert rows == finished[2]
 
 
 def test_a_run_killed_between_two_files_of_an_epoch_ends_as_if_it_never_was(
-    train, finished, tmp_path, monkeypatch
+    train, finished, tmp_path, monkeypatch, checkpoint, assert_same_training
 ):
     path, save = tmp_path / "run", checkpoints.save
 
@@ -166,10 +144,10 @@ def test_a_run_killed_between_two_files_of_an_epoch_ends_as_if_it_never_was(
     assert (checkpoint(path)[1], checkpoint(path, "best")[1]) == (2, 3)
     assert len(History(path / "history.csv").rows) == 3
     train(path, resumed=True, process_seed=99)
-    assert_same_training(path, finished)
+    assert_same_training(path, finished[0])
 
 
-def test_epochs_may_start_in_their_middle(teach, make_model):
+def test_epochs_may_start_in_their_middle(teach, make_model, assert_same):
     loading, augmentation = loader.LoaderSpec(batch_size=2), augment.AugmentSpec()
     spec = fit.TrainSpec(epochs=2)
 
@@ -216,7 +194,9 @@ fit.fit(model, conftest.make_cache(6, seed=0), conftest.make_cache(3, seed=1), s
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
-def test_a_process_that_was_killed_is_resumed_by_another_bit_by_bit(finished, tmp_path):
+def test_a_process_that_was_killed_is_resumed_by_another_bit_by_bit(
+    finished, tmp_path, checkpoint, assert_same_training
+):
     path = tmp_path / "run"
     path.mkdir()
 
@@ -234,20 +214,24 @@ def test_a_process_that_was_killed_is_resumed_by_another_bit_by_bit(finished, tm
     child.wait()
     assert 1 <= checkpoint(path)[1] < 4
     assert start(resumed=True).wait(300) == 0
-    assert_same_training(path, finished)
+    assert_same_training(path, finished[0])
 
 
-def test_a_run_that_was_trained_to_the_end_is_not_trained_again(train, finished, copied):
+def test_a_run_that_was_trained_to_the_end_is_not_trained_again(
+    train, finished, copied, weights, assert_same, assert_same_training
+):
     model, rows = train(copied, resumed=True, process_seed=99)
     assert_same(weights(model), weights(finished[1]))
     assert rows == finished[2]
-    assert_same_training(copied, finished)
+    assert_same_training(copied, finished[0])
 
 
 # Which weights are shipped
 
 
-def test_select_best_takes_the_best_validated_weights_and_last_the_last(train, finished, copied):
+def test_select_best_takes_the_best_validated_weights_and_last_the_last(
+    train, finished, copied, checkpoint, weights, assert_same
+):
     values, _ = checkpoint(copied, "best")
     marked = {name: value + np.ones_like(value) for name, value in values.items()}
     checkpoints.save(copied / "checkpoints" / "best.npz", marked, epoch=3)
@@ -257,7 +241,9 @@ def test_select_best_takes_the_best_validated_weights_and_last_the_last(train, f
     assert_same(weights(last), weights(finished[1]))
 
 
-def test_the_best_checkpoint_holds_the_weights_that_were_measured(train, tune, finished, copied):
+def test_the_best_checkpoint_holds_the_weights_that_were_measured(
+    train, tune, finished, copied, checkpoint
+):
     _, epoch = checkpoint(copied, "best")
     model, rows = train(copied, resumed=True, select="best")
     measured = model.evaluate(
@@ -268,7 +254,9 @@ def test_the_best_checkpoint_holds_the_weights_that_were_measured(train, tune, f
     assert measured["dice_defective"] == rows[epoch - 1]["val_dice_defective"] == best
 
 
-def test_without_a_tune_split_nothing_is_validated_and_the_last_is_best(train, tmp_path):
+def test_without_a_tune_split_nothing_is_validated_and_the_last_is_best(
+    train, tmp_path, checkpoint, weights, assert_same
+):
     model, rows = train(tmp_path / "run", watched=None, epochs=2, averaging=0, pictures=1)
     assert not any(name.startswith("val_") for name in rows[-1])
     assert checkpoint(tmp_path / "run", "best")[1] == 2

@@ -9,20 +9,6 @@ from inspection_tf.training import checkpoints, fit
 from inspection_tf.training.run_folder import History
 
 
-def checkpoint(path, name="last"):
-    return checkpoints.load(path / "checkpoints" / f"{name}.npz")
-
-
-def assert_same(left, right):
-    assert left.keys() == right.keys()
-    for name, value in left.items():
-        np.testing.assert_array_equal(value, right[name], err_msg=name)
-
-
-def weights(model):
-    return checkpoints.capture(model, optimizer=False)
-
-
 def fill(value):
     def action(model):
         for variable in model.trainable_variables:
@@ -39,7 +25,7 @@ def fill(value):
     ids=["at the last step", "huge but finite at the last step"],
 )
 def test_weights_that_are_not_finite_end_the_run_and_are_never_saved(
-    step, value, train, at, tune, tmp_path
+    step, value, train, at, tune, tmp_path, checkpoint
 ):
     path = tmp_path / "run"
     # Weights that are only huge first show when they are validated.
@@ -56,7 +42,9 @@ def test_weights_that_are_not_finite_end_the_run_and_are_never_saved(
     assert [row["epoch"] for row in History(path / "history.csv").rows] == [1]
 
 
-def test_the_model_goes_back_to_where_the_epoch_began(train, at, tmp_path):
+def test_the_model_goes_back_to_where_the_epoch_began(
+    train, at, tmp_path, checkpoint, weights, assert_same
+):
     models = []
 
     def keep_and_spoil(model):
@@ -76,7 +64,7 @@ def test_the_model_goes_back_to_where_the_epoch_began(train, at, tmp_path):
 
 
 def test_an_absurd_learning_rate_ends_with_6_and_leaves_the_first_weights(
-    train, at, make_model, tmp_path
+    train, at, make_model, tmp_path, weights, assert_same
 ):
     models = []
     with pytest.raises(errors.DivergedError, match=r"now 1e\+38"):
@@ -93,7 +81,9 @@ def test_an_absurd_learning_rate_ends_with_6_and_leaves_the_first_weights(
     assert_same(weights(models[0]), weights(make_model()))
 
 
-def test_a_full_disk_ends_with_5_and_leaves_the_last_checkpoint(train, tmp_path, monkeypatch):
+def test_a_full_disk_ends_with_5_and_leaves_the_last_checkpoint(
+    train, tmp_path, monkeypatch, checkpoint
+):
     path, save = tmp_path / "run", checkpoints.save
 
     def full(*args):

@@ -91,10 +91,23 @@ def test_options_reach_the_loss(make_model):
 
 
 @pytest.mark.parametrize(
+    ("given", "expected"),
+    [("1e-3", 0.001), (0, 0.0), (True, True), ([1, 2.5], (1.0, 2.5))],
+)
+def test_options_of_a_loss_are_numbers_truths_or_lists_of_numbers(given, expected):
+    found = fit.TrainSpec.model_validate({"loss_options": {"a": given}}).loss_options["a"]
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
     ("loss", "options", "match"),
     [
         ("focal", {"smooth": 1.0}, "loss_options must fit the loss focal"),
         ("soft_dice", {"smooth": 0.0}, "smooth must lie in"),
+        ("bce_dice", {"class_weights": 2.0}, "loss_options must fit the loss bce_dice"),
+        ("bce_dice", {"smooth": (1.0, 2.0)}, "loss_options must fit the loss bce_dice"),
+        ("cross_entropy", {}, "must fit the output probability. Got cross_entropy. Choose one of"),
     ],
 )
 def test_options_that_the_loss_does_not_take_are_refused(make_model, loss, options, match):

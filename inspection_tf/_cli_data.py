@@ -1,0 +1,84 @@
+"""The labelled images that a command is about: a bundle's own, or those of a folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inspection_tf import errors
+
+if TYPE_CHECKING:
+    from inspection_tf import bundle
+    from inspection_tf.datasets.records import Records
+
+
+def from_provenance(manifest: "bundle.Manifest", split: str) -> "Records":
+    """Read, or draw, a split of the data a bundle was made from again.
+
+    Args:
+        manifest: of the bundle.
+        split: its name, or all.
+
+    Raises:
+        errors.DataError: the data is not what it was, or has no such split.
+    """
+    from inspection_tf import config
+    from inspection_tf.datasets import sources
+
+    data = manifest.provenance.data
+    spec = config.validate(sources.DataSpec, data.source, origin="the bundle's provenance")
+    found = sources.read(spec)
+    if found.sha256() != data.sha256:
+        raise errors.DataError(
+            "The data must be what the bundle was made from. Got another hash for "
+            f"{found.origin}. Restore it, or give a ROOT of other labelled images."
+        )
+    if split == "all":
+        return found
+    if split not in data.splits:
+        raise errors.DataError(
+            f"The bundle must have a {split} split. Got only {', '.join(data.splits)}: it was "
+            "cross-validated and trained on every image. Give a ROOT of other labelled images."
+        )
+    if spec.folds:
+        return sources.for_training(found, spec).select(data.splits[split])
+    return sources.split(found, spec, seed=manifest.provenance.seed)[split]
+
+
+def from_root(
+    manifest: "bundle.Manifest", root: Path, layout: str | None, split: str | None
+) -> "Records":
+    """Read labelled images of a folder.
+
+    Args:
+        manifest: of the bundle that they are for.
+        root: the folder.
+        layout: of the folder; None: that of the bundle's own data.
+        split: part of them, where they are the bundle's own data.
+
+    Raises:
+        errors.DataError: other classes, no templates for a bundle that compares, or no such split.
+    """
+    from inspection_tf.datasets import readers, sources
+
+    data = manifest.provenance.data
+    name = layout or (data.format if data.format in readers.READERS else "folder")
+    found = readers.READERS[name](root)
+    if found.classes != manifest.classes:
+        raise errors.DataError(
+            f"The images must have the classes of the bundle, {', '.join(manifest.classes)}. "
+            f"Got {', '.join(found.classes)} in {root}. Evaluate with images of the same task."
+        )
+    if manifest.has_template and not found.has_template:
+        raise errors.DataError(
+            f"This bundle compares each image with its template. Got images without templates in "
+            f"{root}. Add them, or name their --format."
+        )
+    if not manifest.has_template:
+        found = sources.without_templates(found)
+    if split in (None, "all"):
+        return found
+    if found.sha256() != data.sha256 or split not in data.splits:
+        raise errors.DataError(
+            f"--split {split} needs the images the bundle was made from. Got others in {root}. "
+            "Leave --split out to use them all."
+        )
+    return found.select(data.splits[str(split)])

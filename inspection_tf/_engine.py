@@ -1,0 +1,88 @@
+"""What runs a network: onnxruntime, or whatever stands for it when an export is compared."""
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+
+
+class Engine:
+    """A network that onnxruntime runs on the CPU.
+
+    Attributes:
+        session: of onnxruntime.
+        providers: the execution providers in use.
+    """
+
+    def __init__(
+        self, model: bytes, *, threads: int | None = None, providers: tuple[str, ...] | None = None
+    ) -> None:
+        """Parse a model.
+
+        Args:
+            model: bytes of an ONNX file.
+            threads: of one inference; None: one for each core.
+            providers: of onnxruntime; None: CPU.
+
+        Raises:
+            errors.BundleError: onnxruntime refuses the model.
+        """
+        import onnxruntime  # a quarter of what importing this module would cost
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if threads:
+            options.intra_op_num_threads = threads
+        try:
+            self.session = onnxruntime.InferenceSession(
+                model, options, providers=list(providers or ("CPUExecutionProvider",))
+            )
+        except Exception as problem:  # onnxruntime's errors share no base class of their own
+            first_line = str(problem).splitlines()[0]
+            raise errors.BundleError(
+                f"onnxruntime must be able to load the model. Got: {first_line}. "
+                "Export the bundle again, or install a newer onnxruntime."
+            ) from problem
+        self.providers = tuple(self.session.get_providers())
+
+    def run(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the first output for a batch.
+
+        Args:
+            batch: (images, height, width, channels), uint8.
+            template: likewise, for a network that compares.
+
+        Raises:
+            errors.StorageError: memory does not suffice.
+            errors.BundleError: the network does not accept the batch.
+        """
+        inputs = {self.session.get_inputs()[0].name: batch}
+        if template is not None:
+            inputs = {"image": batch, "template": template}
+        try:
+            (output, *_) = self.session.run(None, inputs)
+        except Exception as problem:  # as above; memory is the one thing that sound input lacks
+            first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
+            if isinstance(problem, MemoryError) or "alloc" in first_line.lower():
+                raise errors.StorageError(
+                    f"The network must fit into memory. Got: {first_line}. Use smaller batches."
+                ) from problem
+            raise errors.BundleError(
+                f"The network must accept {batch.dtype} of shape {batch.shape}. "
+                f"Got: {first_line}. Export the bundle again."
+            ) from problem
+        return np.asarray(output)
+
+
+class Network(Protocol):
+    """What an inspector runs: an engine, or what stands for one when an export is compared."""
+
+    def run(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> NDArray[Any]:
+        """Return the output for a batch of images and, if it compares, of templates."""
+        ...

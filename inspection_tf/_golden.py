@@ -1,0 +1,115 @@
+"""Golden samples: images that a bundle must still judge as it did when it was written."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+
+if TYPE_CHECKING:
+    from inspection_tf import runtime
+
+GOLDEN = "golden/expected.json"
+# Other processors round differently; a wrong model is off by far more.
+GOLDEN_TOLERANCE = 1e-3
+
+_UNREADABLE = (
+    errors.ConfigError,
+    errors.DataError,
+    ValueError,
+    KeyError,
+    TypeError,
+    OSError,
+    RecursionError,
+    cv2.error,
+)
+
+
+def _read_map(path: Path) -> NDArray[Any]:
+    try:
+        # Mapped, not loaded: a header may lie about the size.
+        return np.lib.format.open_memmap(path, mode="r")
+    except Exception as problem:  # NumPy parses the header as Python, with whatever that raises
+        raise ValueError(f"{path.name} is no map ({problem})") from problem
+
+
+def check(inspector: "runtime.Inspector", root: Path) -> int:
+    """Run the golden samples of a bundle, every network on each of them.
+
+    Args:
+        inspector: of the bundle.
+        root: the bundle's folder, already checked.
+
+    Returns:
+        The number of samples that came out as recorded.
+
+    Raises:
+        errors.BundleError: one did not.
+    """
+    from inspection_tf import images
+
+    def listed(name: str) -> Path:
+        if name not in inspector.manifest.files:
+            raise ValueError(f"{name} is not listed")  # so not to be trusted
+        return root / name
+
+    try:
+        if GOLDEN not in inspector.manifest.files:
+            raise ValueError("none are listed")
+        samples = json.loads((root / GOLDEN).read_bytes())
+        if not isinstance(samples, list) or not samples:
+            raise ValueError("there is none")
+        for sample in samples:
+            expected = _read_map(listed(sample["output"]))
+            image, template = images.read(listed(sample["image"])), None
+            if sample.get("template") is not None:
+                template = images.read(listed(sample["template"]))
+            _compare(inspector, sample, inspector.prepare(image, template), expected)
+    except _UNREADABLE as problem:
+        raise errors.BundleError(
+            f"{root}: a bundle must hold golden samples that can be read. "
+            f"Got: {problem}. Export the bundle again."
+        ) from problem
+    return len(samples)
+
+
+def _apart(value: float, recorded: float | None) -> float:
+    """Return the distance from what was recorded; a score that is not finite is not near any."""
+    difference = abs(value - (math.nan if recorded is None else recorded))
+    return math.inf if math.isnan(difference) else difference
+
+
+def _compare(
+    inspector: "runtime.Inspector",
+    sample: Mapping[str, Any],
+    prepared: "runtime.Prepared",
+    expected: NDArray[Any],
+) -> None:
+    from inspection_tf import bundle
+
+    found = inspector.defect_map(prepared)
+    off = np.inf
+    if found.shape == expected.shape:
+        with np.errstate(invalid="ignore"):
+            off = float(np.abs(found - expected).max())
+    verdict = inspector.judge(prepared)[0]
+    # A stopped image's score is scaled by both thresholds; its first score tells the same.
+    scores = [] if verdict.decided_by == bundle.CLASSIFIER else [(verdict.score, sample["score"])]
+    if inspector.classifier is not None:
+        scores.append((inspector.ng_score(prepared), sample["first_score"]))
+    score_off = max(_apart(value, recorded) for value, recorded in scores)
+    # NaN is never within it.
+    is_near = off <= GOLDEN_TOLERANCE and score_off <= GOLDEN_TOLERANCE
+    if not is_near or verdict.outcome != sample["outcome"]:
+        raise errors.BundleError(
+            f"Golden sample {sample['image']} must come out as recorded "
+            f"({sample['outcome']}, within {GOLDEN_TOLERANCE:g}). Got {verdict.outcome}, "
+            f"the map off by {off:.3g}, the score by {score_off:.3g}. "
+            "Do not inspect with this bundle on this machine."
+        )

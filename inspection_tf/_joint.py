@@ -1,0 +1,281 @@
+"""Two thresholds at once, for a cascade: the arithmetic behind `thresholds.choose_jointly`.
+
+An image is NG if and only if its first score reaches the first threshold and its second score the
+second. Only defective images bound thresholds from above, so a *corner* is a pair of their scores:
+each threshold lies at its half of the corner or under it, as low as costs no further good image.
+
+How two thresholds keep one promise: take n points of any distribution. Cut off those up to the a-th
+lowest first score and, of what remains, those up to the b-th lowest second score. Each point that a
+cut passes bounds one block, and blocks are statistically equivalent: the r = a + b blocks cut off
+hold a share of the distribution that follows Beta(r, n + 1 - r), whatever the two scores have to do
+with each other; ties only make it smaller. It is the law of r - 1 escapes under one threshold.
+
+Source: Wilks 1941; Tukey 1947 (statistically equivalent blocks) and 1948 (ties).
+"""
+
+import bisect
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from inspection_tf import _binomial, _cuts, errors
+from inspection_tf._cuts import Cuts
+
+Two = tuple[float, float]  # of the first stage, of the second
+Key = Callable[[Cuts], tuple[NDArray[Any], ...]]
+
+_OVERKILL_SHARES = (0.0, 0.25, 0.5, 0.75)  # of the strictness, on a log scale: the first stage's
+
+
+class Pairs(NamedTuple):
+    """The scores of both stages on one split."""
+
+    first: NDArray[np.float64]  # (images,)
+    second: NDArray[np.float64]  # (images,), also where the first stage would stop the image
+    defective: NDArray[np.bool]  # (images,)
+
+    def of(self, *, defective: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the scores of defective or good images, by the first score, then the second."""
+        chosen = self.defective == defective
+        order = np.lexsort((self.second[chosen], self.first[chosen]))
+        return self.first[chosen][order], self.second[chosen][order]
+
+
+def checked(first: ArrayLike, second: ArrayLike, is_defect: ArrayLike) -> Pairs:
+    """Return scores and labels as arrays.
+
+    Raises:
+        errors.DataError: the arrays do not fit, are empty, or hold what is no probability.
+    """
+    firsts, defective = _cuts.checked(first, is_defect)
+    seconds, _ = _cuts.checked(second, is_defect)
+    lowest = min(firsts.min(), seconds.min())
+    if lowest < 0:  # a threshold of 0 is to let every image pass
+        raise errors.DataError(
+            f"Scores of two stages must be probabilities. Got {lowest:.4g}. "
+            "Give the summed probability of the defect classes, and decision.score of the map."
+        )
+    return Pairs(firsts, seconds, defective)
+
+
+def defects_needed(max_rate: float, confidence: float) -> int:
+    """Return the smallest sample with which two thresholds can promise a rate.
+
+    Each cuts off one block, so it is the n at which one event suffices:
+    `P(X <= 1 | n, p) = (1 - p)^(n - 1) (1 - p + n p) <= 1 - confidence`.
+
+    Raises:
+        errors.ConfigError: a number is not between 0 and 1.
+    """
+    alone = _binomial.defects_needed(max_rate, confidence)
+    limit = (1 - confidence) * (1 + _binomial.ROUNDING)
+
+    def suffices(n: int) -> bool:
+        return math.exp((n - 1) * math.log1p(-max_rate)) * (1 - max_rate + n * max_rate) <= limit
+
+    # About l / rate with l - ln(1 + l) = -ln(1 - confidence); as ln(1 + l) <= l / 2 + 1, this range
+    # holds it.
+    sizes = range(alone, 2 * alone + math.ceil(2 / max_rate) + 2)
+    return sizes[bisect.bisect_left(sizes, True, key=suffices)]
+
+
+def blocks_allowed(trials: int, max_rate: float, confidence: float) -> int:
+    """Return the largest number of blocks that may be cut off; 0 if there is none.
+
+    r blocks can be split between two thresholds, each with one at least, in r - 1 ways. To choose
+    among them costs confidence: each way must fail with a probability of at most
+    `(1 - confidence) / (r - 1)` (union bound). One block goes to the second threshold.
+    """
+    if trials < _binomial.defects_needed(max_rate, confidence):
+        return 0
+    from scipy import special
+
+    blocks = np.arange(1, trials + 1)
+    tail = special.bdtr(blocks - 1.0, trials, max_rate) * np.maximum(blocks - 1, 1)
+    return max(1, int(np.count_nonzero(tail <= (1 - confidence) * (1 + _binomial.ROUNDING))))
+
+
+def for_escape_rate(pairs: Pairs, *, max_escape_rate: float, confidence: float) -> Two:
+    """Return the thresholds under which at most a promised share of defective images escapes.
+
+    Of all ways to split the blocks it is the one with the fewest overkills, then the one that stops
+    the most good images at the first stage, then the one with the lower thresholds. A single block
+    leaves the first threshold at 0.
+
+    Args:
+        pairs: with as many defective images as one threshold needs.
+        max_escape_rate: to promise, 0..1.
+        confidence: of the promise, 0..1.
+    """
+    first, second = pairs.of(defective=True)
+    good_first, good_second = pairs.of(defective=False)
+    blocks = blocks_allowed(first.size, max_escape_rate, confidence)
+    found = []
+    for taken in range(1, blocks) if blocks > 1 else (0,):
+        left = blocks - taken - 1
+        corner = (
+            float(first[taken - 1]) if taken else -math.inf,
+            float(np.partition(second[taken:], left)[left]),
+        )
+        passes = good_first >= corner[0]
+        overkills = int((passes & (good_second >= corner[1])).sum())
+        found.append((overkills, int(passes.sum()), corner[1], corner))
+    return _under(pairs, min(found)[-1])
+
+
+def for_precision(pairs: Pairs, *, min_precision: float) -> Two:
+    """Return the thresholds with the fewest escapes among those that reach a precision.
+
+    Raises:
+        errors.DataError: no thresholds reach it (says the best).
+    """
+
+    def key(cuts: Cuts) -> tuple[NDArray[Any], ...]:
+        precision = cuts.precision()
+        misses = precision < min_precision - _binomial.ROUNDING
+        return misses, np.where(misses, -precision, cuts.escapes), cuts.overkills
+
+    (misses, negative, *_), corner = _best(pairs, key)
+    if misses:
+        raise errors.DataError(
+            f"A precision of {min_precision:.4g} must be reachable on these images. Got at most "
+            f"{-negative:.4g} with two stages. Ask for less, or train better models."
+        )
+    return _under(pairs, corner)
+
+
+def for_recall(pairs: Pairs, *, min_recall: float) -> Two:
+    """Return the thresholds with the fewest overkills among those that reach a recall."""
+
+    def key(cuts: Cuts) -> tuple[NDArray[Any], ...]:
+        misses = 1 - cuts.escapes / cuts.defective < min(min_recall, 1) - _binomial.ROUNDING
+        # Without a good image overkill says nothing: then as high as the recall allows.
+        return misses, cuts.overkills if cuts.good else -cuts.escapes, cuts.escapes
+
+    return _under(pairs, _best(pairs, key)[1])
+
+
+def for_f_beta(pairs: Pairs, *, beta: float) -> Two:
+    """Return the thresholds with the largest F-beta; of equal ones those with fewest escapes."""
+    return _under(pairs, _best(pairs, lambda cuts: (-cuts.f_beta(beta), cuts.escapes))[1])
+
+
+def for_cost(pairs: Pairs, *, escape_cost: float, overkill_cost: float) -> Two:
+    """Return the thresholds of the lowest cost; of equal ones those with the fewest escapes.
+
+    With equal costs that is the highest accuracy.
+    """
+
+    def key(cuts: Cuts) -> tuple[NDArray[Any], ...]:
+        return cuts.cost(escape_cost, overkill_cost), cuts.escapes
+
+    return _under(pairs, _best(pairs, key)[1])
+
+
+def for_overkill_rate(
+    pairs: Pairs, *, max_overkill_rate: float, confidence: float
+) -> tuple[Two, int]:
+    """Return thresholds at which at most a promised share of good images is overkill.
+
+    With k overkills allowed among n good images, n - k blocks are cut off, and what is left is NG.
+    If a share of q = (k + 1) / (n + 1) is to be NG, the first stage lets q^s pass and the second
+    one q^(1 - s) of that. Without a defective image s = 1/2, both equally strict; else it is the s
+    of four (0 lets every image pass) that catches the most, which costs confidence (union bound).
+
+    Returns:
+        The thresholds, and the number of good images that the promise needs; with fewer, the
+        thresholds lie where none of these is NG.
+
+    Raises:
+        errors.DataError: no image is good.
+    """
+    first, second = pairs.of(defective=False)
+    _cuts.checked(first, np.zeros(first.shape, bool))  # refuses to choose on none
+    shares = _OVERKILL_SHARES if pairs.defective.any() else (0.5,)
+    confidence = 1 - (1 - confidence) / len(shares)
+    allowed = max(0, _binomial.events_allowed(first.size, max_overkill_rate, confidence))
+    found = []
+    for share in shares:
+        quota = ((allowed + 1) / (first.size + 1)) ** share
+        taken = max(0, first.size - round((first.size + 1) * quota))
+        left = first.size - allowed - taken - 1
+        lowest = _over(first, float(first[taken - 1])) if taken else 0.0
+        edge = float(np.partition(second[taken:], left)[left])
+        passes = first >= lowest
+        thresholds = (lowest, _over(second[passes], edge))
+        caught = _is_ng(pairs, thresholds) & pairs.defective
+        found.append((-int(caught.sum()), int(passes.sum()), thresholds))
+    return min(found)[-1], _binomial.defects_needed(max_overkill_rate, confidence)
+
+
+def _is_ng(pairs: Pairs, thresholds: Two) -> NDArray[np.bool]:
+    return (pairs.first >= thresholds[0]) & (pairs.second >= thresholds[1])
+
+
+def _over(score: NDArray[np.float64], edge: float) -> float:
+    """Return a threshold over an edge and not over the next score."""
+    return _cuts.midway(edge, float(score[score > edge].min(initial=math.inf)))
+
+
+def _gap(score: NDArray[np.float64], kept_out: NDArray[np.float64], cap: float) -> Two:
+    """Return the highest score that is kept out under a cap, and the next one of all."""
+    floor = float(kept_out[kept_out < cap].max(initial=-math.inf))
+    return floor, float(score[score > floor].min(initial=math.inf))
+
+
+def _under(pairs: Pairs, corner: Two) -> Two:
+    """Return the lowest thresholds that stop the same good images as a corner, stage by stage.
+
+    A first threshold that stops none is 0: it lets every image pass, not only those seen. Without a
+    good image the thresholds stay just under the corner.
+    """
+    good = ~pairs.defective if not pairs.defective.all() else np.ones_like(pairs.defective)
+    below, above = _gap(pairs.first, pairs.first[good], corner[0])
+    first = 0.0 if math.isinf(below) else _cuts.midway(below, above)
+    passes = pairs.first >= first
+    gap = _gap(pairs.second[passes], pairs.second[passes & good], corner[1])
+    return first, _cuts.midway(*gap)
+
+
+def _rows(pairs: Pairs) -> Iterator[tuple[float, int, Cuts]]:
+    """Go through the first scores of defective images, from the highest down.
+
+    Yields the score, how many good images reach it, and the cuts through the second scores of all
+    images that reach it.
+    """
+    defective = pairs.defective.astype(np.int64)
+    cut = np.append(np.unique(pairs.second[pairs.defective]), np.inf)
+    reached = np.searchsorted(cut, pairs.second, side="right")  # how many cuts, from the lowest
+    order = np.argsort(-pairs.first)
+    rows = np.unique(pairs.first[pairs.defective])[::-1]
+    ends = np.searchsorted(-pairs.first[order], -rows, side="right")
+    count = np.zeros((2, cut.size), np.int64)  # good and defective images by `reached`
+    at_or_above = np.zeros_like(count)
+    for row, new in zip(rows, np.split(order, ends), strict=False):
+        np.add.at(count, (defective[new], reached[new]), 1)
+        at_or_above[:, :-1] = count[:, :0:-1].cumsum(axis=1)[:, ::-1]
+        total = int(defective.sum())
+        yield (
+            float(row),
+            int(count[0].sum()),
+            Cuts(cut, total - at_or_above[1], at_or_above[0], total, defective.size - total),
+        )
+
+
+def _best(pairs: Pairs, key: Key) -> tuple[tuple[float, ...], Two]:
+    """Return the smallest key of all corners, and its corner.
+
+    Of equal ones it is the corner that stops the most good images at the first stage, then the
+    lowest.
+    """
+    found = []
+    for row, passing, cuts in _rows(pairs):
+        parts = key(cuts)
+        cut = cuts.pick(parts)
+        values = tuple(float(part[cut]) for part in parts)
+        found.append(((*values, passing, float(cuts.score[cut]), row), values))
+    (*_, second, first), values = min(found)
+    return values, (first, second)

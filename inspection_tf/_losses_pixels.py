@@ -1,0 +1,97 @@
+"""The arithmetic that the losses share, over pixels and over classes."""
+
+from typing import Any
+
+from keras import ops
+
+from inspection_tf import errors
+
+PIXEL_AXES = (1, 2, 3)
+# float32 still tells 1 - 1e-7 from 1, and log(1e-7) = -16.1 is the worst a pixel can cost.
+TINY = 1e-7
+
+
+def check_range(name: str, value: float, *, low: float = 0.0, high: float = float("inf")) -> None:
+    """Refuse an option out of its range.
+
+    Raises:
+        errors.ConfigError: it is.
+    """
+    if not low <= value <= high:
+        raise errors.ConfigError(
+            f"The loss option {name} must lie in {low:g}..{high:g}. Got {value!r}. Correct it."
+        )
+
+
+def check_smooth(value: float) -> None:
+    """Refuse no smoothing: an empty prediction on a defect-free image would be 0 / 0."""
+    check_range("smooth", value, low=TINY)
+
+
+def check_weights(values: Any) -> tuple[float, ...] | None:
+    """Return class weights as a tuple, or None where there are none.
+
+    Raises:
+        errors.ConfigError: one is below 0.
+    """
+    if values is None:
+        return None
+    for value in values:
+        check_range("class_weights", value)
+    return tuple(float(value) for value in values)
+
+
+def weigh(values: Any, class_weights: tuple[float, ...] | None) -> Any:
+    """Multiply (..., classes) by the weight of each class.
+
+    Raises:
+        errors.ConfigError: there are more or fewer weights than classes.
+    """
+    if class_weights is None:
+        return values
+    classes = values.shape[-1]
+    if len(class_weights) != classes:
+        raise errors.ConfigError(
+            f"class_weights must hold one weight for each of the {classes} classes of the output. "
+            f"Got {class_weights}. Correct train.loss_options."
+        )
+    return values * ops.convert_to_tensor(class_weights, values.dtype)
+
+
+def pixels(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Return truth and prediction, both (batch, height, width, classes).
+
+    Truth is 1 on the pixels of a class. With one class every id above 0 is that class.
+    """
+    y_pred = ops.convert_to_tensor(y_pred)
+    y_true = ops.cast(y_true, y_pred.dtype)
+    classes = y_pred.shape[-1]
+    if classes == 1:
+        return ops.cast(y_true > 0, y_pred.dtype), y_pred
+    ids = ops.cast(ops.arange(1, classes + 1), y_pred.dtype)
+    return ops.cast(ops.equal(y_true, ids), y_pred.dtype), y_pred
+
+
+def any_class(values: Any) -> Any:
+    """Return the sum over the classes, (..., 1): of probabilities, the defect map."""
+    return values if values.shape[-1] == 1 else ops.sum(values, axis=-1, keepdims=True)
+
+
+def cross_entropy(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+    """Return what a pixel costs as a defect, (..., classes), and as background, (..., 1)."""
+    # Bounded on the costly side only: a pixel that is exactly right costs exactly 0.
+    on_defect = -y_true * ops.log(ops.maximum(y_pred, TINY))
+    on_good = ops.log(ops.maximum(1 - any_class(y_pred), TINY))
+    return on_defect, -(1 - any_class(y_true)) * on_good
+
+
+def dice_loss(y_true: Any, y_pred: Any, smooth: float, axes: tuple[int, ...] = (1, 2)) -> Any:
+    """Return the Dice loss of each class, and of each image unless `axes` holds the batch's."""
+    overlap = ops.sum(y_true * y_pred, axis=axes)
+    areas = ops.sum(y_true, axis=axes) + ops.sum(y_pred, axis=axes)
+    return 1 - (2 * overlap + smooth) / (areas + smooth)
+
+
+def mean_over(values: Any, counted: Any) -> Any:
+    """Return the mean of (..., classes) over the classes that count; 0 where none does."""
+    return ops.sum(values * counted, axis=-1) / ops.maximum(ops.sum(counted, axis=-1), 1)

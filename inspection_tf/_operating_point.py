@@ -1,0 +1,90 @@
+"""The sections that `thresholds` shows: how thresholds are chosen, and what came of it."""
+
+from typing import Literal
+
+import pydantic
+
+from inspection_tf import config
+
+Method = Literal["escape_rate", "precision", "recall", "f_beta", "cost", "overkill_rate"]
+
+PARAMETERS: dict[str, tuple[str, ...]] = {
+    "escape_rate": ("max_escape_rate", "confidence"),
+    "precision": ("min_precision",),
+    "recall": ("min_recall",),
+    "f_beta": ("beta",),
+    "cost": ("escape_cost", "overkill_cost"),
+    "overkill_rate": ("max_overkill_rate", "confidence"),
+}
+
+
+class Promise(config.Section):
+    """With this confidence, at most this share of defective images escapes."""
+
+    max_escape_rate: float = pydantic.Field(gt=0, lt=1)
+    """Upper bound of the escape rate, 0..1."""
+    confidence: float = pydantic.Field(gt=0, lt=1)
+    """Probability, over tuning splits, that the bound holds."""
+    observed_escapes: int = pydantic.Field(ge=0)
+    """Escapes on the tuning split."""
+    defective: int = pydantic.Field(ge=1)
+    """Defective images of the tuning split."""
+
+
+class OperatingPoint(config.Section):
+    """The thresholds of a bundle, how they were chosen, and what they promise."""
+
+    threshold: float = pydantic.Field(allow_inf_nan=False)
+    """An image whose score is at or above it is NG."""
+    review_from: float | None = pydantic.Field(default=None, allow_inf_nan=False)
+    """A score at or above it, and under `threshold`, is REVIEW; None: no such band."""
+    mask_threshold: float = pydantic.Field(default=0.5, gt=0, le=1)
+    """A pixel whose probability is at or above it belongs to a region."""
+    method: str = "fixed"
+    """How `threshold` was chosen."""
+    parameters: dict[str, float] = pydantic.Field(default_factory=dict)
+    """The numbers that were given to the method."""
+    promise: Promise | None = None
+    """What is promised about escapes, if anything."""
+    promise_needs: int | None = None
+    """Without a promise: the defective images that one would need (with no escape among them)."""
+    note: str = ""
+    """In words: what was fallen back to, and what is not promised."""
+    counts: dict[str, int] = pydantic.Field(default_factory=dict)
+    """Tuning split: `images`, `defective`."""
+    tune: dict[str, float] = pydantic.Field(default_factory=dict)
+    """Tuning split: `escape_rate`, `recall`, `overkill_rate`, `precision`; absent if 0 / 0."""
+
+    @pydantic.model_validator(mode="after")
+    def _review_lies_under_the_threshold(self) -> "OperatingPoint":
+        if self.review_from is not None and self.review_from >= self.threshold:
+            raise ValueError(
+                f"review_from must lie under threshold {self.threshold}. Got {self.review_from}. "
+                "Leave it out for no review band."
+            )
+        return self
+
+
+class ThresholdSpec(config.Section):
+    """How a recipe chooses its operating point. Only the numbers of the method matter."""
+
+    method: Method = "escape_rate"
+    """What is held; the rest is made as good as it can be."""
+    max_escape_rate: float = pydantic.Field(default=0.05, gt=0, lt=1)
+    """escape_rate: promised upper bound, 0..1."""
+    confidence: float = pydantic.Field(default=0.95, gt=0, lt=1)
+    """escape_rate, overkill_rate: confidence of the bound, 0..1."""
+    min_precision: float = pydantic.Field(default=0.95, gt=0, le=1)
+    """precision: lowest precision on the tuning split, 0..1."""
+    min_recall: float = pydantic.Field(default=0.95, gt=0, le=1)
+    """recall: lowest recall on the tuning split, 0..1."""
+    beta: float = pydantic.Field(default=1.0, gt=0, allow_inf_nan=False)
+    """f_beta, and the fallback of escape_rate: recall counts beta times as much as precision."""
+    escape_cost: float = pydantic.Field(default=10.0, ge=0, allow_inf_nan=False)
+    """cost: price of one escape, any currency."""
+    overkill_cost: float = pydantic.Field(default=1.0, ge=0, allow_inf_nan=False)
+    """cost: price of one overkill, the same currency."""
+    max_overkill_rate: float = pydantic.Field(default=0.05, gt=0, lt=1)
+    """overkill_rate, and every method when no image is defective: upper bound, 0..1."""
+    review_band: float = pydantic.Field(default=0.0, ge=0, allow_inf_nan=False)
+    """Scores this far under the threshold are REVIEW; 0: none."""

@@ -1,0 +1,125 @@
+"""The reasons of a verdict, in words: the texts of `decision`."""
+
+import collections
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import _rules, thresholds
+from inspection_tf._rules import Rules
+from inspection_tf._verdict import Outcome, Region
+
+
+def _apart(first: float, second: float, *, digits: int = 2) -> tuple[str, str]:
+    """Format two numbers with as many digits as it takes to tell them apart."""
+    for count in range(digits, 9):
+        texts = f"{first:.{count}f}", f"{second:.{count}f}"
+        if first == second or texts[0] != texts[1]:
+            return texts
+    return repr(first), repr(second)
+
+
+def _several(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _of_classes(regions: tuple[Region, ...]) -> str:
+    counts = collections.Counter(region.class_name for region in regions)
+    if len(regions) == 1:
+        return f" ({regions[0].class_name})"
+    return f" ({', '.join(f'{count} {name}' for name, count in counts.most_common())})"
+
+
+def of_regions(
+    regions: tuple[Region, ...],
+    rules: Rules,
+    ratio: float,
+    level: str | None,
+    *,
+    name_classes: bool,
+) -> tuple[str, ...]:
+    """Say what was found: the regions, their share of the area, their severity."""
+    if not regions:
+        return ()
+    one = len(regions) == 1
+    smallest = min(region.area_px for region in regions)
+    parts = [
+        _several(len(regions), "region") + (_of_classes(regions) if name_classes else ""),
+        f"{sum(region.area_px for region in regions)} px" + ("" if one else " together"),
+    ]
+    if (limit := rules.min_area_px) is not None:
+        each = "" if one else "each "
+        parts.append(f"{each}{'over' if smallest > limit else 'at or over'} {limit:g} px")
+    areas = [region.area_mm2 for region in regions if region.area_mm2 is not None]
+    if areas:
+        parts.append(f"{sum(areas):.3g} mm2")
+    reasons = [", ".join(parts)]
+    if rules.min_pattern_ratio is not None:
+        reasons.append(f"pattern ratio {ratio:.3g}, limit {rules.min_pattern_ratio:.3g}")
+    if level is not None:
+        reasons.append(f"level {level}")
+    return tuple(reasons)
+
+
+def _compared(
+    score: float, outcome: Outcome, point: thresholds.OperatingPoint, *, digits: int = 2
+) -> str:
+    start = point.review_from if outcome == "REVIEW" else point.threshold
+    value, limit = _apart(score, point.threshold if start is None else start, digits=digits)
+    text = f"score {value} {'under' if outcome == 'OK' else 'at or above'} {limit}"
+    if outcome == "REVIEW":
+        text += f", under {_apart(score, point.threshold, digits=digits)[1]}"
+    return text
+
+
+def of_score(
+    outcome: Outcome,
+    found: _rules.Assessment,
+    point: thresholds.OperatingPoint,
+    given: NDArray[Any],
+) -> str:
+    """Say what the score was compared with, or how many values of the given map are not finite."""
+    if math.isnan(found.score):
+        broken = int(np.count_nonzero(~np.isfinite(given)))
+        return f"{_several(broken, 'value')} of the map not finite"
+    text = _compared(found.score, outcome, point)
+    if outcome != "OK" and found.score < point.mask_threshold and not len(found.kept):
+        text += f", and no region reaches {point.mask_threshold:g}"
+        y, x = np.unravel_index(int(np.argmax(found.probability)), found.probability.shape)
+        if float(found.probability[y, x]) == found.score:
+            text += f"; the peak lies at ({x}, {y})"
+    return text
+
+
+def of_rules(found: _rules.Assessment, rules: Rules) -> tuple[str, ...]:
+    """Say which rules stand between what was found and NG."""
+    reasons = [
+        f"{_several(int(fails.sum()), 'region')} dropped by {_named(name, rules)}"
+        for name, fails in found.dropped.items()
+        if fails.any()
+    ]
+    if found.unmet:
+        names = ", ".join(_named(name, rules) for name in found.unmet)
+        reasons.append(f"{_several(len(found.kept), 'region')}, not enough for {names}")
+    return tuple(reasons)
+
+
+def _named(rule: str, rules: Rules) -> str:
+    of_class = {_rules.class_rule(name): area for name, area in rules.class_min_area_px.items()}
+    limit = of_class.get(rule, getattr(rules, rule, None))
+    return rule if limit is None else f"{rule} {limit if isinstance(limit, str) else f'{limit:g}'}"
+
+
+def of_stage(stage: str, score: float, outcome: Outcome, point: thresholds.OperatingPoint) -> str:
+    """Say why a stage decides alone."""
+    if not math.isfinite(score):
+        return f"{stage}: score not finite"
+    return f"{stage}: {_compared(score, outcome, point, digits=3)}"
+
+
+def of_earlier(stages: Mapping[str, float]) -> tuple[str, ...]:
+    """Say with which scores the stages before passed the image on."""
+    return tuple(f"{stage}: score {score:.3f}, passed on" for stage, score in stages.items())

@@ -1,0 +1,175 @@
+"""The metrics of `evaluation`: rows of images -> numbers with intervals, and what each means."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import _estimates, errors
+from inspection_tf._estimates import Estimate, Floats, Statistic
+from inspection_tf._image_results import ImageResult
+
+MEANING = {
+    "dice_defective": "mean Dice, defective images",
+    "iou_defective": "mean IoU, defective images",
+    "iou_pooled": "IoU of all pixels together",
+    "dice_all_images": "mean Dice, all; clean good is 1",
+    "image_average_precision": "area under precision-recall",
+    "image_auroc": "chance that defect outranks good",
+    "escape_rate": "defective images judged OK",
+    "overkill_rate": "good images judged NG",
+    "review_rate": "images left to a person",
+    "ok_ng_accuracy": "images judged rightly",
+    "iou_pooled_defective": "IoU of pixels, defective images",
+    "region_f1": "F1 of regions, IoU over 0.33",
+}
+"""Metrics that every evaluation has. `meaning` also knows those of several classes."""
+
+CLASS_PREFIX = "iou_class_"
+_MEAN = "iou_class_mean"
+
+
+def meaning(name: str) -> str:
+    """Return in words what a metric is; "" for a name that is none."""
+    if name == _MEAN:
+        return "mean of the classes' IoU"
+    if name.startswith(CLASS_PREFIX):
+        return "IoU of its pixels, all images"
+    return MEANING.get(name, "")
+
+
+def require_classes(rows: Sequence[ImageResult], classes: Sequence[str]) -> None:
+    """Refuse classes that are not those of the rows, or that no metric could be called after.
+
+    Raises:
+        errors.DataError: the rows were inspected with another number of classes; or a name is
+            empty, occurs twice, or is `mean`, which is another metric.
+    """
+    if not classes or len(set(classes)) < len(classes) or {"", "mean"} & set(classes):
+        raise errors.DataError(
+            "Each class must have a name of its own, and not 'mean', which is another metric. "
+            f"Got {list(classes)}. Rename the classes."
+        )
+    # Rows made by hand need no counts by class while there is one class only.
+    known = {len(classes)} | ({0} if len(classes) == 1 else set())
+    other = {len(row.class_true_px) for row in rows} - known
+    if other:
+        raise errors.DataError(
+            f"Rows must have been inspected with the same classes, {', '.join(classes)}. "
+            f"Got rows of {max(other)}. Give inspect_records and report equal classes."
+        )
+
+
+def summarize(
+    rows: Sequence[ImageResult],
+    *,
+    classes: Sequence[str] = ("defect",),
+    seed: int = 0,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> dict[str, Estimate]:
+    """Return every metric with its interval; the order of the rows does not matter.
+
+    Intervals of rates are Clopper-Pearson, as if images were independent; all others come from a
+    bootstrap over groups (percentiles). REVIEW is neither escape nor overkill, and not judged
+    rightly. Defective images whose mask is empty have no Dice or IoU and are left out of all
+    metrics of pixels and regions. A metric that is not defined (AUROC of one class of image, IoU of
+    a class that is neither there nor found) has the value None.
+
+    Args:
+        rows: at least one.
+        classes: as `inspect_records` had them; with one, defects of all classes are alike.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+        confidence: of every interval, 0..1.
+
+    Returns:
+        The names of `MEANING`, in that order; with several classes then `iou_class_<name>` for
+        each of them and `iou_class_mean`.
+
+    Raises:
+        errors.DataError: there is no row, or the rows have other classes.
+    """
+    if not rows:
+        raise errors.DataError(
+            "Metrics need at least one image. Got none. Choose a split that holds images."
+        )
+    if len(classes) > 1:
+        require_classes(rows, classes)
+    ordered = sorted(rows, key=lambda row: row.id)
+    estimates = _estimates.bootstrap(
+        _statistics(ordered, classes),
+        groups=len({row.group or row.id for row in ordered}),
+        images=len(ordered),
+        seed=seed,
+        resamples=resamples,
+        confidence=confidence,
+    )
+    defective = sum(row.is_defect for row in ordered)
+    right = sum(row.outcome == ("NG" if row.is_defect else "OK") for row in ordered)
+    for name, events, trials in (
+        ("escape_rate", sum(row.error == "escape" for row in ordered), defective),
+        ("overkill_rate", sum(row.error == "overkill" for row in ordered), len(rows) - defective),
+        ("review_rate", sum(row.outcome == "REVIEW" for row in ordered), len(rows)),
+        ("ok_ng_accuracy", right, len(rows)),
+    ):
+        estimates[name] = _estimates.clopper_pearson(events, trials, confidence=confidence)
+    of_classes = [name for name in estimates if name.startswith(CLASS_PREFIX)]
+    return {name: estimates[name] for name in (*MEANING, *of_classes)}
+
+
+def _statistics(
+    rows: Sequence[ImageResult], classes: Sequence[str]
+) -> dict[str, tuple[Statistic, int]]:
+    def column(value: Callable[[ImageResult], float | None]) -> Floats:
+        return np.array([value(row) or 0.0 for row in rows])
+
+    group_of = np.unique([row.group or row.id for row in rows], return_inverse=True)[1]
+    is_defect = np.array([row.is_defect for row in rows])
+    score = np.array([math.inf if math.isnan(row.score) else row.score for row in rows])
+    marked = column(lambda row: row.true_area_px > 0)
+    clean = column(lambda row: not row.is_defect and not row.found_area_px)
+    dice = column(lambda row: row.dice)
+
+    def ratio(above: Floats, below: Floats) -> tuple[Statistic, int]:
+        return _estimates.ratio_of_sums(above, below, group_of)
+
+    precision, auroc, bearing = _estimates.ranking_statistics(score, is_defect, group_of)
+    labelled = np.maximum(marked, ~is_defect)
+    union = column(lambda row: row.union_px * (row.true_area_px > 0 or not row.is_defect))
+    overlap = column(lambda row: row.overlap_px)
+    matched = column(lambda row: 2 * row.regions_matched)
+    regions = column(lambda row: row.regions_true + row.regions_found)
+    statistics = {
+        "dice_defective": ratio(dice, marked),
+        "iou_defective": ratio(column(lambda row: row.iou), marked),
+        "iou_pooled": ratio(overlap, union),
+        "dice_all_images": ratio(dice + clean, labelled),
+        "image_average_precision": (precision, bearing),
+        "image_auroc": (auroc, bearing),
+        "iou_pooled_defective": ratio(overlap, union * is_defect),
+        "region_f1": ratio(matched, regions * labelled),
+    }
+    if len(classes) > 1:
+        statistics |= _class_statistics(rows, classes, labelled, group_of)
+    return statistics
+
+
+def _class_statistics(
+    rows: Sequence[ImageResult],
+    classes: Sequence[str],
+    labelled: Floats,
+    group_of: NDArray[np.int64],
+) -> dict[str, tuple[Statistic, int]]:
+    """Return the IoU of each class over all labelled images, and the mean of those."""
+    overlap = np.array([row.class_overlap_px for row in rows], np.float64)
+    areas = np.array([(row.class_true_px, row.class_found_px) for row in rows], np.float64)
+    union = (areas.sum(axis=1) - overlap) * labelled[:, None]
+    of_class = {
+        CLASS_PREFIX + name: _estimates.ratio_of_sums(overlap[:, k], union[:, k], group_of)
+        for k, name in enumerate(classes)
+    }
+    bearing = len(np.unique(group_of[union.any(axis=1)]))
+    mean = _estimates.mean_of_defined([statistic for statistic, _ in of_class.values()])
+    return {**of_class, _MEAN: (mean, bearing)}

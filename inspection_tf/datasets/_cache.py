@@ -1,0 +1,311 @@
+"""The images of a loader: decoded, aligned and preprocessed once, in memory or on disk."""
+
+import concurrent.futures
+import dataclasses
+import logging
+import math
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pydantic
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from inspection_tf import config, errors, images, registration
+from inspection_tf.datasets.records import Record
+
+_LOG = logging.getLogger("inspection_tf")
+Progress = Callable[[int, int], None]
+Pixels = NDArray[np.uint8]
+
+
+class LoaderSpec(config.Section):
+    """How training images are served."""
+
+    batch_size: int = pydantic.Field(default=4, ge=1)
+    """Images a step."""
+    images_per_epoch: int | None = pydantic.Field(default=None, ge=1)
+    """Images an epoch; None: as many as there are."""
+    defective_share: float | None = pydantic.Field(default=0.5, ge=0, le=1)
+    """Share of defective images in every epoch (1: no good one); None: as they come."""
+    class_balance: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """How far the classes of defects are shown equally often: 0 as they come, 1 equally."""
+    unmarked: Literal["good", "drop"] = "good"
+    """Defective images with an empty mask: they teach a segmentation as good images, or are left
+    out of its training."""
+    cache: Literal["auto", "memory", "disk"] = "auto"
+    """Where decoded images wait; auto: memory when they take less than `memory_limit_mb`."""
+    memory_limit_mb: int = pydantic.Field(default=2048, ge=1)
+    """Largest cache in memory, MiB."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Cache:
+    """Preprocessed images and masks, in memory or mapped from disk.
+
+    Attributes:
+        image: (images, height, width, channels), uint8.
+        mask: (images, height, width, 1), uint8, class ids; 0 is background.
+        is_defect: (images,), True where the mask holds a defect.
+        ids: of the records, in order.
+        template: (images, height, width, channels), uint8, aligned; None without templates.
+        label: (images,), uint8: the class that an image shows most of, 0 for a good one; that of
+            its record where the mask is empty. By default what `is_defect` says.
+        classes: names of the defect classes.
+    """
+
+    image: Pixels
+    mask: Pixels
+    is_defect: NDArray[np.bool_]
+    ids: tuple[str, ...]
+    template: Pixels | None = None
+    label: Pixels = None  # type: ignore[assignment]  # set below
+    classes: tuple[str, ...] = ("defect",)
+
+    def __post_init__(self) -> None:
+        """Derive the labels where none are given."""
+        if self.label is None:
+            object.__setattr__(self, "label", self.is_defect.astype(np.uint8))
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return len(self.ids)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width), px."""
+        return int(self.image.shape[1]), int(self.image.shape[2])
+
+    def without_unmarked(self) -> "Cache":
+        """Return the cache without the defective images whose mask is empty."""
+        kept = np.flatnonzero(self.is_defect | (self.label == 0))
+        if len(kept) == len(self):
+            return self
+        _LOG.info("%d defective images without a mask are left out", len(self) - len(kept))
+        return dataclasses.replace(
+            self,
+            image=self.image[kept],
+            mask=self.mask[kept],
+            is_defect=self.is_defect[kept],
+            ids=tuple(self.ids[row] for row in kept),
+            template=None if self.template is None else self.template[kept],
+            label=self.label[kept],
+        )
+
+    def statistics(self) -> tuple[float, float]:
+        """Return mean and standard deviation of the grey values, over all images.
+
+        The talk's constants, (x - 0.823) / 0.253, came from its training images as these do. Pixels
+        of exactly 0 (the rim of a letterbox) do not count where any other are.
+        """
+        counts = np.zeros(256, np.int64)
+        for image in self.image:
+            counts += np.bincount(image.ravel(), minlength=256)
+        if counts[1:].any():
+            counts[0] = 0
+        grey, total = np.arange(256), counts.sum()
+        mean = float((counts * grey).sum() / total)
+        deviation = float(np.sqrt((counts * (grey - mean) ** 2).sum() / total))
+        return mean, max(deviation, 1.0)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Sample:
+    id: str
+    image: Pixels
+    mask: Pixels
+    template: Pixels | None = None
+    class_id: int = 0  # that of the record; 0 for a good one
+
+    @property
+    def label(self) -> int:
+        counts = np.bincount(self.mask.ravel(), minlength=2)[1:]
+        return int(counts.argmax()) + 1 if counts.any() else self.class_id
+
+
+def _ids_to_input(ids: NDArray[np.uint8], placement: images.Placement) -> Pixels:
+    """Bring class ids to the network's input, each class by the rule for masks."""
+    result = np.zeros(placement.size, np.uint8)
+    for number in np.unique(ids[ids > 0]):
+        result[placement.mask_to_input(ids == number)] = number
+    return result
+
+
+def _read_record(
+    record: Record, preprocessing: images.Preprocessing, alignment: registration.AlignSpec
+) -> _Sample:
+    turn = preprocessing.orientation
+    template = None
+    try:
+        image = record.read_image(orientation=turn)
+        reference = record.read_template(orientation=turn)
+        if reference is None:
+            prepared, placement = images.preprocess(image, preprocessing)
+        else:
+            prepared, template, placement = registration.prepare(
+                image, reference, preprocessing, alignment
+            )
+        mask = _ids_to_input(record.read_classes(orientation=turn), placement)
+    except errors.ImageError as problem:
+        raise errors.ImageError(f"{record.id}: {problem}") from problem
+    if record.is_defect and not mask.any():
+        _LOG.warning("%s is defective but its mask is empty", record.id)
+    return _Sample(record.id, prepared, mask, template, record.class_id * record.is_defect)
+
+
+def _tfds_samples(dataset: Any, preprocessing: images.Preprocessing) -> Iterator[_Sample]:
+    """Serve a TFDS data set with features `image`, `mask` and optionally `id`."""
+    for number, example in enumerate(dataset.as_numpy_iterator()):
+        if not isinstance(example, dict) or not {"image", "mask"} <= set(example):
+            raise errors.DataError(
+                "A TFDS data set must have the features image and mask. "
+                f"Got {sorted(example) if isinstance(example, dict) else type(example).__name__}. "
+                "Load it without as_supervised."
+            )
+        name = example.get("id", f"{number:06d}")
+        name = name.decode() if isinstance(name, bytes) else str(name)
+        truth = example["mask"]
+        truth = truth[..., 0] if truth.ndim == 3 and truth.dtype == np.bool_ else truth
+        try:
+            image, placement = images.preprocess(images.read(example["image"]), preprocessing)
+            mask = placement.mask_to_input(images.read_mask(truth))
+        except errors.ImageError as problem:
+            raise errors.ImageError(f"{name}: {problem}") from problem
+        yield _Sample(name, image, mask.astype(np.uint8))
+
+
+def _record_samples(
+    listed: list[Record],
+    preprocessing: images.Preprocessing,
+    alignment: registration.AlignSpec,
+) -> Iterator[_Sample]:
+    workers = min(8, os.cpu_count() or 1)
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        # A window of jobs, not all at once: results of a large set must not pile up in memory.
+        for first in range(0, len(listed), 64):
+            part = listed[first : first + 64]
+            yield from pool.map(lambda record: _read_record(record, preprocessing, alignment), part)
+
+
+def _allocate(shapes: dict[str, tuple[int, ...]], spec: LoaderSpec) -> dict[str, Pixels]:
+    """Return room for each array; on disk it vanishes with the first of them."""
+    needed = sum(math.prod(shape) for shape in shapes.values())
+    on_disk = spec.cache == "disk" or (
+        spec.cache == "auto" and needed > spec.memory_limit_mb * 2**20
+    )
+    if not on_disk:
+        return {name: np.empty(shape, np.uint8) for name, shape in shapes.items()}
+    folder = Path(tempfile.mkdtemp(prefix="inspection_tf_cache_"))
+    _LOG.info("caching %d MiB on disk in %s", needed >> 20, folder)
+    try:
+        arrays = {name: _on_file(folder / name, shape) for name, shape in shapes.items()}
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(arrays["image"], shutil.rmtree, folder, ignore_errors=True)
+    return arrays
+
+
+def _on_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    if not hasattr(os, "posix_fallocate"):
+        return np.memmap(path, mode="w+", shape=shape)
+    # A map over a sparse file ends the process when the disk fills up; this raises.
+    with path.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, math.prod(shape))
+    return np.memmap(path, mode="r+", shape=shape)
+
+
+def cache(
+    source: Any,
+    preprocessing: images.Preprocessing,
+    *,
+    spec: LoaderSpec | None = None,
+    alignment: registration.AlignSpec | None = None,
+    progress: Progress | None = None,
+) -> Cache:
+    """Decode, align and preprocess every image once.
+
+    Args:
+        source: records, or a TFDS data set with features `image`, `mask` and optionally `id`; it is
+            served in its own order.
+        preprocessing: executed by `images.py`, as at inspection.
+        spec: says where the cache lives.
+        alignment: of templates, where records have them, as at inspection.
+        progress: called with (done, of).
+
+    Raises:
+        errors.DataError: the source is empty, only some records have a template, or a TFDS data set
+            lacks a feature.
+        errors.ImageError: an image, mask or template cannot be read or does not fit.
+        errors.StorageError: neither memory nor disk holds the cache.
+    """
+    spec = spec or LoaderSpec()
+    has_template = False
+    if isinstance(source, tf.data.Dataset):
+        count = int(source.cardinality())
+        if count == tf.data.INFINITE_CARDINALITY:
+            raise errors.DataError(
+                "A TFDS data set must end. Got one that repeats. Leave out `.repeat()`."
+            )
+        if count < 0:  # unknown, such as after a filter
+            count = sum(1 for _ in source)
+        samples = _tfds_samples(source, preprocessing)
+    else:
+        count = len(source)
+        has_template = getattr(source, "has_template", False)
+        samples = _record_samples(
+            list(source), preprocessing, alignment or registration.AlignSpec()
+        )
+    if not count:
+        raise errors.DataError(
+            "A loader needs at least one image. Got an empty data set. Check data.root."
+        )
+    classes = tuple(getattr(source, "classes", ("defect",)))
+    return _fill(samples, count, preprocessing, spec, has_template, classes, progress)
+
+
+def _fill(
+    samples: Iterable[_Sample],
+    count: int,
+    preprocessing: images.Preprocessing,
+    spec: LoaderSpec,
+    has_template: bool,
+    classes: tuple[str, ...],
+    progress: Progress | None,
+) -> Cache:
+    shape = (count, *preprocessing.size, 1 if preprocessing.channels == "gray" else 3)
+    shapes: dict[str, tuple[int, ...]] = {"image": shape, "mask": (*shape[:3], 1)}
+    if has_template:
+        shapes["template"] = shape
+    ids, label = [], np.zeros(count, np.uint8)
+    try:
+        arrays = _allocate(shapes, spec)
+        for row, sample in enumerate(samples):
+            arrays["image"][row], arrays["mask"][row, ..., 0] = sample.image, sample.mask
+            if sample.template is not None:
+                arrays["template"][row] = sample.template
+            ids.append(sample.id)
+            label[row] = sample.label
+            if progress:
+                progress(row + 1, count)
+    except (MemoryError, OSError) as problem:
+        raise errors.StorageError(
+            f"The cache must hold {count} images. Got: {problem}. "
+            "Free memory or disk, or set loader.cache: disk."
+        ) from problem
+    is_defect = np.asarray(arrays["mask"].any(axis=(1, 2, 3)), dtype=np.bool_)
+    return Cache(
+        arrays["image"],
+        arrays["mask"],
+        is_defect,
+        tuple(ids),
+        template=arrays.get("template"),
+        label=label,
+        classes=classes,
+    )

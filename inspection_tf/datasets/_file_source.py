@@ -1,0 +1,139 @@
+"""Pixels from files: an image, its mask of defects or of class ids, and its template."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors, images
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FileSource:
+    """An image file and, for a defective image, the file of its mask.
+
+    Attributes:
+        image_path: PNG, JPEG, BMP, TIFF or WebP.
+        mask_path: None where the whole image is defect-free.
+        template_path: the image as it should be, of the same size; None where there is none.
+        class_count: 0 where the mask tells defects from the rest; else its gray values are the ids
+            of that many classes, 0 the background.
+    """
+
+    image_path: Path
+    mask_path: Path | None = None
+    template_path: Path | None = None
+    class_count: int = 0
+
+    @property
+    def has_template(self) -> bool:
+        """Whether there is a template."""
+        return self.template_path is not None
+
+    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+        """Return the decoded image.
+
+        Raises:
+            errors.ImageError: the file cannot be read.
+        """
+        return images.read(self.image_path, orientation=orientation)
+
+    def read_mask(
+        self, *, orientation: images.Orientation = "apply"
+    ) -> NDArray[np.bool_] | NDArray[np.uint8]:
+        """Return the mask in the size of the image as it is read: bool, or ids as uint8.
+
+        Raises:
+            errors.ImageError: the mask cannot be read or has another size.
+            errors.DataError: an id is over `class_count`.
+        """
+        size = self._size(orientation)
+        if self.mask_path is None:
+            return np.zeros(size, dtype=np.uint8 if self.class_count else np.bool_)
+        if not self.class_count:
+            return images.read_mask(self.mask_path, size=size)
+        ids = _read_ids(self.mask_path, self.class_count)
+        _require_size(self.mask_path, ids, size)
+        return ids
+
+    def read_template(self, *, orientation: images.Orientation = "apply") -> NDArray[Any] | None:
+        """Return the template as `read_image` returns the image, or None where there is none.
+
+        Raises:
+            errors.ImageError: it cannot be read or has another size than the image.
+        """
+        if self.template_path is None:
+            return None
+        template = images.read(self.template_path, orientation=orientation)
+        _require_size(self.template_path, template, self._size(orientation))
+        return template
+
+    def class_ids(self) -> tuple[int, ...] | None:
+        """Return the ids in the mask, rising; None where the mask has none. Decodes the mask.
+
+        Raises:
+            errors.ImageError: the mask cannot be read.
+            errors.DataError: an id is over `class_count`.
+        """
+        if not self.class_count:
+            return None
+        if self.mask_path is None:
+            return ()
+        found = np.unique(_read_ids(self.mask_path, self.class_count))
+        return tuple(int(number) for number in found if number)
+
+    def identity(self) -> bytes:
+        """Return the SHA-256 of the image's bytes, the mask's, and those of a template.
+
+        Raises:
+            errors.ImageError: a file is absent.
+        """
+        digest = hashlib.sha256()
+        # Without template and ids it is the hash that bundles have always held.
+        templates = (self.template_path,) if self.template_path else ()
+        for path in (self.image_path, self.mask_path, *templates):
+            try:
+                digest.update(hashlib.sha256(path.read_bytes() if path else b"").digest())
+            except OSError as problem:
+                raise errors.ImageError(
+                    f"{path}: the file must be readable. Got {problem.strerror}. "
+                    "Restore it or leave it out of the data set."
+                ) from problem
+        if self.class_count:
+            digest.update(f"ids {self.class_count}".encode())
+        return digest.digest()
+
+    def _size(self, orientation: images.Orientation) -> tuple[int, int]:
+        """Return (height, width) of the image as it is read, without decoding it."""
+        header = images.read_header(self.image_path)
+        if orientation == "apply" and header.orientation >= 5:  # turned by a quarter
+            return header.width, header.height
+        return header.height, header.width
+
+
+def _read_ids(path: Path, class_count: int) -> NDArray[np.uint8]:
+    values: NDArray[Any] = images.read(path, orientation="ignore")
+    if values.ndim == 3:
+        if (values != values[..., :1]).any():
+            raise errors.ImageError(
+                f"{path} must hold class ids as gray values. Got colours. "
+                "Save it as an 8-bit gray image."
+            )
+        values = values[..., 0]
+    if (highest := int(values.max())) > class_count:
+        raise errors.DataError(
+            f"{path}: class id out of range, it must be 0 to {class_count}. Got {highest}. "
+            "Correct the mask, or name the class in classes.txt."
+        )
+    return values.astype(np.uint8)
+
+
+def _require_size(path: Path, array: NDArray[Any], size: tuple[int, int]) -> None:
+    if array.shape[:2] != size:
+        raise errors.ImageError(
+            f"{path} must be {size[0]} x {size[1]} px (height x width), as its image. "
+            f"Got {array.shape[0]} x {array.shape[1]}. Export it in the size of its image."
+        )

@@ -1,0 +1,99 @@
+"""One image of a data set: what is known of it, and the source that reads its pixels."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import images
+
+Split = Literal["train", "tune", "test"]
+
+
+class Source(Protocol):
+    """Where pixels come from when they are not in a file of their own.
+
+    A source may also have `read_template(*, orientation)`, which returns an image of the same size
+    or None (then with a property `has_template`), and `class_ids()`, which returns the ids in its
+    mask as a tuple or None where the mask is bool; a source whose mask holds ids needs it.
+    """
+
+    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+        """Return (height, width) or (height, width, 3) RGB, uint8 or uint16."""
+        ...
+
+    def read_mask(
+        self, *, orientation: images.Orientation = "apply"
+    ) -> NDArray[np.bool_] | NDArray[np.uint8]:
+        """Return (height, width), lying as the image of this orientation.
+
+        Bool, True on defects; or uint8, ids of classes with 0 for the background.
+        """
+        ...
+
+    def identity(self) -> bytes:
+        """Return bytes that differ whenever the pixels may differ."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Record:
+    """One image of a data set.
+
+    Attributes:
+        id: unique in the data set and stable: the path under the root, without its suffix.
+        is_defect: what the data set says of the whole image.
+        source: reads the pixels.
+        group: images of one part share a group; a split never parts them.
+        split: fixed by the data set itself (`Train` and `Test` folders), or None.
+        class_id: class of its defects where the source's mask is bool; k is `classes[k - 1]`.
+    """
+
+    id: str
+    is_defect: bool
+    source: Source
+    group: str = ""
+    split: Split | None = None
+    class_id: int = 1
+
+    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+        """Return (height, width) or (height, width, 3) RGB, uint8 or uint16."""
+        return self.source.read_image(orientation=orientation)
+
+    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
+        """Return (height, width), True on defects, lying as the image of this orientation."""
+        return np.asarray(self.source.read_mask(orientation=orientation), dtype=np.bool_)
+
+    def read_classes(self, *, orientation: images.Orientation = "apply") -> NDArray[np.uint8]:
+        """Return (height, width), uint8: 0 on the background, k on defects of class k."""
+        found = self.source.read_mask(orientation=orientation)
+        if found.dtype == np.bool_:
+            return found.astype(np.uint8) * np.uint8(self.class_id)
+        return found.astype(np.uint8, copy=False)
+
+    @property
+    def has_template(self) -> bool:
+        """Whether `read_template` returns one."""
+        can_read = hasattr(self.source, "read_template")
+        return can_read and bool(getattr(self.source, "has_template", True))
+
+    def read_template(self, *, orientation: images.Orientation = "apply") -> NDArray[Any] | None:
+        """Return the image as it should be, in the size of the image; None where there is none."""
+        if not self.has_template:
+            return None
+        read: Callable[..., NDArray[Any] | None] = self.source.read_template  # type: ignore[attr-defined]
+        return read(orientation=orientation)
+
+    def class_ids(self) -> tuple[int, ...]:
+        """Return the classes of its defects, rising; none where it is good.
+
+        Of a `FileSource` with ids this decodes the mask.
+        """
+        if not self.is_defect:
+            return ()
+        listing: Callable[[], tuple[int, ...] | None] | None
+        listing = getattr(self.source, "class_ids", None)
+        found = listing() if listing else None
+        return (self.class_id,) if found is None else found

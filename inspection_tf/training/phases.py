@@ -1,0 +1,115 @@
+"""Fine-tuning in phases: what learns in each, and what one hands to the next.
+
+A network that was pretrained in part first trains the rest of itself, so that the gradients of its
+random layers do not spoil what the pretrained ones know; then everything learns at a lower rate.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import keras
+import pydantic
+
+from inspection_tf import config, errors
+
+BACKBONE = "backbone"
+
+
+class Phase(config.Section):
+    """One part of a training: a compiled model with a learning rate schedule of its own."""
+
+    epochs: int = pydantic.Field(default=1, ge=1)
+    """Passes."""
+    learning_rate: float | None = pydantic.Field(default=None, gt=0)
+    """After the warm-up; none: that of the training."""
+    warmup_epochs: float | None = pydantic.Field(default=None, ge=0)
+    """Epochs in which the learning rate rises from a twentieth; none: those of the training."""
+    backbone: Literal["frozen", "trained"] = "trained"
+    """Whether the weights of the layer `backbone` learn."""
+    batch_norm: Literal["inference", "trained"] = "inference"
+    """Of the backbone. inference: normalises with the statistics it came with and learns nothing;
+    trained: learns, even in a frozen backbone."""
+    optimizer_state: Literal["carry", "reset"] = "reset"
+    """carry: the moments of what the phase before trained go on; reset: all start from 0."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Leg:
+    """A phase and its place in the training.
+
+    Attributes:
+        number: from 1.
+        first: epochs that end before it.
+        last: epochs that have ended when it has.
+        phase: None for the one leg of a training without phases, which sets no flag of the model.
+    """
+
+    number: int
+    first: int
+    last: int
+    phase: Phase | None = None
+
+
+def plan(phases: Iterable[Phase], *, epochs: int) -> tuple[Leg, ...]:
+    """Return the legs of a training; without phases one, of all its `epochs`."""
+    legs: list[Leg] = []
+    for number, phase in enumerate(phases, start=1):
+        first = legs[-1].last if legs else 0
+        legs.append(Leg(number, first, first + phase.epochs, phase))
+    return tuple(legs) or (Leg(1, 0, epochs),)
+
+
+def _backbone(model: keras.Model) -> Any:
+    return next((layer for layer in model.layers if layer.name == BACKBONE), None)
+
+
+def check(model: keras.Model, phases: Iterable[Phase]) -> None:
+    """Refuse to freeze what a model does not have.
+
+    Raises:
+        errors.ConfigError: a phase is frozen and no layer is named `backbone`.
+    """
+    if _backbone(model) is None and any(phase.backbone == "frozen" for phase in phases):
+        raise errors.ConfigError(
+            f"A frozen phase needs a model with a layer named {BACKBONE!r}. Got the model "
+            f"{model.name!r}, which has none. Set backbone: trained in train.phases, or choose a "
+            "model with a backbone."
+        )
+
+
+def set_trainable(model: keras.Model, phase: Phase) -> None:
+    """Freeze or release the backbone; compile the model after it."""
+    backbone = _backbone(model)
+    if backbone is None:
+        return
+    # This sets every layer inside, at any depth; batch norm then differs from the rest.
+    backbone.trainable = phase.backbone == "trained"
+    for layer in backbone._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            # Keras: one that is not trainable also normalises as at inference.
+            layer.trainable = phase.batch_norm == "trained"
+
+
+def carry(before: Any, after: Any) -> None:
+    """Give an optimizer the moments of the variables that the one before it has trained.
+
+    Adam's correction of the first steps starts anew with the schedule, for all variables alike: it
+    makes the carried ones take short steps at first (a third at the hundredth, all of it after some
+    thousand), which is a longer warm-up for what is trained already.
+
+    Args:
+        before: built AdamW of the phase that has ended.
+        after: built AdamW of the one that begins.
+    """
+    kept = {
+        id(variable): moments
+        for variable, *moments in zip(
+            before._trainable_variables, before._momentums, before._velocities, strict=True
+        )
+    }
+    for variable, *moments in zip(
+        after._trainable_variables, after._momentums, after._velocities, strict=True
+    ):
+        for own, other in zip(moments, kept.get(id(variable), moments), strict=True):
+            own.assign(other)

@@ -1,0 +1,69 @@
+import keras
+import numpy as np
+import pytest
+
+from inspection_tf.models import blocks
+
+
+def aligned(values, factor=2):
+    layer = blocks.AlignedUpSampling2D(factor)
+    return np.asarray(layer(np.asarray(values, np.float32)[None, ..., None]))[0, ..., 0]
+
+
+def test_aligned_upsampling_keeps_the_corners():
+    # Two columns become four, at 0, 1/3, 2/3 and 1 of the way.
+    np.testing.assert_allclose(aligned([[0, 3], [6, 9]])[0], [0, 1, 2, 3], atol=1e-6)
+    np.testing.assert_allclose(aligned([[0, 3], [6, 9]])[:, 0], [0, 2, 4, 6], atol=1e-6)
+    # Three become six, at 0, 2/5, 4/5, 6/5, 8/5 and 2.
+    found = aligned([[0, 10, 30]])
+    np.testing.assert_allclose(found, [[0, 4, 8, 14, 22, 30]] * 2, atol=1e-5)
+
+
+def interpolate(values, row, column):
+    """Interpolate between the four cells around a place."""
+    top, left = int(row), int(column)
+    bottom, right = min(top + 1, len(values) - 1), min(left + 1, len(values[0]) - 1)
+    down, across = row - top, column - left
+    upper = values[top][left] * (1 - across) + values[top][right] * across
+    lower = values[bottom][left] * (1 - across) + values[bottom][right] * across
+    return upper * (1 - down) + lower * down
+
+
+@pytest.mark.parametrize("factor", [2, 3])
+@pytest.mark.parametrize(("height", "width"), [(3, 5), (4, 2), (1, 6), (1, 1)])
+def test_aligned_upsampling_is_bilinear_between_the_four_cells_around(height, width, factor):
+    values = np.random.default_rng(0).random((height, width))
+    found = aligned(values, factor)
+    assert found.shape == (factor * height, factor * width)
+    for row in range(factor * height):
+        for column in range(factor * width):
+            expected = interpolate(
+                values,
+                row * (height - 1) / (factor * height - 1),
+                column * (width - 1) / (factor * width - 1),
+            )
+            assert found[row, column] == pytest.approx(expected, abs=1e-6)
+
+
+def test_aligned_upsampling_treats_images_and_channels_apart():
+    values = np.random.default_rng(0).random((2, 3, 4, 5), dtype=np.float32)
+    found = np.asarray(blocks.AlignedUpSampling2D()(values))
+    for image in range(2):
+        for channel in range(5):
+            np.testing.assert_allclose(
+                found[image, ..., channel], aligned(values[image, ..., channel]), atol=1e-6
+            )
+
+
+def test_aligned_upsampling_in_half_precision_stays_in_half_precision():
+    layer = blocks.AlignedUpSampling2D(dtype="mixed_float16")
+    values = np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1)
+    found = layer(values)
+    assert found.dtype == "float16"
+    np.testing.assert_allclose(found, blocks.AlignedUpSampling2D()(values), atol=2e-3)
+
+
+def test_aligned_upsampling_is_rebuilt_from_its_configuration():
+    layer = blocks.AlignedUpSampling2D(3, name="resize")
+    twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert (type(twin), twin.factor, twin.name) == (blocks.AlignedUpSampling2D, 3, "resize")

@@ -1,0 +1,261 @@
+import json
+import math
+
+import numpy as np
+import pydantic
+import pytest
+
+from inspection_tf import config, decision, errors, thresholds
+
+CLASSES = ("scratch", "dent")
+
+
+def quiet(*, classes=2, size=(20, 31), value=0.1):
+    return np.full((*size, classes), value / classes, np.float32)
+
+
+def with_boxes(*boxes, classes=2):
+    """Paint (x0, y0, x1, y1, probability of each class) on a quiet map."""
+    probability = quiet(classes=classes)
+    for x0, y0, x1, y1, *values in boxes:
+        probability[y0:y1, x0:x1] = values
+    return probability
+
+
+def point(threshold=0.6, mask_threshold=0.5, review_from=None):
+    return thresholds.OperatingPoint(
+        threshold=threshold, mask_threshold=mask_threshold, review_from=review_from
+    )
+
+
+def decide(probability, rules=None, *, threshold=0.6, classes=CLASSES):
+    rules = decision.Rules() if rules is None else rules
+    return decision.decide(probability, point(threshold), rules, classes=classes)
+
+
+def random_map(seed, *, classes=3):
+    """A softmax over background and classes, with blobs of each class."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1, (24, 31, classes + 1))
+    logits[..., 0] += 2
+    for channel in range(1, classes + 1):
+        x, y = rng.integers(0, 20, 2)
+        logits[y : y + rng.integers(1, 6), x : x + rng.integers(1, 8), channel] += 5
+    odds = np.exp(logits)
+    return (odds / odds.sum(axis=2, keepdims=True))[..., 1:].astype(np.float32)
+
+
+# One channel
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_a_map_with_one_channel_is_the_map_without_it(dtype):
+    plain = np.full((20, 31), 0.1, dtype)
+    plain[3:6, 4:9] = 0.9
+    one, other = (decision.decide(given, point()) for given in (plain, plain[..., None]))
+    assert one == other
+    assert other.probability.shape == (20, 31)
+    assert one.probability is plain
+    assert one.classes == ("defect",)
+    assert one.class_probability is None
+    assert decision.score(plain, mask_threshold=0.5) == decision.score(
+        plain[..., None], mask_threshold=0.5
+    )
+    assert one.class_mask().tolist() == one.mask().astype(int).tolist()
+
+
+# The defect map
+
+
+def test_the_defect_map_is_the_sum_of_the_classes():
+    # Neither class reaches 0.5, both together do: 0.45 + 0.35 = 0.8
+    probability = with_boxes((3, 5, 9, 7, 0.45, 0.35))
+    verdict = decide(probability)
+    assert (verdict.outcome, verdict.score) == ("NG", pytest.approx(0.8))
+    assert verdict.probability.shape == (20, 31)
+    assert verdict.probability[5, 3] == pytest.approx(0.8)
+    assert verdict.class_probability is probability
+    assert decision.score(probability, mask_threshold=0.5) == verdict.score
+
+
+def test_a_sum_that_rounding_lifts_over_one_is_one():
+    probability = with_boxes((3, 5, 9, 7, 0.5, 0.5))
+    probability[5, 3] = np.float32(0.5), np.nextafter(np.float32(0.5), np.float32(1))
+    verdict = decide(probability)
+    assert verdict.score == verdict.probability.max() == 1.0
+
+
+@pytest.mark.parametrize("broken", [(math.nan, 0), (math.inf, 0), (math.inf, -math.inf)])
+def test_a_map_with_one_class_that_is_not_finite_is_for_review(broken):
+    probability = with_boxes((3, 5, 9, 7, 0.9, 0.0))
+    probability[19, 30] = broken
+    verdict = decide(probability)
+    count = int((~np.isfinite(probability)).sum())
+    assert verdict.outcome == "REVIEW"
+    assert math.isnan(verdict.score)
+    assert verdict.reasons == (f"{count} value{'s' * (count > 1)} of the map not finite",)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_ng_if_and_only_if_the_score_reaches_the_threshold(seed):
+    probability, names = random_map(seed), ("scratch", "dent", "stain")
+    rng = np.random.default_rng(seed)
+    areas = {name: float(rng.integers(1, 20)) for name in names if rng.random() < 0.7}
+    rules = decision.Rules(class_min_area_px=areas, min_count=int(rng.integers(1, 3)))
+    score = decision.score(probability, rules, mask_threshold=0.5, classes=names)
+    for threshold in (score, float(np.nextafter(score, 2)), 0.5, *rng.uniform(0.5, 1, 4)):
+        verdict = decide(probability, rules, threshold=threshold, classes=names)
+        assert verdict.score == score
+        assert verdict.outcome == ("NG" if score >= threshold else "OK")
+        for region in verdict.regions:
+            assert region.area_px >= areas.get(region.class_name, 0)
+
+
+# The class of a region
+
+
+def test_a_region_has_the_class_with_the_largest_sum_over_its_pixels():
+    # 8 px of 0.6 / 0.3 and 4 px of 0.0 / 0.95: 4.8 of scratch, 2.4 + 3.8 = 6.2 of dent
+    probability = with_boxes((2, 2, 6, 4, 0.6, 0.3), (6, 2, 8, 4, 0.0, 0.95))
+    verdict = decide(probability)
+    (region,) = verdict.regions
+    assert (region.class_name, region.area_px) == ("dent", 12)
+    # with 2 px of them: 4.8 against 2.4 + 1.9
+    probability[3, 6:8] = 0
+    assert decide(probability).regions[0].class_name == "scratch"
+
+
+def test_equal_sums_take_the_first_class():
+    assert decide(with_boxes((2, 2, 6, 4, 0.4, 0.4))).regions[0].class_name == "scratch"
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_classes_agree_with_a_sum_over_each_region(seed):
+    probability, names = random_map(seed), ("scratch", "dent", "stain")
+    verdict = decide(probability, threshold=0.5, classes=names)
+    assert verdict.defect_count > 0
+    for region in verdict.regions:
+        x0, y0, x1, y1 = region.box_xyxy
+        sums = probability[y0:y1, x0:x1][region.mask].sum(axis=0)
+        assert region.class_name == names[int(sums.argmax())]
+
+
+def test_the_class_mask_holds_ids_from_one():
+    verdict = decide(with_boxes((2, 2, 4, 4, 0.9, 0.0), (10, 5, 13, 6, 0.1, 0.8)))
+    mask = verdict.class_mask()
+    assert (mask.dtype, mask.shape) == (np.uint8, (20, 31))
+    assert (mask == 1).sum() == 4
+    assert mask[5, 10:13].tolist() == [2, 2, 2]
+    assert np.array_equal(mask > 0, verdict.mask())
+
+
+def test_where_outlines_overlap_the_higher_peak_gives_the_class():
+    verdict = decision.Verdict(
+        outcome="NG",
+        score=0.9,
+        threshold=0.5,
+        regions=tuple(
+            decision.Region(name, box, (0, 0), 4, 2.0, peak, peak)
+            for name, box, peak in (("dent", (0, 0, 2, 2), 0.9), ("scratch", (1, 0, 4, 2), 0.8))
+        ),
+        image_size=(2, 4),
+        classes=CLASSES,
+    )
+    assert verdict.class_mask().tolist() == [[2, 2, 1, 1]] * 2
+
+
+def test_reasons_and_json_name_the_classes():
+    probability = with_boxes(
+        (2, 2, 4, 4, 0.9, 0.0), (10, 5, 13, 6, 0.0, 0.8), (20, 5, 23, 6, 0.0, 0.7)
+    )
+    verdict = decide(probability)
+    assert verdict.reasons[0] == "3 regions (2 dent, 1 scratch), 10 px together"
+    assert decide(probability, threshold=0.85).reasons[0] == "1 region (scratch), 4 px"
+    given = verdict.to_dict()
+    assert given["classes"] == ["scratch", "dent"]
+    assert [region["class_name"] for region in given["regions"]] == ["scratch", "dent", "dent"]
+    assert json.loads(json.dumps(given, allow_nan=False)) == given
+
+
+# Rules on classes
+
+
+def test_a_class_has_a_smallest_area_of_its_own():
+    probability = with_boxes((2, 2, 4, 4, 0.9, 0.0), (10, 5, 12, 7, 0.0, 0.8))  # 4 px each
+    small_dents = decision.Rules(class_min_area_px={"dent": 5})
+    assert [region.class_name for region in decide(probability, small_dents).regions] == ["scratch"]
+    both = decision.Rules(class_min_area_px={"dent": 5, "scratch": 4.5})
+    verdict = decide(probability, both)
+    assert verdict.outcome == "OK"
+    assert verdict.score == np.nextafter(0.5, 0)
+    assert verdict.reasons[1:] == (
+        "1 region dropped by class_min_area_px 'dent' 5",
+        "1 region dropped by class_min_area_px 'scratch' 4.5",
+    )
+    at_the_limit = decision.Rules(class_min_area_px={"dent": 4, "scratch": 4})
+    assert decide(probability, at_the_limit).defect_count == 2
+
+
+def test_the_audit_names_the_class_whose_rule_hides_a_defect():
+    probability = with_boxes((2, 2, 4, 4, 0.9, 0.0), (10, 5, 12, 7, 0.0, 0.8))
+    ids = np.zeros((20, 31), np.uint8)
+    ids[2:4, 2:4], ids[5:7, 10:12] = 1, 2
+    rules = decision.Rules(class_min_area_px={"dent": 5})
+    (hidden,) = decision.hidden_defects(
+        probability, rules, ids, mask_threshold=0.5, classes=CLASSES
+    )
+    assert hidden.rules == ("class_min_area_px 'dent'",)
+    assert (hidden.box_xyxy, hidden.area_px) == ((10, 5, 12, 7), 4)
+    with pytest.raises(errors.DataError, match="size of its map"):
+        decision.hidden_defects(probability, rules, ids[:3], mask_threshold=0.5, classes=CLASSES)
+
+
+@pytest.mark.parametrize("value", [0.1, 0.9])
+def test_a_rule_on_a_class_that_is_not_decided_is_refused(value):
+    rules = decision.Rules(class_min_area_px={"stain": 5})
+    with pytest.raises(errors.ConfigError, match=r"\['stain'\]; the classes are.*'dent'"):
+        decide(quiet(value=value), rules)
+
+
+def test_rules_on_classes_need_their_names():
+    rules = decision.Rules(class_min_area_px={"dent": 5})
+    with pytest.raises(errors.ConfigError, match="need the names"):
+        decision.score(quiet(), rules, mask_threshold=0.5)
+    assert decision.score(quiet(), mask_threshold=0.5) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("classes", [("defect",), ("a", "b", "c"), ("a", "a")])
+def test_every_channel_has_one_name(classes):
+    with pytest.raises(errors.ConfigError, match="each of the 2 channels"):
+        decide(quiet(), classes=classes)
+
+
+def test_rules_on_classes_are_checked_hashed_and_kept_in_yaml(tmp_path):
+    rules = decision.Rules(class_min_area_px={"dent": 5, "scratch": 2})
+    same = decision.Rules(class_min_area_px={"scratch": 2, "dent": 5})
+    assert rules == same
+    assert hash(rules) == hash(same)
+    assert {rules, decision.Rules()} == {decision.Rules(), same}
+    assert decision.Rules().class_min_area_px == {}
+    path = tmp_path / "rules.yaml"
+    path.write_text(config.to_yaml(rules))
+    assert config.load(decision.Rules, path) == rules
+    for area in (-1, math.nan, math.inf):
+        with pytest.raises(pydantic.ValidationError, match="class_min_area_px"):
+            decision.Rules(class_min_area_px={"dent": area})
+
+
+def test_rules_on_classes_can_be_given_on_the_command_line(tmp_path):
+    class Recipe(config.Section):
+        rules: decision.Rules = decision.Rules()
+
+    path = tmp_path / "recipe.yaml"
+    path.write_text("{}")
+    options = {"default_path": path, "program": "recipe", "description": ""}
+    words = ["--rules.class-min-area-px", "dent", "7", "scratch", "2.5"]
+    recipe, _ = config.from_command_line(Recipe, words, **options)
+    assert recipe.rules.class_min_area_px == {"dent": 7, "scratch": 2.5}
+    path.write_text("rules: {class_min_area_px: {dent: 5}}")
+    words = ["--rules.class-min-area-px.dent", "6"]  # what the file names is a field of its own
+    recipe, _ = config.from_command_line(Recipe, words, **options)
+    assert recipe.rules.class_min_area_px == {"dent": 6}

@@ -1,0 +1,133 @@
+"""What a training does for each kind of output: a map, a map for each class, a class."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from inspection_tf import errors
+from inspection_tf.training import _task
+
+
+def build(*, classes=1, template=False, is_map=True):
+    """Return a network of one convolution with the output that is asked for."""
+    names = ["image", "template"] if template else ["image"]
+    inputs = {name: keras.Input((16, 16, 1), dtype="uint8", name=name) for name in names}
+    x = keras.layers.Rescaling(1 / 64, -2)(keras.ops.concatenate(list(inputs.values()), axis=-1))
+    if is_map and classes == 1:
+        x = keras.layers.Conv2D(1, 3, padding="same", activation="sigmoid", name="probability")(x)
+    elif is_map:
+        x = keras.layers.Conv2D(classes + 1, 3, padding="same", activation="softmax")(x)[..., 1:]
+    else:
+        x = keras.layers.Conv2D(4, 3, strides=4, activation="relu")(x)
+        x = keras.layers.Dense(classes, activation="softmax")(keras.layers.Flatten()(x))
+    return keras.Model(inputs, {"probability" if is_map else "class_probability": x})
+
+
+def in_classes(held):
+    """Return a cache in which every second defect is of class 2."""
+    label = held.label * (1 + np.arange(len(held)) // 2 % 2).astype(np.uint8)
+    return dataclasses.replace(
+        held, mask=held.mask * label[:, None, None, None], label=label, classes=("dent", "stain")
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "output", "target", "monitor"),
+    [
+        ({}, "probability", "mask", "val_dice_defective"),
+        ({"classes": 3}, "probability", "mask", "val_iou_class_mean"),
+        ({"classes": 2, "is_map": False}, "class_probability", "label", "val_ok_ng_accuracy"),
+    ],
+)
+def test_the_output_tells_the_task(options, output, target, monitor):
+    task = _task.of(build(**options))
+    assert (task.output, task.classes) == (output, options.get("classes", 1))
+    assert (task.target, task.monitor) == (target, monitor)
+    assert monitor.removeprefix("val_") in [metric.name for metric in task.metrics()]
+
+
+@pytest.mark.parametrize("names", [("corners",), ("probability", "class_probability")])
+def test_another_output_is_refused(names):
+    value = keras.Input((2,))
+    model = keras.Model(value, {name: keras.layers.Dense(1, name=name)(value) for name in names})
+    with pytest.raises(errors.ConfigError, match=rf"must return.*Got \['{names[0]}'"):
+        _task.of(model)
+
+
+def test_several_classes_are_trained_measured_and_drawn(train, teach, tune, tmp_path):
+    path = tmp_path / "run"
+    model, rows = train(
+        path,
+        build=lambda: build(classes=2),
+        shown=in_classes(teach),
+        watched=in_classes(tune),
+        epochs=2,
+        pictures=1,
+        loss_options={"class_weights": (1, 2), "dice_on_good": False},
+    )
+    names = {"loss", "dice_defective", "iou_class_mean"}
+    assert set(rows[-1]) == {"epoch", *names, *(f"val_{name}" for name in names)}
+    assert rows[-1]["loss"] < rows[0]["loss"]
+    assert model.loss["probability"].class_weights == (1, 2)
+    assert [item.name for item in (path / "validation").iterdir()] == ["epoch_0002.png"]
+
+
+def test_the_epoch_of_the_best_classes_is_kept(train, teach, tune, tmp_path, checkpoint):
+    path = tmp_path / "run"
+    _, rows = train(
+        path,
+        build=lambda: build(classes=2),
+        shown=in_classes(teach),
+        watched=in_classes(tune),
+        epochs=3,
+        validate_every=1,
+    )
+    _, epoch = checkpoint(path, "best")
+    assert rows[epoch - 1]["val_iou_class_mean"] == max(row["val_iou_class_mean"] for row in rows)
+
+
+def test_weights_for_other_classes_end_the_training_with_2(train, teach, tmp_path):
+    with pytest.raises(errors.ConfigError, match="one weight for each of the 2 classes"):
+        train(
+            tmp_path / "run",
+            build=lambda: build(classes=2),
+            shown=in_classes(teach),
+            watched=None,
+            loss_options={"class_weights": (1, 2, 3)},
+        )
+
+
+def test_a_classifier_is_trained_on_labels_and_draws_no_picture(train, tmp_path):
+    path = tmp_path / "run"
+    _, rows = train(
+        path,
+        build=lambda: build(classes=2, is_map=False),
+        epochs=2,
+        pictures=2,
+        loss="cross_entropy",
+        loss_options={"class_weights": (1, 3)},
+    )
+    names = {"loss", "ok_ng_accuracy"}
+    assert set(rows[-1]) == {"epoch", *names, *(f"val_{name}" for name in names)}
+    assert list((path / "validation").iterdir()) == []
+    assert (path / "evaluation" / "curves.png").is_file()
+
+
+def test_a_template_reaches_the_network_in_training_measuring_and_pictures(
+    train, teach, tune, tmp_path
+):
+    def with_template(held):
+        return dataclasses.replace(held, template=held.image[::-1].copy())
+
+    path = tmp_path / "run"
+    train(
+        path,
+        build=lambda: build(template=True),
+        shown=with_template(teach),
+        watched=with_template(tune),
+        epochs=1,
+        pictures=1,
+    )
+    assert [item.name for item in (path / "validation").iterdir()] == ["epoch_0001.png"]
