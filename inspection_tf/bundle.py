@@ -113,20 +113,6 @@ class Manifest(config.Section):
     files: dict[str, str] = pydantic.Field(default_factory=dict)
     """SHA-256 of every file but this one."""
 
-    @pydantic.model_validator(mode="after")
-    def _graphs_are_known(self) -> "Manifest":
-        names = [graph.name for graph in self.graphs]
-        if names not in ([SEGMENTER], [CLASSIFIER, SEGMENTER]):
-            raise ValueError(f"graphs must be {SEGMENTER}, or {CLASSIFIER} before it, got {names}")
-        if sorted(self.stage_points) != names[:-1]:
-            raise ValueError(
-                f"stage_points must be given for {names[:-1]}, got {sorted(self.stage_points)}"
-            )
-        inputs = [item.name for item in self.inputs]
-        if inputs not in (["image"], ["image", "template"]):
-            raise ValueError(f"inputs must be image, or image and template, got {inputs}")
-        return self
-
     @property
     def is_cascade(self) -> bool:
         """Whether a classifier decides which images the segmenter sees."""
@@ -270,6 +256,23 @@ def _check_files(root: Path, manifest: Manifest) -> None:
             )
 
 
+def _check_graphs(root: Path, manifest: Manifest) -> None:
+    names = [graph.name for graph in manifest.graphs]
+    inputs = [item.name for item in manifest.inputs]
+    for what, found, allowed in (
+        ("graphs", names, ([SEGMENTER], [CLASSIFIER, SEGMENTER])),
+        ("inputs", inputs, (["image"], ["image", "template"])),
+        ("stage_points", sorted(manifest.stage_points), (names[:-1],)),
+    ):
+        if found not in allowed:
+            raise _refuse(
+                root,
+                f"{what} must be {' or '.join(str(one) for one in allowed)}",
+                str(found),
+                "Use a bundle as it was written",
+            )
+
+
 def read(root: str | Path) -> Manifest:
     """Read and check a bundle without running it.
 
@@ -286,6 +289,7 @@ def read(root: str | Path) -> Manifest:
         values = _parse_manifest(root)
         manifest = config.validate(Manifest, values, origin=str(root / MANIFEST))
         _check_files(root, manifest)
+        _check_graphs(root, manifest)
         for graph in manifest.graphs:
             _onnx_guard.check((root / graph.file).read_bytes(), name=str(root / graph.file))
     except errors.ConfigError as problem:

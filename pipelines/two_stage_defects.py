@@ -70,20 +70,17 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
     folder = run_folder.open_run(out, cfg, name=NAME)
     with folder.guarded():
+        held = cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px, cfg.alignment
         found = sources.read(cfg.data)
         sources.check(found, cfg.data, cfg.preprocessing)
-        divided = recipe.divide(
-            found, cfg.data, seed=cfg.seed, run=folder,
-            train=lambda *part: ship.convert(*train(cfg, *part)),
-        )  # fmt: skip
+        fold = lambda *part: ship.convert(*train(cfg, *part))  # noqa: E731
+        divided = recipe.divide(found, cfg.data, seed=cfg.seed, run=folder, train=fold)
         parts = divided.parts
         model, first = train(cfg, parts["train"], parts.get("tune"), folder)
         shipped = ship.ship(
             model, classifier=first, out=folder.path / "bundle",
             tuning=divided.tuning, measured=divided.measured, split=divided.split,
-            terms=ship.Terms(
-                cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px, cfg.alignment
-            ),
+            terms=ship.Terms(*held),
             provenance=recipe.provenance(NAME, cfg, cfg.data, found, parts, seed=cfg.seed),
         )  # fmt: skip
         return recipe.finish(folder, shipped)

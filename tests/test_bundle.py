@@ -75,7 +75,16 @@ def test_a_schema_that_is_no_whole_number_is_refused(spoil, version):
         ({"mm_per_px": -1.0}, "mm_per_px must be valid"),
         ({"model_id": None}, "model_id must be valid"),
         ({"operating_point": {"threshold": float("nan")}}, "operating_point.threshold"),
-        ({"graphs": [{"name": "a", "file": "b.onnx"}]}, "every graph must be a file of the"),
+        (
+            {"graphs": [{"name": "segmenter", "file": "b.onnx"}]},
+            "every graph must be a file of the",
+        ),
+        ({"graphs": [{"name": "a", "file": "model.onnx"}]}, "graphs must be .'segmenter'. or"),
+        (
+            {"graphs": [{"name": n, "file": "model.onnx"} for n in ("classifier", "segmenter")]},
+            "stage_points must be .'classifier'.. Got ..",
+        ),
+        ({"inputs": []}, "at least 1|too_short|inputs"),
     ],
 )
 def test_a_manifest_that_says_something_else_is_refused(spoil, change, match):
@@ -271,7 +280,9 @@ def test_the_model_repeats_what_decides_and_nothing_private(toy_shipped):
         "graphs",
         "inputs",
         "outputs",
+        "alignment",
         "operating_point",
+        "stage_points",
         "rules",
         "mm_per_px",
     }

@@ -36,7 +36,7 @@ class Fixed:
     def __init__(self, output):
         self.output = output
 
-    def run(self, batch):
+    def run(self, batch, template=None):
         return self.output
 
 

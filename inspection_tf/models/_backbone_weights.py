@@ -257,7 +257,7 @@ def load_reference(reference: keras.Model, file: Path) -> None:
             for layer in reference.layers
             if layer.weights
         }
-        more = [name for name, shapes in found.items() if shapes and name not in expected]
+        more = sorted(name for name, shapes in found.items() if shapes and name not in expected)
         what = _difference(expected, found) or (more and f"it holds a further layer {more[0]!r}")
         first_line = (str(problem).strip() or type(problem).__name__).splitlines()[0]
         raise _foreign(file, what or first_line.rstrip(".:")) from problem

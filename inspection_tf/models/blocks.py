@@ -5,7 +5,6 @@ from typing import Any, Literal, get_args
 import keras
 import numpy as np
 from keras import layers, ops
-from numpy.typing import NDArray
 
 from inspection_tf import errors
 
@@ -105,23 +104,27 @@ def double_conv(
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([shortcut, x]))
 
 
-def _aligned_weights(size: int, factor: int) -> NDArray[np.float32]:
-    """Return (factor * size, size): row i holds the shares of the inputs in output i.
+def _between(x: Any, axis: int, factor: int) -> Any:
+    """Interpolate along one axis of a tensor so that its first and last entries stay the ends.
 
-    Output i lies at `i (size - 1) / (factor size - 1)`: the first and the last cells' centres meet.
+    Output i lies at `i (n - 1) / (factor n - 1)`, counted in the n inputs.
     """
-    position = np.arange(factor * size) * (size - 1) / (factor * size - 1)
-    # A tent of width 1 around each input: 1 at its centre, 0 from its neighbours on.
-    shares = np.maximum(0, 1 - np.abs(position[:, None] - np.arange(size)))
-    return np.asarray(shares, np.float32)
+    size = x.shape[axis]
+    place = np.arange(factor * size) * (size - 1) / (factor * size - 1)
+    before = place.astype(int)
+    after = np.minimum(before + 1, size - 1)
+    share = (place - before).reshape(-1, *[1] * (len(x.shape) - 1 - axis))
+    start = ops.take(x, before, axis=axis)
+    step = ops.take(x, after, axis=axis) - start
+    return start + ops.convert_to_tensor(share, dtype=x.dtype) * step
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
 class AlignedUpSampling2D(layers.Layer):
     """Bilinear up-sampling with aligned corners, as in the talk (`align_corners=True`).
 
-    The corners of the output are the corners of the input; `UpSampling2D` aligns the cells' edges
-    instead. Two products with fixed matrices, so any converter can export it.
+    The centres of the corner cells stay where they are; `UpSampling2D` aligns the cells' edges
+    instead, and is several times faster. Made of gathers and products, which converters know.
     """
 
     def __init__(self, factor: int = 2, **kwargs: Any) -> None:
@@ -136,16 +139,8 @@ class AlignedUpSampling2D(layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Interpolate (batch, height, width, channels) of fixed height and width."""
-        _, height, width, channels = inputs.shape
-        by_row, by_column = (
-            ops.convert_to_tensor(_aligned_weights(side, self.factor), dtype=inputs.dtype)
-            for side in (height, width)
-        )
-        # Columns first: on fewer rows they cost less, and then all rows are one product.
-        x = ops.matmul(by_column, inputs)
-        new_width = self.factor * width
-        x = ops.matmul(by_row, ops.reshape(x, (-1, height, new_width * channels)))
-        return ops.reshape(x, (-1, self.factor * height, new_width, channels))
+        # Columns first: rows lie together in memory, so the larger half of the work is theirs.
+        return _between(_between(inputs, 2, self.factor), 1, self.factor)
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the layer."""

@@ -16,7 +16,7 @@ class Altered:
     def __init__(self, model, change):
         self.model, self.change = model, change
 
-    def run(self, batch):
+    def run(self, batch, template=None):
         output = self.model({"image": batch}, training=False)["probability"]
         return self.change(np.array(output))
 

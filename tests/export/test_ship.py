@@ -3,12 +3,13 @@ import errno
 import hashlib
 import json
 import os
+import types
 
 import numpy as np
 import pytest
 
 from inspection_tf import decision, errors, evaluation, files, images, runtime, thresholds
-from inspection_tf.export import card, ship
+from inspection_tf.export import _points, card, ship
 
 
 @pytest.fixture
@@ -105,7 +106,7 @@ def test_a_measured_image_can_be_shown_by_its_id(toy_shipped, toy_parts):
 
 
 def test_cross_validation_tunes_and_measures_on_every_fold(deliver, toy_bundle, toy_records):
-    data = (toy_bundle / "model.onnx").read_bytes()
+    data = ship.Networks((toy_bundle / "model.onnx").read_bytes())
     folds = [(data, toy_records[:6]), (data, toy_records[6:])]
     shipped = deliver(tuning=folds, measured=folds, split="out_of_fold")
     assert shipped.manifest.operating_point.counts == {"images": 12, "defective": 6}
@@ -123,22 +124,23 @@ def test_rules_and_scale_reach_the_bundle(deliver, toy_terms, tmp_path):
     assert "Rules: min_area_mm2 0.01." in text
 
 
-def test_a_threshold_below_the_pixel_threshold_lowers_that_too(toy_records, toy_terms, monkeypatch):
+def test_a_threshold_below_the_pixel_threshold_lowers_that_too():
     # Pixel threshold 0.5; a good image peaks at 0.2, a defective one at 0.4: between them lies
     # 0.3, where no pixel would belong to a region.
-    defect, clean = toy_records[1], toy_records[0]
-    peak = {defect.id: 0.4, clean.id: 0.2}
+    class Scorer:
+        manifest = types.SimpleNamespace(is_cascade=False)
+        is_defect = np.array([False, True])
 
-    def maps(tuning, terms):
-        for _, chosen in tuning:
-            for record in chosen:
-                yield record, np.full((64, 64), peak[record.id], np.float32)
+        def mask_threshold(self):
+            return 0.5
 
-    monkeypatch.setattr(ship, "_maps", maps)
-    monkeypatch.setattr(ship.thresholds, "best_mask_threshold", lambda *_: 0.5)
-    point = ship.choose_operating_point([(None, toy_records[:2])], toy_terms)
-    assert point.threshold == pytest.approx(0.3)
-    assert point.mask_threshold <= point.threshold
+        def score(self, mask_threshold):
+            return [0.2, 0.4]
+
+    points = _points.choose(Scorer(), thresholds.ThresholdSpec())
+    assert points.whole.threshold == pytest.approx(0.3)
+    assert points.whole.mask_threshold <= points.whole.threshold
+    assert points.stages == {}
 
 
 def test_good_images_alone_give_a_bundle_that_promises_nothing(deliver, toy_records, tmp_path):
@@ -154,7 +156,7 @@ def test_good_images_alone_give_a_bundle_that_promises_nothing(deliver, toy_reco
 def drift(monkeypatch, amount):
     run = runtime.Engine.run
     monkeypatch.setattr(
-        runtime.Engine, "run", lambda engine, batch: run(engine, batch) - np.float32(amount)
+        runtime.Engine, "run", lambda engine, *batch: run(engine, *batch) - np.float32(amount)
     )
 
 
@@ -197,7 +199,7 @@ def test_a_disk_that_is_really_full_leaves_nothing(deliver, tiny_disk):
 
 
 def test_a_bundle_that_would_refuse_itself_is_not_written(deliver, monkeypatch, tmp_path):
-    monkeypatch.setattr(ship, "_golden_records", lambda rows, records: [])
+    monkeypatch.setattr(ship, "_golden_records", lambda *_, **__: [])
     with pytest.raises(errors.BundleError, match="must hold golden samples"):
         deliver()
     assert [p.name for p in (tmp_path / "runs").iterdir()] == []
