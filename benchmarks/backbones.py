@@ -9,10 +9,11 @@ probability of 0.5, after equal numbers of images shown: it says what a backbone
 budget, not what it could learn. Speeds are images a second at batch 8 (Keras) and batch 1 (ONNX).
 """
 
+import concurrent.futures
 import dataclasses
 import json
+import multiprocessing
 import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -133,12 +134,9 @@ def measure(name: str, budget: Budget) -> dict[str, Any]:
 
 def _in_process_of_its_own(name: str, budget: Budget) -> dict[str, Any]:
     """Memory is counted per process, and what one backbone leaves behind must not slow the next."""
-    words = [sys.executable, __file__, "--names", name, "--alone"]
-    for field, value in dataclasses.asdict(budget).items():
-        if value is not None:
-            words += [f"--{field.replace('_', '-')}", str(value)]
-    found = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
-    return dict(json.loads(found.stdout.splitlines()[-1]))
+    fresh = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=fresh) as pool:
+        return pool.submit(measure, name, budget).result()
 
 
 def main(
@@ -146,7 +144,6 @@ def main(
     budget: tyro.conf.OmitArgPrefixes[Budget] = Budget(),
     names: tuple[str, ...] = LONG,
     quick: bool = False,
-    alone: tyro.conf.Suppress[bool] = False,
     out: Path | None = None,
 ) -> int:
     """Train every backbone and print the table.
@@ -155,15 +152,11 @@ def main(
         budget: what every backbone gets.
         names: of the backbones.
         quick: two backbones at toy size.
-        alone: measure one backbone in this process and print JSON.
         out: folder for backbones.json and a table in Markdown.
     """
     if quick:
         names = SHORT
         budget = dataclasses.replace(budget, size=64, images=40, epochs=1, images_per_epoch=16)
-    if alone:
-        print(json.dumps(measure(names[0], budget)))
-        return 0
     rows = [_in_process_of_its_own(name, budget) for name in names]
     table = rich.table.Table(*rows[0], box=None)
     lines = [" | ".join(rows[0]), " | ".join("---" for _ in rows[0])]

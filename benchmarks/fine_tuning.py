@@ -1,6 +1,6 @@
 """What transfer learning, two phases and good images are worth: arms of one budget, several seeds.
 
-python benchmarks/fine_tuning.py --root DIR/magnetic_tile --weights FILE --out DIR
+python -m benchmarks.fine_tuning --root DIR/magnetic_tile --weights FILE --out DIR
     [--seeds 1 2 3] [--epochs 10] [--images-per-epoch 240] [--size 224]
 
 Every arm trains the segmenter of `pipelines/magnetic_tile.yaml` alone (no classifier) and shows the

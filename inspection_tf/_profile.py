@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import json
+import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,11 +21,13 @@ class Operator:
 
     Attributes:
         graph: name of the network.
-        kind: of the operator, as onnxruntime runs it; a depthwise convolution is `Conv depthwise`.
+        kind: of the operator, as onnxruntime runs it; a convolution with its kernel, such as
+            `Conv 3x3`, or as `Conv depthwise`.
         count: how many of them one inference runs.
         ms: time of them all in one inference.
         share: of the network's time, 0..1.
-        macs: multiply-adds of them all in one inference; of Conv, MatMul and Gemm alone.
+        macs: multiply-adds of them all in one inference, of Conv, MatMul and Gemm alone. Channels
+            that onnxruntime adds to fill its vectors count: that work is done too.
     """
 
     graph: str
@@ -44,40 +47,23 @@ class Operator:
         return {**dataclasses.asdict(self), "macs_per_us": self.macs_per_us}
 
 
-def _weights(model: bytes) -> dict[str, tuple[tuple[int, ...], int]]:
-    """Return for each convolution of a file its kernel's shape and its groups, by node name."""
-    try:
-        import onnx
-    except ImportError:
-        return {}
-    proto = onnx.load_from_string(model)
-    shapes = {tensor.name: tuple(tensor.dims) for tensor in proto.graph.initializer}
-    found = {}
-    for node in proto.graph.node:
-        if node.op_type in ("Conv", "MatMul", "Gemm") and node.input[1] in shapes:
-            groups = next((a.i for a in node.attribute if a.name == "group"), 1)
-            found[node.name] = (shapes[node.input[1]], groups)
-    return found
+def _shapes(event: Mapping[str, Any], which: str) -> list[list[int]]:
+    return [next(iter(shape.values()), []) for shape in event.get(which) or []]
 
 
-def _macs(event: Mapping[str, Any], kernel: tuple[tuple[int, ...], int] | None) -> int:
-    """Return the multiply-adds of one executed node."""
-    shapes = event.get("output_type_shape") or []
-    if kernel is None or not shapes:
-        return 0
-    output = next(iter(shapes[0].values()))
-    shape, _ = kernel
-    if len(shape) == 4:  # (out, in / groups, height, width): each output px reads all but `out`
-        return int(np.prod(output)) * int(np.prod(shape[1:]))
-    return int(np.prod(output)) * shape[0]
-
-
-def _kind(event: Mapping[str, Any], kernel: tuple[tuple[int, ...], int] | None) -> str:
-    name = str(event["op_name"])
-    if kernel is None or len(kernel[0]) != 4:
-        return name
-    (_, _, height, width), groups = kernel
-    return f"{name} depthwise" if groups > 1 else f"{name} {height}x{width}"
+def _work(event: Mapping[str, Any]) -> tuple[str, int]:
+    """Return the kind and the multiply-adds of an executed node, from the shapes it ran on."""
+    # A fused activation changes the operator's name, and little of its time.
+    name = str(event["op_name"]).removeprefix("Fused")
+    given, made = (_shapes(event, f"{which}_type_shape") for which in ("input", "output"))
+    if name in ("MatMul", "Gemm") and given and made:
+        return name, math.prod(made[0]) * given[0][-1]
+    # The kernel is (out, in / groups, height, width): each output px reads all but `out`.
+    if name != "Conv" or len(given) < 2 or len(given[1]) != 4:
+        return name, 0
+    (_, channels, *_), (_, joined, height, width) = given[:2]
+    kind = "depthwise" if joined == 1 < channels else f"{height}x{width}"
+    return f"{name} {kind}", math.prod(made[0]) * joined * height * width
 
 
 def profile(
@@ -124,22 +110,17 @@ def profile(
         for _ in range(repeats + 2):
             session.run(None, dict(inputs))
         events = json.loads(Path(session.end_profiling()).read_bytes())
-    return _summary(graph, events, _weights(model), repeats)
+    return _summary(graph, events, repeats)
 
 
-def _summary(
-    graph: str,
-    events: list[dict[str, Any]],
-    kernels: Mapping[str, tuple[tuple[int, ...], int]],
-    repeats: int,
-) -> list[Operator]:
-    runs: dict[str, list[tuple[float, str, int]]] = collections.defaultdict(list)
+def _summary(graph: str, events: list[dict[str, Any]], repeats: int) -> list[Operator]:
+    runs: dict[tuple[str, str], list[tuple[float, str, int]]] = collections.defaultdict(list)
     for event in events:
         if event.get("cat") == "Node" and str(event["name"]).endswith("_kernel_time"):
-            name = str(event["name"]).removesuffix("_kernel_time")
             found = event["args"]
-            kernel = kernels.get(name) or kernels.get(name.removesuffix("_nchwc"))
-            runs[name].append((event["dur"] / 1e3, _kind(found, kernel), _macs(found, kernel)))
+            # Nodes that onnxruntime inserts may share a name.
+            node = str(event["name"]), str(found.get("node_index"))
+            runs[node].append((event["dur"] / 1e3, *_work(found)))
     total: dict[str, list[tuple[float, int]]] = collections.defaultdict(list)
     for times in runs.values():
         counted = times[-repeats:]

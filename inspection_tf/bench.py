@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _profile, bundle, errors, images, runtime
+from inspection_tf import bundle, errors, images, runtime
 from inspection_tf._profile import Operator
+from inspection_tf._profile import profile as profile_model
+
+__all__ = ["Frame", "Operator", "Timing", "golden_frames", "profile", "profile_model", "run"]
 
 Frame = tuple[NDArray[Any], NDArray[Any] | None]
 """A decoded image and its template, None where there is none."""
@@ -33,7 +36,7 @@ class Timing:
         stages_ms: means of pre, model and post, an image.
         images_per_s: images a second over all rounds.
         segmented_share: share of the images that went through the segmenter.
-        outcomes: of each frame, in order.
+        outcomes: of each frame that was timed, in order; those that fill no batch are left out.
     """
 
     name: str
@@ -140,14 +143,14 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
         template = np.concatenate([item.template for item in prepared if item.template is not None])
     ready = time.perf_counter()
     spent = 0.0
-    first: list[float | None] = [None] * len(frames)
+    first: dict[int, float] = {}
     verdicts: dict[int, Any] = {}
     if inspector.classifier is not None:
         output = inspector.classifier.run(image, template)
         spent += time.perf_counter() - ready
-        first = [float(row[1:].sum(dtype=np.float64)) for row in output]
-        for place, value in enumerate(first):
-            stopped = inspector.stopped(float(value or 0.0), prepared[place].placement.source_size)
+        first = {place: float(row[1:].sum(dtype=np.float64)) for place, row in enumerate(output)}
+        for place, value in first.items():
+            stopped = inspector.stopped(value, prepared[place].placement.source_size)
             if stopped is not None:
                 verdicts[place] = stopped
     rows = [place for place in range(len(frames)) if way.runs_both or place not in verdicts]
@@ -157,7 +160,7 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
         spent += time.perf_counter() - called
         for place, output in zip(rows, maps, strict=True):
             probability = inspector.to_source(output[None], prepared[place])
-            found = inspector.decide(probability, first=first[place])
+            found = inspector.decide(probability, first=first.get(place))
             verdicts.setdefault(place, found)
     done = time.perf_counter()
     each = 1e3 / len(frames)
@@ -167,6 +170,14 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
         "post": each * (done - ready - spent),
     }
     return times, [verdicts[place].outcome for place in range(len(frames))], len(rows)
+
+
+def _require_positive(repeats: int, batch_size: int) -> None:
+    if repeats < 1 or batch_size < 1:
+        raise errors.ConfigError(
+            "repeats and batch_size must be at least 1. "
+            f"Got {repeats} and {batch_size}. Use for example 30 and 1."
+        )
 
 
 def run(
@@ -192,11 +203,12 @@ def run(
     Raises:
         errors.BundleError: the bundle is not as it was written.
         errors.ConfigError: a number is not positive.
+        errors.DataError: `frames` holds none.
     """
-    if repeats < 1 or batch_size < 1:
-        raise errors.ConfigError(
-            "repeats and batch_size must be at least 1. "
-            f"Got {repeats} and {batch_size}. Use for example 30 and 1."
+    _require_positive(repeats, batch_size)
+    if frames is not None and not len(frames):
+        raise errors.DataError(
+            "There must be an image to time. Got none. Choose another split, or leave it out."
         )
     root = Path(root)
     ways = _ways(root, threads=threads, with_keras=with_keras)
@@ -231,7 +243,9 @@ def profile(root: str | Path, *, repeats: int = 10, threads: int | None = None) 
 
     Raises:
         errors.BundleError: the bundle is not as it was written.
+        errors.ConfigError: `repeats` is not positive.
     """
+    _require_positive(repeats, 1)
     root = Path(root)
     inspector = runtime.Inspector.load(root, threads=threads)
     prepared = inspector.prepare(*golden_frames(root)[0])
@@ -241,7 +255,7 @@ def profile(root: str | Path, *, repeats: int = 10, threads: int | None = None) 
     found = []
     for graph in inspector.manifest.graphs:
         model = (root / graph.file).read_bytes()
-        found += _profile.profile(graph.name, model, inputs, repeats=repeats, threads=threads)
+        found += profile_model(graph.name, model, inputs, repeats=repeats, threads=threads)
     return found
 
 

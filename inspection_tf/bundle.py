@@ -271,6 +271,13 @@ def _check_graphs(root: Path, manifest: Manifest) -> None:
                 str(found),
                 "Use a bundle as it was written",
             )
+    if any(item.preprocessing != manifest.inputs[0].preprocessing for item in manifest.inputs):
+        raise _refuse(
+            root,
+            "image and template must have one preprocessing",
+            "two",
+            "Use a bundle as it was written",
+        )
 
 
 def read(root: str | Path) -> Manifest:

@@ -63,7 +63,17 @@ class Inspector:
         model_sha256: str,
         classifier: Network | None = None,
     ) -> None:
-        """Join a manifest and its networks; `load` is the way from a folder."""
+        """Join a manifest and its networks; `load` is the way from a folder.
+
+        Raises:
+            errors.BundleError: a classifier is missing, or not in the manifest.
+        """
+        if manifest.is_cascade != (classifier is not None):
+            raise errors.BundleError(
+                "A bundle of two stages, and no other, must have a classifier. "
+                f"Got {len(manifest.graphs)} graphs and {'one' if classifier else 'none'}. "
+                "Give the networks that the manifest lists."
+            )
         self.manifest = manifest
         self.engine = engine
         self.classifier = classifier

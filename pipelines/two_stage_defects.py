@@ -56,13 +56,12 @@ def train(cfg: Config, part: records.Records, tune: records.Records | None, run:
     stages: Any = {"segmenter": (segmenter, cfg.segmenter, len(held.classes))}
     if cfg.cascade:
         stages["classifier"] = (classifier, cfg.classifier, 1 + len(held.classes))
-    fitted = {
-        name: recipe.fit_stage(
+    fitted: dict[str, Any] = {}
+    for name, (models, stage, classes) in stages.items():
+        fitted[name] = recipe.fit_stage(
             functools.partial(models.build, classes=classes, **shape),
-            stage, held, watched, seed=cfg.seed, run=run.within(name),
-        )
-        for name, (models, stage, classes) in stages.items()
-    }  # fmt: skip
+            stage, held, watched, seed=cfg.seed, run=run.within(name), trained=fitted,
+        )  # fmt: skip
     return fitted["segmenter"], fitted.get("classifier")
 
 

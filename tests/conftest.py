@@ -170,3 +170,209 @@ def tiny_disk(tmp_path):
         pytest.skip("mounting a tmpfs is not permitted here")
     yield folder
     subprocess.run(["umount", str(folder)], check=True, timeout=10)
+
+
+def _disc(x, y, radius):
+    import numpy as np
+
+    rows, columns = np.ogrid[:SIDE, :SIDE]
+    return (columns - x) ** 2 + (rows - y) ** 2 <= radius**2
+
+
+@pytest.fixture(scope="session")
+def toy_classes_root(tmp_path_factory):
+    """A folder of twelve grey images: every second holds a bright (1) or a dark (2) disc."""
+    import numpy as np
+
+    from inspection_tf import images
+
+    root = tmp_path_factory.mktemp("classes")
+    for name in ("good", "defect", "masks"):
+        (root / name).mkdir()
+    (root / "classes.txt").write_text("bright\ndark\n")
+    rng = np.random.default_rng(5)
+    for index in range(COUNT):
+        image = rng.normal(128, 6, (SIDE, SIDE))
+        if index % 2:
+            class_id = 1 + index // 2 % 2
+            disc = _disc(*rng.integers(10, SIDE - 10, 2), 6)
+            image[disc] += (90, -90)[class_id - 1]
+            images.write_png(root / "masks" / f"{index:02}.png", disc.astype(np.uint8) * class_id)
+        folder = root / ("defect" if index % 2 else "good")
+        images.write_png(folder / f"{index:02}.png", np.clip(image, 0, 255).astype(np.uint8))
+    return root
+
+
+@pytest.fixture(scope="session")
+def toy_pairs_root(tmp_path_factory):
+    """A folder of twelve images of discs and templates; every second image has a disc too many.
+
+    The templates of images 0 to 5 lie 3 px to the left of and 2 px above their images.
+    """
+    import numpy as np
+
+    from inspection_tf import images
+
+    root = tmp_path_factory.mktemp("pairs")
+    for name in ("good", "defect", "masks", "templates"):
+        (root / name).mkdir()
+    rng = np.random.default_rng(6)
+    for index in range(COUNT):
+        template = np.full((SIDE, SIDE), 90.0)
+        for x, y in rng.integers(12, SIDE - 12, (5, 2)):
+            template[_disc(x, y, 4)] = 200
+        image = template.copy()
+        if index % 2:
+            free = [p for p in rng.integers(10, SIDE - 10, (99, 2)) if image[_disc(*p, 7)].max() < 99]
+            extra = _disc(*free[0], 5)
+            image[extra] = 200
+            images.write_png(root / "masks" / f"{index:02}.png", extra)
+        if index < 6:
+            template = np.roll(template, (-2, -3), axis=(0, 1))
+        folder = root / ("defect" if index % 2 else "good")
+        for path, pixels in ((folder, image), (root / "templates", template)):
+            noisy = pixels + rng.normal(0, 3, pixels.shape)
+            images.write_png(path / f"{index:02}.png", np.clip(noisy, 0, 255).astype(np.uint8))
+    return root
+
+
+def _learn(model, inputs, target, loss, is_learnt, *, steps=800):
+    """Fit a model to a dozen images until it knows them by heart."""
+    import keras
+    import numpy as np
+
+    ((name, _),) = model.output.items()
+    model.compile(keras.optimizers.Adam(1e-2), {name: loss})
+    for step in range(steps):
+        model.train_on_batch(inputs, {name: target})
+        if step % 20 == 19:
+            found = np.array(model(inputs, training=False)[name])
+            if is_learnt(found):
+                return model
+    raise AssertionError(f"{model.name} has not learnt its {COUNT} images")
+
+
+@pytest.fixture(scope="session")
+def toy_classes(toy_classes_root):
+    """The records of `toy_classes_root`."""
+    from inspection_tf.datasets import readers
+
+    return readers.read_folder(toy_classes_root)
+
+
+@pytest.fixture(scope="session")
+def toy_stages(toy_classes):
+    """Classifier (OK, bright, dark) and segmenter that know the twelve images by heart."""
+    import keras
+    import numpy as np
+    from keras import layers
+
+    from inspection_tf.models import unet
+
+    keras.utils.set_random_seed(0)
+    images = np.stack([record.read_image() for record in toy_classes])[..., None]
+    ids = np.stack([record.read_classes() for record in toy_classes])
+    kinds, good = ids.max(axis=(1, 2)), ~toy_classes.is_defect
+    scaling = {"input_mean": 128.0, "input_scale": 32.0}
+    image = keras.Input((SIDE, SIDE, 1), dtype="uint8", name="image")
+    x = layers.Rescaling(1 / 32, -4.0, name="scaling")(image)
+    x = layers.Conv2D(16, 3, padding="same", activation="relu", name="conv")(x)
+    x = layers.DepthwiseConv2D(3, strides=2, padding="same", name="depthwise")(x)
+    x = layers.GlobalMaxPooling2D(name="pool")(x)
+    x = layers.Dense(3, activation="softmax", dtype="float32", name="class_probability")(x)
+    classifier = keras.Model({"image": image}, {"class_probability": x}, name="classifier")
+    segmenter = unet.build(
+        image_size=(SIDE, SIDE), classes=2, filters=(4, 8), defect_prior=0.02, **scaling
+    )
+
+    def tells_kinds(found):  # far apart, so that no test hangs on the rounding of one machine
+        return found[np.arange(COUNT), kinds].min() > 0.97
+
+    def tells_pixels(found):
+        peak = found.sum(axis=-1).max(axis=(1, 2))
+        named = found.sum(axis=(1, 2)).argmax(axis=-1) + 1
+        is_named = (named == kinds)[~good].all()
+        return peak[~good].min() > 0.9 and peak[good].max() < 0.2 and is_named
+
+    one_hot = np.stack([ids == 1, ids == 2], axis=-1).astype(np.float32)
+    inputs, losses = {"image": images}, keras.losses
+    _learn(classifier, inputs, kinds, losses.SparseCategoricalCrossentropy(), tells_kinds)
+    _learn(segmenter, inputs, one_hot, losses.BinaryCrossentropy(), tells_pixels)
+    return types.SimpleNamespace(classifier=classifier, segmenter=segmenter)
+
+
+@pytest.fixture(scope="session")
+def toy_deliver(toy_terms):
+    """Return a function that ships models made for a folder of labelled images."""
+    from inspection_tf import bundle
+    from inspection_tf.datasets import records, sources
+    from inspection_tf.export import ship
+
+    def deliver(path, root, model, *, terms=toy_terms, **options):
+        data = sources.DataSpec(format="folder", root=root, tune=1 / 3, test=1 / 3)
+        found = sources.read(data)
+        parts = sources.split(found, data, seed=0)
+        source = data.model_dump(mode="json")
+        provenance = bundle.Provenance(
+            recipe="toy",
+            config={"data": source},
+            seed=0,
+            versions={},
+            data=bundle.Data(
+                format="folder",
+                root=str(root),
+                sha256=found.sha256(),
+                splits=records.split_ids(parts),
+                source=source,
+            ),
+        )
+        given = {
+            "tuning": [(None, parts["tune"])],
+            "measured": [(None, parts["test"])],
+            "split": "test",
+        }
+        shipped = ship.ship(
+            model, out=path, terms=terms, provenance=provenance, **(given | options)
+        )
+        return types.SimpleNamespace(path=path, shipped=shipped, parts=parts, root=root)
+
+    return deliver
+
+
+@pytest.fixture(scope="session")
+def toy_cascade(tmp_path_factory, toy_classes_root, toy_stages, toy_deliver):
+    """A shipped bundle of two stages over two classes: `.path`, `.shipped`, `.parts`, `.root`."""
+    return toy_deliver(
+        tmp_path_factory.mktemp("cascade") / "bundle",
+        toy_classes_root,
+        toy_stages.segmenter,
+        classifier=toy_stages.classifier,
+    )
+
+
+@pytest.fixture(scope="session")
+def toy_comparer():
+    """A model that compares: sure of a defect where 3 x 3 px are 50 grey levels too bright."""
+    import keras
+    import numpy as np
+    from keras import layers
+
+    inputs = {
+        name: keras.Input((SIDE, SIDE, 1), dtype="uint8", name=name)
+        for name in ("image", "template")
+    }
+    scaled = [layers.Rescaling(1 / 255, name=f"{name}_scaling")(x) for name, x in inputs.items()]
+    x = layers.Subtract(name="difference")(scaled)
+    x = layers.Conv2D(1, 3, padding="same", name="logits")(x)
+    x = layers.Activation("sigmoid", dtype="float32", name="probability")(x)
+    model = keras.Model(inputs, {"probability": x}, name="comparer")
+    # sigmoid(40 * (mean - 0.2)): 0.2 * 255 = 51 grey levels are 0.5.
+    model.get_layer("logits").set_weights([np.full((3, 3, 1, 1), 40 / 9), np.array([-8.0])])
+    return model
+
+
+@pytest.fixture(scope="session")
+def toy_pair(tmp_path_factory, toy_pairs_root, toy_comparer, toy_deliver):
+    """A shipped bundle that compares with a template: `.path`, `.shipped`, `.parts`, `.root`."""
+    path = tmp_path_factory.mktemp("pair") / "bundle"
+    return toy_deliver(path, toy_pairs_root, toy_comparer)

@@ -3,13 +3,8 @@
 import concurrent.futures
 import dataclasses
 import logging
-import math
 import os
-import shutil
-import tempfile
-import weakref
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +13,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from inspection_tf import config, errors, images, registration
+from inspection_tf.datasets import _storage
 from inspection_tf.datasets.records import Record
 
 _LOG = logging.getLogger("inspection_tf")
@@ -83,20 +79,41 @@ class Cache:
         return int(self.image.shape[1]), int(self.image.shape[2])
 
     def without_unmarked(self) -> "Cache":
-        """Return the cache without the defective images whose mask is empty."""
+        """Return the cache without the defective images whose mask is empty.
+
+        Raises:
+            errors.DataError: there is no other image.
+            errors.StorageError: neither memory nor disk holds what is left.
+        """
         kept = np.flatnonzero(self.is_defect | (self.label == 0))
         if len(kept) == len(self):
             return self
+        if not len(kept):
+            raise errors.DataError(
+                "A segmentation needs images that are good or whose mask marks a defect. "
+                f"Got {len(self)} defective ones with empty masks. Draw masks, or add good images."
+            )
         _LOG.info("%d defective images without a mask are left out", len(self) - len(kept))
         return dataclasses.replace(
             self,
-            image=self.image[kept],
-            mask=self.mask[kept],
+            **self._copied(kept),
             is_defect=self.is_defect[kept],
             ids=tuple(self.ids[row] for row in kept),
-            template=None if self.template is None else self.template[kept],
             label=self.label[kept],
         )
+
+    def _copied(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+        """Return these rows of the pixels; what is on disk stays there."""
+        held = {"image": self.image, "mask": self.mask}
+        if self.template is not None:
+            held["template"] = self.template
+        shapes = {name: (len(rows), *array.shape[1:]) for name, array in held.items()}
+        with _storage.told(len(rows)):
+            room = _storage.allocate(shapes, on_disk=isinstance(self.image, np.memmap))
+            for name, array in held.items():
+                for place, row in enumerate(rows):  # one by one: all of them may not fit in memory
+                    room[name][place] = array[row]
+        return room
 
     def statistics(self) -> tuple[float, float]:
         """Return mean and standard deviation of the grey values, over all images.
@@ -193,34 +210,6 @@ def _record_samples(
             yield from pool.map(lambda record: _read_record(record, preprocessing, alignment), part)
 
 
-def _allocate(shapes: dict[str, tuple[int, ...]], spec: LoaderSpec) -> dict[str, Pixels]:
-    """Return room for each array; on disk it vanishes with the first of them."""
-    needed = sum(math.prod(shape) for shape in shapes.values())
-    on_disk = spec.cache == "disk" or (
-        spec.cache == "auto" and needed > spec.memory_limit_mb * 2**20
-    )
-    if not on_disk:
-        return {name: np.empty(shape, np.uint8) for name, shape in shapes.items()}
-    folder = Path(tempfile.mkdtemp(prefix="inspection_tf_cache_"))
-    _LOG.info("caching %d MiB on disk in %s", needed >> 20, folder)
-    try:
-        arrays = {name: _on_file(folder / name, shape) for name, shape in shapes.items()}
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    weakref.finalize(arrays["image"], shutil.rmtree, folder, ignore_errors=True)
-    return arrays
-
-
-def _on_file(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    if not hasattr(os, "posix_fallocate"):
-        return np.memmap(path, mode="w+", shape=shape)
-    # A map over a sparse file ends the process when the disk fills up; this raises.
-    with path.open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, math.prod(shape))
-    return np.memmap(path, mode="r+", shape=shape)
-
-
 def cache(
     source: Any,
     preprocessing: images.Preprocessing,
@@ -283,9 +272,12 @@ def _fill(
     shapes: dict[str, tuple[int, ...]] = {"image": shape, "mask": (*shape[:3], 1)}
     if has_template:
         shapes["template"] = shape
+    on_disk = spec.cache == "disk" or (
+        spec.cache == "auto" and _storage.needed(shapes) > spec.memory_limit_mb * 2**20
+    )
     ids, label = [], np.zeros(count, np.uint8)
-    try:
-        arrays = _allocate(shapes, spec)
+    with _storage.told(count):
+        arrays = _storage.allocate(shapes, on_disk=on_disk)
         for row, sample in enumerate(samples):
             arrays["image"][row], arrays["mask"][row, ..., 0] = sample.image, sample.mask
             if sample.template is not None:
@@ -294,11 +286,6 @@ def _fill(
             label[row] = sample.label
             if progress:
                 progress(row + 1, count)
-    except (MemoryError, OSError) as problem:
-        raise errors.StorageError(
-            f"The cache must hold {count} images. Got: {problem}. "
-            "Free memory or disk, or set loader.cache: disk."
-        ) from problem
     is_defect = np.asarray(arrays["mask"].any(axis=(1, 2, 3)), dtype=np.bool_)
     return Cache(
         arrays["image"],

@@ -152,18 +152,21 @@ def geometric(image: Any, mask: Any, parameters: Any, *, classes: int = 1) -> tu
         classes: number of defect classes.
 
     Returns:
-        The image as float32 and the mask as uint8 (a class where it covers at least half a pixel).
+        The image as float32 and the mask as uint8: where defects cover at least half a pixel, the
+        class that covers most of it.
     """
     number = image.shape[-1]
     ids = tf.range(1, classes + 1, dtype=tf.int32)
     covered = tf.cast(tf.cast(mask, tf.int32) == ids, tf.float32)
     both = tf.concat([tf.cast(image, tf.float32), covered], axis=-1)
     moved = _move(both, parameters[:, TRANSFORM])
-    is_class = tf.cast(moved[..., number:] >= 0.5, tf.int32)
-    # Two classes meet where both cover exactly half a pixel: the higher id has it.
-    return moved[..., :number], tf.cast(
-        tf.reduce_max(is_class * ids, axis=-1, keepdims=True), tf.uint8
-    )
+    share = moved[..., number:]
+    # Where classes touch, neither may cover half a pixel, but together they do.
+    is_defect = tf.reduce_sum(share, axis=-1, keepdims=True) >= 0.5
+    is_largest = share >= tf.reduce_max(share, axis=-1, keepdims=True)
+    # Two classes that cover the same share of a pixel: the higher id has it.
+    chosen = tf.reduce_max(tf.where(is_defect & is_largest, ids, 0), axis=-1, keepdims=True)
+    return moved[..., :number], tf.cast(chosen, tf.uint8)
 
 
 def move_template(template: Any, parameters: Any) -> Any:

@@ -47,6 +47,9 @@ def _dealt(label: NDArray[Any], count: int, balance: float) -> list[tuple[NDArra
     places = np.floor(exact).astype(int)
     short = np.argsort(places - exact, kind="stable")[: count - places.sum()]
     places[short] += 1  # the largest remainders
+    while not places.all() and places.max() > 1:  # what is never shown is never learned
+        places[places.argmax()] -= 1
+        places[places.argmin()] += 1
     return list(zip(rows, places.tolist(), strict=True))
 
 
@@ -62,7 +65,7 @@ def epoch_order(
 
     With a `defective_share` both classes are dealt from chains of shuffles that go on from epoch to
     epoch, so every image is shown equally often whatever the share. With a `class_balance` each
-    class of defects has a chain of its own.
+    class of defects has a chain of its own, and at least one place where there are enough.
 
     Args:
         is_defect: (images,).
@@ -78,8 +81,9 @@ def epoch_order(
         every = np.arange(len(is_defect))
         if label is None or not spec.class_balance or not len(defective):
             return _endless(every, epoch * total, total, [seed, 2])
-        good = good[:0]
-    share = spec.defective_share if len(good) and spec.defective_share is not None else 1.0
+        share = len(defective) / len(every)  # as they come
+    else:
+        share = spec.defective_share
     bad_count = round(total * share)
     good_count = total - bad_count
     if label is None or not spec.class_balance:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import images
+from inspection_tf import errors, images
 from inspection_tf.datasets.records import Record, Records, Source
 from inspection_tf.synthesis import surface
 
@@ -95,6 +95,15 @@ class ComposedSource:
         sample = self._sample(orientation)
         return sample.ellipse if self.weak_labels else sample.mask
 
+    @property
+    def has_template(self) -> bool:
+        """Whether the good image has one."""
+        return Record("", False, self.base).has_template
+
+    def read_template(self, *, orientation: images.Orientation = "apply") -> NDArray[Any] | None:
+        """Return the template of the good image, which shows no defect either."""
+        return Record("", False, self.base).read_template(orientation=orientation)
+
     def identity(self) -> bytes:
         """Return everything the pixels follow from."""
         text = repr((DRAWING_VERSION, self.key, self.weak_labels, self.spec.model_dump_json()))
@@ -137,7 +146,15 @@ def compose(
         spec: what the defects are drawn from; its size and textures are not used.
         seed: with the base's id and the number it fixes the defects.
         weak_labels: the covering ellipse instead of the exact mask.
+
+    Raises:
+        errors.DataError: the set tells classes of defects apart; which one was drawn is not known.
     """
+    if len(good.classes) > 1:
+        raise errors.DataError(
+            f"Composed defects need a data set with one class. Got {len(good.classes)} classes of "
+            f"{good.origin}: {', '.join(good.classes)}. Set data.compose.per_image: 0."
+        )
     found = []
     for record in good.where(is_defect=False):
         for number in range(per_image):
@@ -150,4 +167,4 @@ def compose(
                     group=record.group or record.id,
                 )
             )
-    return Records.of(found, origin=f"defects composed onto {good.origin}")
+    return Records.of(found, origin=f"defects composed onto {good.origin}", classes=good.classes)

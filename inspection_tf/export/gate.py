@@ -84,8 +84,8 @@ class Parity:
 
 
 def _difference(first: float, second: float) -> float:
-    """Return the distance of two scores; NaN is infinitely far from all, from NaN as well."""
-    return math.inf if math.isnan(first) or math.isnan(second) else abs(first - second)
+    """Return the distance of two scores; one that is not finite is far from all, itself as well."""
+    return abs(first - second) if math.isfinite(first) and math.isfinite(second) else math.inf
 
 
 class KerasNetwork:

@@ -25,6 +25,7 @@ _LOG = logging.getLogger("inspection_tf")
 _GOLDEN_COUNT = 4
 # A cascade's golden samples keep the talk's mix of 1 NG to 3.4 OK, so that timing them is fair.
 _GOLDEN_NG, _GOLDEN_OK = 2, 7
+_SHORTLIST = 4  # candidates for each golden sample
 
 # Networks and the images whose scores they may give; None: those that are shipped.
 Tuning = Sequence[tuple[Networks | None, Records]]
@@ -44,7 +45,6 @@ def convert(model: keras.Model, classifier: keras.Model | None = None) -> Networ
 
 
 def _provisional(
-    model: keras.Model,
     classifier: keras.Model | None,
     records: Records,
     terms: Terms,
@@ -103,18 +103,31 @@ def _keras_file(model: keras.Model) -> bytes:
         return path.read_bytes()
 
 
+def _prepared(inspector: runtime.Inspector, record: Record) -> runtime.Prepared:
+    turn = inspector.preprocessing.orientation
+    return inspector.prepare(
+        record.read_image(orientation=turn), record.read_template(orientation=turn)
+    )
+
+
 def _golden_records(
-    rows: Sequence[evaluation.ImageResult], records: Iterable[Record], *, is_cascade: bool
+    rows: Sequence[evaluation.ImageResult], records: Iterable[Record], inspector: runtime.Inspector
 ) -> list[Record]:
-    """Pick images of both labels, far from the threshold: other processors round differently."""
+    """Pick images of both labels, rightly judged if there are such, far from the threshold.
+
+    Far, because other processors round differently.
+    """
     by_id = {record.id: record for record in records}
     chosen: list[Record] = []
-    half = _GOLDEN_COUNT // 2
+    half, is_cascade = _GOLDEN_COUNT // 2, inspector.classifier is not None
     counts = (_GOLDEN_NG, _GOLDEN_OK) if is_cascade else (half, half)
     for wanted, count in zip((True, False), counts, strict=True):
         candidates = [row for row in rows if row.is_defect == wanted and np.isfinite(row.score)]
-        candidates.sort(key=lambda row: (-abs(row.score - row.threshold), row.id))
-        chosen += [by_id[row.id] for row in candidates[:count]]
+        candidates.sort(key=lambda r: (bool(r.error), -abs(r.score - r.threshold), r.id))
+        found = [by_id[row.id] for row in candidates[: _SHORTLIST * count]]
+        if wanted and is_cascade:  # the score above is the second stage's; NG hangs on both
+            found.sort(key=lambda record: -inspector.ng_score(_prepared(inspector, record)))
+        chosen += found[:count]
     return chosen
 
 
@@ -249,7 +262,6 @@ def ship(
     converted = convert(model, classifier)
     digest = hashlib.sha256(converted.segmenter + (converted.classifier or b"")).hexdigest()
     manifest = _provisional(
-        model,
         classifier,
         tuning[0][1],
         terms,
@@ -277,7 +289,7 @@ def ship(
     )
     parity.require()
     manifest = manifest.model_copy(update={"parity": parity.to_dict(), "metrics": report})
-    golden = _golden_records(rows, every.values(), is_cascade=manifest.is_cascade)
+    golden = _golden_records(rows, every.values(), inspector)
     with bundle.writing(out) as draft:
         draft.write("model.onnx", final.segmenter)
         draft.write("source/model.keras", _keras_file(model))

@@ -13,13 +13,14 @@ from inspection_tf import (
     bundle,
     config,
     decision,
+    errors,
     evaluation,
     plots,
     process,
 )
 from inspection_tf.datasets import augment, loader, sources
 from inspection_tf.datasets.records import Records, split_ids
-from inspection_tf.training import fit
+from inspection_tf.training import fit, phases
 from inspection_tf.training.run_folder import RunFolder, versions
 
 SectionT = TypeVar("SectionT", bound=config.Section)
@@ -54,6 +55,9 @@ class Stage(config.Section):
     loader: loader.LoaderSpec
     augment: augment.AugmentSpec
     train: fit.TrainSpec
+    start: str = ""
+    """Network of this recipe, trained before, whose backbone this one starts from; none: its own
+    weights. Both must have the same backbone."""
 
 
 def shape(held: loader.Cache) -> dict[str, Any]:
@@ -73,6 +77,7 @@ def fit_stage(
     *,
     seed: int,
     run: RunFolder,
+    trained: Mapping[str, keras.Model] | None = None,
 ) -> keras.Model:
     """Build one network of a recipe and fit it; what it needs is drawn from `seed` alone.
 
@@ -85,12 +90,18 @@ def fit_stage(
         watched: images that are measured while it trains, or None.
         seed: of the run.
         run: folder of this network.
+        trained: networks of this recipe so far, by name.
+
+    Raises:
+        errors.ConfigError: `stage.start` names none of them, or one with another backbone.
     """
     fit.seed_everything(seed, deterministic=stage.train.deterministic)
     mean, deviation = held.statistics()
     model = build(
         options=stage.model.model_copy(update={"input_mean": mean, "input_scale": deviation})
     )
+    if stage.start:
+        _start_from(model, stage.start, trained or {})
     if stage.loader.unmarked == "drop" and "probability" in model.output:
         held = held.without_unmarked()
     fit.fit(
@@ -104,6 +115,26 @@ def fit_stage(
         run=run,
     )
     return model
+
+
+def _start_from(model: keras.Model, name: str, trained: Mapping[str, keras.Model]) -> None:
+    """Copy the weights of another network's backbone, layer by layer."""
+    if name not in trained:
+        raise errors.ConfigError(
+            f"start must name a network that is trained before. Got {name!r} of "
+            f"{sorted(trained)}. Leave it out."
+        )
+    given = {layer.name: layer for layer in trained[name].get_layer(phases.BACKBONE).layers}
+    for layer in model.get_layer(phases.BACKBONE).layers:
+        shapes = [weight.shape for weight in layer.weights]
+        other = given.get(layer.name)
+        if shapes and (other is None or shapes != [weight.shape for weight in other.weights]):
+            raise errors.ConfigError(
+                f"A network starts from a backbone like its own. Got another {layer.name} in the "
+                f"{name}. Give both the same backbone, or leave out start."
+            )
+        if shapes and other is not None:
+            layer.set_weights(other.get_weights())
 
 
 @dataclasses.dataclass(frozen=True)

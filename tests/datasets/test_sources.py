@@ -1,7 +1,11 @@
+import dataclasses
+import logging
+
+import numpy as np
 import pydantic
 import pytest
 
-from inspection_tf import errors
+from inspection_tf import errors, images
 from inspection_tf.datasets import records, sources
 from inspection_tf.synthesis import surface
 
@@ -101,3 +105,167 @@ def test_folds_need_defects(make_records):
 def test_settings_that_contradict_each_other_are_refused(values):
     with pytest.raises(pydantic.ValidationError, match=r"folds|compose\.per_image"):
         sources.DataSpec(**values)
+
+
+# Templates
+
+
+def write(path, array):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(images.encode_png(array))
+
+
+def board(*, defect=False):
+    """A black board with a bright bar, into which a defect bites."""
+    image = np.zeros((64, 64), np.uint8)
+    image[20:44, 8:56] = 255
+    if defect:
+        image[20:30, 30:40] = 0
+    return image
+
+
+@pytest.fixture
+def deeppcb(tmp_path):
+    """Two boards, each with a good and a defective place."""
+    for name in ("group00001", "group00002"):
+        for place, is_defect in (("a", False), ("b", True)):
+            write(tmp_path / name / f"{place}_test.png", board(defect=is_defect))
+            write(tmp_path / name / f"{place}_temp.png", board())
+            text = "26 16 44 34 3\n" if is_defect else ""
+            (tmp_path / name / f"{place}.txt").write_text(text)
+    return tmp_path
+
+
+def test_templates_come_with_the_data_set_unless_they_are_left_out(deeppcb):
+    spec = sources.DataSpec(format="deeppcb", root=deeppcb)
+    paired = sources.read(spec)
+    alone = sources.read(spec.model_copy(update={"templates": False}))
+    assert (paired.has_template, alone.has_template) == (True, False)
+    assert alone[0].read_template() is None
+    assert (alone.ids, alone.classes, alone.origin) == (paired.ids, paired.classes, paired.origin)
+    for one, other in zip(paired, alone, strict=True):
+        assert (other.is_defect, other.group) == (one.is_defect, one.group)
+        assert other.class_ids() == one.class_ids()
+        np.testing.assert_array_equal(other.read_image(), one.read_image())
+        # Which is made by comparing with the template.
+        np.testing.assert_array_equal(other.read_classes(), one.read_classes())
+    assert alone[1].class_ids() == (3,)
+    assert set(np.unique(alone[1].read_classes())) == {0, 3}
+
+
+def test_without_templates_the_hash_is_that_of_the_same_files(deeppcb):
+    spec = sources.DataSpec(format="deeppcb", root=deeppcb, templates=False)
+    before = sources.read(spec).sha256()
+    assert before == sources.read(spec.model_copy(update={"templates": True})).sha256()
+    # Masks follow from templates, used or not.
+    write(deeppcb / "group00001" / "b_temp.png", board(defect=True))
+    assert sources.read(spec).sha256() != before
+
+
+def test_records_without_templates_stay_as_they_are(make_records):
+    found = make_records(3, 1)
+    assert sources.without_templates(found) is found
+
+
+def test_a_bool_mask_keeps_the_class_of_its_record_without_templates(tmp_path):
+    for name, array in (("i", board()), ("t", board()), ("m", board() > 0)):
+        write(tmp_path / f"{name}.png", array)
+    source = records.FileSource(*(tmp_path / f"{name}.png" for name in "imt"))
+    found = records.Records.of(
+        [records.Record("a", True, source, class_id=2)], classes=("crack", "dent")
+    )
+    alone = sources.without_templates(found)
+    assert alone[0].class_ids() == (2,)
+    assert set(np.unique(alone[0].read_classes())) == {0, 2}
+
+
+# Check
+
+
+EXACT = images.Preprocessing(size=(12, 16))
+
+
+@pytest.fixture
+def with_an_empty_mask(tmp_path, write_folders):
+    write_folders(tmp_path)
+    write(tmp_path / "masks" / "d0.png", np.zeros((12, 16), np.bool_))
+    return sources.DataSpec(format="folder", root=tmp_path)
+
+
+def test_an_empty_mask_is_refused_or_accepted_as_the_section_says(with_an_empty_mask, caplog):
+    spec = with_an_empty_mask
+    with pytest.raises(errors.DataError, match=r"defect/d0: .*Got an empty one\. Draw it"):
+        sources.check(sources.read(spec), spec, EXACT)
+    accepting = spec.model_copy(update={"empty_masks": "accept"})
+    with caplog.at_level(logging.WARNING, logger="inspection_tf"):
+        sources.check(sources.read(accepting), accepting, EXACT)
+    assert "tolerated: 1 defective images whose mask is empty" in caplog.text
+
+
+def test_to_accept_empty_masks_is_to_accept_nothing_else(with_an_empty_mask):
+    spec = with_an_empty_mask.model_copy(update={"empty_masks": "accept"})
+    write(spec.root / "masks" / "d1.png", np.ones((11, 16), np.bool_))
+    with pytest.raises(errors.DataError, match=r"defect/d1: .*Got 1 problems.*11 x 16"):
+        sources.check(sources.read(spec), spec, EXACT)
+
+
+def test_images_must_fit_the_preprocessing_before_training(tmp_path, write_folders):
+    spec = sources.DataSpec(format="folder", root=write_folders(tmp_path))
+    sources.check(sources.read(spec), spec, EXACT)
+    with pytest.raises(errors.DataError, match="Got 4 problems"):
+        sources.check(sources.read(spec), spec, images.Preprocessing(size=(8, 8)))
+
+
+def test_drawn_images_are_not_checked():
+    sources.check(records.Records(()), sources.DataSpec(count=1), EXACT)
+
+
+# Several classes, boards, pairs
+
+
+def test_as_many_folds_as_boards_leave_one_board_out_in_turn(make_record):
+    found = records.Records.of(
+        make_record(f"{board}/{place}", is_defect=place < 2, group=f"board{board}")
+        for board in range(5)
+        for place in range(2 + board)  # of 2 to 6 places
+    )
+    parts = sources.folds(found, sources.DataSpec(folds=5), seed=3)
+    tested = [set(part["test"].groups) for part in parts]
+    assert sorted(name for names in tested for name in names) == [f"board{n}" for n in range(5)]
+    assert [len(names) for names in tested] == [1] * 5
+    for part, names in zip(parts, tested, strict=True):
+        assert not names & set(part["train"].groups)
+        assert len(part["train"]) + len(part["test"]) == len(found) == 20
+
+
+@pytest.mark.parametrize("defects", ["real", "composed"])
+def test_composed_defects_are_refused_where_classes_are_told_apart(make_records, defects):
+    found = dataclasses.replace(make_records(24, 4), classes=("crack", "dent"))
+    spec = COMPOSED.model_copy(update={"defects": defects})
+    match = r"one class\. Got 2 classes of .*crack, dent\. Set data\.compose\.per_image: 0"
+    with pytest.raises(errors.DataError, match=match):
+        sources.split(found, spec, seed=1)
+    real = spec.model_copy(update={"defects": "real", "compose": sources.ComposeSpec()})
+    parts = sources.split(found, real, seed=1)
+    assert {part.classes for part in parts.values()} == {("crack", "dent")}
+
+
+def test_composed_defects_are_of_the_one_class_there_is(make_records):
+    found = dataclasses.replace(make_records(24, 4), classes=("scratch",))
+    parts = sources.split(found, COMPOSED, seed=1)
+    assert {part.classes for part in parts.values()} == {("scratch",)}
+    assert {record.class_ids() for record in parts["train"]} == {(), (1,)}
+
+
+def test_a_composed_defect_is_compared_with_the_template_of_its_image(deeppcb):
+    paired = sources.read(sources.DataSpec(format="deeppcb", root=deeppcb))
+    good = dataclasses.replace(paired.where(is_defect=False), classes=("defect",))
+    spec = sources.DataSpec(compose=sources.ComposeSpec(per_image=1, surface=SPEC))
+    found = sources.for_training(good, spec)
+    assert found.counts() == {"images": 4, "defective": 2}
+    assert found.has_template
+    for record in found:
+        np.testing.assert_array_equal(record.read_template(), board())
+    made = found.where(is_defect=True)[0]
+    assert (made.read_image() != board()).any()
+    assert not sources.for_training(sources.without_templates(good), spec).has_template

@@ -2,7 +2,40 @@ import keras
 import numpy as np
 import pytest
 
+from inspection_tf import errors
 from inspection_tf.models import blocks
+
+
+@pytest.mark.parametrize(("channels", "groups"), [(16, 8), (12, 4), (6, 2), (5, 1)])
+def test_group_normalisation_takes_as_many_groups_as_divide_the_channels(channels, groups):
+    x = keras.Input((4, 4, channels))
+    blocks.normalize(x, kind="group", name="a")
+    built = keras.Model(x, blocks.normalize(x, kind="group", name="b"))
+    assert built.get_layer("b_norm").groups == groups
+
+
+def test_residual_without_a_change_of_channels_has_no_weights_of_its_own():
+    x = keras.Input((4, 4, 8))
+    y = blocks.double_conv(
+        x, 8, normalization="none", residual=True, initializer="zeros", name="level"
+    )
+    model = keras.Model(x, y)
+    assert model.count_params() == 2 * (9 * 8 * 8 + 8)
+    value = np.random.default_rng(0).random((1, 4, 4, 8), dtype=np.float32)
+    # With kernels of zeros the block is the identity.
+    np.testing.assert_array_equal(model(value), value)
+
+
+def test_nearest_upsampling_repeats_each_cell():
+    x = keras.Input((1, 2, 1))
+    y = blocks.upsample(x, 1, kind="nearest", initializer="ones", name="up")
+    found = keras.Model(x, y)(np.array([[[[1.0], [2.0]]]], np.float32))
+    assert np.asarray(found)[0, ..., 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2]]
+
+
+def test_an_unknown_upsampling_is_refused():
+    with pytest.raises(errors.ConfigError, match=r"transposed, bilinear, .* nearest\. Got 'cubic'"):
+        blocks.upsample(keras.Input((4, 4, 2)), 2, kind="cubic", initializer="ones", name="up")
 
 
 def aligned(values, factor=2):

@@ -124,32 +124,12 @@ def test_a_norm_follows_each_convolution_and_takes_its_bias(kind, layer, per_cha
     assert normed.count_params() == plain.count_params() + 32 * (per_channel - 1)
 
 
-@pytest.mark.parametrize(("channels", "groups"), [(16, 8), (12, 4), (6, 2), (5, 1)])
-def test_group_normalisation_takes_as_many_groups_as_divide_the_channels(channels, groups):
-    x = keras.Input((4, 4, channels))
-    blocks.normalize(x, kind="group", name="a")
-    built = keras.Model(x, blocks.normalize(x, kind="group", name="b"))
-    assert built.get_layer("b_norm").groups == groups
-
-
 def test_residual_adds_the_input_and_convolves_it_where_channels_differ():
     # Every level changes its channels: encoder 1 -> 4, bottom 4 -> 8, decoder 8 (4 + 4) -> 4.
     plain, model = small(), small(residual=True)
     assert kinds(model).count("Add") == 3
     shortcuts = (1 * 4 + 4) + (4 * 8 + 8) + (8 * 4 + 4)
     assert model.count_params() == plain.count_params() + shortcuts
-
-
-def test_residual_without_a_change_of_channels_has_no_weights_of_its_own():
-    x = keras.Input((4, 4, 8))
-    y = blocks.double_conv(
-        x, 8, normalization="none", residual=True, initializer="zeros", name="level"
-    )
-    model = keras.Model(x, y)
-    assert model.count_params() == 2 * (9 * 8 * 8 + 8)
-    value = np.random.default_rng(0).random((1, 4, 4, 8), dtype=np.float32)
-    # With kernels of zeros the block is the identity.
-    np.testing.assert_array_equal(model(value), value)
 
 
 @pytest.mark.parametrize("kind", ["bilinear", "bilinear_aligned", "nearest"])
@@ -163,18 +143,6 @@ def test_interpolating_upsampling_convolves_1x1(kind):
         assert resize.interpolation == kind
     # 1x1 instead of 2x2 from 8 to 4 channels.
     assert model.count_params() == small().count_params() - 3 * 8 * 4
-
-
-def test_nearest_upsampling_repeats_each_cell():
-    x = keras.Input((1, 2, 1))
-    y = blocks.upsample(x, 1, kind="nearest", initializer="ones", name="up")
-    found = keras.Model(x, y)(np.array([[[[1.0], [2.0]]]], np.float32))
-    assert np.asarray(found)[0, ..., 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2]]
-
-
-def test_an_unknown_upsampling_is_refused():
-    with pytest.raises(errors.ConfigError, match=r"transposed, bilinear, .* nearest\. Got 'cubic'"):
-        blocks.upsample(keras.Input((4, 4, 2)), 2, kind="cubic", initializer="ones", name="up")
 
 
 def test_dropout_drops_whole_channels_of_the_bottom_while_training_only():
