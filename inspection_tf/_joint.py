@@ -236,7 +236,9 @@ def _under(pairs: Pairs, corner: Two) -> Two:
     below, above = _gap(pairs.first, pairs.first[good], corner[0])
     first = 0.0 if math.isinf(below) else _cuts.midway(below, above)
     passes = pairs.first >= first
-    gap = _gap(pairs.second[passes], pairs.second[passes & good], corner[1])
+    # Where the first stage stops every good image, all of them say how low the second may be.
+    kept_out = passes & good if (passes & good).any() else good
+    gap = _gap(pairs.second[passes], pairs.second[kept_out], corner[1])
     return first, _cuts.midway(*gap)
 
 

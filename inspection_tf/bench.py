@@ -159,7 +159,7 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
         maps = inspector.engine.run(image[rows], None if template is None else template[rows])
         spent += time.perf_counter() - called
         for place, output in zip(rows, maps, strict=True):
-            probability = inspector.to_source(output[None], prepared[place])
+            probability = inspector.to_source(output[None], prepared[place].placement)
             found = inspector.decide(probability, first=first.get(place))
             verdicts.setdefault(place, found)
     done = time.perf_counter()

@@ -152,7 +152,8 @@ def predict(
         paths: image files, or folders of them.
         template: what the images should look like, for a bundle that compares: a file for all, or
             a folder with one of each name.
-        out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl.
+        out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl; an
+            image that a first stage stops has no score picture.
         json: print a line of JSON for each image instead of a table.
     """
     if not paths:
@@ -260,7 +261,7 @@ def bench(
         threads: of one inference; one for each core by default.
         split: images of the bundle's own data instead of its golden ones. A cascade is as fast as
             its share of OK images allows.
-        profile: time each kind of operator of each network instead.
+        profile: time each kind of operator of each network instead, on one golden image.
         json: print JSON instead of a table.
     """
     from inspection_tf import bench as benchmark

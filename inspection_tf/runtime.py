@@ -163,25 +163,34 @@ class Inspector:
         Returns:
             (height, width), or (height, width, classes) where there are several classes.
         """
-        return self.to_source(self.engine.run(prepared.image, prepared.template), prepared)
+        return self.to_source(self.run(prepared), prepared.placement)
 
-    def to_source(self, output: NDArray[Any], prepared: Prepared) -> NDArray[np.float32]:
-        """Bring the segmenter's output for one image to the size of its source; see `defect_map`.
+    def run(self, prepared: Prepared) -> NDArray[np.float32]:
+        """Return the segmenter's output: (1, height, width, classes) of the network's input.
 
         Raises:
-            errors.BundleError: the output has another shape or dtype than the bundle says.
+            errors.BundleError: it has another shape or dtype than the bundle says.
         """
+        return self._checked(self.engine.run(prepared.image, prepared.template))
+
+    def _checked(self, output: NDArray[Any]) -> NDArray[np.float32]:
         wanted = (1, *self.preprocessing.size, len(self.manifest.classes))
         if output.shape != wanted or output.dtype != np.float32:
             raise errors.BundleError(
                 f"The network must return float32 of shape {wanted}. "
                 f"Got {output.dtype} of shape {output.shape}. Export the bundle again."
             )
-        layers = [
-            prepared.placement.map_to_source(np.ascontiguousarray(output[0, ..., place]))
-            for place in range(wanted[-1])
-        ]
-        return layers[0] if len(layers) == 1 else np.stack(layers, axis=-1)
+        return output
+
+    def to_source(self, output: NDArray[Any], placement: "images.Placement") -> NDArray[np.float32]:
+        """Bring the segmenter's output for one image to the size of its source; see `defect_map`.
+
+        Raises:
+            errors.BundleError: the output has another shape or dtype than the bundle says.
+        """
+        layers = np.moveaxis(self._checked(output)[0], -1, 0)
+        maps = [placement.map_to_source(np.ascontiguousarray(layer)) for layer in layers]
+        return maps[0] if len(maps) == 1 else np.stack(maps, axis=-1)
 
     def probability(
         self, image: NDArray[Any], template: NDArray[Any] | None = None
@@ -252,7 +261,7 @@ class Inspector:
         started = time.perf_counter()
         output = self.engine.run(prepared.image, prepared.template)
         spent += time.perf_counter() - started
-        return self.decide(self.to_source(output, prepared), first=first), spent
+        return self.decide(self.to_source(output, prepared.placement), first=first), spent
 
     def stopped(self, first: float, size: tuple[int, int]) -> "decision.Verdict | None":
         """Return the verdict on an image that the first stage's score keeps from the second.

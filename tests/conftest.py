@@ -223,8 +223,8 @@ def toy_pairs_root(tmp_path_factory):
             template[_disc(x, y, 4)] = 200
         image = template.copy()
         if index % 2:
-            free = [p for p in rng.integers(10, SIDE - 10, (99, 2)) if image[_disc(*p, 7)].max() < 99]
-            extra = _disc(*free[0], 5)
+            spots = rng.integers(10, SIDE - 10, (99, 2))
+            extra = _disc(*next(xy for xy in spots if image[_disc(*xy, 7)].max() < 99), 5)
             image[extra] = 200
             images.write_png(root / "masks" / f"{index:02}.png", extra)
         if index < 6:
@@ -327,7 +327,7 @@ def toy_deliver(toy_terms):
             ),
         )
         given = {
-            "tuning": [(None, parts["tune"])],
+            "tuning": [(None, found)],  # so that the thresholds tell all twelve apart
             "measured": [(None, parts["test"])],
             "split": "test",
         }

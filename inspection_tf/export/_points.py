@@ -1,16 +1,19 @@
 """The operating point of a bundle to be: maps and scores of the tuning images, then the choice."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import os
+import tempfile
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, decision, images, registration, runtime, thresholds
+from inspection_tf import bundle, decision, errors, images, registration, runtime, thresholds
 from inspection_tf.datasets.records import Record, Records
 
 _LOWEST_MASK_THRESHOLD = 0.01
+_ROUNDS = 5  # of lowering it: scores of a weak network follow it down for ever
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,55 +74,85 @@ class Points:
     stages: dict[str, thresholds.OperatingPoint] = dataclasses.field(default_factory=dict)
 
 
+def prepare(inspector: runtime.Inspector, record: Record) -> runtime.Prepared:
+    """Read a record as an inspector's networks take it."""
+    turn = inspector.preprocessing.orientation
+    return inspector.prepare(
+        record.read_image(orientation=turn), record.read_template(orientation=turn)
+    )
+
+
 class Scorer:
-    """Runs the networks of a tuning on its images, in one order."""
+    """What the networks of a tuning say of its images, in one order; each image runs once.
+
+    Maps wait in a temporary file, as the network returned them: there may be many.
+
+    Attributes:
+        manifest: whose thresholds do not matter yet.
+        is_defect: (images,).
+        first: the first stage's scores; None without one.
+    """
 
     def __init__(self, tuning: Tuning, manifest: bundle.Manifest) -> None:
-        """Start the networks under a manifest whose thresholds do not matter yet."""
-        self.parts = [(networks.inspector(manifest), chosen) for networks, chosen in tuning]
+        """Run every network on its images.
+
+        Raises:
+            errors.StorageError: the maps do not fit on the disk.
+        """
         self.manifest = manifest
         self.is_defect = np.concatenate([chosen.is_defect for _, chosen in tuning])
+        self.first: list[float] | None = [] if manifest.is_cascade else None
+        self._records: list[Record] = []
+        self._placements: list[images.Placement] = []
+        size = (*manifest.inputs[0].preprocessing.size, len(manifest.classes))
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the scorer
+        try:
+            shape = (len(self.is_defect), *size)
+            self._file.truncate(4 * int(np.prod(shape)))
+            if hasattr(os, "posix_fallocate"):  # a map over a full disk would end the process
+                os.posix_fallocate(self._file.fileno(), 0, 4 * int(np.prod(shape)))
+        except OSError as problem:
+            raise errors.StorageError(
+                f"The maps of {len(self.is_defect)} images must fit on the disk. "
+                f"Got: {problem.strerror}. Free space, or set TMPDIR to another disk."
+            ) from problem
+        self._maps = np.memmap(self._file, np.float32, "r+", shape=shape)
+        for networks, chosen in tuning:
+            self._run(networks.inspector(manifest), chosen)
 
-    def _prepared(
-        self, *, defective_only: bool = False
-    ) -> Iterator[tuple[runtime.Inspector, Record, runtime.Prepared]]:
-        turn = self.manifest.inputs[0].preprocessing.orientation
-        for inspector, chosen in self.parts:
-            for record in chosen.where(is_defect=True) if defective_only else chosen:
-                image = record.read_image(orientation=turn)
-                template = record.read_template(orientation=turn)
-                yield inspector, record, inspector.prepare(image, template)
+    def _run(self, inspector: runtime.Inspector, chosen: Records) -> None:
+        self._inspector = inspector
+        for record in chosen:
+            prepared = prepare(inspector, record)
+            self._maps[len(self._records)] = inspector.run(prepared)[0]
+            self._records.append(record)
+            self._placements.append(prepared.placement)
+            if self.first is not None:
+                self.first.append(inspector.ng_score(prepared))
 
-    def first(self) -> list[float]:
-        """Return the first stage's score of every image."""
-        return [inspector.ng_score(prepared) for inspector, _, prepared in self._prepared()]
+    def _probability(self, row: int) -> NDArray[np.float32]:
+        return self._inspector.to_source(self._maps[row][None], self._placements[row])
 
     def score(self, mask_threshold: float) -> list[float]:
         """Return the score after the rules of every image."""
         return [
             decision.score(
-                inspector.defect_map(prepared),
+                self._probability(row),
                 self.manifest.rules,
                 mask_threshold=mask_threshold,
                 mm_per_px=self.manifest.mm_per_px,
                 classes=self.manifest.classes,
             )
-            for inspector, _, prepared in self._prepared()
+            for row in range(len(self._records))
         ]
 
     def mask_threshold(self) -> float:
         """Return the pixel threshold of the largest mean Dice over the defective images."""
         turn = self.manifest.inputs[0].preprocessing.orientation
+        rows = np.flatnonzero(self.is_defect)
         return thresholds.best_mask_threshold(
-            (
-                _any_class(inspector.defect_map(prepared))
-                for inspector, _, prepared in self._prepared(defective_only=True)
-            ),
-            (
-                record.read_mask(orientation=turn)
-                for _, chosen in self.parts
-                for record in chosen.where(is_defect=True)
-            ),
+            (_any_class(self._probability(int(row))) for row in rows),
+            (self._records[row].read_mask(orientation=turn) for row in rows),
         )
 
 
@@ -137,19 +170,19 @@ def choose(scorer: Scorer, spec: thresholds.ThresholdSpec) -> Points:
     Raises:
         errors.DataError: the images do not allow the method.
     """
-    first = scorer.first() if scorer.manifest.is_cascade else None
     mask_threshold = scorer.mask_threshold()
-    while True:
+    for _ in range(_ROUNDS):
         found = scorer.score(mask_threshold)
         stages = {}
-        if first is None:
+        if scorer.first is None:
             whole = thresholds.choose(found, scorer.is_defect, spec, mask_threshold=mask_threshold)
         else:
             stages[bundle.CLASSIFIER], whole = thresholds.choose_jointly(
-                first, found, scorer.is_defect, spec, mask_threshold=mask_threshold
+                scorer.first, found, scorer.is_defect, spec, mask_threshold=mask_threshold
             )
         if whole.threshold >= mask_threshold or mask_threshold <= _LOWEST_MASK_THRESHOLD:
-            return Points(whole, stages)
+            break
         # An image may be NG below the pixel threshold: lower that one too, so that the verdict
         # shows the region it is about.
         mask_threshold = max(_LOWEST_MASK_THRESHOLD, float(whole.threshold))
+    return Points(whole, stages)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import decision, errors, runtime
 from inspection_tf.datasets.records import Record
-from inspection_tf.export import onnx
+from inspection_tf.export import _points, onnx
 
 MAX_SCORE_DIFFERENCE = 1e-4
 
@@ -137,11 +137,8 @@ def compare(
     worst_score = worst_map = total = 0.0
     flips: list[Flip] = []
     count = 0
-    turn = inspector.preprocessing.orientation
     for record in records:
-        prepared = inspector.prepare(
-            record.read_image(orientation=turn), record.read_template(orientation=turn)
-        )
+        prepared = _points.prepare(inspector, record)
         trained, exported = _run(reference, prepared), _run(inspector, prepared)
         worst_score = max(worst_score, *map(_difference, trained.scores, exported.scores))
         with np.errstate(invalid="ignore"):

@@ -103,13 +103,6 @@ def _keras_file(model: keras.Model) -> bytes:
         return path.read_bytes()
 
 
-def _prepared(inspector: runtime.Inspector, record: Record) -> runtime.Prepared:
-    turn = inspector.preprocessing.orientation
-    return inspector.prepare(
-        record.read_image(orientation=turn), record.read_template(orientation=turn)
-    )
-
-
 def _golden_records(
     rows: Sequence[evaluation.ImageResult], records: Iterable[Record], inspector: runtime.Inspector
 ) -> list[Record]:
@@ -124,10 +117,14 @@ def _golden_records(
     for wanted, count in zip((True, False), counts, strict=True):
         candidates = [row for row in rows if row.is_defect == wanted and np.isfinite(row.score)]
         candidates.sort(key=lambda r: (bool(r.error), -abs(r.score - r.threshold), r.id))
-        found = [by_id[row.id] for row in candidates[: _SHORTLIST * count]]
         if wanted and is_cascade:  # the score above is the second stage's; NG hangs on both
-            found.sort(key=lambda record: -inspector.ng_score(_prepared(inspector, record)))
-        chosen += found[:count]
+            del candidates[_SHORTLIST * count :]
+            first = {
+                row.id: inspector.ng_score(_points.prepare(inspector, by_id[row.id]))
+                for row in candidates
+            }
+            candidates.sort(key=lambda r: (bool(r.error), -first[r.id]))
+        chosen += [by_id[row.id] for row in candidates[:count]]
     return chosen
 
 
@@ -137,10 +134,8 @@ def _write_golden(
     samples = []
     turn = inspector.preprocessing.orientation
     for number, record in enumerate(chosen):
-        image, template = (
-            record.read_image(orientation=turn),
-            record.read_template(orientation=turn),
-        )
+        image = record.read_image(orientation=turn)
+        template = record.read_template(orientation=turn)
         prepared = inspector.prepare(image, template)
         verdict = inspector.judge(prepared)[0]
         names = {"image": f"golden/{number}.png", "output": f"golden/{number}.npy"}

@@ -125,4 +125,6 @@ def _pool(x: Any, options: Options) -> Any:
     if options.max_pooling:
         highest = layers.GlobalMaxPooling2D(name="max_pool")(x)
         pooled = layers.Concatenate(name="pooled")([pooled, highest])
+    # Maxima are large and many: without a norm a usual learning rate throws the logits about.
+    pooled = layers.BatchNormalization(momentum=0.9, name="pooled_norm")(pooled)
     return _drop(pooled, options, name="pooled_dropout")

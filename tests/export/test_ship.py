@@ -128,7 +128,7 @@ def test_a_threshold_below_the_pixel_threshold_lowers_that_too():
     # Pixel threshold 0.5; a good image peaks at 0.2, a defective one at 0.4: between them lies
     # 0.3, where no pixel would belong to a region.
     class Scorer:
-        manifest = types.SimpleNamespace(is_cascade=False)
+        first = None
         is_defect = np.array([False, True])
 
         def mask_threshold(self):

@@ -32,8 +32,9 @@ def test_the_talks_head_is_three_dense_layers_over_all_cells():
 
 def test_pooled_classifies_mean_and_maximum_over_the_cells():
     model = small(classes=3)
-    assert head_parameters(model) == 2 * 64 * 3 + 3
-    assert head_parameters(small(classes=3, max_pooling=False)) == 64 * 3 + 3
+    # Before the dense layer a norm: scale, offset, mean and variance of each pooled value.
+    assert head_parameters(model) == 4 * 2 * 64 + 2 * 64 * 3 + 3
+    assert head_parameters(small(classes=3, max_pooling=False)) == 4 * 64 + 64 * 3 + 3
     feature = np.zeros((1, 4, 6, 64), np.float32)
     feature[0, 1, 2, 5] = 24.0  # one cell of 4 * 6
     found = {

@@ -222,6 +222,47 @@ def test_a_fold_has_its_own_folders_and_reports_to_the_run(tmp_path):
     assert open_run(tmp_path).fold(2).is_resumed
 
 
+def test_a_stage_has_its_own_folders_and_reports_its_name_to_the_run(tmp_path):
+    folder = open_run(tmp_path)
+    stage = folder.within("classifier")
+    assert stage.path == tmp_path / "classifier"
+    assert (stage.path / "checkpoints").is_dir()
+    assert (stage.stage, stage.number, stage.is_resumed) == ("classifier", None, False)
+    stage.update("running", epoch=1)
+    assert (status(tmp_path)["stage"], status(tmp_path)["epoch"]) == ("classifier", 1)
+    folder.within("segmenter").update("running", epoch=2)
+    assert (status(tmp_path)["stage"], status(tmp_path)["epoch"]) == ("segmenter", 2)
+    assert stage.status() == folder.status()
+    assert not (stage.path / "status.json").exists()
+
+
+def test_a_stage_of_a_fold_lies_in_the_fold(tmp_path):
+    stage = open_run(tmp_path).fold(2).within("segmenter")
+    assert stage.path == tmp_path / "folds" / "2" / "segmenter"
+    assert (stage.stage, stage.number) == ("segmenter", 2)
+    stage.update("running", fold=stage.number)
+    assert (status(tmp_path)["stage"], status(tmp_path)["fold"]) == ("segmenter", 2)
+    assert [path.relative_to(tmp_path) for path in tmp_path.rglob("status.json")] == [
+        (tmp_path / "status.json").relative_to(tmp_path)
+    ]
+
+
+def test_a_run_without_stages_names_none(tmp_path):
+    folder = open_run(tmp_path)
+    folder.fold(1).update("running", epoch=1)
+    assert folder.stage == ""
+    assert "stage" not in status(tmp_path)
+
+
+def test_an_unfinished_run_finds_the_checkpoints_of_its_stages(tmp_path):
+    stage = open_run(tmp_path).within("segmenter")
+    (stage.path / "checkpoints" / "last.npz").write_bytes(b"kept")
+    (stage.path / "checkpoints" / ".last.npz.123-4.tmp").write_bytes(b"half")
+    again = open_run(tmp_path).within("segmenter")
+    assert again.is_resumed
+    assert [path.name for path in (again.path / "checkpoints").iterdir()] == ["last.npz"]
+
+
 def test_the_log_says_whether_a_run_is_new_or_resumed(tmp_path, caplog):
     with caplog.at_level(logging.INFO, logger="inspection_tf"):
         open_run(tmp_path)
