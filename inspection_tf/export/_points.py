@@ -82,6 +82,22 @@ def prepare(inspector: runtime.Inspector, record: Record) -> runtime.Prepared:
     )
 
 
+def _on_disk(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return room for maps in a file without a name, which vanishes with the array."""
+    size = 4 * int(np.prod(shape))
+    try:
+        with tempfile.TemporaryFile() as file:
+            file.truncate(size)
+            if hasattr(os, "posix_fallocate"):  # a map over a full disk would end the process
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, np.float32, "r+", shape=shape)
+    except OSError as problem:
+        raise errors.StorageError(
+            f"The maps of {shape[0]} images must fit on the disk. Got: {problem.strerror}. "
+            "Free space, or set TMPDIR to another disk."
+        ) from problem
+
+
 class Scorer:
     """What the networks of a tuning say of its images, in one order; each image runs once.
 
@@ -105,18 +121,7 @@ class Scorer:
         self._records: list[Record] = []
         self._placements: list[images.Placement] = []
         size = (*manifest.inputs[0].preprocessing.size, len(manifest.classes))
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  lives as long as the scorer
-        try:
-            shape = (len(self.is_defect), *size)
-            self._file.truncate(4 * int(np.prod(shape)))
-            if hasattr(os, "posix_fallocate"):  # a map over a full disk would end the process
-                os.posix_fallocate(self._file.fileno(), 0, 4 * int(np.prod(shape)))
-        except OSError as problem:
-            raise errors.StorageError(
-                f"The maps of {len(self.is_defect)} images must fit on the disk. "
-                f"Got: {problem.strerror}. Free space, or set TMPDIR to another disk."
-            ) from problem
-        self._maps = np.memmap(self._file, np.float32, "r+", shape=shape)
+        self._maps = _on_disk((len(self.is_defect), *size))
         for networks, chosen in tuning:
             self._run(networks.inspector(manifest), chosen)
 

@@ -3,7 +3,6 @@ import errno
 import hashlib
 import json
 import os
-import types
 
 import numpy as np
 import pytest

@@ -68,12 +68,10 @@ def test_the_settings_shipped_keep_the_mix_and_the_weights_of_the_talk():
     assert cfg.cascade
 
 
-@pytest.mark.parametrize(
-    ("name", "form", "cascade"), [("magnetic_tile", "magnetic_tile", True), ("deeppcb", "deeppcb", False)]
-)  # fmt: skip
-def test_settings_of_real_data_load_and_ask_for_the_folder(name, form, cascade, tmp_path):
+@pytest.mark.parametrize(("name", "cascade"), [("magnetic_tile", True), ("deeppcb", False)])
+def test_settings_of_real_data_load_and_ask_for_the_folder(name, cascade, tmp_path):
     cfg = config.load(two_stage_defects.Config, PIPELINES / f"{name}.yaml")
-    assert (cfg.data.format, cfg.cascade) == (form, cascade)
+    assert (cfg.data.format, cfg.cascade) == (name, cascade)
     with pytest.raises(errors.ConfigError, match=r"needs data\.root"):
         two_stage_defects.run(cfg, tmp_path / "run")
 
@@ -88,11 +86,10 @@ def test_the_run_folder_holds_both_networks(finished):
             assert (out / stage / name).is_file(), (stage, name)
         assert list((out / stage / "tensorboard").rglob("events.*"))
     for name in (
-        *MODELS, "evaluation/metrics.json", "evaluation/per_image.csv", "evaluation/curves.png",
+        *MODELS, "evaluation/metrics.json", "evaluation/per_image.csv", "evaluation/worst.png",
         "bundle/source/model.keras", "bundle/source/classifier.keras", "bundle/MODEL_CARD.md",
     ):  # fmt: skip
-        if name != "evaluation/curves.png":  # each stage has its own
-            assert (out / name).is_file(), name
+        assert (out / name).is_file(), name
     assert json.loads((out / "status.json").read_text())["state"] == "finished"
     assert config.load(two_stage_defects.Config, out / "config.yaml") == toy()
 
@@ -127,6 +124,7 @@ def test_each_measured_image_says_which_stage_decided(finished):
     assert all(row["decided_by"] == "segmenter" for row in rows if row["outcome"] == "NG")
 
 
+@pytest.mark.slow
 def test_two_runs_with_one_seed_are_equal_bit_by_bit(finished, tmp_path):
     again = two_stage_defects.run(toy(), tmp_path / "run")
     assert again == finished[1]
@@ -239,23 +237,16 @@ def test_pretrained_weights_of_the_command_line_are_what_is_shipped(tmp_path, mo
     out = tmp_path / "run"
     settings = frozen(tmp_path / "frozen.yaml")
     assert launch(monkeypatch, "--config", settings, "--out", out, *words) == 0
+    given = {layer.name: layer.get_weights() for layer in colour.layers if layer.weights}
+    # Grey has one channel: the kernels of the colours are summed.
+    given["conv1"] = [given["conv1"][0].sum(axis=2, keepdims=True)]
     for name in ("model", "classifier"):
         saved = keras.saving.load_model(out / f"bundle/source/{name}.keras", compile=False)
-        held = saved.get_layer("backbone")
-        # Grey has one channel: the kernels of the colours are summed.
-        np.testing.assert_allclose(
-            held.get_layer("conv1").kernel,
-            np.sum(colour.get_layer("conv1").kernel, axis=2, keepdims=True),
-            rtol=1e-6,
-        )
-        for layer in held.layers:
-            for own, given in zip(
-                layer.weights,
-                colour.get_layer(layer.name).weights if layer.weights else (),
-                strict=True,
-            ):
-                if layer.name != "conv1":
-                    np.testing.assert_array_equal(own, given, err_msg=layer.name)
+        held = {layer.name: layer.get_weights() for layer in saved.get_layer("backbone").layers}
+        assert set(given) == {layer for layer, arrays in held.items() if arrays}
+        for layer, arrays in given.items():
+            for own, expected in zip(held[layer], arrays, strict=True):
+                np.testing.assert_allclose(own, expected, rtol=1e-6, err_msg=layer)
 
 
 def test_weights_that_are_not_there_end_with_2_before_anything_is_trained(tmp_path, monkeypatch):
@@ -263,20 +254,6 @@ def test_weights_that_are_not_there_end_with_2_before_anything_is_trained(tmp_pa
     words = ("--segmenter.model.backbone.weights", tmp_path / "none.weights.h5")
     assert launch(monkeypatch, "--config", settings, "--out", out, *words) == 2
     assert not list(out.rglob("*.onnx"))
-
-
-def test_a_start_from_another_backbone_ends_with_2(tmp_path, monkeypatch):
-    path = tmp_path / "settings.yaml"
-    path.write_text(config.to_yaml(toy()))
-    words = (
-        "--config",
-        path,
-        "--out",
-        tmp_path / "run",
-        "--classifier.model.backbone.first-stride",
-        1,
-    )
-    assert launch(monkeypatch, *words) == 2
 
 
 # Real data
