@@ -14,7 +14,7 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from inspection_tf import _cli_data, plots, runtime
+from inspection_tf import _cli_data, errors, plots, runtime
 
 
 def overkill_at(score: NDArray[np.float64], is_defect: NDArray[np.bool_], escapes: int) -> int:
@@ -34,6 +34,11 @@ def main(bundle: Path, *, split: str = "test", out: Path | None = None) -> int:
     inspector = runtime.Inspector.load(bundle)
     chosen = _cli_data.from_provenance(inspector.manifest, split)
     turn = inspector.preprocessing.orientation
+    if not chosen.is_defect.any() or chosen.is_defect.all():
+        raise errors.DataError(
+            f"The comparison needs good and defective images. Got {chosen.counts()}. "
+            "Choose another split."
+        )
     first, second, is_ng = [], [], []
     for record in chosen:
         prepared = inspector.prepare(
@@ -51,6 +56,7 @@ def main(bundle: Path, *, split: str = "test", out: Path | None = None) -> int:
     print(f"segmenter alone {alone} of {good} good images overkill ({alone / good:.3f})")
     print(f"ratio           {overkill / alone if alone else float('nan'):.2f}")
     if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
         point = inspector.manifest.operating_point
         stage = inspector.manifest.stage_points["classifier"]
         figure = plots.joint_thresholds(first, second, defective, stage.threshold, point.threshold)

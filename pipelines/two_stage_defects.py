@@ -67,6 +67,7 @@ def train(cfg: Config, part: records.Records, tune: records.Records | None, run:
 
 def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
+    recipe.check_backbones(cfg.preprocessing.size, cfg.segmenter, *[cfg.classifier] * cfg.cascade)
     folder = run_folder.open_run(out, cfg, name=NAME)
     with folder.guarded():
         held = cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px, cfg.alignment

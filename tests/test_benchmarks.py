@@ -68,7 +68,8 @@ def test_a_cascade_is_compared_with_its_own_segmenter(cascade, toy_cascade, tmp_
     lines = capsys.readouterr().out.splitlines()
     # A third of twelve images is tested, two of them defective; both networks know all by heart.
     assert lines[0] == "4 images, 2 defective; 0 escapes in both"
-    assert lines[1].split() == "cascade 0 of 2 good images overkill (0.000)".split()
-    assert lines[2].split() == "segmenter alone 0 of 2 good images overkill (0.000)".split()
-    assert lines[3].split() == ["ratio", "nan"]
+    said = [" ".join(line.split()) for line in lines]
+    assert said[1] == "cascade 0 of 2 good images overkill (0.000)"
+    assert said[2] == "segmenter alone 0 of 2 good images overkill (0.000)"
+    assert said[3] == "ratio nan"
     assert images.read(out / "joint_thresholds.png").ndim == 3

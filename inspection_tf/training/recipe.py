@@ -20,6 +20,7 @@ from inspection_tf import (
 )
 from inspection_tf.datasets import augment, loader, sources
 from inspection_tf.datasets.records import Records, split_ids
+from inspection_tf.models import backbones
 from inspection_tf.training import fit, phases
 from inspection_tf.training.run_folder import RunFolder, versions
 
@@ -58,6 +59,23 @@ class Stage(config.Section):
     start: str = ""
     """Network of this recipe, trained before, whose backbone this one starts from; none: its own
     weights. Both must have the same backbone."""
+
+
+def check_backbones(size: tuple[int, int], *stages: Any) -> None:
+    """Build each backbone once, so that absent or foreign weights end a run before it begins.
+
+    Args:
+        size: (height, width) of the networks' input, px.
+        stages: sections whose `model` has a `backbone`.
+
+    Raises:
+        errors.ConfigError: weights are absent, or the size does not fit.
+        errors.BundleError: weights are damaged or of another network.
+    """
+    for stage in stages:
+        shrink = getattr(stage.model, "input_shrink", 1)
+        shrunk = (size[0] // shrink, size[1] // shrink)
+        backbones.build(image_size=shrunk, channels=1, options=stage.model.backbone)
 
 
 def shape(held: loader.Cache) -> dict[str, Any]:
