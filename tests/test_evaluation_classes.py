@@ -335,7 +335,7 @@ class Bundle(Digits):
         return super().inspect(source)
 
     def hidden_defects(self, probability, mask):
-        assert probability.shape == mask.shape
+        assert probability.shape == (*mask.shape, len(CLASSES))
         assert mask.dtype == bool
         return ("one",)
 

@@ -229,3 +229,13 @@ def test_the_manifest_lists_the_hash_of_every_file(toy_bundle, toy_shipped):
     for name, digest in toy_shipped.shipped.manifest.files.items():
         assert files.sha256(toy_bundle / name) == digest
         assert hashlib.sha256((toy_bundle / name).read_bytes()).hexdigest() == digest
+
+
+def test_maps_that_do_not_fit_on_the_disk_are_said_so(deliver, monkeypatch, tmp_path):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(errors.StorageError, match=r"maps of 4 images must fit .*No space left"):
+        deliver()
+    assert not (tmp_path / "runs").exists()

@@ -1,6 +1,7 @@
 """The networks of a recipe: how each is built and fitted, and on which images."""
 
 import dataclasses
+import types
 
 import keras
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from inspection_tf import config, errors
 from inspection_tf.datasets import augment, loader, records, sources
-from inspection_tf.models import unet
+from inspection_tf.models import backbones, unet
 from inspection_tf.training import fit, recipe
 from inspection_tf.training.run_folder import RunFolder
 
@@ -286,3 +287,24 @@ def test_composed_defects_teach_in_folds_and_are_never_measured(tmp_path):
     assert [len(taught) for taught, _, _ in trained] == [9, 9]
     assert [len(part) for _, part in division.measured] == [6, 6]
     assert division.parts["train"].counts() == {"images": 18, "defective": 12}
+
+
+def section(**backbone):
+    return types.SimpleNamespace(
+        model=types.SimpleNamespace(backbone=backbones.Options(**backbone))
+    )
+
+
+def test_weights_of_every_stage_are_looked_for_before_a_run_begins(tmp_path):
+    sound, absent = section(name="vgg10"), section(name="vgg10", weights=tmp_path / "no.weights.h5")
+    recipe.check_backbones((32, 32), sound)
+    with pytest.raises(errors.ConfigError, match=r"weights must be a file. Got .*no.weights.h5"):
+        recipe.check_backbones((32, 32), sound, absent)
+
+
+def test_the_size_is_checked_as_a_shrinking_stage_sees_it():
+    stage = section(name="vgg10", strides=(8,))
+    recipe.check_backbones((16, 32), stage)
+    stage.model.input_shrink = 4  # 16 / 4 = 4, which 8 does not divide
+    with pytest.raises(errors.ConfigError, match=r"divisible by 8. Got \(4, 8\)"):
+        recipe.check_backbones((16, 32), stage)
