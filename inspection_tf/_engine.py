@@ -8,6 +8,55 @@ from numpy.typing import NDArray
 from inspection_tf import errors
 
 
+def start(
+    model: bytes,
+    *,
+    threads: int | None = None,
+    providers: tuple[str, ...] | None = None,
+    profile_prefix: str = "",
+) -> Any:
+    """Return a session of onnxruntime.
+
+    Args:
+        model: bytes of an ONNX file.
+        threads: of one inference; None: one for each core.
+        providers: of onnxruntime; None: CPU.
+        profile_prefix: start of the path of its profile; empty: it keeps none.
+
+    Raises:
+        errors.BundleError: onnxruntime refuses the model.
+    """
+    import onnxruntime  # a quarter of what importing this module would cost
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads:
+        options.intra_op_num_threads = threads
+    if profile_prefix:
+        options.enable_profiling = True
+        options.profile_file_prefix = profile_prefix
+    try:
+        return onnxruntime.InferenceSession(
+            model, options, providers=list(providers or ("CPUExecutionProvider",))
+        )
+    except Exception as problem:  # onnxruntime's errors share no base class of their own
+        first_line = str(problem).splitlines()[0]
+        raise errors.BundleError(
+            f"onnxruntime must be able to load the model. Got: {first_line}. "
+            "Export the bundle again, or install a newer onnxruntime."
+        ) from problem
+
+
+def ng_score(row: NDArray[Any]) -> float:
+    """Return the first stage's score of one image from the probabilities of its classes.
+
+    Args:
+        row: (classes,), OK first.
+    """
+    # Summed, not 1 - p(OK), which has no digits left where OK is nearly sure.
+    return float(row[1:].sum(dtype=np.float64))
+
+
 class Engine:
     """A network that onnxruntime runs on the CPU.
 
@@ -29,22 +78,7 @@ class Engine:
         Raises:
             errors.BundleError: onnxruntime refuses the model.
         """
-        import onnxruntime  # a quarter of what importing this module would cost
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        if threads:
-            options.intra_op_num_threads = threads
-        try:
-            self.session = onnxruntime.InferenceSession(
-                model, options, providers=list(providers or ("CPUExecutionProvider",))
-            )
-        except Exception as problem:  # onnxruntime's errors share no base class of their own
-            first_line = str(problem).splitlines()[0]
-            raise errors.BundleError(
-                f"onnxruntime must be able to load the model. Got: {first_line}. "
-                "Export the bundle again, or install a newer onnxruntime."
-            ) from problem
+        self.session = start(model, threads=threads, providers=providers)
         self.providers = tuple(self.session.get_providers())
 
     def run(

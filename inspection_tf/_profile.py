@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors
+from inspection_tf import _engine
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,24 +89,10 @@ def profile(
     Raises:
         errors.BundleError: onnxruntime refuses the model.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.enable_profiling = True
-    options.log_severity_level = 3
-    if threads:
-        options.intra_op_num_threads = threads
     with tempfile.TemporaryDirectory() as folder:
-        options.profile_file_prefix = str(Path(folder) / "profile")
-        try:
-            session = onnxruntime.InferenceSession(
-                model, options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as problem:  # onnxruntime's errors share no base class of their own
-            raise errors.BundleError(
-                f"onnxruntime must be able to load the model. Got: {str(problem).splitlines()[0]}. "
-                "Export the bundle again."
-            ) from problem
+        session = _engine.start(
+            model, threads=threads, profile_prefix=str(Path(folder) / "profile")
+        )
         for _ in range(repeats + 2):
             session.run(None, dict(inputs))
         events = json.loads(Path(session.end_profiling()).read_bytes())

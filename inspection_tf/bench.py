@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, errors, images, runtime
+from inspection_tf import _engine, bundle, errors, images, runtime
 from inspection_tf._profile import Operator
 from inspection_tf._profile import profile as profile_model
 
@@ -148,7 +148,7 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
     if inspector.classifier is not None:
         output = inspector.classifier.run(image, template)
         spent += time.perf_counter() - ready
-        first = {place: float(row[1:].sum(dtype=np.float64)) for place, row in enumerate(output)}
+        first = {place: _engine.ng_score(row) for place, row in enumerate(output)}
         for place, value in first.items():
             stopped = inspector.stopped(value, prepared[place].placement.source_size)
             if stopped is not None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _golden, errors
+from inspection_tf import _engine, _golden, errors
 from inspection_tf._engine import Engine, Network
 from inspection_tf._golden import GOLDEN, GOLDEN_TOLERANCE
 
@@ -154,8 +154,7 @@ class Inspector:
                 f"The classifier must return (1, classes), OK first. Got {output.shape}. "
                 "Export the bundle again."
             )
-        # Summed, not 1 - p(OK), which has no digits left where OK is nearly sure.
-        return float(output[0, 1:].sum(dtype=np.float64))
+        return _engine.ng_score(output[0])
 
     def defect_map(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return the probability of each class of defect in the size of the source.
