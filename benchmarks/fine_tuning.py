@@ -142,7 +142,10 @@ def main(
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    shown = [row for row in rows if row["kind"] == "value"]
+    shown: dict[str, dict[str, Any]] = {name: {} for name in found}
+    for row in rows:
+        if row["kind"] == "value":
+            shown[row["arm"]][row["metric"]] = row
     plots.save(plots.comparison(shown), out / "comparison.png")
     return 0
 

@@ -172,6 +172,12 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
     return times, [verdicts[place].outcome for place in range(len(frames))], len(rows)
 
 
+_ENOUGH = 300
+"""Images a way is timed on where no number of rounds is given."""
+_WARM = 20
+"""Batches of the round that does not count."""
+
+
 def _require_positive(repeats: int, batch_size: int) -> None:
     if repeats < 1 or batch_size < 1:
         raise errors.ConfigError(
@@ -183,7 +189,7 @@ def _require_positive(repeats: int, batch_size: int) -> None:
 def run(
     root: str | Path,
     *,
-    repeats: int = 30,
+    repeats: int | None = None,
     batch_size: int = 1,
     threads: int | None = None,
     with_keras: bool = True,
@@ -193,7 +199,8 @@ def run(
 
     Args:
         root: the bundle's folder.
-        repeats: rounds over all frames that count, after one that does not.
+        repeats: rounds over all frames that count, after one over some that does not; None: as
+            many as make some 300 images, at least one.
         batch_size: images a call of the network.
         threads: of one inference; None: one for each core.
         with_keras: also time the source model, where Keras is installed.
@@ -205,7 +212,7 @@ def run(
         errors.ConfigError: a number is not positive.
         errors.DataError: `frames` holds none.
     """
-    _require_positive(repeats, batch_size)
+    _require_positive(1 if repeats is None else repeats, batch_size)
     if frames is not None and not len(frames):
         raise errors.DataError(
             "There must be an image to time. Got none. Choose another split, or leave it out."
@@ -220,9 +227,10 @@ def run(
     measured: dict[str, list[dict[str, float]]] = {way.name: [] for way in ways}
     outcomes: dict[str, tuple[str, ...]] = {}
     segmented: dict[str, int] = {}
-    for round_number in range(repeats + 1):
+    rounds = repeats or max(1, round(_ENOUGH / (len(batches) * batch_size)))
+    for round_number in range(rounds + 1):
         for way in ways:
-            ran = [_once(way, batch) for batch in batches]
+            ran = [_once(way, batch) for batch in (batches if round_number else batches[:_WARM])]
             outcomes[way.name] = tuple(outcome for _, found, _ in ran for outcome in found)
             segmented[way.name] = sum(count for _, _, count in ran)
             if round_number:

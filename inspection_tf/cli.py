@@ -245,7 +245,7 @@ def bench(
     bundle: Bundle,
     /,
     *,
-    repeats: int = 30,
+    repeats: int | None = None,
     batch_size: int = 1,
     threads: int | None = None,
     split: Literal["train", "tune", "test"] | None = None,
@@ -256,7 +256,7 @@ def bench(
 
     Args:
         bundle: folder of the bundle.
-        repeats: rounds over the images that count.
+        repeats: rounds over the images that count; as many as make some 300 images by default.
         batch_size: images a call of the network.
         threads: of one inference; one for each core by default.
         split: images of the bundle's own data instead of its golden ones. A cascade is as fast as
@@ -267,7 +267,8 @@ def bench(
     from inspection_tf import bench as benchmark
 
     if profile:
-        operators = benchmark.profile(bundle, repeats=repeats, threads=threads)
+        rounds = 30 if repeats is None else repeats
+        operators = benchmark.profile(bundle, repeats=rounds, threads=threads)
         return _cli_tables.show(
             [item.to_dict() for item in operators], _cli_tables.OPERATORS, as_json=json
         )

@@ -121,6 +121,9 @@ def prepare(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], images.Placement]:
     """Lay the template onto the image, then make the network's two inputs.
 
+    Where the template moved away from the border there is nothing to compare with: the second
+    input shows the image itself there, and no difference.
+
     Args:
         image: as `images.read` returns it, read with the orientation of `preprocessing`.
         template: likewise, of the same size.
@@ -135,7 +138,12 @@ def prepare(
     """
     aligned = align(template, image, spec)
     prepared, placement = images.preprocess(image, preprocessing)
-    return prepared, images.preprocess(aligned.template, preprocessing)[0], placement
+    laid = images.preprocess(aligned.template, preprocessing)[0]
+    if aligned.template is not template:
+        whole = np.full(aligned.template.shape[:2], 255, np.uint8)
+        covered = _alignment.warp(whole, aligned.matrix, border=cv2.BORDER_CONSTANT)
+        laid = np.where(images.preprocess(covered, preprocessing)[0] < 255, prepared, laid)
+    return prepared, laid, placement
 
 
 def _require_one_size(template: NDArray[Any], image: NDArray[Any]) -> None:

@@ -51,6 +51,8 @@ class AugmentSpec(config.Section):
     misalignment_px: float = pydantic.Field(default=0.0, ge=0)
     """Largest shift of the template against its image along each axis, px; whole pixels where the
     image is not resampled."""
+    transplanted_share: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """Share of defective images whose defects are copied onto a good image instead."""
 
 
 NONE = AugmentSpec(

@@ -1,14 +1,15 @@
 """From records to `tf.data`: decoded and preprocessed once, then served in a stateless order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inspection_tf.datasets import augment
-from inspection_tf.datasets._cache import Cache, LoaderSpec, Progress, cache
+from inspection_tf import errors
+from inspection_tf.datasets import augment, transplant
+from inspection_tf.datasets._cache import Cache, LoaderSpec, Pixels, Progress, cache
 
 __all__ = [
     "Cache",
@@ -24,6 +25,7 @@ __all__ = [
 
 Target = Literal["mask", "label"]
 """What a network learns: the class of every pixel, or of the image."""
+_TRANSPLANT = 5  # keeps these draws apart from the others
 _OUTPUT = {"mask": "probability", "label": "class_probability"}
 
 
@@ -110,6 +112,32 @@ def steps_per_epoch(held: Cache, spec: LoaderSpec) -> int:
     return len(_order(held, spec=spec, seed=0, epoch=0, target="mask")) // spec.batch_size
 
 
+def _check_transplants(held: Cache) -> None:
+    if held.template is not None or not (held.label == 0).any():
+        raise errors.ConfigError(
+            "augment.transplanted_share needs good images, and images without templates. Got "
+            f"{np.count_nonzero(held.label == 0)} good images, "
+            f"{'no' if held.template is None else 'with'} templates. Set it to 0."
+        )
+
+
+def _transplant(
+    held: Cache,
+    batch: tuple[Pixels, Pixels],
+    *,
+    share: float,
+    draws: Iterable[np.random.Generator],
+) -> None:
+    """Copy the defects of a share of the images onto good ones, in place."""
+    good = np.flatnonzero(held.label == 0)
+    for image, mask, rng in zip(*batch, draws, strict=True):
+        chosen, row = rng.random() < share, good[rng.integers(len(good))]
+        if chosen and mask.any():
+            made = transplant.onto(image, mask, held.image[row], rng=rng)
+            if made is not None:
+                image[:], mask[:] = made
+
+
 def for_training(
     held: Cache,
     *,
@@ -137,7 +165,14 @@ def for_training(
         Batches `({"image": uint8 (b, h, w, c)}, {"probability": uint8 (b, h, w, 1)})`, class ids,
         or for labels `{"class_probability": uint8 (b, 1)}`; with a `"template"` like the image
         where there are templates.
+
+    Raises:
+        errors.ConfigError: defects are to be transplanted, but there is no good image, or there are
+            templates, which would not show them.
     """
+    share = augmentation.transplanted_share
+    if share > 0:
+        _check_transplants(held)
     per_epoch = steps_per_epoch(held, spec)
     names = ("image",) if held.template is None else ("image", "template")
 
@@ -151,7 +186,11 @@ def for_training(
             for p in positions
         ]
         pictures = [getattr(held, name)[rows] for name in names]
-        return held.mask[rows], held.label[rows, None], np.stack(drawn), *pictures
+        mask = held.mask[rows]
+        if share > 0:
+            draws = (np.random.default_rng([seed, epoch, p, _TRANSPLANT]) for p in positions)
+            _transplant(held, (pictures[0], mask), share=share, draws=draws)
+        return mask, held.label[rows, None], np.stack(drawn), *pictures
 
     def make_batch(step: Any) -> Any:
         kinds = (tf.uint8, tf.uint8, tf.float32, *(tf.uint8 for _ in names))
