@@ -214,7 +214,9 @@ def find(
     )
 
 
-def strongest_class(regions: Regions, probability: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+def strongest_class(
+    regions: Regions, probability: NDArray[np.floating[Any]], *, together: bool = False
+) -> NDArray[np.int64]:
     """Return for each region the channel with the largest sum over its pixels.
 
     Of equal ones it is the first.
@@ -222,6 +224,7 @@ def strongest_class(regions: Regions, probability: NDArray[np.floating[Any]]) ->
     Args:
         regions: found on the sum of the channels.
         probability: (height, width, classes), finite.
+        together: the sum is that over the pixels of all regions.
     """
     classes = probability.shape[2]
     if classes == 1 or not len(regions):
@@ -230,8 +233,10 @@ def strongest_class(regions: Regions, probability: NDArray[np.floating[Any]]) ->
     pixel = np.flatnonzero(regions.labels)
     label = regions.labels.ravel()[pixel]
     value = probability[y : y + height, x : x + width].reshape(-1, classes)[pixel]
-    total = [np.bincount(label, weights=channel)[regions.label] for channel in value.T]
-    strongest: NDArray[np.int64] = np.stack(total).argmax(axis=0)
+    total = np.stack([np.bincount(label, weights=channel)[regions.label] for channel in value.T])
+    if together:
+        total = np.broadcast_to(total.sum(axis=1, keepdims=True), total.shape)
+    strongest: NDArray[np.int64] = total.argmax(axis=0)
     return strongest
 
 

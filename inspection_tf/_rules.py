@@ -7,7 +7,8 @@ above the mask threshold, "score >= threshold" *is* the verdict after the rules.
 it also makes images NG that have no region a rule could drop: there the rules acquit nothing.)
 
 A map of several classes is decided on their sum, the defect map: one region may hold pixels of more
-than one class, and its class is the one with the largest sum of probability in it.
+than one class, and its class is the one with the largest sum of probability in it (with `one_class`
+in all regions).
 """
 
 from collections.abc import Sequence
@@ -54,6 +55,9 @@ class Rules(config.Section):
     """Regions of lower mean probability are dropped, 0..1."""
     class_min_area_px: dict[str, _Area] = pydantic.Field(default_factory=dict)
     """Class name and area: smaller regions of that class are dropped, px."""
+    one_class: bool = False
+    """All regions of an image have one class, the one with the largest sum of probability over them
+    together: for parts that show one kind of defect at a time."""
     zones: tuple[_regions.Zone, ...] = ()
     """Regions are kept or dropped by where their centroid lies."""
     min_count: int = pydantic.Field(default=1, ge=1)
@@ -278,7 +282,7 @@ def assess(
         regions = _regions.nothing()
     else:
         regions = _regions.find(array, mask_threshold=mask_threshold, inspected=inspected)
-    class_index = _regions.strongest_class(regions, channels)
+    class_index = _regions.strongest_class(regions, channels, together=rules.one_class)
     dropped: dict[str, NDArray[np.bool]] = {}
     if len(regions):
         class_name = np.array(classes or [""] * channels.shape[2])[class_index]

@@ -82,7 +82,7 @@ def decide(
 
     Reported are the surviving regions whose peak reaches the threshold (for REVIEW: the start of
     the band). An OK image reports none. The class of a region is the one with the largest sum of
-    probability over its pixels.
+    probability over its pixels, or with `Rules.one_class` over those of all regions.
 
     Args:
         probability: (height, width) or (height, width, classes), floating point, in the size of the

@@ -125,6 +125,32 @@ def test_a_region_has_the_class_with_the_largest_sum_over_its_pixels():
     assert decide(probability).regions[0].class_name == "scratch"
 
 
+def test_with_one_class_all_regions_have_that_of_the_largest_sum_over_all():
+    # 12 px of 0.6 / 0.2, then 4 px of 0.1 / 0.9: 7.2 + 0.4 = 7.6 of scratch, 2.4 + 3.6 of dent
+    probability = with_boxes((2, 2, 6, 5, 0.6, 0.2), (12, 2, 14, 4, 0.1, 0.9))
+    names = lambda **rules: [  # noqa: E731
+        region.class_name for region in decide(probability, decision.Rules(**rules)).regions
+    ]
+    assert names() == ["dent", "scratch"]  # by falling peak: 1.0 and 0.8
+    assert names(one_class=True) == ["scratch", "scratch"]
+    verdict = decide(probability, decision.Rules(one_class=True))
+    assert np.unique(verdict.class_mask()).tolist() == [0, 1]
+    # The rules on areas see that class; score and outcome do not hang on it.
+    assert names(one_class=True, class_min_area_px={"dent": 13}) == ["scratch", "scratch"]
+    assert names(one_class=True, class_min_area_px={"scratch": 5}) == ["scratch"]
+    assert verdict.score == decide(probability).score
+
+
+def test_one_class_changes_nothing_where_there_is_one():
+    probability = np.zeros((20, 31), np.float32)
+    one = decision.Rules(one_class=True)
+    assert decide(probability, one, classes=("defect",)).regions == ()
+    probability[3:5, 3:9] = 0.9
+    for rules in (one, decision.Rules()):
+        (region,) = decide(probability, rules, classes=("defect",)).regions
+        assert (region.class_name, region.area_px) == ("defect", 12)
+
+
 def test_equal_sums_take_the_first_class():
     assert decide(with_boxes((2, 2, 6, 4, 0.4, 0.4))).regions[0].class_name == "scratch"
 
