@@ -41,9 +41,7 @@ def main(bundle: Path, *, split: str = "test", out: Path | None = None) -> int:
         )
     first, second, is_ng = [], [], []
     for record in chosen:
-        prepared = inspector.prepare(
-            record.read_image(orientation=turn), record.read_template(orientation=turn)
-        )
+        prepared = inspector.prepare(*record.read_pair(orientation=turn))
         first.append(inspector.ng_score(prepared))
         second.append(inspector.decide(inspector.defect_map(prepared)).score)
         is_ng.append(inspector.judge(prepared)[0].outcome == "NG")

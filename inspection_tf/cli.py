@@ -277,7 +277,7 @@ def bench(
         inspector = runtime.Inspector.load(bundle, check_golden=False)
         turn = inspector.preprocessing.orientation
         frames = [
-            (record.read_image(orientation=turn), record.read_template(orientation=turn))
+            record.read_pair(orientation=turn)
             for record in _cli_data.from_provenance(inspector.manifest, split)
         ]
     timings = benchmark.run(

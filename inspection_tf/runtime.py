@@ -8,6 +8,7 @@ come out as they were recorded.
 """
 
 import dataclasses
+import itertools
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -317,11 +318,34 @@ class Inspector:
         )
 
     def inspect_many(
-        self, sources: Iterable[Source], *, metadata: Mapping[str, str] | None = None
+        self,
+        sources: Iterable[Source],
+        *,
+        templates: Iterable[Source] | None = None,
+        metadata: Mapping[str, str] | None = None,
     ) -> "Iterator[decision.Verdict]":
-        """Decide about images one after the other; see `inspect`."""
-        for source in sources:
-            yield self.inspect(source, metadata=metadata)
+        """Decide about images one after the other; see `inspect`.
+
+        Args:
+            sources: the images.
+            templates: one for each, in their order, where the bundle compares.
+            metadata: passed through to every verdict.
+
+        Raises:
+            errors.ImageError: one cannot be read, or there are not as many templates as images;
+                those before it have their verdicts.
+        """
+        if templates is None:
+            for source in sources:
+                yield self.inspect(source, metadata=metadata)
+            return
+        for source, template in itertools.zip_longest(sources, templates):
+            if source is None or template is None:
+                raise errors.ImageError(
+                    "Each image must have its template. Got more "
+                    f"{'templates' if source is None else 'images'} of the two. Give as many."
+                )
+            yield self.inspect(source, template=template, metadata=metadata)
 
     def check_golden(self, root: str | Path) -> int:
         """Run the golden samples of a bundle, every network on each of them.

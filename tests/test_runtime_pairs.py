@@ -130,6 +130,28 @@ def refused(call, text):
     assert caught.value.exit_code == 3
 
 
+def test_many_pairs_are_inspected_one_after_the_other(inspector, records):
+    pairs = [record.read_pair() for record in records][:3]
+    found = inspector.inspect_many(
+        (image for image, _ in pairs),
+        templates=(template for _, template in pairs),
+        metadata={"lot": "B"},
+    )
+    for verdict, (image, template) in zip(found, pairs, strict=True):
+        alone = inspector.inspect(image, template=template)
+        assert (verdict.outcome, verdict.score) == (alone.outcome, alone.score)
+        assert verdict.metadata == {"lot": "B"}
+
+
+@pytest.mark.parametrize(("images", "templates", "more"), [(2, 1, "images"), (1, 2, "templates")])
+def test_as_many_templates_as_images_are_needed(inspector, pair, images, templates, more):
+    image, template = pair
+    found = inspector.inspect_many([image] * images, templates=[template] * templates)
+    assert next(found).outcome in ("OK", "NG")
+    with pytest.raises(errors.ImageError, match=f"must have its template. Got more {more}"):
+        next(found)
+
+
 def test_a_missing_template_is_told_in_one_sentence(inspector, pair):
     refused(
         lambda: inspector.inspect(pair[0]),

@@ -86,6 +86,13 @@ class Record:
         read: Callable[..., NDArray[Any] | None] = self.source.read_template  # type: ignore[attr-defined]
         return read(orientation=orientation)
 
+    def read_pair(
+        self, *, orientation: images.Orientation = "apply"
+    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Return the image and its template, None where there is none."""
+        image = self.read_image(orientation=orientation)
+        return image, self.read_template(orientation=orientation)
+
     def class_ids(self) -> tuple[int, ...]:
         """Return the classes of its defects, rising; none where it is good.
 

@@ -76,10 +76,7 @@ class Points:
 
 def prepare(inspector: runtime.Inspector, record: Record) -> runtime.Prepared:
     """Read a record as an inspector's networks take it."""
-    turn = inspector.preprocessing.orientation
-    return inspector.prepare(
-        record.read_image(orientation=turn), record.read_template(orientation=turn)
-    )
+    return inspector.prepare(*record.read_pair(orientation=inspector.preprocessing.orientation))
 
 
 def _on_disk(shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -134,8 +134,7 @@ def _write_golden(
     samples = []
     turn = inspector.preprocessing.orientation
     for number, record in enumerate(chosen):
-        image = record.read_image(orientation=turn)
-        template = record.read_template(orientation=turn)
+        image, template = record.read_pair(orientation=turn)
         prepared = inspector.prepare(image, template)
         verdict = inspector.judge(prepared)[0]
         names = {"image": f"golden/{number}.png", "output": f"golden/{number}.npy"}
