@@ -67,7 +67,8 @@ def train(cfg: Config, part: records.Records, tune: records.Records | None, run:
 
 def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
-    recipe.check_backbones(cfg.preprocessing.size, cfg.segmenter, *[cfg.classifier] * cfg.cascade)
+    more = {"classifier": cfg.classifier} if cfg.cascade else {}
+    recipe.check_backbones(cfg.preprocessing.size, segmenter=cfg.segmenter, **more)
     folder = run_folder.open_run(out, cfg, name=NAME)
     with folder.guarded():
         held = cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px, cfg.alignment
@@ -75,13 +76,12 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
         sources.check(found, cfg.data, cfg.preprocessing)
         fold = lambda *part: ship.convert(*train(cfg, *part))  # noqa: E731
         divided = recipe.divide(found, cfg.data, seed=cfg.seed, run=folder, train=fold)
-        parts = divided.parts
-        model, first = train(cfg, parts["train"], parts.get("tune"), folder)
+        model, first = train(cfg, divided.parts["train"], divided.parts.get("tune"), folder)
         shipped = ship.ship(
             model, classifier=first, out=folder.path / "bundle",
             tuning=divided.tuning, measured=divided.measured, split=divided.split,
             terms=ship.Terms(*held),
-            provenance=recipe.provenance(NAME, cfg, cfg.data, found, parts, seed=cfg.seed),
+            provenance=recipe.provenance(NAME, cfg, cfg.data, found, divided.parts, seed=cfg.seed),
         )  # fmt: skip
         return recipe.finish(folder, shipped)
 

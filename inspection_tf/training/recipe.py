@@ -61,21 +61,26 @@ class Stage(config.Section):
     weights. Both must have the same backbone."""
 
 
-def check_backbones(size: tuple[int, int], *stages: Any) -> None:
-    """Build each backbone once, so that absent or foreign weights end a run before it begins.
+def check_backbones(size: tuple[int, int], **stages: Any) -> None:
+    """Build each backbone once, so that what does not fit ends a run before it begins.
 
     Args:
         size: (height, width) of the networks' input, px.
-        stages: sections whose `model` has a `backbone`.
+        **stages: in the order of training, sections whose `model` has a `backbone`.
 
     Raises:
-        errors.ConfigError: weights are absent, or the size does not fit.
+        errors.ConfigError: weights are absent, the size does not fit, or a stage starts from one
+            that is not trained before it or has another backbone.
         errors.BundleError: weights are damaged or of another network.
     """
-    for stage in stages:
+    built: dict[str, keras.Model] = {}
+    for name, stage in stages.items():
         shrink = getattr(stage.model, "input_shrink", 1)
         shrunk = (size[0] // shrink, size[1] // shrink)
-        backbones.build(image_size=shrunk, channels=1, options=stage.model.backbone)
+        own = backbones.build(image_size=shrunk, channels=1, options=stage.model.backbone)
+        if stage.start:
+            _pairs(own, stage.start, built)
+        built[name] = own
 
 
 def shape(held: loader.Cache) -> dict[str, Any]:
@@ -135,15 +140,22 @@ def fit_stage(
     return model
 
 
-def _start_from(model: keras.Model, name: str, trained: Mapping[str, keras.Model]) -> None:
-    """Copy the weights of another network's backbone, layer by layer."""
-    if name not in trained:
+def _pairs(
+    own: keras.Model, name: str, others: Mapping[str, keras.Model]
+) -> list[tuple[keras.Layer, keras.Layer]]:
+    """Return each layer of a backbone that has weights, and its like in another backbone.
+
+    Raises:
+        errors.ConfigError: there is no such network, or its backbone is another.
+    """
+    if name not in others:
         raise errors.ConfigError(
             f"start must name a network that is trained before. Got {name!r} of "
-            f"{sorted(trained)}. Leave it out."
+            f"{sorted(others)}. Leave it out."
         )
-    given = {layer.name: layer for layer in trained[name].get_layer(phases.BACKBONE).layers}
-    for layer in model.get_layer(phases.BACKBONE).layers:
+    given = {layer.name: layer for layer in others[name].layers}
+    pairs = []
+    for layer in own.layers:
         shapes = [weight.shape for weight in layer.weights]
         other = given.get(layer.name)
         if shapes and (other is None or shapes != [weight.shape for weight in other.weights]):
@@ -152,7 +164,15 @@ def _start_from(model: keras.Model, name: str, trained: Mapping[str, keras.Model
                 f"{name}. Give both the same backbone, or leave out start."
             )
         if shapes and other is not None:
-            layer.set_weights(other.get_weights())
+            pairs.append((layer, other))
+    return pairs
+
+
+def _start_from(model: keras.Model, name: str, trained: Mapping[str, keras.Model]) -> None:
+    """Copy the weights of another network's backbone, layer by layer."""
+    others = {key: other.get_layer(phases.BACKBONE) for key, other in trained.items() if other}
+    for layer, other in _pairs(model.get_layer(phases.BACKBONE), name, others):
+        layer.set_weights(other.get_weights())
 
 
 @dataclasses.dataclass(frozen=True)

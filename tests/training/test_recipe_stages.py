@@ -289,22 +289,33 @@ def test_composed_defects_teach_in_folds_and_are_never_measured(tmp_path):
     assert division.parts["train"].counts() == {"images": 18, "defective": 12}
 
 
-def section(**backbone):
+def section(*, start="", **backbone):
     return types.SimpleNamespace(
-        model=types.SimpleNamespace(backbone=backbones.Options(**backbone))
+        model=types.SimpleNamespace(backbone=backbones.Options(**backbone)), start=start
     )
 
 
 def test_weights_of_every_stage_are_looked_for_before_a_run_begins(tmp_path):
     sound, absent = section(name="vgg10"), section(name="vgg10", weights=tmp_path / "no.weights.h5")
-    recipe.check_backbones((32, 32), sound)
+    recipe.check_backbones((32, 32), segmenter=sound)
     with pytest.raises(errors.ConfigError, match=r"weights must be a file. Got .*no.weights.h5"):
-        recipe.check_backbones((32, 32), sound, absent)
+        recipe.check_backbones((32, 32), segmenter=sound, classifier=absent)
 
 
 def test_the_size_is_checked_as_a_shrinking_stage_sees_it():
     stage = section(name="vgg10", strides=(8,))
-    recipe.check_backbones((16, 32), stage)
+    recipe.check_backbones((16, 32), classifier=stage)
     stage.model.input_shrink = 4  # 16 / 4 = 4, which 8 does not divide
     with pytest.raises(errors.ConfigError, match=r"divisible by 8. Got \(4, 8\)"):
-        recipe.check_backbones((16, 32), stage)
+        recipe.check_backbones((16, 32), classifier=stage)
+
+
+def test_a_start_that_will_not_fit_ends_a_run_before_it_begins():
+    before = section(name="mobilenet", strides=(2, 4), first_stride=2)
+    same = section(name="mobilenet", strides=(4,), first_stride=2, start="segmenter")
+    recipe.check_backbones((32, 32), segmenter=before, classifier=same)
+    other = section(name="vgg10", strides=(4,), start="segmenter")
+    with pytest.raises(errors.ConfigError, match=r"Got another block1_conv1\w* in the segmenter"):
+        recipe.check_backbones((32, 32), segmenter=before, classifier=other)
+    with pytest.raises(errors.ConfigError, match=r"trained before\. Got 'segmenter' of \[\]"):
+        recipe.check_backbones((32, 32), classifier=same, segmenter=before)
