@@ -67,7 +67,7 @@ def train(cfg: Config, part: records.Records, tune: records.Records | None, run:
 
 def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
-    more = {"classifier": cfg.classifier} if cfg.cascade else {}
+    more: dict[str, Any] = {"classifier": cfg.classifier} if cfg.cascade else {}
     recipe.check_backbones(cfg.preprocessing.size, segmenter=cfg.segmenter, **more)
     folder = run_folder.open_run(out, cfg, name=NAME)
     with folder.guarded():

@@ -47,7 +47,7 @@ def _shifted(layers: NDArray[np.uint8], shift: NDArray[np.int64]) -> NDArray[np.
 
 def _widened(region: NDArray[np.bool_], px: int) -> NDArray[np.bool_]:
     kernel = np.ones((2 * px + 1, 2 * px + 1), np.uint8)
-    return cv2.dilate(region.astype(np.uint8), kernel) > 0
+    return np.asarray(cv2.dilate(region.astype(np.uint8), kernel) > 0)
 
 
 def _level(
@@ -84,8 +84,8 @@ def onto(
     steps = rng.random(2) < 0.5
     shares = rng.uniform(-largest_shift, largest_shift, 2)
     turn = tuple(slice(None, None, -1 if mirrored else 1) for mirrored in steps)
-    inside = _content(donor).astype(np.uint8)[..., None]
-    layers = np.concatenate([donor, mask, inside], axis=-1)[turn]
+    content = _content(donor).astype(np.uint8)[..., None]
+    layers = np.concatenate([donor, mask, content], axis=-1)[turn]
     moved = _shifted(layers, np.round(shares * mask.shape[:2]).astype(np.int64))
     defect, inside = moved[..., -2] > 0, moved[..., -1] > 0
     part = _content(recipient)

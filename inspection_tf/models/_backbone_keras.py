@@ -73,7 +73,11 @@ NETWORKS: dict[str, Network] = {
     ),
     "keras_mobilenet_v2": Network(
         _APPLICATIONS.MobileNetV2,
-        _expanded(*(f"block_{block}_expand_relu" for block in (1, 3, 6, 13)), top="out_relu"),
+        _expanded(
+            # Not out_relu: its 1280 channels, made for 1000 classes, double what decoders cost.
+            *(f"block_{block}_expand_relu" for block in (1, 3, 6, 13)),
+            top="block_16_project_BN",
+        ),
         f"mobilenet_v2_{_KERNELS}_1.0_224_no_top.h5",
         "tf",
     ),

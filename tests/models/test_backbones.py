@@ -21,7 +21,7 @@ FEATURES = {
     "keras_resnet50": {2: 64, 4: 256, 8: 512, 16: 1024, 32: 2048},
     "keras_mobilenet": {2: 64, 4: 128, 8: 256, 16: 512, 32: 1024},
     # What an inverted residual block of 16, 24, 32 or 96 (40, 112) channels expands to: 6 times.
-    "keras_mobilenet_v2": {2: 96, 4: 144, 8: 192, 16: 576, 32: 1280},
+    "keras_mobilenet_v2": {2: 96, 4: 144, 8: 192, 16: 576, 32: 320},
     "keras_efficientnet_b0": {2: 96, 4: 144, 8: 240, 16: 672, 32: 1280},
     "keras_xception": {2: 128, 4: 256, 8: 728, 16: 1024, 32: 2048},
     "keras_inception_v3": {2: 64, 4: 192, 8: 288, 16: 768, 32: 2048},
