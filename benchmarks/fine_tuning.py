@@ -58,7 +58,9 @@ def settings(
     """Return the configuration of one run."""
     values = config.load(recipe.Config, RECIPE).model_dump(mode="json")
     values["seed"], values["cascade"] = seed, False
-    values["data"]["root"] = str(root)
+    # One split a run, and no good image but those an arm is shown.
+    values["data"] |= {"root": str(root), "folds": 0, "tune": 0.15, "test": 0.25}
+    values["segmenter"]["augment"]["transplanted_share"] = 0.0
     values["preprocessing"]["size"] = [size, size]
     stage = values["segmenter"]
     stage["loader"] |= {"images_per_epoch": images, "defective_share": arm["share"]}

@@ -14,12 +14,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, config, errors, evaluation
+from inspection_tf import _alignment, bundle, config, errors, evaluation
 from inspection_tf.datasets import records, sources
 from inspection_tf.export import ship
 from inspection_tf.training import recipe as training
@@ -43,12 +42,9 @@ class Shifted:
         template = self.source.read_template(orientation=orientation)
         if template is None:
             return None
-        matrix = np.array([[1, 0, self.xy[0]], [0, 1, self.xy[1]]], float)
-        size = template.shape[1], template.shape[0]
-        moved: NDArray[Any] = cv2.warpAffine(
-            template, matrix, size, flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE
-        )
-        return moved
+        matrix = np.eye(3)
+        matrix[:2, 2] = self.xy
+        return _alignment.warp(template, matrix)
 
 
 def _shifted(chosen: records.Records, xy: tuple[int, int]) -> list[records.Record]:
@@ -73,11 +69,16 @@ def main(run: Path, *, pixels: int = 3) -> int:
     shifts = [(0, 0), (pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)]
     rows: dict[tuple[int, int], list[Any]] = {xy: [] for xy in shifts}
     with tempfile.TemporaryDirectory() as place:
-        copy = Path(shutil.copytree(run, Path(place) / "run"))
-        folder = run_folder.RunFolder(copy, is_resumed=True)
-        train = lambda *part: ship.convert(*recipe.train(cfg, *part))  # noqa: E731
-        folds = training.divide(found, cfg.data, seed=cfg.seed, run=folder, train=train).measured
-        for networks, chosen in folds:
+        shutil.copytree(run / "folds", Path(place) / "folds")
+        shutil.copy(run / "status.json", place)
+        divided = training.divide(
+            found,
+            cfg.data,
+            seed=cfg.seed,
+            run=run_folder.RunFolder(Path(place), is_resumed=True),
+            train=lambda *part: ship.convert(*recipe.train(cfg, *part)),
+        )
+        for networks, chosen in divided.measured:
             inspector = networks.inspector(manifest)
             for xy in shifts:
                 rows[xy] += evaluation.measure(inspector, _shifted(chosen, xy))

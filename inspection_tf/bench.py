@@ -21,6 +21,10 @@ __all__ = ["Frame", "Operator", "Timing", "golden_frames", "profile", "profile_m
 
 Frame = tuple[NDArray[Any], NDArray[Any] | None]
 """A decoded image and its template, None where there is none."""
+_ENOUGH = 300
+"""Images a way is timed on where no number of rounds is given."""
+_WARM = 20
+"""Batches of the round that does not count."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -170,12 +174,6 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
         "post": each * (done - ready - spent),
     }
     return times, [verdicts[place].outcome for place in range(len(frames))], len(rows)
-
-
-_ENOUGH = 300
-"""Images a way is timed on where no number of rounds is given."""
-_WARM = 20
-"""Batches of the round that does not count."""
 
 
 def _require_positive(repeats: int, batch_size: int) -> None:

@@ -128,9 +128,11 @@ def test_a_region_has_the_class_with_the_largest_sum_over_its_pixels():
 def test_with_one_class_all_regions_have_that_of_the_largest_sum_over_all():
     # 12 px of 0.6 / 0.2, then 4 px of 0.1 / 0.9: 7.2 + 0.4 = 7.6 of scratch, 2.4 + 3.6 of dent
     probability = with_boxes((2, 2, 6, 5, 0.6, 0.2), (12, 2, 14, 4, 0.1, 0.9))
-    names = lambda **rules: [  # noqa: E731
-        region.class_name for region in decide(probability, decision.Rules(**rules)).regions
-    ]
+
+    def names(**rules):
+        verdict = decide(probability, decision.Rules(**rules))
+        return [region.class_name for region in verdict.regions]
+
     assert names() == ["dent", "scratch"]  # by falling peak: 1.0 and 0.8
     assert names(one_class=True) == ["scratch", "scratch"]
     verdict = decide(probability, decision.Rules(one_class=True))

@@ -160,8 +160,7 @@ def _read_record(
     turn = preprocessing.orientation
     template = None
     try:
-        image = record.read_image(orientation=turn)
-        reference = record.read_template(orientation=turn)
+        image, reference = record.read_pair(orientation=turn)
         if reference is None:
             prepared, placement = images.preprocess(image, preprocessing)
         else:

@@ -92,12 +92,13 @@ def onto(
     landed = defect & part
     if landed.sum() < max(1, _KEPT * np.count_nonzero(mask)):
         return None
-    ring = _widened(defect, _RING_PX) & ~_widened(defect, _FEATHER_PX)
+    reach = _widened(defect, _FEATHER_PX)
+    ring = _widened(defect, _RING_PX) & ~reach
     there = _level(moved[..., :-2], ring & inside, inside & ~defect)
     here = _level(recipient, ring & part, part)
     gain = np.clip(here / np.maximum(there, 1), 1 / _LARGEST_GAIN, _LARGEST_GAIN)
     side = 2 * _FEATHER_PX + 1
-    weight = cv2.GaussianBlur(_widened(defect, _FEATHER_PX).astype(np.float32), (side, side), 0)
+    weight = cv2.GaussianBlur(reach.astype(np.float32), (side, side), 0)
     weight = (weight * (inside & part))[..., None]
     pasted = recipient + weight * (moved[..., :-2] * gain - recipient)
     image = np.clip(np.round(pasted), 0, 255).astype(np.uint8)
