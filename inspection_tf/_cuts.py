@@ -14,6 +14,7 @@ from inspection_tf import _binomial, errors
 from inspection_tf._binomial import defects_needed, events_allowed
 
 _OUTSIDE = 1e-3  # relative distance of a threshold that has a score on one side only
+RESOLUTION = 2e-6  # probabilities nearer than this are tied: an exported graph rounds differently
 
 
 class Cuts(NamedTuple):
@@ -72,6 +73,33 @@ def midway(below: float, above: float) -> float:
         return below + _OUTSIDE * max(abs(below), _OUTSIDE)
     middle = below + (above - below) / 2
     return middle if below < middle else above  # neighbours in floating point have no middle
+
+
+def tied(score: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return probabilities with those that lie within rounding of their neighbours made equal.
+
+    Sorted, each that is less than `RESOLUTION` above the one before takes that one's value. Lowered
+    they are, never raised: a promise about escapes holds for ties.
+    """
+    values, place = np.unique(score, return_inverse=True)
+    starts = np.append(True, np.diff(values) >= RESOLUTION)
+    lowered: NDArray[np.float64] = values[
+        np.maximum.accumulate(np.where(starts, range(values.size), 0))
+    ]
+    return lowered[place]
+
+
+def between(threshold: float, score: NDArray[np.float64]) -> float:
+    """Return a threshold that was chosen on tied scores, clear of the untied ones.
+
+    It splits the scores as it split the tied ones, and where it is nearer to one of them than half
+    of `RESOLUTION`, or inside a tie, it is moved midway between the two it must part.
+    """
+    above = tied(score) >= threshold
+    near = np.abs(score - threshold).min() < RESOLUTION / 2
+    if above.all() or not above.any() or not (near or (above != (score >= threshold)).any()):
+        return threshold
+    return midway(float(score[~above].max()), float(score[above].min()))
 
 
 def checked(score: ArrayLike, is_defect: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool]]:

@@ -215,7 +215,11 @@ def find(
 
 
 def strongest_class(
-    regions: Regions, probability: NDArray[np.floating[Any]], *, together: bool = False
+    regions: Regions,
+    probability: NDArray[np.floating[Any]],
+    *,
+    together: bool = False,
+    weight: NDArray[Any] | None = None,
 ) -> NDArray[np.int64]:
     """Return for each region the channel with the largest sum over its pixels.
 
@@ -225,6 +229,7 @@ def strongest_class(
         regions: found on the sum of the channels.
         probability: (height, width, classes), finite.
         together: the sum is that over the pixels of all regions.
+        weight: (classes,), not negative; each sum is multiplied by it.
     """
     classes = probability.shape[2]
     if classes == 1 or not len(regions):
@@ -233,9 +238,12 @@ def strongest_class(
     pixel = np.flatnonzero(regions.labels)
     label = regions.labels.ravel()[pixel]
     value = probability[y : y + height, x : x + width].reshape(-1, classes)[pixel]
-    total = np.stack([np.bincount(label, weights=channel)[regions.label] for channel in value.T])
+    sums = [np.bincount(label, weights=channel)[regions.label] for channel in value.T]
+    total: NDArray[np.float64] = np.stack(sums)
     if together:
         total = np.broadcast_to(total.sum(axis=1, keepdims=True), total.shape)
+    if weight is not None:
+        total = total * np.asarray(weight, np.float64)[:, None]
     strongest: NDArray[np.int64] = total.argmax(axis=0)
     return strongest
 

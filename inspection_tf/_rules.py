@@ -8,7 +8,7 @@ it also makes images NG that have no region a rule could drop: there the rules a
 
 A map of several classes is decided on their sum, the defect map: one region may hold pixels of more
 than one class, and its class is the one with the largest sum of probability in it (with `one_class`
-in all regions).
+in all regions, with `class_by` both times what the classifier says of it).
 """
 
 from collections.abc import Sequence
@@ -58,6 +58,9 @@ class Rules(config.Section):
     one_class: bool = False
     """All regions of an image have one class, the one with the largest sum of probability over them
     together: for parts that show one kind of defect at a time."""
+    class_by: Literal["segmenter", "both"] = "segmenter"
+    """What names the class of a region: the sums of the map, or, in a cascade, both stages: each
+    sum times the classifier's probability of that class. Score and verdict do not hang on it."""
     zones: tuple[_regions.Zone, ...] = ()
     """Regions are kept or dropped by where their centroid lies."""
     min_count: int = pydantic.Field(default=1, ge=1)
@@ -79,6 +82,11 @@ class Rules(config.Section):
         for what, given in (("levels", names), ("zones", [zone.name for zone in self.zones])):
             if len(set(given)) < len(given):
                 raise ValueError(f"the names of {what} must differ, got {given}")
+        if self.class_by == "both" and self.class_min_area_px:
+            raise ValueError(
+                "class_min_area_px needs class_by segmenter: what a rule drops must hang on the "
+                "map alone, for whose scores the thresholds are chosen"
+            )
         if self.min_level is not None and self.min_level not in names:
             raise ValueError(f"min_level must name one of the levels {names}")
         return self
@@ -261,8 +269,11 @@ def assess(
     mask_threshold: float,
     mm_per_px: float | None,
     classes: Sequence[str] | None = None,
+    class_weight: NDArray[Any] | None = None,
 ) -> Assessment:
     """Find the regions of a map, apply the rules, and score the image.
+
+    `class_weight` (classes,) multiplies the sums that name the class of a region.
 
     Raises:
         errors.ConfigError: the map is no map, rules in mm have no scale, names do not fit the
@@ -282,7 +293,9 @@ def assess(
         regions = _regions.nothing()
     else:
         regions = _regions.find(array, mask_threshold=mask_threshold, inspected=inspected)
-    class_index = _regions.strongest_class(regions, channels, together=rules.one_class)
+    class_index = _regions.strongest_class(
+        regions, channels, together=rules.one_class, weight=class_weight
+    )
     dropped: dict[str, NDArray[np.bool]] = {}
     if len(regions):
         class_name = np.array(classes or [""] * channels.shape[2])[class_index]

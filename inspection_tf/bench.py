@@ -147,14 +147,15 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
         template = np.concatenate([item.template for item in prepared if item.template is not None])
     ready = time.perf_counter()
     spent = 0.0
-    first: dict[int, float] = {}
+    first: dict[int, NDArray[Any]] = {}
     verdicts: dict[int, Any] = {}
     if inspector.classifier is not None:
         output = inspector.classifier.run(image, template)
         spent += time.perf_counter() - ready
-        first = {place: _engine.ng_score(row) for place, row in enumerate(output)}
-        for place, value in first.items():
-            stopped = inspector.stopped(value, prepared[place].placement.source_size)
+        first = dict(enumerate(output))
+        for place, row in first.items():
+            size = prepared[place].placement.source_size
+            stopped = inspector.stopped(_engine.ng_score(row), size)
             if stopped is not None:
                 verdicts[place] = stopped
     rows = [place for place in range(len(frames)) if way.runs_both or place not in verdicts]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _reasons, _rules, thresholds
+from inspection_tf import _reasons, _rules, errors, thresholds
 from inspection_tf._audit import HiddenDefect, hidden_defects
 from inspection_tf._regions import Zone
 from inspection_tf._rules import Level, Rules
@@ -77,12 +77,14 @@ def decide(
     classes: Sequence[str] = ("defect",),
     stage: str = "",
     earlier: Mapping[str, float] | None = None,
+    class_weight: NDArray[Any] | None = None,
 ) -> Verdict:
     """Decide about one image.
 
     Reported are the surviving regions whose peak reaches the threshold (for REVIEW: the start of
     the band). An OK image reports none. The class of a region is the one with the largest sum of
-    probability over its pixels, or with `Rules.one_class` over those of all regions.
+    probability over its pixels, or with `Rules.one_class` over those of all regions, times
+    `class_weight`.
 
     Args:
         probability: (height, width) or (height, width, classes), floating point, in the size of the
@@ -93,14 +95,26 @@ def decide(
         classes: names of the classes, one for each channel.
         stage: in a cascade, what its last stage is called; see `gate` for the ones before.
         earlier: in a cascade, the scores of the stages that passed the image on.
+        class_weight: (classes,), not negative: what an earlier stage thinks of each class. It
+            names regions; score and outcome do not hang on it.
 
     Raises:
-        errors.ConfigError: the map is no map, rules in mm have no scale, names do not fit the
-            classes, or nothing is inspected.
+        errors.ConfigError: the map is no map, rules in mm have no scale, names or weights do not
+            fit the classes, or nothing is inspected.
     """
     given, point = np.asarray(probability), operating_point
+    if class_weight is not None and np.shape(class_weight) != (len(classes),):
+        raise errors.ConfigError(
+            f"class_weight must hold one number for each of {len(classes)} classes. "
+            f"Got shape {np.shape(class_weight)}. Leave out the probability of OK."
+        )
     found = _rules.assess(
-        given, rules, mask_threshold=point.mask_threshold, mm_per_px=mm_per_px, classes=classes
+        given,
+        rules,
+        mask_threshold=point.mask_threshold,
+        mm_per_px=mm_per_px,
+        classes=classes,
+        class_weight=class_weight,
     )
     outcome = _outcome(found.score, point)
     shown = _shown(found, outcome, point)

@@ -142,8 +142,12 @@ class Inspector:
         )
         return Prepared(prepared[None], laid[None], placement)
 
-    def ng_score(self, prepared: Prepared) -> float:
-        """Return the first stage's score: how sure it is that the image is not OK, 0..1."""
+    def class_probability(self, prepared: Prepared) -> NDArray[np.float32]:
+        """Return what the first stage says of an image: (classes,), 0..1, OK first.
+
+        Raises:
+            errors.BundleError: there is no first stage, or it returns something else.
+        """
         if self.classifier is None:
             raise errors.BundleError(
                 "Only a bundle of two stages has a first score. Got one of one stage. "
@@ -155,7 +159,12 @@ class Inspector:
                 f"The classifier must return (1, classes), OK first. Got {output.shape}. "
                 "Export the bundle again."
             )
-        return _engine.ng_score(output[0])
+        row: NDArray[np.float32] = output[0]
+        return row
+
+    def ng_score(self, prepared: Prepared) -> float:
+        """Return the first stage's score: how sure it is that the image is not OK, 0..1."""
+        return _engine.ng_score(self.class_probability(prepared))
 
     def defect_map(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return the probability of each class of defect in the size of the source.
@@ -253,9 +262,9 @@ class Inspector:
         first, spent = None, 0.0
         if self.classifier is not None:
             started = time.perf_counter()
-            first = self.ng_score(prepared)
+            first = self.class_probability(prepared)
             spent = time.perf_counter() - started
-            stopped = self.stopped(first, prepared.placement.source_size)
+            stopped = self.stopped(_engine.ng_score(first), prepared.placement.source_size)
             if stopped is not None:
                 return stopped, spent
         started = time.perf_counter()
@@ -282,24 +291,28 @@ class Inspector:
         )
 
     def decide(
-        self, probability: NDArray[Any], *, first: float | None = None
+        self, probability: NDArray[Any], *, first: NDArray[Any] | None = None
     ) -> "decision.Verdict":
         """Apply the bundle's thresholds and rules to a map in the source's size.
 
         Args:
             probability: of `probability`.
-            first: the first stage's score, if it ran: noted in the verdict, not judged.
+            first: of `class_probability`, if the first stage ran: its score is noted in the
+                verdict, not judged; with `Rules.class_by` both it helps to name the regions.
         """
         from inspection_tf import bundle, decision
 
+        rules, classes = self.manifest.rules, self.manifest.classes
+        by_both = first is not None and rules.class_by == "both" and len(classes) > 1
         return decision.decide(
             probability,
             self.manifest.operating_point,
-            self.manifest.rules,
+            rules,
             mm_per_px=self.manifest.mm_per_px,
-            classes=self.manifest.classes,
+            classes=classes,
             stage="" if first is None else bundle.SEGMENTER,
-            earlier=None if first is None else {bundle.CLASSIFIER: first},
+            earlier=None if first is None else {bundle.CLASSIFIER: _engine.ng_score(first)},
+            class_weight=first[1:] if first is not None and by_both else None,
         )
 
     def hidden_defects(

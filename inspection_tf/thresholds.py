@@ -6,7 +6,9 @@ the rules. An *escape* is a defective image that passes, an *overkill* a good on
 
 Where a threshold is placed: only the order of the scores decides, so each `for_*` picks a *cut*
 between two neighbouring scores and puts the threshold midway between them. Below the lowest and
-above the highest score there is no neighbour; there it lies 0.1 % outside.
+above the highest score there is no neighbour; there it lies 0.1 % outside. `choose` and
+`choose_jointly` take probabilities, and treat those within 2e-6 of each other as equal: a threshold
+between them would part what an exported graph rounds one way or the other.
 
 A cascade has two thresholds, and `choose_jointly` chooses them together: both decide what escapes,
 so two of them that were chosen one by one would promise too much.
@@ -150,8 +152,8 @@ def choose(
         errors.DataError: the scores are empty or not finite, or the method cannot be met.
     """
     scores, defective = _cuts.checked(score, is_defect)
-    method, threshold, note = _threshold(scores, defective, spec)
-    threshold = _raised(threshold, scores, mask_threshold)
+    method, threshold, note = _threshold(_cuts.tied(scores), defective, spec)
+    threshold = _raised(_cuts.between(threshold, scores), scores, mask_threshold)
     if threshold > 1:
         note = f"{note} {_NEVER_REACHED}".strip()
     return _point(
@@ -281,7 +283,9 @@ def choose_jointly(
         errors.DataError: the scores are empty or no probabilities, or the method cannot be met.
     """
     pairs = _joint.checked(first_score, second_score, is_defect)
-    method, (first, second), note = _two_thresholds(pairs, spec)
+    coarse = _joint.Pairs(_cuts.tied(pairs.first), _cuts.tied(pairs.second), pairs.defective)
+    method, (first, second), note = _two_thresholds(coarse, spec)
+    first, second = _cuts.between(first, pairs.first), _cuts.between(second, pairs.second)
     passes = pairs.first >= first
     second = _raised(second, pairs.second[passes], mask_threshold)
     if max(first, second) > 1:

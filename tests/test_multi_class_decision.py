@@ -143,6 +143,43 @@ def test_with_one_class_all_regions_have_that_of_the_largest_sum_over_all():
     assert verdict.score == decide(probability).score
 
 
+def test_what_another_stage_thinks_of_the_classes_multiplies_their_sums():
+    # 12 px of 0.6 / 0.2 and 4 px of 0.1 / 0.8: sums of 7.2 / 2.4 and 0.4 / 3.2
+    probability = with_boxes((2, 2, 6, 5, 0.6, 0.2), (12, 2, 14, 4, 0.1, 0.8))
+
+    def verdict(weight, **rules):
+        options = {"classes": CLASSES, "class_weight": np.array(weight, np.float32)}
+        return decision.decide(probability, point(0.5), decision.Rules(**rules), **options)
+
+    def names(weight, **rules):
+        by_place = sorted(verdict(weight, **rules).regions, key=lambda region: region.box_xyxy)
+        return [region.class_name for region in by_place]
+
+    assert names([0.5, 0.5]) == ["scratch", "dent"]
+    assert names([0.2, 0.7]) == ["dent", "dent"]  # 1.44 / 1.68
+    assert names([0.3, 0.7]) == ["scratch", "dent"]  # 2.16 / 1.68
+    assert names([0.9, 0.1]) == ["scratch", "scratch"]  # 0.36 / 0.32
+    assert names([0.43, 0.57], one_class=True) == ["scratch"] * 2  # 7.6 / 5.6: 3.268 / 3.192
+    assert names([0.42, 0.58], one_class=True) == ["dent"] * 2  # 3.192 / 3.248
+    plain = decide(probability, threshold=0.5)
+    for weight in ([0.2, 0.7], [0.9, 0.1]):
+        found = verdict(weight)
+        assert (found.score, found.outcome) == (plain.score, plain.outcome)
+        np.testing.assert_array_equal(found.mask(), plain.mask())
+
+
+def test_weights_that_are_not_one_for_each_class_are_refused():
+    with pytest.raises(errors.ConfigError, match=r"one number for each of 2 .* Got shape \(3,\)"):
+        decision.decide(
+            with_boxes((2, 2, 6, 5, 0.6, 0.2)), point(), classes=CLASSES, class_weight=np.ones(3)
+        )
+
+
+def test_classes_named_by_both_stages_do_not_drop_regions():
+    with pytest.raises(ValueError, match="class_min_area_px needs class_by segmenter"):
+        decision.Rules(class_by="both", class_min_area_px={"scratch": 5})
+
+
 def test_one_class_changes_nothing_where_there_is_one():
     probability = np.zeros((20, 31), np.float32)
     one = decision.Rules(one_class=True)

@@ -211,6 +211,22 @@ def test_a_cascade_without_its_classifier_is_refused_and_one_too_many_as_well(jo
         )
 
 
+def test_both_stages_may_name_the_class(join):
+    # The map: 0.9 of scratch at 100 px. The classifier: 0.1 of scratch, 0.8 of the other class.
+    manifest = join(classifier(0.1, 0.1, 0.8), segmenter(0.9)).manifest
+    names = manifest.classes
+    output = np.zeros((1, 64, 64, 2), np.float32)
+    output[0, 20:30, 40:50] = (0.5, 0.4)
+    seen = {}
+    for who in ("segmenter", "both"):
+        rules = decision.Rules(class_by=who)
+        inspector = join(classifier(0.1, 0.1, 0.8), Counted(output), rules=rules)
+        verdict = inspector.inspect(BLANK)
+        assert (verdict.outcome, verdict.stages["classifier"]) == ("NG", pytest.approx(0.9))
+        seen[who] = verdict.regions[0].class_name
+    assert seen == {"segmenter": names[0], "both": names[1]}
+
+
 def test_a_single_network_has_no_first_score(toy_bundle):
     alone = runtime.Inspector.load(toy_bundle, threads=1)
     with pytest.raises(errors.BundleError, match="Only a bundle of two stages"):

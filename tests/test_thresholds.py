@@ -322,6 +322,31 @@ def test_a_threshold_among_scores_under_the_mask_threshold_stays_there():
 # Pixels
 
 
+def test_scores_within_rounding_of_each_other_are_one_score():
+    # 0.4 and two scores 1e-9 and 1.5e-6 over it: an export may swap them. 0.4 + 3e-6 is as near
+    # to the last as that to the ones before: one chain of ties.
+    near = [0.4, 0.4 + 1e-9, 0.4 + 1.5e-6, 0.4 + 3e-6]
+    score, is_defect = split(good=[0.2, near[0], near[2]], bad=[near[1], near[3], 0.8])
+    spec = thresholds.ThresholdSpec(method="recall", min_recall=1.0)
+    point = thresholds.choose(score, is_defect, spec, mask_threshold=0.1)
+    assert point.threshold == pytest.approx(0.3)
+    assert point.tune["overkill_rate"] == pytest.approx(2 / 3)
+    spec = thresholds.ThresholdSpec(method="precision", min_precision=1.0)
+    point = thresholds.choose(score, is_defect, spec, mask_threshold=0.1)
+    assert point.threshold == pytest.approx(0.6)
+
+
+def test_a_chain_of_ties_longer_than_the_gap_above_it_is_not_cut():
+    # Tied to their lowest, 0.5; midway between 0.5 and the next would lie inside the chain.
+    chain = 0.5 + 1.5e-6 * np.arange(20)
+    defect = chain[-1] + 4e-6
+    score, is_defect = split(good=chain, bad=[defect])
+    spec = thresholds.ThresholdSpec(method="f_beta")
+    point = thresholds.choose(score, is_defect, spec, mask_threshold=0.1)
+    assert point.threshold == pytest.approx((chain[-1] + defect) / 2, abs=1e-9)
+    assert rates(point.threshold, score, is_defect) == (0, 0)
+
+
 def test_the_mask_threshold_maximises_mean_dice_over_defective_images():
     probability = np.array([[0.9, 0.6, 0.3]], np.float32)
     mask = np.array([[1, 1, 0]])

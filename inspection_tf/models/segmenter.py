@@ -26,6 +26,9 @@ class Options(_inputs.Options):
 
     Power of two.
     """
+    project_skips: bool = False
+    """A 1x1 convolution brings each feature of the backbone to the decoder's width before they
+    are joined: cheaper where a backbone has many channels."""
     upsampling: blocks.Upsampling = "transposed"
     """Decoder: 2x2 transposed convolution, bilinear (aligned: at the corners) or nearest."""
     normalization: blocks.Normalization = "batch"
@@ -146,7 +149,12 @@ def _decode(features: dict[int, Any], options: Options) -> Any:
             name=f"{name}_up",
         )
         if stride in features:
-            x = layers.Concatenate(name=f"{name}_concat")([features[stride], x])
+            skip = features[stride]
+            if options.project_skips:
+                skip = layers.Conv2D(
+                    filters, 1, kernel_initializer=options.kernel_initializer, name=f"{name}_skip"
+                )(skip)
+            x = layers.Concatenate(name=f"{name}_concat")([skip, x])
         x = blocks.double_conv(
             x,
             filters,

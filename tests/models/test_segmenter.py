@@ -49,6 +49,15 @@ def test_features_are_joined_at_their_own_strides():
     assert {"decoder4_concat", "decoder1_concat"}.isdisjoint(names(model))
 
 
+def test_skips_are_brought_to_the_decoders_width_where_asked():
+    model = small(
+        backbone={"name": "resnet18", "strides": (2, 8)}, size=(32, 48), project_skips=True
+    )
+    assert shape(model, "decoder2_concat") == (16, 24, 8 + 8)
+    assert model.get_layer("decoder2_skip").count_params() == 64 * 8 + 8
+    assert {"decoder4_skip", "decoder1_skip"}.isdisjoint(names(model))
+
+
 @pytest.mark.parametrize(
     ("backbone", "strides"),
     [("vgg10", (1, 2, 4)), ("resnet18", (2, 4)), ("resnet18", (4, 8)), ("mobilenet", (8,))],

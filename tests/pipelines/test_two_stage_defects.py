@@ -295,7 +295,7 @@ def tiles(tmp_path):
 @real
 @pytest.mark.slow
 def test_magnetic_tiles_train_a_cascade_over_five_classes(tiles, tmp_path):
-    cfg = toy("magnetic_tile", data={"root": tiles})
+    cfg = toy("magnetic_tile", data={"root": tiles, "folds": 0})
     report = two_stage_defects.run(cfg, tmp_path / "run")
     manifest = bundle.read(tmp_path / "run" / "bundle")
     assert manifest.is_cascade
