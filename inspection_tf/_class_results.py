@@ -1,6 +1,6 @@
 """Truth and verdict compared class by class: pixels, and regions that found their defect."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import cv2
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import decision, errors
+from inspection_tf.thresholds import RegionScores
 
 MATCH_IOU = 0.33
 """A found and a true region are the same defect when their IoU is over this."""
@@ -82,6 +83,46 @@ def _pairs(same: NDArray[np.bool_]) -> int:
     return int(np.count_nonzero(same[partners]))
 
 
+def _by_class(
+    truth: NDArray[np.uint8], regions: Sequence[decision.Region], classes: Sequence[str]
+) -> Iterator[tuple[int, list[int], NDArray[np.bool_]]]:
+    """Go through the classes that are truly there.
+
+    Yields the number of true regions, which of those found are of the class, and (found, true)
+    whether two are the same defect.
+    """
+    for number, name in enumerate(classes, start=1):
+        pixels = (truth == number).astype(np.uint8)
+        if not pixels.any():
+            continue
+        count, labels = cv2.connectedComponents(pixels, connectivity=8)
+        found = [place for place, region in enumerate(regions) if region.class_name == name]
+        overlaps = _overlaps(labels, count, [regions[place] for place in found])
+        yield count - 1, found, overlaps > MATCH_IOU
+
+
+def score_regions(
+    truth: NDArray[np.uint8], regions: Sequence[decision.Region], classes: Sequence[str]
+) -> RegionScores:
+    """Count the pairs of `match_regions` among the regions of the highest peaks, 1, 2, ... of them.
+
+    Args:
+        truth: (height, width), ids of the classes, 0 is background.
+        regions: of a verdict with the lowest threshold there may be.
+        classes: what the verdict calls the ids 1, 2, ...
+    """
+    falling = sorted(regions, key=lambda region: -region.peak_score)
+    matched = np.zeros(len(falling), np.int64)
+    true = 0
+    for count, found, same in _by_class(truth, falling, classes):
+        true += count
+        pairs = np.array([_pairs(same[:kept]) for kept in range(len(found) + 1)])
+        reached = np.searchsorted(found, np.arange(len(falling)), side="right")
+        matched += pairs[reached]
+    peak = np.array([region.peak_score for region in falling], np.float64)
+    return RegionScores(peak, matched, true)
+
+
 def match_regions(
     truth: NDArray[np.uint8],
     regions: Sequence[decision.Region],
@@ -98,13 +139,7 @@ def match_regions(
         classes: what the verdict calls the ids 1, 2, ...
     """
     true = matched = 0
-    for number, name in enumerate(classes, start=1):
-        pixels = (truth == number).astype(np.uint8)
-        if not pixels.any():
-            continue
-        count, labels = cv2.connectedComponents(pixels, connectivity=8)
-        true += count - 1
-        same_class = [region for region in regions if region.class_name == name]
-        if same_class:
-            matched += _pairs(_overlaps(labels, count, same_class) > MATCH_IOU)
+    for count, _, same in _by_class(truth, regions, classes):
+        true += count
+        matched += _pairs(same)
     return RegionCounts(true, len(regions), matched)

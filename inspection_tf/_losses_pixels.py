@@ -85,6 +85,18 @@ def cross_entropy(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     return on_defect, -(1 - any_class(y_true)) * on_good
 
 
+def kind_loss(y_true: Any, y_pred: Any) -> Any:
+    """Return (batch,): the cross-entropy of the class of defect pixels, given that they are such.
+
+    The mean over an image's defect pixels of `-log(p / q)`, `p` the probability of the true class
+    and `q` that of all defects; 0 on a defect-free image, and with one class.
+    """
+    known = ops.maximum(y_pred, TINY)
+    share = ops.log(known) - ops.log(any_class(known))
+    counted = ops.maximum(ops.sum(y_true, axis=PIXEL_AXES), 1)
+    return -ops.sum(y_true * share, axis=PIXEL_AXES) / counted
+
+
 def dice_loss(y_true: Any, y_pred: Any, smooth: float, axes: tuple[int, ...] = (1, 2)) -> Any:
     """Return the Dice loss of each class, and of each image unless `axes` holds the batch's."""
     overlap = ops.sum(y_true * y_pred, axis=axes)

@@ -15,6 +15,8 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
     "f_beta": ("beta",),
     "cost": ("escape_cost", "overkill_cost"),
     "overkill_rate": ("max_overkill_rate", "confidence"),
+    # Not to be asked for: what f_beta and cost become where no image is good.
+    "region_f_beta": ("beta",),
 }
 
 
@@ -79,7 +81,8 @@ class ThresholdSpec(config.Section):
     min_recall: float = pydantic.Field(default=0.95, gt=0, le=1)
     """recall: lowest recall on the tuning split, 0..1."""
     beta: float = pydantic.Field(default=1.0, gt=0, allow_inf_nan=False)
-    """f_beta, and the fallback of escape_rate: recall counts beta times as much as precision."""
+    """f_beta, and the fallback of escape_rate: recall counts beta times as much as precision. Where
+    no image is good, of regions."""
     escape_cost: float = pydantic.Field(default=10.0, ge=0, allow_inf_nan=False)
     """cost: price of one escape, any currency."""
     overkill_cost: float = pydantic.Field(default=1.0, ge=0, allow_inf_nan=False)

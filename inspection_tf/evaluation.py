@@ -27,8 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import _image_results, _summary, config, decision, files, runtime
+from inspection_tf._class_results import score_regions
 from inspection_tf._estimates import Estimate
-from inspection_tf._image_results import Audit, ImageResult, Inspector, inspect_records
+from inspection_tf._image_results import Audit, ImageResult, Inspector, inspect_records, read_truth
 from inspection_tf._summary import MEANING, meaning, summarize
 from inspection_tf.datasets import records
 
@@ -46,7 +47,9 @@ __all__ = [
     "look",
     "meaning",
     "measure",
+    "read_truth",
     "report",
+    "score_regions",
     "summarize",
     "table",
     "write",

@@ -17,7 +17,7 @@ A promise is as good as the split behind it: a tuning split that also chose the 
 has looked at the test images, promises too much.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,11 +40,13 @@ from inspection_tf._operating_point import (
     Promise,
     ThresholdSpec,
 )
+from inspection_tf._region_threshold import RegionScores, for_region_f_beta
 
 __all__ = [
     "Method",
     "OperatingPoint",
     "Promise",
+    "RegionScores",
     "ThresholdSpec",
     "best_mask_threshold",
     "choose",
@@ -56,6 +58,7 @@ __all__ = [
     "for_overkill_rate",
     "for_precision",
     "for_recall",
+    "for_region_f_beta",
     "rate_upper_bound",
 ]
 
@@ -64,6 +67,10 @@ _OVERKILL_PROMISE = (
     "at {spec.confidence:g} confidence."
 )
 _NEVER_REACHED = "No probability reaches this threshold: no image would be NG."
+_BY_REGIONS = (
+    "No image of this split is good: {asked} over images cannot tell thresholds apart. "
+    "Chosen by F-beta over regions instead."
+)
 _NO_DEFECTS = " Nothing is promised about escapes: no image of this split is defective."
 
 
@@ -131,13 +138,19 @@ def _threshold(
 
 
 def choose(
-    score: ArrayLike, is_defect: ArrayLike, spec: ThresholdSpec, *, mask_threshold: float
+    score: ArrayLike,
+    is_defect: ArrayLike,
+    spec: ThresholdSpec,
+    *,
+    mask_threshold: float,
+    regions: Callable[[], Sequence[RegionScores]] | None = None,
 ) -> OperatingPoint:
     """Choose the operating point of a bundle from the scores of the tuning split.
 
     When the split is too small for the promise, the threshold comes from F-beta; when no image is
     defective, from the overkill of the good ones. Then `promise` is None, `promise_needs` says how
-    many defective images one takes and `note` says what happened.
+    many defective images one takes and `note` says what happened. Where every image is defective,
+    F-beta and cost cannot tell thresholds apart over images: then it is F-beta over regions.
 
     Where no score lies between the threshold and `mask_threshold`, the threshold is raised to it:
     nothing changes on this split, and an image whose regions the rules drop stays under it.
@@ -147,6 +160,7 @@ def choose(
         is_defect: (images,), bool or 0 / 1.
         spec: the method and its numbers.
         mask_threshold: the one that the scores were computed with.
+        regions: called where every image is defective; returns the regions of each.
 
     Raises:
         errors.DataError: the scores are empty or not finite, or the method cannot be met.
@@ -154,6 +168,11 @@ def choose(
     scores, defective = _cuts.checked(score, is_defect)
     method, threshold, note = _threshold(_cuts.tied(scores), defective, spec)
     threshold = _raised(_cuts.between(threshold, scores), scores, mask_threshold)
+    if method in ("f_beta", "cost") and defective.all() and regions is not None:
+        by_regions = for_region_f_beta(regions(), beta=spec.beta)
+        if by_regions is not None:
+            note = f"{note} {_BY_REGIONS.format(asked=method)}".strip()
+            method, threshold = "region_f_beta", max(by_regions, mask_threshold)
     if threshold > 1:
         note = f"{note} {_NEVER_REACHED}".strip()
     return _point(

@@ -61,3 +61,24 @@ def test_ids_need_names():
     _class_results.require_ids(np.zeros((0, 0), np.uint8), CLASSES, where="x")
     with pytest.raises(errors.DataError, match="x: class id out of range"):
         _class_results.require_ids(np.array([[3]], np.uint8), CLASSES, where="x")
+
+
+def test_regions_are_scored_from_the_highest_peak_down():
+    truth = np.zeros((2, 20), np.uint8)
+    truth[0, 0:5] = truth[0, 6:10] = 1
+    truth[1, 0:4] = 2
+    long, short = (
+        dataclasses.replace(region(*edges), peak_score=peak)
+        for edges, peak in (((0, 10), 0.9), ((3, 5), 0.5))
+    )
+    false = dataclasses.replace(region(12, 15), peak_score=0.8)
+    other = dataclasses.replace(region(0, 4, row=1, name="fray"), peak_score=0.7)
+    given = [short, other, false, long]
+    found = _class_results.score_regions(truth, given, CLASSES)
+    assert found.peak.tolist() == [0.9, 0.8, 0.7, 0.5]
+    assert found.matched.tolist() == [1, 1, 2, 3]
+    assert found.true == 3
+    # The whole of it is what `match_regions` counts.
+    assert _class_results.match_regions(truth, given, CLASSES) == (3, 4, 3)
+    nothing = _class_results.score_regions(truth, [], CLASSES)
+    assert (nothing.peak.size, nothing.matched.size, nothing.true) == (0, 0, 3)

@@ -75,6 +75,34 @@ def test_soft_dice_is_the_mean_of_the_classes():
     assert each(losses.SoftDice(), TRUE, PRED) == pytest.approx([sum(DICE) / 2])
 
 
+def test_the_class_of_a_defect_pixel_is_paid_for_given_that_it_is_one():
+    # Of class 1: 0.5 of 0.75; of class 2: 0.8 of 0.9.
+    loss = losses.BceDice(bce_weight=0, dice_weight=0, kind_weight=2)
+    expected = -2 * (math.log(0.5 / 0.75) + math.log(0.8 / 0.9)) / 2
+    assert each(loss, TRUE, PRED) == pytest.approx([expected])
+    # How sure the network is of a defect does not matter, nor what it says elsewhere.
+    faint = maps((0.05, 0.025), (0.9, 0.1), (0.01, 0.08), (0, 1))
+    assert each(loss, TRUE, faint) == pytest.approx([expected], rel=1e-5)
+    assert each(loss, ids(0, 0, 0, 0), PRED) == pytest.approx([0])
+    one = losses.BceDice(bce_weight=0, dice_weight=0, kind_weight=2)
+    assert each(one, TRUE, PRED[..., :1]) == pytest.approx([0])
+
+
+def test_a_class_that_is_surely_wrong_is_still_pulled_right():
+    import tensorflow as tf
+
+    # Logits of background and two classes: a defect for sure, and of the wrong class by e^10.
+    logits = tf.constant([[[[0.0, 0.0, 10.0]]]])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        probability = tf.nn.softmax(logits)[..., 1:]
+        loss = losses.BceDice(bce_weight=0, dice_weight=0, kind_weight=1)
+        value = loss.call(np.ones((1, 1, 1, 1), np.uint8), probability)
+    # The slope of a cross-entropy: conditional probability less truth.
+    found = np.asarray(tape.gradient(value, logits)).ravel()
+    assert found == pytest.approx([0, -1, 1], abs=1e-3)
+
+
 def test_bce_dice_adds_both():
     loss = losses.BceDice(bce_weight=0.8, dice_weight=0.2)
     assert each(loss, TRUE, PRED) == pytest.approx([0.8 * BCE + 0.2 * sum(DICE) / 2])

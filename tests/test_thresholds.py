@@ -347,6 +347,55 @@ def test_a_chain_of_ties_longer_than_the_gap_above_it_is_not_cut():
     assert rates(point.threshold, score, is_defect) == (0, 0)
 
 
+# Regions, where no image is good
+
+
+def regions(peak, matched, true):
+    return thresholds.RegionScores(np.array(peak, float), np.array(matched), true)
+
+
+# Peaks 0.9, 0.8, 0.6, 0.5, 0.4, 0.3 find true, true, false, true, false, none of 4 true ones.
+BOARDS = [regions([0.9, 0.6, 0.4], [1, 1, 1], 1), regions([0.8, 0.5, 0.3], [1, 2, 2], 3)]
+
+
+def test_regions_have_the_threshold_of_the_largest_f_beta():
+    # 2 M / (4 + N): 2/5, 4/6, 4/7, 6/8, 6/9, 6/10
+    assert thresholds.for_region_f_beta(BOARDS) == pytest.approx(0.45)
+    # (1 + b2) M / (b2 4 + N), b2 = 0.01: 1.01 / 1.04, 2.02 / 2.04, 2.02 / 3.04, ...
+    assert thresholds.for_region_f_beta(BOARDS, beta=0.1) == pytest.approx(0.7)
+    # Of equal ones the lowest: the last two regions neither help nor cost with a large beta.
+    assert thresholds.for_region_f_beta(BOARDS, beta=1e9) == pytest.approx(0.2997)
+    assert thresholds.for_region_f_beta([regions([0.9], [0], 2)]) is None
+    assert thresholds.for_region_f_beta([]) is None
+
+
+@pytest.mark.parametrize("method", ["f_beta", "cost"])
+def test_without_a_good_image_regions_choose(method):
+    spec = thresholds.ThresholdSpec(method=method)
+    options = {"mask_threshold": 0.2, "regions": lambda: BOARDS}
+    point = thresholds.choose([0.9, 0.8], [1, 1], spec, **options)
+    assert (point.method, point.parameters) == ("region_f_beta", {"beta": 1.0})
+    assert point.threshold == pytest.approx(0.45)
+    assert f"{method} over images cannot tell" in point.note
+    # The pixels of a region reach the mask threshold, and so does a threshold on its peak.
+    assert (
+        thresholds.choose([0.9, 0.8], [1, 1], spec, **options | {"mask_threshold": 0.5}).threshold
+        == 0.5
+    )
+    found_nothing = options | {"regions": lambda: [regions([], [], 1)] * 2}
+    assert thresholds.choose([0.1, 0.2], [1, 1], spec, **found_nothing).method == method
+
+
+def test_with_a_good_image_or_another_method_regions_are_not_asked_for():
+    def ask():
+        raise AssertionError
+
+    for labels, method in (([0, 1], "f_beta"), ([1, 1], "recall")):
+        spec = thresholds.ThresholdSpec(method=method)
+        point = thresholds.choose([0.3, 0.8], labels, spec, mask_threshold=0.2, regions=ask)
+        assert point.method == method
+
+
 def test_the_mask_threshold_maximises_mean_dice_over_defective_images():
     probability = np.array([[0.9, 0.6, 0.3]], np.float32)
     mask = np.array([[1, 1, 0]])

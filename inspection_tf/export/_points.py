@@ -1,6 +1,7 @@
 """The operating point of a bundle to be: maps and scores of the tuning images, then the choice."""
 
 import dataclasses
+import functools
 import os
 import tempfile
 from collections.abc import Sequence
@@ -9,7 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, decision, errors, images, registration, runtime, thresholds
+from inspection_tf import (
+    bundle,
+    decision,
+    errors,
+    evaluation,
+    images,
+    registration,
+    runtime,
+    thresholds,
+)
 from inspection_tf.datasets.records import Record, Records
 
 _LOWEST_MASK_THRESHOLD = 0.01
@@ -148,6 +158,24 @@ class Scorer:
             for row in range(len(self._records))
         ]
 
+    def regions(self, mask_threshold: float) -> list[thresholds.RegionScores]:
+        """Return the regions of every image that the rules let through, beside the true ones."""
+        manifest = self.manifest
+        lowest = thresholds.OperatingPoint(threshold=mask_threshold, mask_threshold=mask_threshold)
+        turn = manifest.inputs[0].preprocessing.orientation
+        found = []
+        for row, record in enumerate(self._records):
+            verdict = decision.decide(
+                self._probability(row),
+                lowest,
+                manifest.rules,
+                mm_per_px=manifest.mm_per_px,
+                classes=manifest.classes,
+            )
+            truth = evaluation.read_truth(record, turn)
+            found.append(evaluation.score_regions(truth, verdict.regions, manifest.classes))
+        return found
+
     def mask_threshold(self) -> float:
         """Return the pixel threshold of the largest mean Dice over the defective images."""
         turn = self.manifest.inputs[0].preprocessing.orientation
@@ -177,7 +205,13 @@ def choose(scorer: Scorer, spec: thresholds.ThresholdSpec) -> Points:
         found = scorer.score(mask_threshold)
         stages = {}
         if scorer.first is None:
-            whole = thresholds.choose(found, scorer.is_defect, spec, mask_threshold=mask_threshold)
+            whole = thresholds.choose(
+                found,
+                scorer.is_defect,
+                spec,
+                mask_threshold=mask_threshold,
+                regions=functools.partial(scorer.regions, mask_threshold),
+            )
         else:
             stages[bundle.CLASSIFIER], whole = thresholds.choose_jointly(
                 scorer.first, found, scorer.is_defect, spec, mask_threshold=mask_threshold

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from inspection_tf import decision, errors, evaluation, files, images, runtime, thresholds
+from inspection_tf import bundle, decision, errors, evaluation, files, images, runtime, thresholds
 from inspection_tf.export import _points, card, ship
 
 
@@ -64,6 +64,31 @@ def test_the_bundle_gives_the_reported_metrics_again(toy_bundle, toy_shipped, to
     )
     assert again == toy_shipped.shipped.report
     assert json.loads(json.dumps(again)) == inspector.manifest.metrics
+
+
+def test_without_a_good_image_the_threshold_comes_from_the_regions_of_the_verdicts(
+    toy_bundle, toy_records
+):
+    manifest = bundle.read(toy_bundle)
+    networks = _points.Networks((toy_bundle / "model.onnx").read_bytes())
+    bad = toy_records.where(is_defect=True)
+    scorer = _points.Scorer([(networks, bad)], manifest)
+    spec = thresholds.ThresholdSpec(method="f_beta")
+    point = _points.choose(scorer, spec).whole
+    assert point.method == "region_f_beta"
+
+    def f1(threshold):
+        lowered = manifest.operating_point.model_copy(
+            update={"threshold": threshold, "mask_threshold": point.mask_threshold}
+        )
+        inspector = networks.inspector(manifest.model_copy(update={"operating_point": lowered}))
+        rows = evaluation.measure(inspector, bad)
+        matched = sum(row.regions_matched for row in rows)
+        return 2 * matched / sum(row.regions_true + row.regions_found for row in rows)
+
+    others = np.linspace(point.mask_threshold, 0.999, 7)
+    assert f1(point.threshold) >= max(f1(other) for other in others)
+    assert f1(point.threshold) > 0
 
 
 def test_the_parity_covers_tune_and_test_and_passed(toy_shipped):
@@ -135,6 +160,9 @@ def test_a_threshold_below_the_pixel_threshold_lowers_that_too():
 
         def score(self, mask_threshold):
             return [0.2, 0.4]
+
+        def regions(self, mask_threshold):
+            raise AssertionError("one image is good")
 
     points = _points.choose(Scorer(), thresholds.ThresholdSpec())
     assert points.whole.threshold == pytest.approx(0.3)
