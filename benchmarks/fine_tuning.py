@@ -70,8 +70,16 @@ def settings(
 
 
 def _measured(out: Path, cfg: recipe.Config) -> dict[str, Any]:
-    done = out / "evaluation" / "metrics.json"
-    if not (out / "bundle" / "manifest.json").is_file():
+    """Return the metrics of a run: of one that finished with these very settings, or of a new one.
+
+    Raises:
+        errors.ConfigError: the folder holds a run with other settings.
+    """
+    done, settings_file = out / "evaluation" / "metrics.json", out / "config.yaml"
+    status = out / "status.json"
+    is_finished = status.is_file() and json.loads(status.read_bytes())["state"] == "finished"
+    is_same = is_finished and settings_file.read_text(encoding="utf-8") == config.to_yaml(cfg)
+    if not is_same:
         recipe.run(cfg, out)
     return dict(json.loads(done.read_text(encoding="utf-8"))["metrics"])
 

@@ -97,9 +97,9 @@ def between(threshold: float, score: NDArray[np.float64]) -> float:
     """
     above = tied(score) >= threshold
     near = np.abs(score - threshold).min() < RESOLUTION / 2
-    if above.all() or not above.any() or not (near or (above != (score >= threshold)).any()):
+    if above.all() or not (near or (above != (score >= threshold)).any()):
         return threshold
-    return midway(float(score[~above].max()), float(score[above].min()))
+    return midway(float(score[~above].max()), float(score[above].min(initial=math.inf)))
 
 
 def checked(score: ArrayLike, is_defect: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool]]:

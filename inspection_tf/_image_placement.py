@@ -62,6 +62,13 @@ class Placement:
         height, width = self.source_size
         return x0, y0, x0 + round(width * scale_x), y0 + round(height * scale_y)
 
+    @property
+    def rim_px(self) -> int:
+        """Pixels of the input beside the source: the rim of a letterbox."""
+        x0, y0, x1, y1 = self.box_xyxy
+        height, width = self.size
+        return height * width - (x1 - x0) * (y1 - y0)
+
     def map_to_source(self, score_map: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring a map (h, w) float32 of the input back to (H, W).
 

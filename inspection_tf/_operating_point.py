@@ -82,7 +82,7 @@ class ThresholdSpec(config.Section):
     """recall: lowest recall on the tuning split, 0..1."""
     beta: float = pydantic.Field(default=1.0, gt=0, allow_inf_nan=False)
     """f_beta, and the fallback of escape_rate: recall counts beta times as much as precision. Where
-    no image is good, of regions."""
+    no image is good, a single network's is of regions."""
     escape_cost: float = pydantic.Field(default=10.0, ge=0, allow_inf_nan=False)
     """cost: price of one escape, any currency."""
     overkill_cost: float = pydantic.Field(default=1.0, ge=0, allow_inf_nan=False)

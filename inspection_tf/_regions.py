@@ -218,7 +218,7 @@ def strongest_class(
     regions: Regions,
     probability: NDArray[np.floating[Any]],
     *,
-    together: bool = False,
+    together: NDArray[np.int64] | None = None,
     weight: NDArray[Any] | None = None,
 ) -> NDArray[np.int64]:
     """Return for each region the channel with the largest sum over its pixels.
@@ -228,7 +228,7 @@ def strongest_class(
     Args:
         regions: found on the sum of the channels.
         probability: (height, width, classes), finite.
-        together: the sum is that over the pixels of all regions.
+        together: indices of regions; the sum is that over all of them (of all where none is left).
         weight: (classes,), not negative; each sum is multiplied by it.
     """
     classes = probability.shape[2]
@@ -240,8 +240,9 @@ def strongest_class(
     value = probability[y : y + height, x : x + width].reshape(-1, classes)[pixel]
     sums = [np.bincount(label, weights=channel)[regions.label] for channel in value.T]
     total: NDArray[np.float64] = np.stack(sums)
-    if together:
-        total = np.broadcast_to(total.sum(axis=1, keepdims=True), total.shape)
+    if together is not None:
+        counted = total[:, together] if len(together) else total
+        total = np.broadcast_to(counted.sum(axis=1, keepdims=True), total.shape)
     if weight is not None:
         total = total * np.asarray(weight, np.float64)[:, None]
     strongest: NDArray[np.int64] = total.argmax(axis=0)

@@ -56,8 +56,8 @@ class Rules(config.Section):
     class_min_area_px: dict[str, _Area] = pydantic.Field(default_factory=dict)
     """Class name and area: smaller regions of that class are dropped, px."""
     one_class: bool = False
-    """All regions of an image have one class, the one with the largest sum of probability over them
-    together: for parts that show one kind of defect at a time."""
+    """All regions of an image have one class, the one with the largest sum of probability over
+    those together that no rule drops: for parts that show one kind of defect at a time."""
     class_by: Literal["segmenter", "both"] = "segmenter"
     """What names the class of a region: the sums of the map, or, in a cascade, both stages: each
     sum times the classifier's probability of that class. Score and verdict do not hang on it."""
@@ -172,8 +172,8 @@ def _failures(
     rules: Rules,
     size: tuple[int, int],
     mm_per_px: float | None,
-    class_name: NDArray[np.str_],
 ) -> dict[str, NDArray[np.bool]]:
+    """Return for each rule but those on classes which regions it drops."""
     scale = mm_per_px or 0.0
     dropped: dict[str, NDArray[np.bool]] = {}
     for name, value in (
@@ -183,8 +183,6 @@ def _failures(
     ):
         if (limit := getattr(rules, name)) is not None:
             dropped[name] = value < limit * _SLACK
-    for name, limit in rules.class_min_area_px.items():
-        dropped[class_rule(name)] = (class_name == name) & (regions.area_px < limit * _SLACK)
     if rules.zones:
         dropped |= _outside(regions, rules.zones, size)
     if rules.min_length_px is None and rules.min_length_mm is None:
@@ -293,13 +291,17 @@ def assess(
         regions = _regions.nothing()
     else:
         regions = _regions.find(array, mask_threshold=mask_threshold, inspected=inspected)
+    dropped = _failures(regions, rules, size, mm_per_px) if len(regions) else {}
     class_index = _regions.strongest_class(
-        regions, channels, together=rules.one_class, weight=class_weight
+        regions,
+        channels,
+        together=survivors(dropped, len(regions)) if rules.one_class else None,
+        weight=class_weight,
     )
-    dropped: dict[str, NDArray[np.bool]] = {}
     if len(regions):
         class_name = np.array(classes or [""] * channels.shape[2])[class_index]
-        dropped = _failures(regions, rules, size, mm_per_px, class_name)
+        for name, limit in rules.class_min_area_px.items():
+            dropped[class_rule(name)] = (class_name == name) & (regions.area_px < limit * _SLACK)
     kept = survivors(dropped, len(regions))
     met = _image_rules(regions, kept, rules, inspected_px, mm_per_px)
     suffices = np.logical_and.reduce(list(met.values()))

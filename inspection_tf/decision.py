@@ -160,7 +160,8 @@ def gate(
     The image is NG if and only if the first score and the second reach their thresholds, so a
     stopped one is never NG: it is OK, or REVIEW in the band of the stage or without a finite score.
     So that one number ranks all images, the verdict's score is the stage's own, scaled to lie under
-    the threshold of the whole: `threshold * score / stage threshold`.
+    the threshold of the whole: `threshold * score / stage threshold`. Where the whole has a review
+    band, an OK one lies under that: the band is the second stage's.
 
     Args:
         score: of the first stage, a probability.
@@ -176,9 +177,12 @@ def gate(
     outcome = _outcome(score if math.isfinite(score) else math.nan, stage_point)
     if outcome == "NG":
         return None
+    limit = operating_point.threshold
+    if outcome == "OK" and operating_point.review_from is not None:
+        limit = operating_point.review_from
     return Verdict(
         outcome=outcome,
-        score=_stopped_score(score, stage_point.threshold, operating_point.threshold),
+        score=_stopped_score(score, stage_point.threshold, limit),
         threshold=operating_point.threshold,
         reasons=(_reasons.of_stage(stage, score, outcome, stage_point),),
         review_from=operating_point.review_from,

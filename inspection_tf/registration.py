@@ -142,7 +142,8 @@ def prepare(
     if aligned.template is not template:
         whole = np.full(aligned.template.shape[:2], 255, np.uint8)
         covered = _alignment.warp(whole, aligned.matrix, border=cv2.BORDER_CONSTANT)
-        laid = np.where(images.preprocess(covered, preprocessing)[0] < 255, prepared, laid)
+        plain = preprocessing.model_copy(update={"window": None, "channels": "gray"})
+        laid = np.where(images.preprocess(covered, plain)[0] < 255, prepared, laid)
     return prepared, laid, placement
 
 

@@ -47,43 +47,43 @@ class Config(config.Section):
     """Scale of the source images, mm per pixel; null where unknown."""
 
 
+def networks(cfg: Config, classes: int) -> dict[str, recipe.Network]:
+    """Return what builds each network and how it is trained, in their order."""
+    first = functools.partial(classifier.build, classes=1 + classes), cfg.classifier
+    second = functools.partial(segmenter.build, classes=classes), cfg.segmenter
+    return {"segmenter": second, "classifier": first} if cfg.cascade else {"segmenter": second}
+
+
 def train(cfg: Config, part: records.Records, tune: records.Records | None, run: Any) -> Any:
     """Fit the networks on `part`, watching `tune`; returns segmenter and classifier, or None."""
     asked: Any = {"spec": cfg.segmenter.loader, "alignment": cfg.alignment}
     held = loader.cache(part, cfg.preprocessing, **asked)
     watched = loader.cache(tune, cfg.preprocessing, **asked) if tune else None
-    shape = recipe.shape(held)
-    stages: Any = {"segmenter": (segmenter, cfg.segmenter, len(held.classes))}
-    if cfg.cascade:
-        stages["classifier"] = (classifier, cfg.classifier, 1 + len(held.classes))
     fitted: dict[str, Any] = {}
-    for name, (models, stage, classes) in stages.items():
-        fitted[name] = recipe.fit_stage(
-            functools.partial(models.build, classes=classes, **shape),
-            stage, held, watched, seed=cfg.seed, run=run.within(name), trained=fitted,
-        )  # fmt: skip
+    for name, (build, stage) in networks(cfg, len(held.classes)).items():
+        shaped = functools.partial(build, **recipe.shape(held))
+        own: Any = {"seed": cfg.seed, "run": run.within(name), "trained": fitted}
+        fitted[name] = recipe.fit_stage(shaped, stage, held, watched, **own)
     return fitted["segmenter"], fitted.get("classifier")
 
 
 def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
-    more: dict[str, Any] = {"classifier": cfg.classifier} if cfg.cascade else {}
-    recipe.check_backbones(cfg.preprocessing.size, segmenter=cfg.segmenter, **more)
+    recipe.check_backbones(cfg.preprocessing.size, networks(cfg, classes=1))
     folder = run_folder.open_run(out, cfg, name=NAME)
     with folder.guarded():
         held = cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px, cfg.alignment
         found = sources.read(cfg.data)
         sources.check(found, cfg.data, cfg.preprocessing)
+        recipe.check_models(cfg.preprocessing, found, networks(cfg, len(found.classes)))
         fold = lambda *part: ship.convert(*train(cfg, *part))  # noqa: E731
         divided = recipe.divide(found, cfg.data, seed=cfg.seed, run=folder, train=fold)
         model, first = train(cfg, divided.parts["train"], divided.parts.get("tune"), folder)
-        shipped = ship.ship(
-            model, classifier=first, out=folder.path / "bundle",
+        return recipe.finish(folder, ship.ship(
+            model, classifier=first, out=folder.path / "bundle", terms=ship.Terms(*held),
             tuning=divided.tuning, measured=divided.measured, split=divided.split,
-            terms=ship.Terms(*held),
             provenance=recipe.provenance(NAME, cfg, cfg.data, found, divided.parts, seed=cfg.seed),
-        )  # fmt: skip
-        return recipe.finish(folder, shipped)
+        ))  # fmt: skip
 
 
 if __name__ == "__main__":

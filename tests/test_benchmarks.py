@@ -8,17 +8,47 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inspection_tf import images
+from inspection_tf import config, images
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
-@pytest.fixture(scope="module")
-def cascade():
-    spec = importlib.util.spec_from_file_location("cascade", BENCHMARKS / "cascade.py")
+def script(name):
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def cascade():
+    return script("cascade")
+
+
+def test_fine_tuning_reuses_a_run_that_finished_with_these_settings_alone(tmp_path, monkeypatch):
+    tuning = script("fine_tuning")
+    weights = tmp_path / "some.weights.h5"
+    arm = tuning.arms(weights, 4, 1e-4)["pretrained, two phases"]
+    options = {"root": tmp_path, "seed": 1, "size": 64, "epochs": 4}
+    cfg, other = (tuning.settings(arm, images=images, **options) for images in (8, 16))
+    asked = []
+
+    def run(given, out):
+        asked.append(given)
+        (out / "evaluation").mkdir(parents=True, exist_ok=True)
+        (out / "config.yaml").write_text(config.to_yaml(given))
+        (out / "status.json").write_text('{"state": "finished"}')
+        (out / "evaluation" / "metrics.json").write_text('{"metrics": {"x": 1}}')
+
+    monkeypatch.setattr(tuning.recipe, "run", run)
+    assert [tuning._measured(tmp_path / "a", cfg) for _ in range(2)] == [{"x": 1}] * 2
+    assert asked == [cfg]
+    tuning._measured(tmp_path / "a", other)
+    assert asked == [cfg, other]
+    # One that ended between the bundle and its measurement is run to its end.
+    (tmp_path / "a" / "status.json").write_text('{"state": "running"}')
+    tuning._measured(tmp_path / "a", other)
+    assert asked == [cfg, other, other]
 
 
 @pytest.mark.slow

@@ -87,6 +87,18 @@ def test_a_stopped_image_scores_under_the_threshold_of_the_whole(first, whole):
         assert len(set(scores[:3])) == 3
 
 
+def test_an_ok_image_of_the_first_stage_lies_under_the_review_band_of_the_whole():
+    whole = at(0.5, review_from=0.4)
+    for score, outcome in ((0.39, "OK"), (0.2, "OK"), (0.0, "OK")):
+        verdict = decision.gate(score, at(0.4), whole, image_size=(20, 31))
+        assert verdict.outcome == outcome
+        assert verdict.score == pytest.approx(0.4 * score / 0.4)
+        assert verdict.score < verdict.review_from
+    banded = decision.gate(0.39, at(0.4, review_from=0.3), whole, image_size=(20, 31))
+    assert banded.outcome == "REVIEW"
+    assert 0.4 <= banded.score < 0.5  # 0.5 * 0.39 / 0.4
+
+
 def test_a_first_threshold_of_zero_lets_every_probability_pass():
     assert gate(0.0, first=0.0) is None
     assert gate(-0.1, first=0.0).score < 0.6

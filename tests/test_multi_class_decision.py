@@ -180,6 +180,18 @@ def test_classes_named_by_both_stages_do_not_drop_regions():
         decision.Rules(class_by="both", class_min_area_px={"scratch": 5})
 
 
+def test_what_does_not_count_has_no_say_in_the_one_class():
+    # 100 px of scratch in a zone that is ignored, 4 px of dent outside.
+    probability = with_boxes((0, 0, 10, 10, 0.9, 0.0), (20, 12, 22, 14, 0.0, 0.9))
+    zone = decision.Zone(name="rim", box_xyxy=(0, 0, 11, 11))
+    for rules in ({"zones": (zone,)}, {"min_length_px": 2, "zones": (zone,)}):
+        (region,) = decide(probability, decision.Rules(one_class=True, **rules)).regions
+        assert region.class_name == "dent"
+    # Where rules drop every region all of them say what they are.
+    verdict = decide(probability, decision.Rules(one_class=True, min_area_px=500))
+    assert verdict.outcome == "OK"
+
+
 def test_one_class_changes_nothing_where_there_is_one():
     probability = np.zeros((20, 31), np.float32)
     one = decision.Rules(one_class=True)

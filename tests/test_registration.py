@@ -267,6 +267,20 @@ def test_where_the_template_left_the_border_there_is_no_difference(channels):
     np.testing.assert_array_equal(left, images.preprocess(template, preprocessing)[0])
 
 
+def test_a_pair_of_16_bit_is_windowed_after_it_was_aligned():
+    fine = texture(seed=16)
+    image, template = (lay(fine, matrix) for matrix in (np.eye(3), moved(3, 2)))
+    deep = [picture.astype(np.uint16) * 16 for picture in (image, template)]
+    spec = registration.AlignSpec()
+    windowed = images.Preprocessing(size=image.shape[:2], fit="exact", window=(0, 16 * 255))
+    plain = images.Preprocessing(size=image.shape[:2], fit="exact")
+    assert align(deep[1], deep[0]).template is not deep[1]
+    found = registration.prepare(*deep, windowed, spec)
+    expected = registration.prepare(image, template, plain, spec)
+    for one, other in zip(found[:2], expected[:2], strict=True):
+        np.testing.assert_allclose(one.astype(int), other, atol=1)
+
+
 def test_importing_it_costs_no_scipy():
     code = "import sys, inspection_tf.registration; print('scipy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

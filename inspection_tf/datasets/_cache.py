@@ -54,6 +54,7 @@ class Cache:
         label: (images,), uint8: the class that an image shows most of, 0 for a good one; that of
             its record where the mask is empty. By default what `is_defect` says.
         classes: names of the defect classes.
+        rim_px: (images,), pixels of the letterbox around each image; by default none.
     """
 
     image: Pixels
@@ -63,11 +64,14 @@ class Cache:
     template: Pixels | None = None
     label: Pixels = None  # type: ignore[assignment]  # set below
     classes: tuple[str, ...] = ("defect",)
+    rim_px: NDArray[np.int64] = None  # type: ignore[assignment]  # set below
 
     def __post_init__(self) -> None:
         """Derive the labels where none are given."""
         if self.label is None:
             object.__setattr__(self, "label", self.is_defect.astype(np.uint8))
+        if self.rim_px is None:
+            object.__setattr__(self, "rim_px", np.zeros(len(self.ids), np.int64))
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -100,6 +104,7 @@ class Cache:
             is_defect=self.is_defect[kept],
             ids=tuple(self.ids[row] for row in kept),
             label=self.label[kept],
+            rim_px=self.rim_px[kept],
         )
 
     def _copied(self, rows: NDArray[np.int64]) -> dict[str, Any]:
@@ -118,14 +123,13 @@ class Cache:
     def statistics(self) -> tuple[float, float]:
         """Return mean and standard deviation of the grey values, over all images.
 
-        The talk's constants, (x - 0.823) / 0.253, came from its training images as these do. Pixels
-        of exactly 0 (the rim of a letterbox) do not count where any other are.
+        The talk's constants, (x - 0.823) / 0.253, came from its training images as these do. The
+        rim of a letterbox does not count.
         """
         counts = np.zeros(256, np.int64)
         for image in self.image:
             counts += np.bincount(image.ravel(), minlength=256)
-        if counts[1:].any():
-            counts[0] = 0
+        counts[0] -= self.rim_px.sum() * self.image.shape[-1]
         grey, total = np.arange(256), counts.sum()
         mean = float((counts * grey).sum() / total)
         deviation = float(np.sqrt((counts * (grey - mean) ** 2).sum() / total))
@@ -139,6 +143,7 @@ class _Sample:
     mask: Pixels
     template: Pixels | None = None
     class_id: int = 0  # that of the record; 0 for a good one
+    rim_px: int = 0
 
     @property
     def label(self) -> int:
@@ -172,7 +177,8 @@ def _read_record(
         raise errors.ImageError(f"{record.id}: {problem}") from problem
     if record.is_defect and not mask.any():
         _LOG.warning("%s is defective but its mask is empty", record.id)
-    return _Sample(record.id, prepared, mask, template, record.class_id * record.is_defect)
+    class_id = record.class_id * record.is_defect
+    return _Sample(record.id, prepared, mask, template, class_id, placement.rim_px)
 
 
 def _tfds_samples(dataset: Any, preprocessing: images.Preprocessing) -> Iterator[_Sample]:
@@ -193,7 +199,7 @@ def _tfds_samples(dataset: Any, preprocessing: images.Preprocessing) -> Iterator
             mask = placement.mask_to_input(images.read_mask(truth))
         except errors.ImageError as problem:
             raise errors.ImageError(f"{name}: {problem}") from problem
-        yield _Sample(name, image, mask.astype(np.uint8))
+        yield _Sample(name, image, mask.astype(np.uint8), rim_px=placement.rim_px)
 
 
 def _record_samples(
@@ -274,7 +280,7 @@ def _fill(
     on_disk = spec.cache == "disk" or (
         spec.cache == "auto" and _storage.needed(shapes) > spec.memory_limit_mb * 2**20
     )
-    ids, label = [], np.zeros(count, np.uint8)
+    ids, label, rim_px = [], np.zeros(count, np.uint8), np.zeros(count, np.int64)
     with _storage.told(count):
         arrays = _storage.allocate(shapes, on_disk=on_disk)
         for row, sample in enumerate(samples):
@@ -282,7 +288,7 @@ def _fill(
             if sample.template is not None:
                 arrays["template"][row] = sample.template
             ids.append(sample.id)
-            label[row] = sample.label
+            label[row], rim_px[row] = sample.label, sample.rim_px
             if progress:
                 progress(row + 1, count)
     is_defect = np.asarray(arrays["mask"].any(axis=(1, 2, 3)), dtype=np.bool_)
@@ -294,4 +300,5 @@ def _fill(
         template=arrays.get("template"),
         label=label,
         classes=classes,
+        rim_px=rim_px,
     )

@@ -121,7 +121,7 @@ def read_deeppcb(root: str | Path) -> Records:
         if path.suffix.lower() not in images.IMAGE_SUFFIXES or path.name.startswith("."):
             continue
         name = path.stem.removesuffix("_test")
-        group = path.relative_to(base).parts[0] if path.parent != base else base.name
+        group = _group(path, base)
         boxes = _read_boxes(_beside(path, name))
         source = DeepPcbSource(path, _template_of(path, name), boxes)
         found.append(Record(f"{group}/{name}", bool(boxes), source, group=group))
@@ -131,6 +131,13 @@ def read_deeppcb(root: str | Path) -> Records:
             "Got no image ID_test.jpg. Point data.root at the folder of the groups."
         )
     return Records.of(found, origin=str(base), classes=CLASSES)
+
+
+def _group(path: Path, base: Path) -> str:
+    """Return the board of an image: the folder `group...` it lies in, wherever that is."""
+    folders = path.relative_to(base).parts[:-1]
+    named = [name for name in folders if re.fullmatch(r"group\d+", name)]
+    return (*named, *folders, base.name)[0]
 
 
 def _template_of(path: Path, name: str) -> Path:

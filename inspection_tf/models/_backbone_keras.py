@@ -165,7 +165,12 @@ def _feed(network: Network, reference: keras.Model) -> _backbone_weights.Feed:
 
 
 def build(
-    network: Network, image: Any, *, strides: tuple[int, ...], file: Path | None
+    network: Network,
+    image: Any,
+    *,
+    strides: tuple[int, ...],
+    file: Path | None,
+    differences: int = 0,
 ) -> keras.Model:
     """Build the network up to the last stride on a normalised image.
 
@@ -175,6 +180,7 @@ def build(
         strides: of the features, rising, px.
         file: weights, of the whole network without a top or of such a backbone; None leaves the
             initial ones.
+        differences: how many of the channels, the last, are differences.
 
     Returns:
         A model named "backbone" with outputs `{"stride2": (batch, height / 2, ...), ...}`.
@@ -189,12 +195,12 @@ def build(
     if file is None:
         return model
     if _backbone_weights.is_backbone(file):
-        _backbone_weights.load(model, file)
+        _backbone_weights.load(model, file, differences=differences)
         return model
     _backbone_weights.load_reference(reference, file)
     first = _backbone_weights.first_convolution(reference)
     for layer in cut.layers:
         if layer.weights and layer is not first and not _is_scaling(layer):
             model.get_layer(names[layer.name]).set_weights(layer.get_weights())
-    _backbone_weights.redefine(model, reference, _feed(network, reference))
+    _backbone_weights.redefine(model, reference, _feed(network, reference), differences=differences)
     return model

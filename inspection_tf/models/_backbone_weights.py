@@ -51,21 +51,28 @@ class Feed:
     """Which of R, G, B each of the convolution's channels is."""
 
 
-def adapt(kernel: NDArray[Any], channels: int) -> NDArray[Any]:
+def adapt(kernel: NDArray[Any], channels: int, *, differences: int = 0) -> NDArray[Any]:
     """Redefine a kernel for another number of input channels.
 
     Colour images and pairs of them (3, 6, ... channels) keep the kernel of each colour, shared
     between the images: an image beside its copy gives what the image alone gives. All others
     count as grey: the kernel is summed over its channels and shared between the new ones.
 
+    Differences have the kernel of an image of their own, unshared: they are 0 where a pair agrees,
+    and there the pair gives what it gives without them.
+
     Args:
         kernel: (height, width, channels before, filters).
         channels: to return.
+        differences: how many of them, the last, are differences of the images before.
 
     Returns:
         (height, width, channels, filters).
     """
     height, width, before, filters = kernel.shape
+    if differences:
+        parts = adapt(kernel, channels - differences), adapt(kernel, differences)
+        return np.concatenate(parts, axis=2)
     if before == channels:
         return kernel
     kept = 3 if before % 3 == 0 and channels % 3 == 0 else 1
@@ -82,13 +89,16 @@ def _first_norm(model: keras.Model) -> Any:
     return next(layer for layer in model.layers if isinstance(layer, layers.BatchNormalization))
 
 
-def redefine(model: keras.Model, reference: keras.Model, feed: Feed) -> None:
+def redefine(
+    model: keras.Model, reference: keras.Model, feed: Feed, *, differences: int = 0
+) -> None:
     """Set the first convolution so that the model reads normalised images.
 
     Args:
         model: reads n, (batch, height, width, any channels); its other weights are set.
         reference: the pretrained network, of three channels.
         feed: what the reference reads.
+        differences: how many of the model's channels, the last, are differences.
     """
     first = first_convolution(reference)
     weights = np.asarray(first.get_weights()[0], np.float64)
@@ -99,7 +109,7 @@ def redefine(model: keras.Model, reference: keras.Model, feed: Feed) -> None:
     kernel[:, :, order] = weights * sigma[:, None]
     constant = np.einsum("hwcf,c->f", weights, mu)
     target = first_convolution(model)
-    target.kernel.assign(adapt(kernel, target.kernel.shape[2]))
+    target.kernel.assign(adapt(kernel, target.kernel.shape[2], differences=differences))
     if target.use_bias:
         target.bias.assign(first.get_weights()[1] + constant)
     else:
@@ -199,7 +209,7 @@ def _foreign(file: Path, what: str) -> errors.BundleError:
     )
 
 
-def load(model: keras.Model, file: Path) -> None:
+def load(model: keras.Model, file: Path, *, differences: int = 0) -> None:
     """Load weights of a backbone of this package, of as many channels or of others.
 
     The layers are found by name: deeper ones that the model lacks are left aside.
@@ -207,6 +217,8 @@ def load(model: keras.Model, file: Path) -> None:
     Args:
         model: a backbone.
         file: written by `save_weights` of a backbone or of a model that holds one.
+        differences: how many of the model's channels, the last, are differences. A kernel of as
+            many channels as the model's is taken as it is.
 
     Raises:
         errors.BundleError: the file is damaged, lacks a layer, or a layer has other shapes.
@@ -228,8 +240,8 @@ def load(model: keras.Model, file: Path) -> None:
             raise _foreign(file, what or f"it holds no input {INPUT!r}")
         for name in expected:
             values = [np.asarray(array) for array in saved[name]]
-            if name == first.name:
-                values[0] = adapt(values[0], kernel[2])
+            if name == first.name and values[0].shape[2] != kernel[2]:
+                values[0] = adapt(values[0], kernel[2], differences=differences)
             model.get_layer(name).set_weights(values)
 
 

@@ -127,3 +127,8 @@ def for_options(
         difference=options.template_difference,
         mix_filters=options.template_mix,
     )
+
+
+def differences(options: Options, *, channels: int, template: bool) -> int:
+    """Return how many of the channels that `for_options` joins, the last, are differences."""
+    return channels if template and options.template_difference and not options.template_mix else 0

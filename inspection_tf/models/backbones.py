@@ -149,6 +149,7 @@ def build(
     *,
     image_size: tuple[int, int],
     channels: int,
+    differences: int = 0,
     options: Options | None = None,
     **overrides: Any,
 ) -> keras.Model:
@@ -164,7 +165,8 @@ def build(
 
     Args:
         image_size: (height, width) in px, divisible by the deepest stride.
-        channels: 1 for grey, 3 for RGB, 2 or 6 for a pair of either.
+        channels: 1 for grey, 3 for RGB, 2 or 6 for a pair of either, with its difference 3 or 9.
+        differences: how many of them, the last, are differences; only pretrained weights care.
         options: the backbone, its weights and strides; `Options()` by default.
         **overrides: single fields of `Options`, on top of the options.
 
@@ -187,7 +189,9 @@ def build(
     image = keras.Input((*image_size, channels), name=_backbone_weights.INPUT)
     network = BACKBONES[chosen.name]
     if isinstance(network, _backbone_keras.Network):
-        return _backbone_keras.build(network, image, strides=strides, file=file)
+        return _backbone_keras.build(
+            network, image, strides=strides, file=file, differences=differences
+        )
     features = {}
     found = network.features(
         image,
@@ -201,5 +205,5 @@ def build(
             break
     model = keras.Model(image, features, name="backbone")
     if file is not None:
-        _backbone_weights.load(model, file)
+        _backbone_weights.load(model, file, differences=differences)
     return model

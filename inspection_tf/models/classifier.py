@@ -95,6 +95,7 @@ def build(
     backbone = backbones.build(
         image_size=(height // shrink, width // shrink),
         channels=x.shape[-1],
+        differences=_inputs.differences(chosen, channels=channels, template=template),
         options=chosen.backbone,
     )
     *_, deepest = backbone(x).values()

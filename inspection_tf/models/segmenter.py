@@ -99,7 +99,12 @@ def build(
     inputs, x = _inputs.for_options(
         chosen, image_size=image_size, channels=channels, template=template
     )
-    backbone = backbones.build(image_size=image_size, channels=x.shape[-1], options=chosen.backbone)
+    backbone = backbones.build(
+        image_size=image_size,
+        channels=x.shape[-1],
+        differences=_inputs.differences(chosen, channels=channels, template=template),
+        options=chosen.backbone,
+    )
     features = {int(name.removeprefix("stride")): value for name, value in backbone(x).items()}
     _check_decoder(chosen, max(features))
     probability = _heads.segmentation_head(

@@ -53,7 +53,8 @@ class TrainSpec(config.Section):
     loss_options: dict[str, float | bool | tuple[float, ...]] = pydantic.Field(default_factory=dict)
     """Arguments of the loss: numbers, true or false, lists of numbers."""
     select: Literal["best", "last"] = "last"
-    """Weights that are shipped. `best` looks at the tune split, which then promises too much."""
+    """Weights that are shipped. `best` looks at the tune split, which then promises too much. In a
+    cross-validation it is `last`: what is watched there also judges."""
     validate_every: int = pydantic.Field(default=1, ge=1)
     """Epochs between validations."""
     pictures: int = pydantic.Field(default=4, ge=0)
@@ -281,7 +282,7 @@ def fit(
             raise _diverged(guard.diverged_at, leg, settings)
         model.optimizer.finalize_variable_values(model.trainable_variables)
         before = model.optimizer
-    if spec.select == "best" and validate.best is not None:
+    if spec.select == "best" and validate.best is not None and run.number is None:
         checkpoints.restore(model, validate.best, optimizer=False)
     shown = [{name: row[name] for name in row if name != "phase"} for row in history.rows]
     plots.save(plots.learning_curves(shown), run.path / "evaluation" / "curves.png")

@@ -15,6 +15,7 @@ from inspection_tf import (
     decision,
     errors,
     evaluation,
+    images,
     plots,
     process,
 )
@@ -25,6 +26,8 @@ from inspection_tf.training import fit, phases
 from inspection_tf.training.run_folder import RunFolder, versions
 
 SectionT = TypeVar("SectionT", bound=config.Section)
+# What builds it, and the section that says how: see `fit_stage`.
+Network = tuple[Callable[..., keras.Model], Any]
 
 
 class Measured(Protocol):
@@ -61,12 +64,12 @@ class Stage(config.Section):
     weights. Both must have the same backbone."""
 
 
-def check_backbones(size: tuple[int, int], **stages: Any) -> None:
+def check_backbones(size: tuple[int, int], networks: Mapping[str, Network]) -> None:
     """Build each backbone once, so that what does not fit ends a run before it begins.
 
     Args:
         size: (height, width) of the networks' input, px.
-        **stages: in the order of training, sections whose `model` has a `backbone`.
+        networks: in the order of training; the `model` of their sections has a `backbone`.
 
     Raises:
         errors.ConfigError: weights are absent, the size does not fit, or a stage starts from one
@@ -74,13 +77,43 @@ def check_backbones(size: tuple[int, int], **stages: Any) -> None:
         errors.BundleError: weights are damaged or of another network.
     """
     built: dict[str, keras.Model] = {}
-    for name, stage in stages.items():
+    for name, (_, stage) in networks.items():
         shrink = getattr(stage.model, "input_shrink", 1)
         shrunk = (size[0] // shrink, size[1] // shrink)
         own = backbones.build(image_size=shrunk, channels=1, options=stage.model.backbone)
         if stage.start:
             _pairs(own, stage.start, built)
         built[name] = own
+
+
+def check_models(
+    preprocessing: images.Preprocessing, found: Records, networks: Mapping[str, Network]
+) -> None:
+    """Build and compile each network once, so that none fails after another was trained.
+
+    Args:
+        preprocessing: of the images.
+        found: the records, which have templates or not.
+        networks: as `fit_stage` gets them, in the order of training.
+
+    Raises:
+        errors.ConfigError: an option of a model or of its training does not fit, or one starts from
+            another backbone than its own.
+        errors.BundleError: weights are damaged or of another network.
+    """
+    built: dict[str, keras.Model] = {}
+    asked = {
+        "image_size": preprocessing.size,
+        "channels": 1 if preprocessing.channels == "gray" else 3,
+        "template": found.has_template,
+    }
+    for name, (build, stage) in networks.items():
+        model = build(options=stage.model, **asked)
+        fit.compile_model(model, stage.train, steps_per_epoch=1)
+        phases.check(model, stage.train.phases)
+        if stage.start:
+            _start_from(model, stage.start, built)
+        built[name] = model
 
 
 def shape(held: loader.Cache) -> dict[str, Any]:
@@ -209,9 +242,18 @@ def divide(
         run: its folder; each fold has one inside.
         train: from the training images of a fold, its test images and its folder to converted
             networks.
+
+    Raises:
+        errors.DataError: without folds, the tune or the test split is empty.
     """
     if not spec.folds:
         parts = sources.split(found, spec, seed=seed)
+        for name, needs in (("tune", "The thresholds"), ("test", "The metrics")):
+            if not len(parts[name]):
+                raise errors.DataError(
+                    f"{needs} need images that no network has learned from. Got no {name} split. "
+                    f"Give data.{name} a share, or cross-validate with data.folds."
+                )
         return Division(parts, [(None, parts["tune"])], [(None, parts["test"])], "test")
     tested = [
         (train(part["train"], part["test"], run.fold(number)), part["test"])

@@ -268,8 +268,11 @@ def of_pixels(*pictures):
 
 
 def test_statistics_are_over_all_pixels_but_the_rim():
-    # 100, 200, 100 without the zero: mean 400 / 3, variance (2 * 33.3 ** 2 + 66.7 ** 2) / 3.
-    mean, deviation = of_pixels([[0, 100]], [[200, 100]]).statistics()
+    held = of_pixels([[0, 100]], [[200, 100]])
+    # Black is a grey value like any other: mean 400 / 4, variance (100 ** 2 + 100 ** 2) / 4.
+    assert held.statistics() == (100, pytest.approx(5000**0.5))
+    # 100, 200, 100 without a rim of one: mean 400 / 3, variance (2 * 33.3 ** 2 + 66.7 ** 2) / 3.
+    mean, deviation = dataclasses.replace(held, rim_px=np.array([1, 0])).statistics()
     assert mean == pytest.approx(400 / 3)
     assert deviation == pytest.approx((20000 / 9) ** 0.5)
 
@@ -287,11 +290,11 @@ def test_a_flat_data_set_has_a_deviation_that_can_divide(value, mean):
 def test_statistics_of_a_letterbox_are_those_of_its_images(make_record):
     record = make_record("a", size=(8, 16))
     record.source.image[:] = 80
-    record.source.image[:, ::2] = 120
+    record.source.image[:, ::2] = 0
     boxed = images.Preprocessing(size=(16, 16), fit="letterbox")
     held = loader.cache(records.Records.of([record]), boxed)
-    assert (held.image == 0).sum() == 8 * 16
-    assert held.statistics() == (100, 20)
+    assert held.rim_px.tolist() == [8 * 16]
+    assert held.statistics() == (40, 40)
 
 
 def test_statistics_of_colour_are_over_all_channels():

@@ -67,6 +67,17 @@ def test_pairs_of_boards_are_read(tmp_path):
     assert not found[1].read_classes().any()
 
 
+def test_the_board_is_the_folder_group_however_deep_it_lies(tmp_path):
+    for group, name in (("group00041", "00000001"), ("group12100", "00000002")):
+        write_pair(tmp_path / "PCBData" / group / group.removeprefix("group"), name)
+    found = readers.read_deeppcb(tmp_path)
+    assert found.groups == ("group00041", "group12100")
+    assert found.ids == ("group00041/00000001", "group12100/00000002")
+    # Without such a folder it is the first below the root.
+    write_pair(tmp_path / "other" / "board", "00000003")
+    assert readers.read_deeppcb(tmp_path / "other").groups == ("board",)
+
+
 def test_the_mask_is_what_changed_inside_the_boxes(tmp_path):
     found = readers.read_deeppcb(write_pair(tmp_path / "group00041").parent)
     ids = found[0].read_classes()

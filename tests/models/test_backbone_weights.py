@@ -91,8 +91,8 @@ def pretrained(tmp_path_factory):
 def test_kernels_are_summed_for_grey_and_shared_between_images():
     rgb = np.array([3.0, 6.0, 12.0]).reshape(1, 1, 3, 1)
 
-    def adapted(kernel, channels):
-        return _backbone_weights.adapt(kernel, channels).ravel().tolist()
+    def adapted(kernel, channels, **more):
+        return _backbone_weights.adapt(kernel, channels, **more).ravel().tolist()
 
     assert adapted(rgb, 3) == [3, 6, 12]
     assert adapted(rgb, 1) == [21]  # 3 + 6 + 12
@@ -102,6 +102,9 @@ def test_kernels_are_summed_for_grey_and_shared_between_images():
     assert adapted(pair, 3) == [5, 7, 9]  # 1 + 4, 2 + 5, 3 + 6
     assert adapted(pair, 1) == [21]
     assert adapted(np.array([8.0]).reshape(1, 1, 1, 1), 4) == [2, 2, 2, 2]
+    # A pair and its difference: the pair shares the kernel, the difference has one of its own.
+    assert adapted(rgb, 3, differences=1) == [10.5, 10.5, 21]
+    assert adapted(rgb, 9, differences=3) == [1.5, 3, 6, 1.5, 3, 6, 3, 6, 12]
 
 
 @every_application
@@ -125,6 +128,18 @@ def test_a_pair_of_colour_images_that_are_equal_gives_what_one_gives(pretrained)
     one = build("keras_mobilenet", channels=3, weights=file)
     two = build("keras_mobilenet", channels=6, weights=file)
     assert_same(run(two, np.concatenate([image, image], axis=-1)), run(one, image))
+
+
+def test_a_pair_that_agrees_gives_with_its_difference_what_one_image_gives(pretrained, tmp_path):
+    _, file = pretrained("keras_mobilenet")
+    image = normalized(32, 1)
+    pair = np.concatenate([image, image, np.zeros_like(image)], axis=-1)
+    own_file = tmp_path / "own.weights.h5"
+    build("vgg10", channels=1).save_weights(own_file)
+    for name, weights in (("keras_mobilenet", file), ("vgg10", own_file)):
+        one = build(name, channels=1, weights=weights)
+        paired = build(name, channels=3, weights=weights, differences=1)
+        assert_same(run(paired, pair), run(one, image))
 
 
 # A 3x3 convolution without padding moves its map up and left by one cell. Xception has one of

@@ -82,6 +82,7 @@ def train(teach, tune, make_model):
         watched=tune,
         shown=teach,
         build=make_model,
+        fold=None,
         **spec,
     ):
         fit.seed_everything(process_seed)
@@ -96,7 +97,7 @@ def train(teach, tune, make_model):
             loading=loader.LoaderSpec(batch_size=2),
             augmentation=augment.AugmentSpec(),
             seed=seed,
-            run=RunFolder(path, is_resumed=resumed),
+            run=RunFolder(path, is_resumed=resumed, number=fold),
             extra_callbacks=tuple(extra),
         )
         return model, rows

@@ -239,6 +239,9 @@ def test_select_best_takes_the_best_validated_weights_and_last_the_last(
     assert_same(weights(best), marked)
     last, _ = train(copied, resumed=True, select="last")
     assert_same(weights(last), weights(finished[1]))
+    # In a fold the images that are watched are those that judge it.
+    judged, _ = train(copied, resumed=True, select="best", fold=2)
+    assert_same(weights(judged), weights(finished[1]))
 
 
 def test_the_best_checkpoint_holds_the_weights_that_were_measured(

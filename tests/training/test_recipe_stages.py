@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import pytest
 
-from inspection_tf import config, errors
+from inspection_tf import config, errors, images
 from inspection_tf.datasets import augment, loader, records, sources
 from inspection_tf.models import backbones, unet
-from inspection_tf.training import fit, recipe
+from inspection_tf.training import fit, phases, recipe
 from inspection_tf.training.run_folder import RunFolder
 
 
@@ -295,27 +295,64 @@ def section(*, start="", **backbone):
     )
 
 
+def check(size, **stages):
+    recipe.check_backbones(size, {name: (None, stage) for name, stage in stages.items()})
+
+
 def test_weights_of_every_stage_are_looked_for_before_a_run_begins(tmp_path):
     sound, absent = section(name="vgg10"), section(name="vgg10", weights=tmp_path / "no.weights.h5")
-    recipe.check_backbones((32, 32), segmenter=sound)
+    check((32, 32), segmenter=sound)
     with pytest.raises(errors.ConfigError, match=r"weights must be a file. Got .*no.weights.h5"):
-        recipe.check_backbones((32, 32), segmenter=sound, classifier=absent)
+        check((32, 32), segmenter=sound, classifier=absent)
 
 
 def test_the_size_is_checked_as_a_shrinking_stage_sees_it():
     stage = section(name="vgg10", strides=(8,))
-    recipe.check_backbones((16, 32), classifier=stage)
+    check((16, 32), classifier=stage)
     stage.model.input_shrink = 4  # 16 / 4 = 4, which 8 does not divide
     with pytest.raises(errors.ConfigError, match=r"divisible by 8. Got \(4, 8\)"):
-        recipe.check_backbones((16, 32), classifier=stage)
+        check((16, 32), classifier=stage)
 
 
 def test_a_start_that_will_not_fit_ends_a_run_before_it_begins():
     before = section(name="mobilenet", strides=(2, 4), first_stride=2)
     same = section(name="mobilenet", strides=(4,), first_stride=2, start="segmenter")
-    recipe.check_backbones((32, 32), segmenter=before, classifier=same)
+    check((32, 32), segmenter=before, classifier=same)
     other = section(name="vgg10", strides=(4,), start="segmenter")
     with pytest.raises(errors.ConfigError, match=r"Got another block1_conv1\w* in the segmenter"):
-        recipe.check_backbones((32, 32), segmenter=before, classifier=other)
+        check((32, 32), segmenter=before, classifier=other)
     with pytest.raises(errors.ConfigError, match=r"trained before\. Got 'segmenter' of \[\]"):
-        recipe.check_backbones((32, 32), classifier=same, segmenter=before)
+        check((32, 32), classifier=same, segmenter=before)
+
+
+def test_every_network_is_built_and_compiled_before_one_is_trained():
+    found = make_found()
+    sound = stage()
+    preprocessing = images.Preprocessing(size=(16, 16))
+
+    def built(options, *, image_size, channels, template):
+        assert (image_size, channels, template) == ((16, 16), 1, False)
+        return build(options)
+
+    recipe.check_models(preprocessing, found, {"segmenter": (built, sound)})
+    wrong = sound.model_copy(
+        update={"train": sound.train.model_copy(update={"loss": "cross_entropy"})}
+    )
+    with pytest.raises(errors.ConfigError, match=r"train\.loss must fit the output probability"):
+        recipe.check_models(
+            preprocessing, found, {"segmenter": (built, sound), "other": (built, wrong)}
+        )
+    phased = sound.train.model_copy(update={"phases": (phases.Phase(epochs=1, backbone="frozen"),)})
+    with pytest.raises(errors.ConfigError, match="backbone"):
+        recipe.check_models(
+            preprocessing, found, {"unet": (built, sound.model_copy(update={"train": phased}))}
+        )
+
+
+@pytest.mark.parametrize("empty", ["tune", "test"])
+def test_a_split_that_is_empty_ends_a_run_before_it_begins(tmp_path, empty):
+    spec = sources.DataSpec(**{"tune": 0.3, "test": 0.3, empty: 0.0})
+    with pytest.raises(errors.DataError, match=f"Got no {empty} split. Give data.{empty} a share"):
+        recipe.divide(
+            make_found(), spec, seed=1, run=RunFolder(tmp_path, is_resumed=False), train=None
+        )
