@@ -1,7 +1,7 @@
 """Sections of configuration: frozen, strict, kept in YAML, each field on the command line."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -79,6 +79,15 @@ def validate(section: type[SectionT], values: Any, *, origin: str) -> SectionT:
             f"{origin}: {field or 'the configuration'} must be valid. Got {received}: {message}. "
             "Correct that field."
         ) from None
+
+
+def replace(section: SectionT, fields: Mapping[str, Any], *, origin: str) -> SectionT:
+    """Return a copy of a section with some fields replaced, checked as a whole.
+
+    Raises:
+        errors.ConfigError: a field is unknown or out of range.
+    """
+    return validate(type(section), {**section.model_dump(), **fields}, origin=origin)
 
 
 def load(section: type[SectionT], path: str | Path) -> SectionT:

@@ -56,6 +56,14 @@ def test_a_section_cannot_be_changed():
         Inner().rate = 0.5
 
 
+def test_replaced_fields_are_checked_with_the_others():
+    before = Outer(seed=4, several=(Inner(rate=0.5),))
+    after = config.replace(before, {"inner": {"rate": 3}}, origin="here")
+    assert after == Outer(seed=4, inner=Inner(rate=3), several=(Inner(rate=0.5),))
+    with pytest.raises(errors.ConfigError, match=r"here.*must not be under inner\.rate"):
+        config.replace(before, {"inner": {"rate": 5}}, origin="here")
+
+
 @pytest.mark.parametrize(
     ("values", "field", "suggestion"),
     [

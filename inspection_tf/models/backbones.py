@@ -180,8 +180,7 @@ def build(
             strides, or the weights' file is absent.
         errors.BundleError: the weights are damaged or of another network.
     """
-    base = options or Options()
-    chosen = config.validate(Options, {**base.model_dump(), **overrides}, origin="backbones.build")
+    chosen = config.replace(options or Options(), overrides, origin="backbones.build")
     _check_options(chosen)
     _check_image(image_size, channels, chosen)
     file = _weights_file(chosen)

@@ -82,8 +82,7 @@ def build(
             backbone.
         errors.BundleError: the backbone's weights are damaged or of another network.
     """
-    values = {**(options or Options()).model_dump(), **overrides}
-    chosen = config.validate(Options, values, origin="classifier.build")
+    chosen = config.replace(options or Options(), overrides, origin="classifier.build")
     _check(image_size, classes, chosen, template=template)
     inputs, x = _inputs.for_options(
         chosen, image_size=image_size, channels=channels, template=template

@@ -93,8 +93,7 @@ def build(
             backbone.
         errors.BundleError: the backbone's weights are damaged or of another network.
     """
-    values = {**(options or Options()).model_dump(), **overrides}
-    chosen = config.validate(Options, values, origin="segmenter.build")
+    chosen = config.replace(options or Options(), overrides, origin="segmenter.build")
     _inputs.check(chosen, template=template)
     inputs, x = _inputs.for_options(
         chosen, image_size=image_size, channels=channels, template=template

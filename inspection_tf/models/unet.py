@@ -74,7 +74,7 @@ def _choose(preset: str | None, options: Options | None, overrides: dict[str, An
             f"preset must be one of {', '.join(PRESETS)}. Got {preset!r}. Choose one of them."
         )
     base = options or PRESETS[preset or "gtc2018"]
-    return config.validate(Options, {**base.model_dump(), **overrides}, origin="unet.build")
+    return config.replace(base, overrides, origin="unet.build")
 
 
 def build(
