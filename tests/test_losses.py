@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from loss_checks import each, gradient
 
 from inspection_tf import errors, losses
 
@@ -18,21 +19,6 @@ def image(*pixels, dtype="float32"):
 
 def batch(*images):
     return np.concatenate(images)
-
-
-def each(loss, y_true, y_pred):
-    """Return the loss of each image."""
-    return np.asarray(loss.call(y_true, y_pred))
-
-
-def gradient(loss, y_true, y_pred):
-    import tensorflow as tf
-
-    y_pred = tf.constant(y_pred)
-    with tf.GradientTape() as tape:
-        tape.watch(y_pred)
-        value = loss(y_true, y_pred)
-    return np.asarray(tape.gradient(value, y_pred))
 
 
 def test_soft_dice_by_hand():

@@ -8,6 +8,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from loss_checks import each, gradient
 
 from inspection_tf import errors, losses
 
@@ -30,21 +31,6 @@ NOTHING = maps((0, 0), (0, 0), (0, 0), (0, 0))
 BCE = (2 * math.log(2) - math.log(0.8)) / 4
 # Class 1: overlap 0.5, areas 1 + 0.85: 1 - 2 / 2.85. Class 2: 0.8, 1 + 1.3: 1 - 2.6 / 3.3.
 DICE = (0.85 / 2.85, 0.7 / 3.3)
-
-
-def each(loss, y_true, y_pred):
-    """Return the loss of each image."""
-    return np.asarray(loss.call(y_true, y_pred))
-
-
-def gradient(loss, y_true, y_pred):
-    import tensorflow as tf
-
-    y_pred = tf.constant(y_pred)
-    with tf.GradientTape() as tape:
-        tape.watch(y_pred)
-        value = loss(y_true, y_pred)
-    return np.asarray(tape.gradient(value, y_pred))
 
 
 # By hand
