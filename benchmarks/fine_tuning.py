@@ -39,7 +39,7 @@ def phases(epochs: int, rate: float) -> list[dict[str, Any]]:
 
 
 def arms(weights: Path, epochs: int, rate: float) -> dict[str, dict[str, Any]]:
-    """Return what each arm changes: weights, phases, share of NG images."""
+    """Return what each arm changes: weights, phases, share of NG images (None: as they come)."""
     two = phases(epochs, rate)
     every = [{"epochs": epochs, "learning_rate": rate, **TUNED}]
     trained = [{"epochs": epochs, "learning_rate": 1e-3, "backbone": "trained",
@@ -49,6 +49,7 @@ def arms(weights: Path, epochs: int, rate: float) -> dict[str, dict[str, Any]]:
         "random, all layers": {"weights": None, "phases": trained, "share": 0.6},
         "pretrained, all layers": {"weights": weights, "phases": every, "share": 0.6},
         "pretrained, two phases, NG only": {"weights": weights, "phases": two, "share": 1.0},
+        "pretrained, two phases, as they come": {"weights": weights, "phases": two, "share": None},
     }
 
 
