@@ -85,23 +85,31 @@ def render(rng: np.random.Generator, spec: CertificateSpec) -> Photo:
         page_xy = photo.place(rng, width / height, spec.photo)
         return Photo(photo.shoot(rng, None, page_xy, spec.photo), None)
 
-    def drawn(unit: float) -> tuple[NDArray[np.uint8], Any]:
-        return _layouts.draw(
+    def drawn(page_xy: NDArray[np.float64]) -> tuple[NDArray[np.uint8], Any]:
+        page, box = _layouts.draw(
             np.random.default_rng(content),
             layout,
             fonts=spec.fonts,
-            unit=unit,
+            unit=_FINER * float(np.sqrt(geometry.area(page_xy) / (height * width))),
             has_field=has_field,
             number=number,
         )
+        return page, None if box is None else _widened(box, spec.margin)
 
-    coarse, box = drawn(2.0)
-    field = None if box is None else _shares(_widened(box, spec.margin), coarse.shape[:2])
-    page_xy, _ = photo.view(rng, width / height, field, spec.photo)
-    unit = _FINER * float(np.sqrt(geometry.area(page_xy) / (height * width)))
-    page, box = drawn(unit)
-    corners = None if box is None else _widened(box, spec.margin)
+    page_xy = photo.place(rng, width / height, spec.photo)
+    page, corners = drawn(page_xy)
+    if corners is not None:
+        moved = geometry.transform_points(corners, _onto(page, page_xy))
+        if photo.shown(moved, spec.photo.size) == "part":
+            field = _shares(corners, page.shape[:2])
+            page_xy, _ = photo.view(rng, width / height, field, spec.photo)
+            page, corners = drawn(page_xy)
     return _photographed(rng, page, corners, page_xy, spec.photo)
+
+
+def _onto(page: NDArray[np.uint8], page_xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the homography from the pixels of a page to those of the photo."""
+    return geometry.homography(photo.border((page.shape[0], page.shape[1])), page_xy)
 
 
 def _shares(corners: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
@@ -118,8 +126,7 @@ def _photographed(
 ) -> Photo:
     found = None
     if corners is not None:
-        matrix = geometry.homography(photo.border((page.shape[0], page.shape[1])), page_xy)
-        moved = geometry.transform_points(corners, matrix)
+        moved = geometry.transform_points(corners, _onto(page, page_xy))
         found = moved if photo.shown(moved, spec.size) == "all" else None
     return Photo(photo.shoot(rng, page, page_xy, spec, field_xy=found), found)
 
