@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from inspection_tf import _cli_data, _cli_tables, errors, files, images, process, runtime
-from inspection_tf.synthesis import surface
+from inspection_tf import (
+    _cli_data,
+    _cli_synthesis,
+    _cli_tables,
+    errors,
+    files,
+    images,
+    process,
+    runtime,
+)
 
 if TYPE_CHECKING:
     from inspection_tf import decision
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 Paths = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATH...")]
 Root = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[ROOT]")]
-Kind = Annotated[Literal["surface"], tyro.conf.Positional]
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 
@@ -291,30 +299,27 @@ def bench(
     return code
 
 
-def synthesize(
-    kind: Kind,
-    /,
-    *,
-    out: Path,
-    count: int,
-    seed: int = 0,
-    defective_fraction: float = 0.5,
-    spec: surface.SurfaceSpec = surface.SurfaceSpec(),  # noqa: B008  frozen
-) -> int:
-    """Write synthetic images with exact labels as folders good, defect, masks, ellipses.
+def synthesize(kind: Annotated[_cli_synthesis.Kind, tyro.conf.arg(name="")]) -> int:
+    """Write synthetic images with exact labels.
 
     Args:
         kind: what to draw.
-        out: new folder.
-        count: number of images.
-        seed: the same seed draws the same images.
-        defective_fraction: share of defective images, 0..1.
-        spec: what to draw from.
     """
-    written = surface.write_folder(
-        out, count=count, defective_fraction=defective_fraction, spec=spec, seed=seed
-    )
-    _say(str(written))
+    _say(str(kind.write()))
+    return errors.OK
+
+
+def markers(root: Folder, /, *, out: Path, unmarked: Switch = False) -> int:
+    """Turn images with painted corners into a data set: clean images and corners.csv.
+
+    Args:
+        root: folder of the painted images, which are left as they are.
+        out: new folder.
+        unmarked: keep images without paint, as photos that do not show the field.
+    """
+    from inspection_tf.datasets import markers as painted
+
+    _say(str(painted.convert(root, out, unmarked=unmarked)))
     return errors.OK
 
 
@@ -324,6 +329,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "verify": verify,
     "bench": bench,
     "synthesize": synthesize,
+    "markers": markers,
 }
 
 

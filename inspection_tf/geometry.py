@@ -52,3 +52,102 @@ def transform_points(points_xy: ArrayLike, matrix: NDArray[np.float64]) -> NDArr
         )
     moved = np.column_stack([points, np.ones(len(points))]) @ matrix.T
     return np.asarray(moved[:, :2] / moved[:, 2:])
+
+
+def homography(source_xy: ArrayLike, target_xy: ArrayLike) -> NDArray[np.float64]:
+    """Return the homogeneous (3, 3) matrix that sends four points to four others.
+
+    Args:
+        source_xy: (4, 2) px, no three of them on one line.
+        target_xy: (4, 2) px, likewise.
+
+    Raises:
+        errors.DataError: the points have another shape, or three of them lie on one line.
+    """
+    source, target = (np.asarray(points, dtype=np.float64) for points in (source_xy, target_xy))
+    for points in (source, target):
+        check_corners(points)
+    zero, one = np.zeros(4), np.ones(4)
+    (x, y), (u, v) = source.T, target.T
+    # u (g x + h y + 1) = a x + b y + c, and v likewise, for each of the four.
+    left = np.concatenate(
+        [
+            np.column_stack([x, y, one, zero, zero, zero, -u * x, -u * y]),
+            np.column_stack([zero, zero, zero, x, y, one, -v * x, -v * y]),
+        ]
+    )
+    try:
+        solved = np.linalg.solve(left, np.concatenate([u, v]))
+    except np.linalg.LinAlgError:
+        raise errors.DataError(
+            f"A homography needs four points of which no three lie on one line. "
+            f"Got {source.tolist()} and {target.tolist()}. Give the corners of an area."
+        ) from None
+    return np.append(solved, 1.0).reshape(3, 3)
+
+
+def check_corners(corners_xy: ArrayLike) -> NDArray[np.float64]:
+    """Return four corners as an array.
+
+    Args:
+        corners_xy: (4, 2) px: top left, top right, bottom right, bottom left.
+
+    Raises:
+        errors.DataError: the shape is another, or a number is not finite.
+    """
+    corners = np.asarray(corners_xy, dtype=np.float64)
+    if corners.shape != (4, 2) or not np.isfinite(corners).all():
+        raise errors.DataError(
+            "corners_xy must be four finite (x, y) pairs: top left, top right, bottom right, "
+            f"bottom left. Got {corners.tolist()}. Correct them."
+        )
+    return corners
+
+
+def turns(corners_xy: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (4,), the cross product of the two sides at each corner, px2.
+
+    All are positive where the corners run clockwise on the screen (y points down) around a convex
+    quadrilateral; all are negative where a mirror has turned them round; a crossed or a concave
+    one has both signs.
+    """
+    sides = np.roll(corners_xy, -1, axis=0) - corners_xy
+    before = np.roll(sides, 1, axis=0)
+    return np.asarray(before[:, 0] * sides[:, 1] - before[:, 1] * sides[:, 0])
+
+
+def is_convex(corners_xy: ArrayLike) -> bool:
+    """Say whether four corners, in their order, go around a convex quadrilateral with an area."""
+    signs = np.sign(turns(check_corners(corners_xy)))
+    return bool(abs(signs.sum()) == 4)
+
+
+def quadrilateral_iou(first_xy: ArrayLike, second_xy: ArrayLike) -> float:
+    """Return the area that two convex quadrilaterals share, over the area of both together.
+
+    A crossed or concave one shares nothing: 0.
+
+    Args:
+        first_xy: (4, 2) px, in order around it.
+        second_xy: likewise.
+
+    Raises:
+        errors.DataError: the corners have another shape or are not finite.
+    """
+    import cv2
+
+    both = [check_corners(first_xy), check_corners(second_xy)]
+    if not all(is_convex(corners) for corners in both):
+        return 0.0
+    # Near the origin float32, which OpenCV works in, is finest.
+    origin = both[0].mean(axis=0)
+    shifted = [(corners - origin).astype(np.float32) for corners in both]
+    shared, _ = cv2.intersectConvexConvex(shifted[0], shifted[1])
+    total = sum(area(corners) for corners in both) - shared
+    return float(np.clip(shared / total, 0.0, 1.0))
+
+
+def area(corners_xy: ArrayLike) -> float:
+    """Return the area of a quadrilateral that is not crossed, px2."""
+    x, y = check_corners(corners_xy).T
+    return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)

@@ -202,6 +202,24 @@ def _decode(data: bytes, parsed: _image_headers.Parsed, name: str) -> Image:
     return _image_placement.as_image(65535 - image if parsed.is_inverted else image)
 
 
+def stored_points(points_xy: NDArray[np.float64], header: Header) -> NDArray[np.float64]:
+    """Return where points of an image lie in its file as stored, before its orientation turns it.
+
+    Args:
+        points_xy: (n, 2) px of the image as `read` returns it.
+        header: of `read_header`.
+    """
+    x, y = points_xy.T
+    turned = header.orientation >= 5
+    width, height = (header.height, header.width) if turned else (header.width, header.height)
+    # The steps of `_turn` backwards.
+    if header.orientation in (2, 3, 6, 7):
+        x = width - 1 - x
+    if header.orientation in (3, 4, 7, 8):
+        y = height - 1 - y
+    return np.column_stack([y, x] if turned else [x, y])
+
+
 def _turn(image: Image, orientation: int) -> Image:
     turned: NDArray[Any] = image.swapaxes(0, 1) if orientation >= 5 else image
     if orientation in (3, 4, 7, 8):

@@ -17,7 +17,8 @@ class Source(Protocol):
 
     A source may also have `read_template(*, orientation)`, which returns an image of the same size
     or None (then with a property `has_template`), and `class_ids()`, which returns the ids in its
-    mask as a tuple or None where the mask is bool; a source whose mask holds ids needs it.
+    mask as a tuple or None where the mask is bool; a source whose mask holds ids needs it. One
+    whose label is four corners has `read_corners(*, orientation)`.
     """
 
     def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
@@ -92,6 +93,17 @@ class Record:
         """Return the image and its template, None where there is none."""
         image = self.read_image(orientation=orientation)
         return image, self.read_template(orientation=orientation)
+
+    def read_corners(
+        self, *, orientation: images.Orientation = "apply"
+    ) -> NDArray[np.float64] | None:
+        """Return (4, 2) px of the image as it is read, clockwise from the top left of the text.
+
+        None where the image shows no field, or its data set has no corners.
+        """
+        read: Callable[..., NDArray[np.float64] | None] | None
+        read = getattr(self.source, "read_corners", None)
+        return read(orientation=orientation) if read else None
 
     def class_ids(self) -> tuple[int, ...]:
         """Return the classes of its defects, rising; none where it is good.

@@ -12,9 +12,9 @@ from typing import Any, Literal
 import keras
 import pydantic
 
-from inspection_tf import config, errors, plots
+from inspection_tf import config, errors, files, plots
 from inspection_tf.datasets import augment, loader
-from inspection_tf.training import _task, callbacks, checkpoints, phases
+from inspection_tf.training import _task, callbacks, checkpoints, doctor, phases
 from inspection_tf.training.phases import Phase
 from inspection_tf.training.run_folder import History, RunFolder
 
@@ -286,6 +286,9 @@ def fit(
         checkpoints.restore(model, validate.best, optimizer=False)
     shown = [{name: row[name] for name in row if name != "phase"} for row in history.rows]
     plots.save(plots.learning_curves(shown), run.path / "evaluation" / "curves.png")
+    diagnosis = doctor.diagnose(history.rows)
+    _LOG.info("curves: %s", diagnosis)
+    files.write(run.path / "evaluation" / "diagnosis.txt", f"{diagnosis}\n")
     return history.rows
 
 

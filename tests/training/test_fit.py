@@ -11,7 +11,7 @@ import pytest
 
 from inspection_tf import images
 from inspection_tf.datasets import augment, loader, records
-from inspection_tf.training import checkpoints, fit
+from inspection_tf.training import checkpoints, doctor, fit
 from inspection_tf.training.run_folder import History, RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -40,6 +40,12 @@ def test_a_picture_is_drawn_for_each_validated_epoch_and_the_curves_at_the_end(f
     for picture in [path / "validation" / name for name in names]:
         assert images.read(picture).ndim == 3
     assert images.read(path / "evaluation" / "curves.png").ndim == 3
+
+
+def test_one_sentence_says_what_the_curves_say(finished):
+    path = finished[0]
+    said = (path / "evaluation" / "diagnosis.txt").read_text()
+    assert said == f"{doctor.diagnose(History(path / 'history.csv').rows)}\n"
 
 
 def test_tensorboard_gets_losses_of_training_and_validation(finished):

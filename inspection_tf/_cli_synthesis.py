@@ -1,0 +1,105 @@
+"""The sets that `inspection synthesize` writes: one class a kind, its fields the options."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from inspection_tf import errors, images
+from inspection_tf.synthesis import certificate, surface
+from inspection_tf.synthesis.certificate import CertificateSpec, PhotoSpec
+
+Scan = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCAN")]
+_Point = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Surfaces:
+    """Surfaces with defects: folders good, defect, masks, ellipses."""
+
+    out: Path
+    """New folder."""
+    count: int
+    """Number of images."""
+    seed: int = 0
+    """The same seed draws the same images."""
+    defective_fraction: float = 0.5
+    """Share of defective images, 0..1."""
+    spec: surface.SurfaceSpec = dataclasses.field(default_factory=surface.SurfaceSpec)
+    """What to draw from."""
+
+    def write(self) -> Path:
+        """Write the set."""
+        return surface.write_folder(
+            self.out,
+            count=self.count,
+            defective_fraction=self.defective_fraction,
+            spec=self.spec,
+            seed=self.seed,
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Certificates:
+    """Photos of made-up certificates, and corners.csv with the corners of their number."""
+
+    out: Path
+    """New folder."""
+    count: int
+    """Number of photos."""
+    seed: int = 0
+    """The same seed draws the same photos."""
+    spec: CertificateSpec = dataclasses.field(default_factory=CertificateSpec)
+    """What to draw from."""
+
+    def write(self) -> Path:
+        """Write the set."""
+        from inspection_tf.datasets import photographed
+
+        found = photographed.certificates(count=self.count, spec=self.spec, seed=self.seed)
+        return photographed.write_folder(found, self.out, settings=self.spec, seed=self.seed)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Copies:
+    """Photos of your own form, and corners.csv with the corners of its field."""
+
+    scan: Scan
+    """Image of the form alone, border to border."""
+    out: Path
+    """New folder."""
+    count: int
+    """Number of photos."""
+    corners: tuple[_Point, _Point, _Point, _Point] | None = None
+    """Of the field on the scan, px: top left, top right, bottom right, bottom left of its text.
+    Without them they are looked for as painted pixels."""
+    seed: int = 0
+    """The same seed draws the same photos."""
+    spec: PhotoSpec = dataclasses.field(default_factory=PhotoSpec)
+    """How they are taken."""
+
+    def write(self) -> Path:
+        """Write the set."""
+        from inspection_tf.datasets import markers, photographed
+
+        image = images.to_uint8(images.read(self.scan))
+        if self.corners is not None:
+            template = certificate.from_template(image, self.corners)
+        else:
+            painted = markers.find(image, where=str(self.scan))
+            if painted is None:
+                raise errors.ConfigError(
+                    f"The corners of the field must be known. Got none, and none painted in "
+                    f"{self.scan}. Add --corners X Y X Y X Y X Y, or paint them."
+                )
+            template = certificate.from_template(markers.remove(image, painted), painted)
+        drawn = photographed.of_template(template, count=self.count, spec=self.spec, seed=self.seed)
+        return photographed.write_folder(drawn, self.out, settings=self.spec, seed=self.seed)
+
+
+Kind = (
+    Annotated[Surfaces, tyro.conf.subcommand("surface", prefix_name=False)]
+    | Annotated[Certificates, tyro.conf.subcommand("certificate", prefix_name=False)]
+    | Annotated[Copies, tyro.conf.subcommand("template", prefix_name=False)]
+)
