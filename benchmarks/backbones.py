@@ -97,15 +97,22 @@ def measure(name: str, budget: Budget) -> dict[str, Any]:
     loading = loader.LoaderSpec(
         batch_size=budget.batch_size, images_per_epoch=budget.images_per_epoch
     )
-    seconds = []
-    for epoch in range(budget.epochs):
-        served = loader.for_training(
-            held["train"], spec=loading, augmentation=augment.AugmentSpec(), seed=budget.seed,
-            epochs=epoch + 1, first_epoch=epoch,
-        )  # fmt: skip
-        started = time.perf_counter()
-        model.fit(served, verbose=0)
-        seconds.append(time.perf_counter() - started)
+    served = loader.for_training(
+        held["train"], spec=loading, augmentation=augment.AugmentSpec(), seed=budget.seed,
+        epochs=budget.epochs,
+    )  # fmt: skip
+    # At the beginnings and ends of epochs: what comes after the last is none of the training.
+    times: list[float] = []
+    clock = keras.callbacks.LambdaCallback(
+        on_epoch_begin=lambda *_: times.append(time.perf_counter()),
+        on_epoch_end=lambda *_: times.append(time.perf_counter()),
+    )
+    steps = loader.steps_per_epoch(held["train"], loading)
+    model.fit(
+        served, epochs=budget.epochs, steps_per_epoch=steps, shuffle=False, verbose=0,
+        callbacks=[clock],
+    )  # fmt: skip
+    seconds = np.diff(times)[::2].tolist()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     iou = {}
     for split, images_held in held.items():

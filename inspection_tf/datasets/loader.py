@@ -213,7 +213,18 @@ def for_training(
         return inputs, {_OUTPUT[target]: mask if target == "mask" else label}
 
     steps = tf.data.Dataset.range(first_epoch * per_epoch + first_step, epochs * per_epoch)
-    return steps.map(make_batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+    return _untuned(steps.map(make_batch, num_parallel_calls=2, deterministic=True).prefetch(2))
+
+
+def _untuned(served: tf.data.Dataset) -> tf.data.Dataset:
+    """Return batches that nothing tunes while they are served: here all numbers are given.
+
+    The thread that would tune sleeps 10 ms, then twice as long each time up to a minute, and the
+    end of the data waits until it wakes up.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return served.with_options(options)
 
 
 def for_evaluation(held: Cache, *, batch_size: int = 4, target: Target = "mask") -> tf.data.Dataset:
@@ -243,6 +254,5 @@ def for_evaluation(held: Cache, *, batch_size: int = 4, target: Target = "mask")
         {name: shape(array) for name, array in targets.items()},
     )
     counted = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    return counted.apply(
-        tf.data.experimental.assert_cardinality(-(-len(held) // batch_size))
-    ).prefetch(2)
+    counted = counted.apply(tf.data.experimental.assert_cardinality(-(-len(held) // batch_size)))
+    return _untuned(counted.prefetch(2))

@@ -150,6 +150,13 @@ def test_without_augmentation_batches_hold_the_cached_pixels(make_records):
     np.testing.assert_array_equal(np.concatenate([m for _, m in shown]), held.mask[rows])
 
 
+def test_no_tuner_keeps_the_end_of_the_data_waiting(make_records):
+    held = loader.cache(make_records(8, 4), GRAY)
+    spec = {"spec": SPEC, "augmentation": augment.NONE, "seed": 0}
+    for served in (loader.for_training(held, epochs=2, **spec), loader.for_evaluation(held)):
+        assert served.options().autotune.enabled is False
+
+
 def test_batches_have_static_shapes(make_records):
     held = loader.cache(make_records(8, 4), GRAY)
     spec = {"spec": SPEC, "augmentation": augment.NONE, "seed": 0}
