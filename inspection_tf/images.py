@@ -202,6 +202,18 @@ def _decode(data: bytes, parsed: _image_headers.Parsed, name: str) -> Image:
     return _image_placement.as_image(65535 - image if parsed.is_inverted else image)
 
 
+def read_size(source: str | os.PathLike[str], *, orientation: Orientation) -> tuple[int, int]:
+    """Return (height, width) of an image as `read` returns it, without decoding it.
+
+    Raises:
+        errors.ImageError: as `read`.
+    """
+    header = read_header(source)
+    if orientation == "apply" and header.orientation >= 5:  # turned by a quarter
+        return header.width, header.height
+    return header.height, header.width
+
+
 def stored_points(points_xy: NDArray[np.float64], header: Header) -> NDArray[np.float64]:
     """Return where points of an image lie in its file as stored, before its orientation turns it.
 

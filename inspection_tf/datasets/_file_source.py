@@ -50,7 +50,7 @@ class FileSource:
             errors.ImageError: the mask cannot be read or has another size.
             errors.DataError: an id is over `class_count`.
         """
-        size = self._size(orientation)
+        size = images.read_size(self.image_path, orientation=orientation)
         if self.mask_path is None:
             return np.zeros(size, dtype=np.uint8 if self.class_count else np.bool_)
         if not self.class_count:
@@ -68,7 +68,9 @@ class FileSource:
         if self.template_path is None:
             return None
         template = images.read(self.template_path, orientation=orientation)
-        _require_size(self.template_path, template, self._size(orientation))
+        _require_size(
+            self.template_path, template, images.read_size(self.image_path, orientation=orientation)
+        )
         return template
 
     def class_ids(self) -> tuple[int, ...] | None:
@@ -105,13 +107,6 @@ class FileSource:
         if self.class_count:
             digest.update(f"ids {self.class_count}".encode())
         return digest.digest()
-
-    def _size(self, orientation: images.Orientation) -> tuple[int, int]:
-        """Return (height, width) of the image as it is read, without decoding it."""
-        header = images.read_header(self.image_path)
-        if orientation == "apply" and header.orientation >= 5:  # turned by a quarter
-            return header.width, header.height
-        return header.height, header.width
 
 
 def _read_ids(path: Path, class_count: int) -> NDArray[np.uint8]:

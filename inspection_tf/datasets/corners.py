@@ -80,7 +80,7 @@ class CornerSource:
 
     def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
         """Return (H, W), nowhere True: a missing field has no pixels."""
-        return np.zeros(_size(images.read_header(self.image_path), orientation), np.bool_)
+        return np.zeros(images.read_size(self.image_path, orientation=orientation), np.bool_)
 
     def identity(self) -> bytes:
         """Return the SHA-256 of the image's bytes and its corners.
@@ -97,12 +97,6 @@ class CornerSource:
             ) from problem
         label = repr(self.corners_xy).encode()
         return hashlib.sha256(hashlib.sha256(data).digest() + label).digest()
-
-
-def _size(header: images.Header, orientation: images.Orientation) -> tuple[int, int]:
-    if orientation == "apply" and header.orientation >= 5:
-        return header.width, header.height
-    return header.height, header.width
 
 
 def _table(path: Path) -> tuple[tuple[str, ...], _Rows]:
@@ -206,7 +200,7 @@ def _read(path: Path, *, order: Order, find: Any, group: Any) -> Iterator[Record
             )
         values = _numbers(where, row, columns)
         if values is not None:
-            size = _size(images.read_header(image), "apply")
+            size = images.read_size(image, orientation="apply")
             values = check(values, size=size, where=f"{where}, {image.name}").ravel().tolist()
         source = CornerSource(image, None if values is None else tuple(values))
         name = image.relative_to(path.parent).with_suffix("").as_posix()

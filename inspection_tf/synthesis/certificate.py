@@ -102,7 +102,7 @@ def render(rng: np.random.Generator, spec: CertificateSpec) -> Photo:
         moved = geometry.transform_points(corners, _onto(page, page_xy))
         if photo.shown(moved, spec.photo.size) == "part":
             field = _shares(corners, page.shape[:2])
-            page_xy, _ = photo.view(rng, width / height, field, spec.photo)
+            page_xy = photo.view(rng, width / height, field, spec.photo)
             page, corners = drawn(page_xy)
     return _photographed(rng, page, corners, page_xy, spec.photo)
 
@@ -147,7 +147,7 @@ class Template:
         """
         height, width = self.image.shape[:2]
         field = _shares(self.corners_xy, (height, width))
-        page_xy, _ = photo.view(rng, width / height, field, spec)
+        page_xy = photo.view(rng, width / height, field, spec)
         shrink = _FINER * float(np.sqrt(geometry.area(page_xy) / (height * width)))
         page, corners = self.image, self.corners_xy
         if shrink < 1:

@@ -129,34 +129,31 @@ def shown(corners_xy: NDArray[np.float64], size: tuple[int, int]) -> Literal["al
 def view(
     rng: np.random.Generator,
     aspect: float,
-    field: NDArray[np.float64] | None,
+    field: NDArray[np.float64],
     spec: PhotoSpec,
-) -> tuple[NDArray[np.float64], bool]:
+) -> NDArray[np.float64]:
     """Choose where a page lies so that the photo shows its field as a whole or not at all.
 
     Args:
         rng: the only source of randomness.
         aspect: width / height of the page.
-        field: (4, 2), corners of the field on the page as shares of its sides; None: any view will
-            do.
+        field: (4, 2), corners of the field on the page as shares of its sides.
         spec: the ranges.
 
     Returns:
-        The (4, 2) corners of the page in the photo, and whether it shows the field.
+        The (4, 2) corners of the page in the photo.
     """
     unit = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
     for _ in range(_TRIES):
         page = place(rng, aspect, spec)
-        if field is None:
-            return page, False
-        found = shown(geometry.transform_points(field, geometry.homography(unit, page)), spec.size)
-        if found != "part":
-            return page, found == "all"
+        moved = geometry.transform_points(field, geometry.homography(unit, page))
+        if shown(moved, spec.size) != "part":
+            return page
     # Whatever is asked for: a page in the middle, upright, and as large as the photo.
     height, width = spec.size
     scale = min(width / aspect, height)
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
-    return middle + (unit - 0.5) * (aspect * scale, scale), True
+    return np.asarray(middle + (unit - 0.5) * (aspect * scale, scale))
 
 
 def background(rng: np.random.Generator, spec: PhotoSpec) -> NDArray[np.float32]:
