@@ -76,6 +76,8 @@ class Copies:
     Without them they are looked for as painted pixels."""
     seed: int = 0
     """The same seed draws the same photos."""
+    without_field_share: float = 0.1
+    """Share of photos that do not show the field, 0..1."""
     spec: PhotoSpec = dataclasses.field(default_factory=PhotoSpec)
     """How they are taken."""
 
@@ -94,7 +96,13 @@ class Copies:
                     f"{self.scan}. Add --corners X Y X Y X Y X Y, or paint them."
                 )
             template = certificate.from_template(markers.remove(image, painted), painted)
-        drawn = photographed.of_template(template, count=self.count, spec=self.spec, seed=self.seed)
+        drawn = photographed.of_templates(
+            [template],
+            count=self.count,
+            spec=self.spec,
+            seed=self.seed,
+            without_field_share=self.without_field_share,
+        )
         return photographed.write_folder(drawn, self.out, settings=self.spec, seed=self.seed)
 
 

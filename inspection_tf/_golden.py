@@ -93,7 +93,7 @@ def _compare(
 ) -> None:
     from inspection_tf import bundle
 
-    found = inspector.defect_map(prepared)
+    found = inspector.output(prepared)
     off = np.inf
     if found.shape == expected.shape:
         with np.errstate(invalid="ignore"):
@@ -110,6 +110,6 @@ def _compare(
         raise errors.BundleError(
             f"Golden sample {sample['image']} must come out as recorded "
             f"({sample['outcome']}, within {GOLDEN_TOLERANCE:g}). Got {verdict.outcome}, "
-            f"the map off by {off:.3g}, the score by {score_off:.3g}. "
+            f"the output off by {off:.3g}, the score by {score_off:.3g}. "
             "Do not inspect with this bundle on this machine."
         )

@@ -131,17 +131,30 @@ def preprocess(image: NDArray[Any], spec: Preprocessing) -> tuple[NDArray[np.uin
             f"The image must be 16 bit for the window {spec.window}. Got 8 bit. "
             "Give the 16-bit image, or remove window."
         )
-    if spec.channels == "gray":
-        pixels = to_gray(pixels)
-    result = to_uint8(pixels, window=spec.window)
-    if spec.channels == "rgb" and result.ndim == 2:
-        result = cv2.cvtColor(result, cv2.COLOR_GRAY2RGB)
+    result = in_channels(pixels, spec)
     if not where.is_identity:
         x0, y0, x1, y1 = where.box_xyxy
         canvas = np.zeros((*spec.size, *result.shape[2:]), np.uint8)
         canvas[y0:y1, x0:x1] = _resize(result, (y1 - y0, x1 - x0))
         result = canvas
     return np.ascontiguousarray(result.reshape(*spec.size, -1)), where
+
+
+def in_channels(image: Image, spec: Preprocessing) -> NDArray[np.uint8]:
+    """Return an image in the channels and the 8 bit of the network's input, in its own size.
+
+    Args:
+        image: (H, W) or (H, W, 3) RGB, uint8 or uint16.
+        spec: the preprocessing.
+
+    Returns:
+        (H, W) or (H, W, 3) uint8.
+    """
+    pixels = to_gray(image) if spec.channels == "gray" else image
+    result = to_uint8(pixels, window=spec.window)
+    if spec.channels == "rgb" and result.ndim == 2:
+        return np.asarray(cv2.cvtColor(result, cv2.COLOR_GRAY2RGB), np.uint8)
+    return result
 
 
 def placement(source_size: tuple[int, int], spec: Preprocessing) -> Placement:

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _class_results, decision, errors, images
+from inspection_tf import _class_results, _corner_results, decision, errors, geometry, images
+from inspection_tf._corner_results import CornerResult
 from inspection_tf.datasets import records
 
 _LOG = logging.getLogger("inspection_tf")
@@ -53,6 +54,8 @@ class ImageResult:
         class_overlap_px: like `overlap_px`, of each class with itself.
         class_true_px: pixels of each class in the truth.
         class_found_px: pixels of each class in the verdict.
+        is_located: a field was looked for, not defects.
+        corners: how far its corners are from the true ones; None where it shows no field.
     """
 
     id: str
@@ -75,6 +78,8 @@ class ImageResult:
     class_overlap_px: tuple[int, ...] = ()
     class_true_px: tuple[int, ...] = ()
     class_found_px: tuple[int, ...] = ()
+    is_located: bool = False
+    corners: CornerResult | None = None
 
     @property
     def dice(self) -> float | None:
@@ -108,7 +113,16 @@ class ImageResult:
 def read_truth(
     record: records.Record, orientation: images.Orientation = "apply"
 ) -> NDArray[np.uint8]:
-    """Return the true class ids, (height, width); a bool mask is class 1."""
+    """Return the true class ids, (height, width); a bool mask is class 1.
+
+    Of a record whose label is four corners, 1 inside of them.
+    """
+    if getattr(record, "has_corners", False):
+        corners = record.read_corners(orientation=orientation)
+        empty = record.read_mask(orientation=orientation).astype(np.uint8)
+        if corners is None:
+            return empty
+        return geometry.inside(corners, (empty.shape[0], empty.shape[1])).astype(np.uint8)
     read = getattr(record, "read_classes", record.read_mask)
     return np.asarray(read(orientation=orientation)).astype(np.uint8)
 
@@ -166,6 +180,8 @@ def _inspect_one(
     orientation: images.Orientation,
 ) -> ImageResult:
     _, _, verdict = inspect(inspector, record, orientation)
+    if getattr(record, "has_corners", False):
+        return _locate_one(record, verdict, orientation)
     truth = read_truth(record, orientation)
     _require_consistent(record, truth, verdict, classes)
     pixels = _class_results.count_pixels(truth, verdict.class_mask(), classes=len(classes))
@@ -200,6 +216,35 @@ def _inspect_one(
     )
 
 
+def _locate_one(
+    record: records.Record, verdict: decision.Verdict, orientation: images.Orientation
+) -> ImageResult:
+    if verdict.guess_xy is None:
+        raise errors.DataError(
+            f"{record.id}: images whose labels are corners need an inspector that locates a field. "
+            "Got one that looks for defects. Give a bundle of that task."
+        )
+    truth = record.read_corners(orientation=orientation)
+    found = None
+    if truth is not None:
+        found = _corner_results.compare(verdict.guess_xy, truth, image_size=verdict.image_size)
+    return ImageResult(
+        id=record.id,
+        group=record.group or record.id,
+        is_defect=record.is_defect,
+        outcome=verdict.outcome,
+        score=float(verdict.score),
+        threshold=float(verdict.threshold),
+        overlap_px=0,
+        true_area_px=0,
+        found_area_px=0,
+        reasons=tuple(verdict.reasons),
+        true_class=verdict.classes[0] if record.is_defect else "",
+        is_located=True,
+        corners=found,
+    )
+
+
 def inspect_records(
     inspector: Inspector,
     labelled: Sequence[records.Record],
@@ -229,7 +274,9 @@ def inspect_records(
         rows.append(_inspect_one(inspector, record, classes, audit, orientation))
         if progress is not None:
             progress(index + 1, len(labelled))
-    unmarked = [row.id for row in rows if row.is_defect and not row.true_area_px]
+    unmarked = [
+        row.id for row in rows if row.is_defect and not row.true_area_px and not row.is_located
+    ]
     if unmarked:
         _LOG.warning(
             "%d defective images have an empty mask, the first %s: Dice and IoU leave them out",

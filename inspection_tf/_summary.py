@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _estimates, errors
+from inspection_tf import _corner_results, _estimates, errors
 from inspection_tf._estimates import Estimate, Floats, Statistic
 from inspection_tf._image_results import ImageResult
 
@@ -30,13 +30,20 @@ CLASS_PREFIX = "iou_class_"
 _MEAN = "iou_class_mean"
 
 
-def meaning(name: str) -> str:
-    """Return in words what a metric is; "" for a name that is none."""
+def meaning(name: str, *, of_fields: bool = False) -> str:
+    """Return in words what a metric is; "" for a name that is none.
+
+    Args:
+        name: of the metric.
+        of_fields: it is about images on which a field is looked for.
+    """
+    if of_fields and name in _corner_results.OUTCOMES:
+        return _corner_results.OUTCOMES[name]
     if name == _MEAN:
         return "mean of the classes' IoU"
     if name.startswith(CLASS_PREFIX):
         return "IoU of its pixels, all images"
-    return MEANING.get(name, "")
+    return MEANING.get(name, _corner_results.MEANING.get(name, ""))
 
 
 def require_classes(rows: Sequence[ImageResult], classes: Sequence[str]) -> None:
@@ -86,7 +93,8 @@ def summarize(
 
     Returns:
         The names of `MEANING`, in that order; with several classes then `iou_class_<name>` for
-        each of them and `iou_class_mean`.
+        each of them and `iou_class_mean`. Where a field is looked for, those of the images' scores
+        and outcomes alone, before them the ones of corners.
 
     Raises:
         errors.DataError: there is no row, or the rows have other classes.
@@ -98,8 +106,9 @@ def summarize(
     if len(classes) > 1:
         require_classes(rows, classes)
     ordered = sorted(rows, key=lambda row: row.id)
+    is_located = ordered[0].is_located
     estimates = _estimates.bootstrap(
-        _statistics(ordered, classes),
+        _of_fields(ordered) if is_located else _statistics(ordered, classes),
         groups=len({row.group or row.id for row in ordered}),
         images=len(ordered),
         seed=seed,
@@ -115,6 +124,10 @@ def summarize(
         ("ok_ng_accuracy", right, len(rows)),
     ):
         estimates[name] = _estimates.clopper_pearson(events, trials, confidence=confidence)
+    if is_located:
+        return {
+            name: estimates[name] for name in (*_corner_results.MEANING, *_corner_results.OUTCOMES)
+        }
     of_classes = [name for name in estimates if name.startswith(CLASS_PREFIX)]
     return {name: estimates[name] for name in (*MEANING, *of_classes)}
 
@@ -125,9 +138,8 @@ def _statistics(
     def column(value: Callable[[ImageResult], float | None]) -> Floats:
         return np.array([value(row) or 0.0 for row in rows])
 
-    group_of = np.unique([row.group or row.id for row in rows], return_inverse=True)[1]
+    group_of = _groups(rows)
     is_defect = np.array([row.is_defect for row in rows])
-    score = np.array([math.inf if math.isnan(row.score) else row.score for row in rows])
     marked = column(lambda row: row.true_area_px > 0)
     clean = column(lambda row: not row.is_defect and not row.found_area_px)
     dice = column(lambda row: row.dice)
@@ -135,7 +147,6 @@ def _statistics(
     def ratio(above: Floats, below: Floats) -> tuple[Statistic, int]:
         return _estimates.ratio_of_sums(above, below, group_of)
 
-    precision, auroc, bearing = _estimates.ranking_statistics(score, is_defect, group_of)
     labelled = np.maximum(marked, ~is_defect)
     union = column(lambda row: row.union_px * (row.true_area_px > 0 or not row.is_defect))
     overlap = column(lambda row: row.overlap_px)
@@ -146,14 +157,34 @@ def _statistics(
         "iou_defective": ratio(column(lambda row: row.iou), marked),
         "iou_pooled": ratio(overlap, union),
         "dice_all_images": ratio(dice + clean, labelled),
-        "image_average_precision": (precision, bearing),
-        "image_auroc": (auroc, bearing),
+        **_ranking(rows, group_of),
         "iou_pooled_defective": ratio(overlap, union * is_defect),
         "region_f1": ratio(matched, regions * labelled),
     }
     if len(classes) > 1:
         statistics |= _class_statistics(rows, classes, labelled, group_of)
     return statistics
+
+
+def _groups(rows: Sequence[ImageResult]) -> NDArray[np.int64]:
+    """Return the index of each image's group."""
+    return np.unique([row.group or row.id for row in rows], return_inverse=True)[1]
+
+
+def _ranking(
+    rows: Sequence[ImageResult], group_of: NDArray[np.int64]
+) -> dict[str, tuple[Statistic, int]]:
+    is_defect = np.array([row.is_defect for row in rows])
+    score = np.array([math.inf if math.isnan(row.score) else row.score for row in rows])
+    precision, auroc, bearing = _estimates.ranking_statistics(score, is_defect, group_of)
+    return {"image_average_precision": (precision, bearing), "image_auroc": (auroc, bearing)}
+
+
+def _of_fields(rows: Sequence[ImageResult]) -> dict[str, tuple[Statistic, int]]:
+    group_of = _groups(rows)
+    found = [row.corners for row in rows]
+    is_ok = [row.outcome == "OK" for row in rows]
+    return {**_corner_results.statistics(found, is_ok, group_of), **_ranking(rows, group_of)}
 
 
 def _class_statistics(

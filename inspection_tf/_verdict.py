@@ -9,11 +9,14 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors
+from inspection_tf import errors, geometry
 
 Outcome = Literal["OK", "NG", "REVIEW"]
 
 _GRAVITY = {"OK": 0, "REVIEW": 1, "NG": 2}
+Corners = tuple[
+    tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]
+]
 _COLOURS = {"OK": (0, 160, 60), "REVIEW": (255, 160, 0), "NG": (230, 0, 40)}  # RGB
 
 
@@ -72,6 +75,9 @@ class Verdict:
     )  # scores of those that ran
     probability: NDArray[Any] | None = field(default=None, repr=False, compare=False)  # of a defect
     class_probability: NDArray[Any] | None = field(default=None, repr=False, compare=False)
+    corners_xy: Corners | None = None  # px: top left, top right, bottom right, bottom left
+    confidence: float | None = None  # that there is a field; None: none was looked for
+    guess_xy: NDArray[Any] | None = field(default=None, repr=False, compare=False)  # even if NG
     image: NDArray[Any] | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -80,12 +86,24 @@ class Verdict:
         return len(self.regions)
 
     def mask(self) -> NDArray[np.bool]:
-        """Return the pixels of all regions, (height, width) of the source image."""
+        """Return the pixels of all regions, or of the field, (height, width) of the source image."""
         mask = np.zeros(self.image_size, bool)
+        if self.corners_xy is not None:
+            return geometry.inside(self.corners_xy, self.image_size)
         for region in self.regions:
             x0, y0, x1, y1 = region.box_xyxy
             mask[y0:y1, x0:x1] |= True if region.mask is None else region.mask
         return mask
+
+    def crop(self) -> NDArray[Any] | None:
+        """Return the field as if seen from straight above, its text upright, in the image's colours.
+
+        Height and width are the means of the two opposite sides, px. None where no field was found,
+        or where the verdict does not hold its image.
+        """
+        if self.corners_xy is None or self.image is None:
+            return None
+        return geometry.rectify(self.image, self.corners_xy)
 
     def class_mask(self) -> NDArray[np.uint8]:
         """Return class ids, (height, width) of the source image: 0 background, 1 `classes[0]`.
@@ -119,6 +137,8 @@ class Verdict:
             "metadata": dict(self.metadata),
             "classes": list(self.classes),
             "decided_by": self.decided_by,
+            "corners_xy": None if self.corners_xy is None else [list(p) for p in self.corners_xy],
+            "confidence": self.confidence,
             "stages": {
                 name: score if math.isfinite(score) else None for name, score in self.stages.items()
             },
@@ -144,6 +164,9 @@ class Verdict:
         )
         width = max(1, round(max(picture.shape[:2]) / 400))
         cv2.drawContours(picture, outlines, -1, _COLOURS[self.outcome], width)
+        if self.corners_xy is not None:  # a dot on the top left corner of the text
+            x, y = (round(value) for value in self.corners_xy[0])
+            cv2.circle(picture, (x, y), 3 * width, _COLOURS[self.outcome], -1, cv2.LINE_AA)
         return picture
 
     def _repr_png_(self) -> bytes | None:

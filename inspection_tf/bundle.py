@@ -23,9 +23,13 @@ from inspection_tf import (
     registration,
     thresholds,
 )
+from inspection_tf.closeups import CloseupSpec
 
-SCHEMA_VERSION = 2  # 2: several graphs and classes, templates; a bundle of schema 1 is still read
+# 2: several graphs and classes, templates; 3: fields and their corners. Older ones are still read.
+SCHEMA_VERSION = 3
 SEGMENTER, CLASSIFIER = "segmenter", "classifier"
+LOCATOR, REFINER = "locator", "refiner"
+Task = Literal["segmentation", "two_stage_segmentation", "corners"]
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_FILE_BYTES = 2 * 2**30
@@ -42,7 +46,7 @@ class Graph(config.Section):
     name: str
     file: str
     when: str = "always"
-    """`always`, or the outcome of the graph before, such as `NG`, that this one waits for."""
+    """`always`, or what the graph before must say for this one to run: `NG`, or `located`."""
 
 
 class Input(config.Section):
@@ -57,7 +61,7 @@ class Output(config.Section):
 
     name: str
     kind: str
-    """`probability_map`, or `class_probability`."""
+    """`probability_map`, `class_probability`, or `corners`: x and y of each, then a confidence."""
     unit: str
     shape: tuple[int | str, ...]
     graph: str = SEGMENTER
@@ -92,7 +96,7 @@ class Manifest(config.Section):
 
     schema_version: int = pydantic.Field(default=SCHEMA_VERSION, ge=1)
     model_id: str
-    task: Literal["segmentation", "two_stage_segmentation"]
+    task: Task
     classes: tuple[str, ...] = pydantic.Field(min_length=1)
     """Of defects, in the order of the map's channels."""
     graphs: tuple[Graph, ...] = pydantic.Field(min_length=1)
@@ -105,6 +109,10 @@ class Manifest(config.Section):
     stage_points: dict[str, thresholds.OperatingPoint] = pydantic.Field(default_factory=dict)
     """Of the graphs before: an image whose score is under the threshold goes no further."""
     rules: decision.Rules
+    field_rules: decision.FieldRules = decision.FieldRules()
+    """corners: what a field can look like."""
+    closeups: CloseupSpec | None = None
+    """corners: what the refiner sees of each corner; none: there is no refiner."""
     mm_per_px: float | None = pydantic.Field(default=None, gt=0, allow_inf_nan=False)
     metrics: dict[str, Any] = pydantic.Field(default_factory=dict)
     parity: dict[str, Any] = pydantic.Field(default_factory=dict)
@@ -116,7 +124,17 @@ class Manifest(config.Section):
     @property
     def is_cascade(self) -> bool:
         """Whether a classifier decides which images the segmenter sees."""
-        return len(self.graphs) > 1
+        return self.task == "two_stage_segmentation"
+
+    @property
+    def is_located(self) -> bool:
+        """Whether a field is located, not defects segmented."""
+        return self.task == "corners"
+
+    @property
+    def main(self) -> str:
+        """Name of the graph that finds what the bundle is for: defects or corners."""
+        return LOCATOR if self.is_located else SEGMENTER
 
     @property
     def has_template(self) -> bool:
@@ -259,10 +277,16 @@ def _check_files(root: Path, manifest: Manifest) -> None:
 def _check_graphs(root: Path, manifest: Manifest) -> None:
     names = [graph.name for graph in manifest.graphs]
     inputs = [item.name for item in manifest.inputs]
+    graphs = {
+        "segmentation": [SEGMENTER],
+        "two_stage_segmentation": [CLASSIFIER, SEGMENTER],
+        "corners": [LOCATOR, *([REFINER] if manifest.closeups else [])],
+    }[manifest.task]
+    pairs = [["image"], *([] if manifest.is_located else [["image", "template"]])]
     for what, found, allowed in (
-        ("graphs", names, ([SEGMENTER], [CLASSIFIER, SEGMENTER])),
-        ("inputs", inputs, (["image"], ["image", "template"])),
-        ("stage_points", sorted(manifest.stage_points), (names[:-1],)),
+        ("graphs", names, [graphs]),
+        ("inputs", inputs, pairs),
+        ("stage_points", sorted(manifest.stage_points), [graphs[: graphs.index(manifest.main)]]),
     ):
         if found not in allowed:
             raise _refuse(

@@ -3,7 +3,7 @@
 One rule for everyone (evaluation, command line, service): **NG if and only if score >= threshold**.
 How the score takes the rules into account is told in `_rules`; coordinates in `_regions`. A map
 with a value that is not finite is REVIEW, never OK. A cascade asks `gate` first: what its first
-stage stops never reaches `decide`.
+stage stops never reaches `decide`. Where a field is located instead, `locate` decides.
 """
 
 import math
@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 from inspection_tf import _reasons, _rules, errors, thresholds
 from inspection_tf._audit import HiddenDefect, hidden_defects
+from inspection_tf._location import FieldRules, locate
 from inspection_tf._regions import Zone
 from inspection_tf._rules import Level, Rules
 from inspection_tf._verdict import CompositeVerdict, Outcome, Region, Verdict
 
 __all__ = [
     "CompositeVerdict",
+    "FieldRules",
     "HiddenDefect",
     "Level",
     "Outcome",
@@ -31,6 +33,7 @@ __all__ = [
     "decide",
     "gate",
     "hidden_defects",
+    "locate",
     "score",
 ]
 

@@ -15,6 +15,12 @@ which:
 - `iou_class_mean`    mean over the classes that are there or found.
 
 `region_f1` counts defects instead: `2 matched / (true + found)` regions of all images together.
+
+Where a field is located, the metrics are those of its corners, over all images that show one,
+whatever was decided about them: `corner_error_px_...` and, over the image's width,
+`corner_error_relative_...`, each the mean, the median and the 95th percentile of the distances of
+single corners; `corner_error_relative_mean_ok` over images judged OK alone; `quad_iou_mean`, and
+`quad_iou_above_0.9`, the share of images over it. A defect is then an image without the field.
 """
 
 import csv
@@ -61,9 +67,11 @@ class Look(tuple[NDArray[Any], NDArray[Any], decision.Verdict]):
 
     Attributes:
         template: of the record, None where there is none.
+        corners_xy: (4, 2) px, the true corners of its field, None where there are none.
     """
 
     template: NDArray[Any] | None
+    corners_xy: NDArray[np.float64] | None
 
     def __new__(
         cls,
@@ -71,6 +79,7 @@ class Look(tuple[NDArray[Any], NDArray[Any], decision.Verdict]):
         truth: NDArray[np.uint8],
         verdict: decision.Verdict,
         template: NDArray[Any] | None = None,
+        corners_xy: NDArray[np.float64] | None = None,
     ) -> "Look":
         """Join them.
 
@@ -79,9 +88,11 @@ class Look(tuple[NDArray[Any], NDArray[Any], decision.Verdict]):
             truth: (height, width), 0 is background.
             verdict: on the image.
             template: in the size of the image.
+            corners_xy: (4, 2) px, the true ones.
         """
         look = super().__new__(cls, (image, truth, verdict))
         look.template = template
+        look.corners_xy = corners_xy
         return look
 
 
@@ -100,7 +111,7 @@ def measure(inspector: runtime.Inspector, chosen: Sequence[records.Record]) -> l
         inspector,
         chosen,
         classes=inspector.manifest.classes,
-        audit=inspector.hidden_defects,
+        audit=None if inspector.manifest.is_located else inspector.hidden_defects,
         orientation=inspector.preprocessing.orientation,
     )
 
@@ -109,7 +120,8 @@ def look(inspector: runtime.Inspector, record: records.Record) -> Look:
     """Return image, true class ids and verdict of one record, turned as the preprocessing says."""
     turn = inspector.preprocessing.orientation
     image, template, verdict = _image_results.inspect(inspector, record, turn)
-    return Look(image, _image_results.read_truth(record, turn), verdict, template)
+    truth = _image_results.read_truth(record, turn)
+    return Look(image, truth, verdict, template, record.read_corners(orientation=turn))
 
 
 def report(
@@ -174,6 +186,16 @@ _COLUMNS: dict[str, Callable[[ImageResult], Any]] = {
     "regions_found": lambda row: row.regions_found,
     "regions_matched": lambda row: row.regions_matched,
 }
+_CORNER_COLUMNS: dict[str, Callable[[ImageResult], Any]] = {
+    **{
+        f"corner_error_px_{name}": lambda row, place=place: (
+            row.corners.errors_px[place] if row.corners else None
+        )
+        for place, name in enumerate(("tl", "tr", "br", "bl"))
+    },
+    "corner_error_relative": lambda row: row.corners.relative if row.corners else None,
+    "quad_iou": lambda row: row.corners.quad_iou if row.corners else None,
+}
 
 
 def _class_columns(classes: Sequence[str]) -> dict[str, Callable[[ImageResult], Any]]:
@@ -193,7 +215,7 @@ def write(folder: str | Path, rows: Sequence[ImageResult], report: Mapping[str, 
     """Write `metrics.json` and `per_image.csv` (sorted by id), each whole or not at all.
 
     Equal inputs give equal bytes. In the table an empty cell is None. With several classes it has
-    columns for the pixels of each.
+    columns for the pixels of each; with corners, for their errors.
 
     Args:
         folder: created if it is absent.
@@ -204,6 +226,8 @@ def write(folder: str | Path, rows: Sequence[ImageResult], report: Mapping[str, 
         errors.StorageError: the folder cannot be written.
     """
     columns = {**_COLUMNS, **_class_columns(report.get("classes", ()))}
+    if any(row.is_located for row in rows):
+        columns |= _CORNER_COLUMNS
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -234,11 +258,13 @@ def table(report: Mapping[str, Any]) -> "rich.table.Table":
     for heading in ("metric", "value", "95 % interval", "meaning"):
         # What classes are called is anyone's guess: beside a long name the meaning is wrapped.
         lines.add_column(heading, justify="left", no_wrap=heading != "meaning")
+    of_fields = "corner_error_px_mean" in report["metrics"]
     for name, estimate in report["metrics"].items():
+        digits = 4 if "relative" in name else 3
         value, low, high = (
-            "-" if (number := estimate[key]) is None else f"{number:.3f}"
+            "-" if (number := estimate[key]) is None else f"{number:.{digits}f}"
             for key in ("value", "low", "high")
         )
         interval = "-" if low == high == "-" else f"{low} - {high}"
-        lines.add_row(name, value, interval, meaning(name))
+        lines.add_row(name, value, interval, meaning(name, of_fields=of_fields))
     return lines

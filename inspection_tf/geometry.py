@@ -122,6 +122,19 @@ def is_convex(corners_xy: ArrayLike) -> bool:
     return bool(abs(signs.sum()) == 4)
 
 
+def require_convex(corners_xy: ArrayLike) -> None:
+    """Refuse four corners that do not go around a convex quadrilateral with an area.
+
+    Raises:
+        errors.DataError: they do not.
+    """
+    if not is_convex(corners_xy):
+        raise errors.DataError(
+            "corners_xy must go around a convex quadrilateral. Got a crossed, hollow or flat one: "
+            f"{check_corners(corners_xy).tolist()}. Correct them."
+        )
+
+
 def quadrilateral_iou(first_xy: ArrayLike, second_xy: ArrayLike) -> float:
     """Return the area that two convex quadrilaterals share, over the area of both together.
 
@@ -151,3 +164,51 @@ def area(corners_xy: ArrayLike) -> float:
     """Return the area of a quadrilateral that is not crossed, px2."""
     x, y = check_corners(corners_xy).T
     return float(abs(x @ np.roll(y, -1) - y @ np.roll(x, -1)) / 2)
+
+
+def inside(corners_xy: ArrayLike, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return (height, width), True on the pixels whose centres lie in a convex quadrilateral.
+
+    Args:
+        corners_xy: (4, 2) px, in order around it, either way.
+        size: (height, width), px.
+
+    Raises:
+        errors.DataError: the corners have another shape or are not finite.
+    """
+    corners = check_corners(corners_xy)
+    y, x = np.mgrid[: size[0], : size[1]]
+    sides = np.roll(corners, -1, axis=0) - corners
+    along = [
+        side[0] * (y - start[1]) - side[1] * (x - start[0])
+        for start, side in zip(corners, sides, strict=True)
+    ]
+    return np.asarray(np.min(along, axis=0) >= 0) | np.asarray(np.max(along, axis=0) <= 0)
+
+
+def rectify(image: NDArray[np.generic], corners_xy: ArrayLike) -> NDArray[np.generic]:
+    """Return what lies inside four corners as an upright rectangle.
+
+    Args:
+        image: (H, W) or (H, W, channels), uint8 or uint16.
+        corners_xy: (4, 2) px: top left, top right, bottom right, bottom left of what becomes
+            upright; the borders of the rectangle's outermost pixels come to lie there.
+
+    Returns:
+        (h, w) or (h, w, channels): the mean lengths of the opposite sides, at least 1 px.
+
+    Raises:
+        errors.DataError: three corners lie on one line.
+    """
+    import cv2
+
+    corners = check_corners(corners_xy)
+    top, right, bottom, left = np.hypot(*(np.roll(corners, -1, axis=0) - corners).T)
+    width, height = max(1, round((top + bottom) / 2)), max(1, round((left + right) / 2))
+    x, y = width - 0.5, height - 0.5
+    upright = np.array([[-0.5, -0.5], [x, -0.5], [x, y], [-0.5, y]])
+    matrix = homography(corners, upright)
+    found = cv2.warpPerspective(
+        np.ascontiguousarray(image), matrix, (width, height), borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(found)

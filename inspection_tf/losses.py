@@ -10,6 +10,9 @@ probability of its true class or of the background.
 Of whole images (`CLASSIFICATION`) it takes `y_true`: (batch, 1) or (batch,), class ids, 0 for OK,
 and `y_pred`: (batch, classes), probabilities that add up to 1.
 
+Of fields (`LOCATION`) it takes `y_true`: (batch, 9), the corners and whether there are any, and what
+`models.corners` returns; see each.
+
 `call` returns (batch,); Keras averages it. An option out of its range is an `errors.ConfigError`.
 """
 
@@ -19,6 +22,7 @@ import keras
 from keras import ops
 
 from inspection_tf._losses_classes import ClassFocal, CrossEntropy
+from inspection_tf._losses_corners import CornerMae, GridLoss, HeatmapCrossEntropy
 from inspection_tf._losses_pixels import (
     PIXEL_AXES,
     TINY,
@@ -36,13 +40,17 @@ from inspection_tf._losses_pixels import (
 
 __all__ = [
     "CLASSIFICATION",
+    "LOCATION",
     "LOSSES",
     "SEGMENTATION",
     "AdaptiveBceDice",
     "BceDice",
     "ClassFocal",
+    "CornerMae",
     "CrossEntropy",
     "Focal",
+    "GridLoss",
+    "HeatmapCrossEntropy",
     "SoftDice",
     "Tversky",
 ]
@@ -303,4 +311,5 @@ CLASSIFICATION: dict[str, type[keras.losses.Loss]] = {
     "cross_entropy": CrossEntropy,
     "class_focal": ClassFocal,
 }
-LOSSES = {**SEGMENTATION, **CLASSIFICATION}
+LOCATION: dict[str, type[keras.losses.Loss]] = {"corner_mae": CornerMae}
+LOSSES = {**SEGMENTATION, **CLASSIFICATION, **LOCATION}

@@ -4,7 +4,8 @@ Those of maps take `y_true`: (batch, height, width, 1), class ids, 0 for backgro
 (batch, height, width, classes), the probabilities of the defect classes 1, 2, ...; a pixel is
 predicted defective where their sum reaches a threshold. `OkNgAccuracy`, of whole images, takes
 `y_true`: (batch, 1) or (batch,), class ids, 0 for OK, and `y_pred`: (batch, classes),
-probabilities. `sample_weight`, where given, is (batch,).
+probabilities. `CornerError` and `PresenceAccuracy` take (batch, 2 n + 1) twice: n corners and
+whether there are any. `sample_weight`, where given, is (batch,).
 """
 
 from typing import Any
@@ -194,4 +195,49 @@ class OkNgAccuracy(_Ratio):
         is_ng = 1 - ops.convert_to_tensor(y_pred)[:, 0] >= self.threshold
         truth = ops.reshape(ops.cast(y_true, "int32"), (-1,)) > 0
         is_right = ops.cast(ops.equal(truth, is_ng), "float32")
+        self._add(is_right, ops.ones_like(is_right), sample_weight)
+
+
+@keras.saving.register_keras_serializable("inspection_tf")
+class CornerError(_Ratio):
+    """Mean distance of the found corners from the true ones, as a share of the image's width.
+
+    Over the corners of images that show a field, whatever the network says of its presence; 0 while
+    there are none.
+    """
+
+    def __init__(self, *, aspect: float = 1.0, name: str = "corner_error", **kwargs: Any) -> None:
+        """Set height over width of the network's input."""
+        super().__init__(threshold=0.5, name=name, **kwargs)
+        self.aspect = aspect
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch."""
+        truth = ops.cast(y_true, "float32")
+        off = ops.cast(ops.convert_to_tensor(y_pred), "float32")[:, :-1] - truth[:, :-1]
+        off = ops.reshape(off, (-1, off.shape[-1] // 2, 2)) * ops.convert_to_tensor([1.0, self.aspect])
+        distance = ops.mean(ops.sqrt(ops.sum(off**2, axis=-1)), axis=-1)
+        self._add(distance * truth[:, -1], truth[:, -1], sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the metric."""
+        config = super().get_config()
+        del config["threshold"]
+        return {**config, "aspect": self.aspect}
+
+
+@keras.saving.register_keras_serializable("inspection_tf")
+class PresenceAccuracy(_Ratio):
+    """Share of images of which the network rightly says whether they show a field."""
+
+    def __init__(
+        self, *, threshold: float = 0.5, name: str = "presence_accuracy", **kwargs: Any
+    ) -> None:
+        """Set the confidence from which a field is said to be there."""
+        super().__init__(threshold=threshold, name=name, **kwargs)
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        """Add a batch."""
+        said = ops.convert_to_tensor(y_pred)[:, -1] >= self.threshold
+        is_right = ops.cast(ops.equal(ops.cast(y_true, "float32")[:, -1] > 0.5, said), "float32")
         self._add(is_right, ops.ones_like(is_right), sample_weight)

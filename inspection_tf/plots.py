@@ -14,6 +14,7 @@ import numpy as np
 from inspection_tf import _curves, _worst, evaluation, images
 from inspection_tf._class_figures import class_bars, confusion
 from inspection_tf._comparisons import comparison, joint_thresholds
+from inspection_tf._corner_figures import Located, corner_errors, located, worst_located
 from inspection_tf._curves import learning_curves, precision_recall, roc, score_histogram
 from inspection_tf._examples import Example, Show, grid
 from inspection_tf._overlays import class_picture, class_rgb, overlay, probability_map
@@ -24,15 +25,18 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Example",
+    "Located",
     "Show",
     "class_bars",
     "class_picture",
     "class_rgb",
     "comparison",
     "confusion",
+    "corner_errors",
     "grid",
     "joint_thresholds",
     "learning_curves",
+    "located",
     "overlay",
     "precision_recall",
     "probability_map",
@@ -40,6 +44,7 @@ __all__ = [
     "save",
     "score_histogram",
     "worst_cases",
+    "worst_located",
     "write_evaluation",
 ]
 
@@ -69,7 +74,8 @@ def write_evaluation(
 ) -> list[Path]:
     """Write `pr.png`, `roc.png`, `scores.png` and `worst.png`; say in the log what is left out.
 
-    When the report names several classes, also `classes.png` and `confusion.png`.
+    When the report names several classes, also `classes.png` and `confusion.png`. Of fields also
+    `corners.png`, and `worst.png` shows them.
 
     Args:
         folder: exists.
@@ -94,6 +100,10 @@ def write_evaluation(
         "scores.png": (bool(rows), lambda: score_histogram(rows, threshold)),
         "worst.png": (is_worst, lambda: worst_cases(rows, show, classes=classes)),
     }
+    if rows and rows[0].is_located:
+        has_field = any(row.corners is not None for row in rows)
+        pictures["worst.png"] = (True, lambda: worst_located(rows, show))
+        pictures["corners.png"] = (has_field, lambda: corner_errors(rows))
     if len(classes) > 1:
         pictures["classes.png"] = (True, lambda: class_bars(report))
         pictures["confusion.png"] = (bool(rows), lambda: confusion(rows, classes))

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _engine, _golden, errors
+from inspection_tf import _engine, _golden, _locating, errors
 from inspection_tf._engine import Engine, Network
 from inspection_tf._golden import GOLDEN, GOLDEN_TOLERANCE
 
@@ -40,11 +40,14 @@ class Prepared:
         image: (1, height, width, channels), uint8.
         template: likewise, or None.
         placement: where the source lies in it.
+        pixels: (H, W) or (H, W, 3) uint8, the source in the channels of the networks, for a second
+            look; None where there is none.
     """
 
     image: NDArray[np.uint8]
     template: NDArray[np.uint8] | None
     placement: "images.Placement"
+    pixels: NDArray[np.uint8] | None = None
 
 
 class Inspector:
@@ -52,8 +55,9 @@ class Inspector:
 
     Attributes:
         manifest: of the bundle.
-        engine: runs the network that finds defects.
+        engine: runs the network that finds defects, or a field.
         classifier: runs the network that decides whether the other one is needed; None without one.
+        refiner: runs the network that looks at each corner once more; None without one.
     """
 
     def __init__(
@@ -63,12 +67,18 @@ class Inspector:
         *,
         model_sha256: str,
         classifier: Network | None = None,
+        refiner: Network | None = None,
     ) -> None:
         """Join a manifest and its networks; `load` is the way from a folder.
 
         Raises:
-            errors.BundleError: a classifier is missing, or not in the manifest.
+            errors.BundleError: a classifier or a refiner is missing, or not in the manifest.
         """
+        if (manifest.closeups is not None) != (refiner is not None):
+            raise errors.BundleError(
+                "A bundle with close-ups, and no other, must have a refiner. "
+                f"Got {'one' if refiner else 'none'}. Give the networks that the manifest lists."
+            )
         if manifest.is_cascade != (classifier is not None):
             raise errors.BundleError(
                 "A bundle of two stages, and no other, must have a classifier. "
@@ -78,6 +88,7 @@ class Inspector:
         self.manifest = manifest
         self.engine = engine
         self.classifier = classifier
+        self.refiner = refiner
         self.model_sha256 = model_sha256
         self.preprocessing = manifest.inputs[0].preprocessing
 
@@ -106,9 +117,10 @@ class Inspector:
 
         inspector = cls(
             manifest,
-            start(bundle.SEGMENTER),
-            model_sha256=manifest.files[manifest.graph(bundle.SEGMENTER).file],
+            start(manifest.main),
+            model_sha256=manifest.files[manifest.graph(manifest.main).file],
             classifier=start(bundle.CLASSIFIER) if manifest.is_cascade else None,
+            refiner=start(bundle.REFINER) if manifest.closeups else None,
         )
         if check_golden:
             inspector.check_golden(root)
@@ -136,7 +148,8 @@ class Inspector:
             )
         if template is None:
             prepared, placement = images.preprocess(image, self.preprocessing)
-            return Prepared(prepared[None], None, placement)
+            pixels = images.in_channels(image, self.preprocessing) if self.refiner else None
+            return Prepared(prepared[None], None, placement, pixels)
         prepared, laid, placement = registration.prepare(
             image, template, self.preprocessing, self.manifest.alignment
         )
@@ -173,6 +186,58 @@ class Inspector:
             (height, width), or (height, width, classes) where there are several classes.
         """
         return self.to_source(self.run(prepared), prepared.placement)
+
+    def output(self, prepared: Prepared) -> NDArray[np.float32]:
+        """Return what the networks say of an image, before any threshold, whatever stage decides.
+
+        Returns:
+            `defect_map`; or, where a field is located, (9,): see `located`.
+        """
+        return self.located(prepared) if self.manifest.is_located else self.defect_map(prepared)
+
+    def conclude(self, output: NDArray[Any], prepared: Prepared) -> "decision.Verdict":
+        """Apply thresholds and rules to an `output`."""
+        if self.manifest.is_located:
+            return self.locate(output, prepared.placement.source_size)
+        return self.decide(output)
+
+    def located(
+        self, prepared: Prepared, coarse: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Return where the field of an image lies, after the second look if there is one.
+
+        Args:
+            prepared: the image.
+            coarse: (9,), what the locator returns for it; None: it runs.
+
+        Returns:
+            (9,): x and y of top left, top right, bottom right and bottom left as shares of the
+            source's width and height, 0 on its left or upper border, then the confidence.
+
+        Raises:
+            errors.BundleError: a network returns another shape or dtype than the bundle says.
+        """
+        if coarse is None:
+            coarse = _locating.checked(self.engine.run(prepared.image), (1, 9))[0]
+        return _locating.refined(coarse, prepared, self.manifest.closeups, self.refiner)
+
+    def locate(self, located: NDArray[Any], size: tuple[int, int]) -> "decision.Verdict":
+        """Apply the bundle's thresholds and rules to the corners of an image.
+
+        Args:
+            located: of `located`.
+            size: (height, width) of the source, px.
+        """
+        from inspection_tf import decision
+
+        return decision.locate(
+            _locating.to_px(located, size),
+            float(located[8]),
+            self.manifest.operating_point,
+            self.manifest.field_rules,
+            image_size=size,
+            classes=self.manifest.classes,
+        )
 
     def run(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return the segmenter's output: (1, height, width, classes) of the network's input.
@@ -260,6 +325,11 @@ class Inspector:
     def judge(self, prepared: Prepared) -> "tuple[decision.Verdict, float]":
         """Decide about a prepared image; returns the verdict and the seconds in the networks."""
         first, spent = None, 0.0
+        if self.manifest.is_located:
+            started = time.perf_counter()
+            located = self.located(prepared)
+            spent = time.perf_counter() - started
+            return self.locate(located, prepared.placement.source_size), spent
         if self.classifier is not None:
             started = time.perf_counter()
             first = self.class_probability(prepared)

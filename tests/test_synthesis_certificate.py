@@ -48,25 +48,38 @@ def test_an_image_is_colour_in_the_size_asked_for():
     assert found.image.dtype == np.uint8
 
 
-def test_a_photo_shows_the_whole_field_or_nothing():
+def test_a_photo_that_is_to_show_the_field_shows_all_of_it():
     chosen = spec(without_field_share=0.0)
     chosen = chosen.model_copy(update={"photo": photo.PhotoSpec(**SMALL, cut_off_share=1.0)})
-    found = [certificate.draw(index, seed=5, spec=chosen).corners_xy for index in range(40)]
-    shown = [corners for corners in found if corners is not None]
-    assert 10 < len(shown) < 40
-    for corners in shown:
+    for index in range(40):
+        corners = certificate.draw(index, seed=5, spec=chosen).corners_xy
+        assert corners is not None
         assert photo.shown(corners, (240, 320)) == "all"
         assert geometry.is_convex(corners)
         assert geometry.turns(corners)[0] > 0  # clockwise: never mirrored
 
 
-def test_photos_without_the_field_are_as_many_as_asked_for():
-    chosen = spec(without_field_share=0.5)
+def test_photos_without_the_field_are_as_many_as_asked_for_and_known_by_their_number():
+    chosen = spec(without_field_share=0.4)
     missing = [
         certificate.draw(index, seed=6, spec=chosen).corners_xy is None for index in range(60)
     ]
-    # 0.5 of 60 within three standard deviations, sqrt(60) / 2.
-    assert abs(sum(missing) - 30) < 12
+    assert sum(missing) == 24  # 0.4 of 60
+    assert missing == [certificate.is_without_field(index, 0.4) for index in range(60)]
+
+
+@pytest.mark.parametrize("wanted", ["all", "none"])
+def test_a_view_shows_what_is_wanted_even_where_no_place_that_is_drawn_does(wanted):
+    # A page twice as large as the photo, around its middle: no place shows all of it, or none.
+    large = photo.PhotoSpec(
+        **SMALL, coverage=(2.0, 2.0), rotation_deg=0, turned_share=0, cut_off_share=0, perspective=0
+    )
+    field = np.array([[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]])
+    unit = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    for seed in range(5):
+        page = photo.view(rng(seed), 1.4, field, large, wanted=wanted)
+        moved = geometry.transform_points(field, geometry.homography(unit, page))
+        assert photo.shown(moved, (240, 320)) == wanted
 
 
 def weighted_centre(image, colour, near):

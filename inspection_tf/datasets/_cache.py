@@ -55,6 +55,8 @@ class Cache:
             its record where the mask is empty. By default what `is_defect` says.
         classes: names of the defect classes.
         rim_px: (images,), pixels of the letterbox around each image; by default none.
+        corners_xy: (images, n, 2), float32, px of the network's input, where the labels are n
+            corners and not masks; 0 where `label` says that an image shows no field.
     """
 
     image: Pixels
@@ -65,6 +67,7 @@ class Cache:
     label: Pixels = None  # type: ignore[assignment]  # set below
     classes: tuple[str, ...] = ("defect",)
     rim_px: NDArray[np.int64] = None  # type: ignore[assignment]  # set below
+    corners_xy: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         """Derive the labels where none are given."""
@@ -144,6 +147,7 @@ class _Sample:
     template: Pixels | None = None
     class_id: int = 0  # that of the record; 0 for a good one
     rim_px: int = 0
+    corners_xy: NDArray[np.float64] | None = None
 
     @property
     def label(self) -> int:
@@ -172,13 +176,19 @@ def _read_record(
             prepared, template, placement = registration.prepare(
                 image, reference, preprocessing, alignment
             )
-        mask = _ids_to_input(record.read_classes(orientation=turn), placement)
+        corners = record.read_corners(orientation=turn)
+        if corners is not None:
+            corners = placement.points_to_input(corners)
+        if record.has_corners:
+            mask = np.zeros(placement.size, np.uint8)
+        else:
+            mask = _ids_to_input(record.read_classes(orientation=turn), placement)
     except errors.ImageError as problem:
         raise errors.ImageError(f"{record.id}: {problem}") from problem
-    if record.is_defect and not mask.any():
+    if record.is_defect and not mask.any() and not record.has_corners:
         _LOG.warning("%s is defective but its mask is empty", record.id)
     class_id = record.class_id * record.is_defect
-    return _Sample(record.id, prepared, mask, template, class_id, placement.rim_px)
+    return _Sample(record.id, prepared, mask, template, class_id, placement.rim_px, corners)
 
 
 def _tfds_samples(dataset: Any, preprocessing: images.Preprocessing) -> Iterator[_Sample]:
@@ -240,7 +250,7 @@ def cache(
         errors.StorageError: neither memory nor disk holds the cache.
     """
     spec = spec or LoaderSpec()
-    has_template = False
+    has_template = has_corners = False
     if isinstance(source, tf.data.Dataset):
         count = int(source.cardinality())
         if count == tf.data.INFINITE_CARDINALITY:
@@ -253,6 +263,7 @@ def cache(
     else:
         count = len(source)
         has_template = getattr(source, "has_template", False)
+        has_corners = getattr(source, "has_corners", False)
         samples = _record_samples(
             list(source), preprocessing, alignment or registration.AlignSpec()
         )
@@ -261,44 +272,57 @@ def cache(
             "A loader needs at least one image. Got an empty data set. Check data.root."
         )
     classes = tuple(getattr(source, "classes", ("defect",)))
-    return _fill(samples, count, preprocessing, spec, has_template, classes, progress)
+    shape = (count, *preprocessing.size, 1 if preprocessing.channels == "gray" else 3)
+    shapes: dict[str, tuple[int, ...]] = {"image": shape}
+    if not has_corners:
+        shapes["mask"] = (*shape[:3], 1)
+    if has_template:
+        shapes["template"] = shape
+    return _fill(samples, count, shapes, spec, classes, progress)
 
 
 def _fill(
     samples: Iterable[_Sample],
     count: int,
-    preprocessing: images.Preprocessing,
+    shapes: dict[str, tuple[int, ...]],
     spec: LoaderSpec,
-    has_template: bool,
     classes: tuple[str, ...],
     progress: Progress | None,
 ) -> Cache:
-    shape = (count, *preprocessing.size, 1 if preprocessing.channels == "gray" else 3)
-    shapes: dict[str, tuple[int, ...]] = {"image": shape, "mask": (*shape[:3], 1)}
-    if has_template:
-        shapes["template"] = shape
     on_disk = spec.cache == "disk" or (
         spec.cache == "auto" and _storage.needed(shapes) > spec.memory_limit_mb * 2**20
     )
     ids, label, rim_px = [], np.zeros(count, np.uint8), np.zeros(count, np.int64)
+    corners = None if "mask" in shapes else np.zeros((count, 4, 2), np.float32)
     with _storage.told(count):
         arrays = _storage.allocate(shapes, on_disk=on_disk)
         for row, sample in enumerate(samples):
-            arrays["image"][row], arrays["mask"][row, ..., 0] = sample.image, sample.mask
+            arrays["image"][row] = sample.image
+            if corners is None:
+                arrays["mask"][row, ..., 0] = sample.mask
+            elif sample.corners_xy is not None:
+                corners[row] = sample.corners_xy
             if sample.template is not None:
                 arrays["template"][row] = sample.template
             ids.append(sample.id)
             label[row], rim_px[row] = sample.label, sample.rim_px
             if progress:
                 progress(row + 1, count)
-    is_defect = np.asarray(arrays["mask"].any(axis=(1, 2, 3)), dtype=np.bool_)
+    if corners is None:
+        mask = arrays["mask"]
+        is_defect = np.asarray(mask.any(axis=(1, 2, 3)), dtype=np.bool_)
+    else:
+        # What takes no memory: nothing on a missing field is marked.
+        mask = np.broadcast_to(np.uint8(0), (*shapes["image"][:3], 1))
+        is_defect = label > 0
     return Cache(
         arrays["image"],
-        arrays["mask"],
+        mask,
         is_defect,
         tuple(ids),
         template=arrays.get("template"),
         label=label,
         classes=classes,
         rim_px=rim_px,
+        corners_xy=corners,
     )

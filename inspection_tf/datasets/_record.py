@@ -105,6 +105,11 @@ class Record:
         read = getattr(self.source, "read_corners", None)
         return read(orientation=orientation) if read else None
 
+    @property
+    def has_corners(self) -> bool:
+        """Whether its label is four corners, or that there are none, and not a mask."""
+        return hasattr(self.source, "read_corners")
+
     def class_ids(self) -> tuple[int, ...]:
         """Return the classes of its defects, rising; none where it is good.
 

@@ -2,7 +2,8 @@
 
 Geometry moves image and label in a single resampling; light and noise follow and leave the label
 alone. A template moves and is lit as its image, but for a small misalignment and noise of its own.
-Nothing keeps a state, so any epoch can start in its middle.
+Corners go through the very transform that the pixels go through. Nothing keeps a state, so any
+epoch can start in its middle.
 """
 
 from typing import Any
@@ -17,6 +18,7 @@ from inspection_tf import config
 # Columns of a parameter row: eight of the projective transform, then these.
 TRANSFORM, BRIGHTNESS, CONTRAST, BLUR, NOISE, NOISE_SEED = slice(0, 8), 8, 9, 10, 11, 12
 GAMMA, MISALIGNMENT, WIDTH = 13, slice(14, 16), 16
+_MIRRORED = (1, 0, 3, 2)  # top right, top left, bottom left, bottom right
 
 
 class AugmentSpec(config.Section):
@@ -51,6 +53,8 @@ class AugmentSpec(config.Section):
     misalignment_px: float = pydantic.Field(default=0.0, ge=0)
     """Largest shift of the template against its image along each axis, px; whole pixels where the
     image is not resampled."""
+    perspective: float = pydantic.Field(default=0.0, ge=0, le=0.5)
+    """Largest change of scale from the centre to a border, share; only where rotation applies."""
     transplanted_share: float = pydantic.Field(default=0.0, ge=0, le=1)
     """Share of defective images whose defects are copied onto a good image instead."""
 
@@ -71,14 +75,23 @@ NONE = AugmentSpec(
 
 
 def _to_input(
-    matrix: NDArray[np.float64], shift_xy: NDArray[np.float64], size: tuple[int, int]
+    matrix: NDArray[np.float64],
+    shift_xy: NDArray[np.float64],
+    tilt_xy: NDArray[np.float64],
+    size: tuple[int, int],
 ) -> NDArray[np.float64]:
     """Return the eight numbers that map output pixels to input pixels, about the centre."""
     centre = np.array([(size[1] - 1) / 2, (size[0] - 1) / 2])
     offset = centre - matrix @ centre + shift_xy
-    return np.array(
-        [matrix[0, 0], matrix[0, 1], offset[0], matrix[1, 0], matrix[1, 1], offset[1], 0.0, 0.0]
-    )
+    whole = np.eye(3)
+    whole[:2, :2], whole[:2, 2] = matrix, offset
+    if tilt_xy.any():
+        tilted, back, there = np.eye(3), np.eye(3), np.eye(3)
+        tilted[2, :2] = tilt_xy / (np.array([size[1], size[0]]) / 2)
+        back[:2, 2], there[:2, 2] = centre, -centre
+        whole = whole @ back @ tilted @ there
+        whole /= whole[2, 2]
+    return whole.ravel()[:8]
 
 
 def draw(
@@ -119,7 +132,6 @@ def draw(
     matrix = right @ rotation @ np.diag([aspect, 1 / aspect]) @ np.diag(flip) / zoom
     shift_xy = np.round(spec.shift * unit[3:5] * np.array([size[1], size[0]]))
     row = np.empty(WIDTH, dtype=np.float32)
-    row[TRANSFORM] = _to_input(matrix, shift_xy, size)
     row[BRIGHTNESS] = 255 * spec.brightness * unit[5]
     row[CONTRAST] = np.exp(np.log1p(spec.contrast) * unit[6])
     row[BLUR] = spec.blur * abs(unit[7])
@@ -129,16 +141,18 @@ def draw(
     row[GAMMA] = np.exp(np.log1p(spec.gamma) * last[0])
     misaligned = spec.misalignment_px * last[1:]
     row[MISALIGNMENT] = misaligned if resampled else np.round(misaligned)
+    tilt_xy = spec.perspective * rng.uniform(-1, 1, size=2) * resampled
+    row[TRANSFORM] = _to_input(matrix, shift_xy, tilt_xy, size)
     return row
 
 
-def _move(layers: Any, transforms: Any) -> Any:
+def _move(layers: Any, transforms: Any, *, fill: str = "REFLECT") -> Any:
     moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=layers,
         transforms=transforms,
         output_shape=tf.shape(layers)[1:3],
         interpolation="BILINEAR",
-        fill_mode="REFLECT",
+        fill_mode=fill,
         fill_value=0.0,
     )
     return tf.ensure_shape(moved, layers.shape)
@@ -187,6 +201,35 @@ def move_template(template: Any, parameters: Any) -> Any:
     # The third and the sixth number are the offsets of x and y.
     columns = [zero, zero, shift[:, :1], zero, zero, shift[:, 1:], zero, zero]
     return _move(tf.cast(template, tf.float32), eight + tf.concat(columns, axis=1))
+
+
+def move_corners(corners_xy: Any, parameters: Any, *, size: tuple[int, int]) -> tuple[Any, Any]:
+    """Move corners with the pixels of their images.
+
+    Corners keep their meaning: of a mirrored image the top left one is what was the top right, as
+    it would be of a page that reads so. A field of which an image does not show all is not shown.
+
+    Args:
+        corners_xy: (batch, n, 2), float32 px: top left, top right, bottom right, bottom left; or
+            one, with transforms that do not mirror.
+        parameters: (batch, 16), see `draw`.
+        size: (height, width), px.
+
+    Returns:
+        (batch, n, 2) float32 px, and (batch,) bool, whether all lie inside the image.
+    """
+    last = tf.ones_like(parameters[:, :1])
+    to_input = tf.reshape(tf.concat([parameters[:, TRANSFORM], last], axis=1), (-1, 3, 3))
+    to_output = tf.linalg.inv(to_input)
+    points = tf.concat([corners_xy, tf.ones_like(corners_xy[..., :1])], axis=-1)
+    moved = tf.matmul(points, to_output, transpose_b=True)
+    moved = moved[..., :2] / moved[..., 2:]
+    if moved.shape[1] == 4:
+        mirrored = (tf.linalg.det(to_input) < 0)[:, None, None]
+        moved = tf.where(mirrored, tf.gather(moved, _MIRRORED, axis=1), moved)
+    # The border of an image lies half a pixel outside the centres of its last pixels.
+    border = tf.constant([size[1] - 0.5, size[0] - 0.5], tf.float32)
+    return moved, tf.reduce_all((moved >= -0.5) & (moved <= border), axis=(1, 2))
 
 
 def _binomial_blur(image: Any) -> Any:
@@ -246,6 +289,49 @@ def apply(
     """
     image, mask = geometric(image, mask, parameters, classes=classes)
     return photometric(image, parameters, spec), mask
+
+
+def apply_to_corners(
+    image: Any, corners_xy: Any, has_field: Any, parameters: Any, spec: AugmentSpec
+) -> tuple[Any, Any]:
+    """Augment a batch whose labels are corners, eagerly or inside `Dataset.map`.
+
+    What comes into an image from outside repeats its rim: a mirrored rim could show a second field.
+
+    Args:
+        image: (batch, height, width, channels), uint8.
+        corners_xy: (batch, n, 2), float32 px.
+        has_field: (batch,), bool.
+        parameters: (batch, 16), one row of `draw` an image.
+        spec: the ranges the rows were drawn from.
+
+    Returns:
+        The image, uint8 in its shape, and the target: see `corner_target`.
+    """
+    size = (int(image.shape[1]), int(image.shape[2]))
+    moved = _move(tf.cast(image, tf.float32), parameters[:, TRANSFORM], fill="NEAREST")
+    corners, is_inside = move_corners(corners_xy, parameters, size=size)
+    target = corner_target(corners, tf.logical_and(has_field, is_inside), size=size)
+    return photometric(moved, parameters, spec), target
+
+
+def corner_target(corners_xy: Any, has_field: Any, *, size: tuple[int, int]) -> Any:
+    """Return what a network that locates a field learns.
+
+    No coordinate is special, 0 neither: whether there is a field is told by the last number alone.
+
+    Args:
+        corners_xy: (batch, n, 2), float32 px.
+        has_field: (batch,), bool.
+        size: (height, width), px.
+
+    Returns:
+        (batch, 2 n + 1), float32: x and y of the corners as shares of width and height, 0 on the
+        left or upper border of the image, 1 on the other, then 1 where there is a field, else 0.
+    """
+    shares = (corners_xy + 0.5) / tf.constant([size[1], size[0]], tf.float32)
+    flat = tf.reshape(shares, (-1, 2 * corners_xy.shape[1]))
+    return tf.concat([flat, tf.cast(has_field, tf.float32)[:, None]], axis=1)
 
 
 def apply_to_template(template: Any, parameters: Any, spec: AugmentSpec) -> Any:

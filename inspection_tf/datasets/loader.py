@@ -20,13 +20,14 @@ __all__ = [
     "epoch_order",
     "for_evaluation",
     "for_training",
+    "shared",
     "steps_per_epoch",
 ]
 
-Target = Literal["mask", "label"]
-"""What a network learns: the class of every pixel, or of the image."""
+Target = Literal["mask", "label", "corners"]
+"""What a network learns: the class of every pixel, or of the image, or where its field lies."""
 _TRANSPLANT = 5  # keeps these draws apart from the others
-_OUTPUT = {"mask": "probability", "label": "class_probability"}
+_OUTPUT = {"mask": "probability", "label": "class_probability", "corners": "corners"}
 
 
 def _endless(rows: NDArray[np.int64], first: int, count: int, key: list[int]) -> NDArray[np.int64]:
@@ -107,6 +108,26 @@ def _order(
     return epoch_order(is_defect, spec=spec, seed=seed, epoch=epoch, label=held.label)
 
 
+def _batch(
+    held: Cache,
+    step: int,
+    *,
+    spec: LoaderSpec,
+    augmentation: augment.AugmentSpec,
+    seed: int,
+    target: Target,
+) -> tuple[int, range, NDArray[np.int64], NDArray[np.float32]]:
+    """Return epoch, positions, rows and parameters of the images of a batch, all from its number."""
+    epoch, place = divmod(step, steps_per_epoch(held, spec))
+    order = _order(held, spec=spec, seed=seed, epoch=epoch, target=target)
+    positions = range(place * spec.batch_size, (place + 1) * spec.batch_size)
+    drawn = [
+        augment.draw(augmentation, seed=seed, epoch=epoch, position=p, size=held.size)
+        for p in positions
+    ]
+    return epoch, positions, order[positions.start : positions.stop], np.stack(drawn)
+
+
 def steps_per_epoch(held: Cache, spec: LoaderSpec) -> int:
     """Return the number of full batches in an epoch."""
     return len(_order(held, spec=spec, seed=0, epoch=0, target="mask")) // spec.batch_size
@@ -163,13 +184,23 @@ def for_training(
 
     Returns:
         Batches `({"image": uint8 (b, h, w, c)}, {"probability": uint8 (b, h, w, 1)})`, class ids,
-        or for labels `{"class_probability": uint8 (b, 1)}`; with a `"template"` like the image
-        where there are templates.
+        or for labels `{"class_probability": uint8 (b, 1)}`, or for corners `{"corners": float32
+        (b, 9)}`, see `augment.corner_target`; with a `"template"` like the image where there are
+        templates.
 
     Raises:
         errors.ConfigError: defects are to be transplanted, but there is no good image, or there are
             templates, which would not show them.
     """
+    if target == "corners":
+        return _corners_for_training(
+            held,
+            spec=spec,
+            augmentation=augmentation,
+            seed=seed,
+            steps=range(first_epoch, epochs),
+            first_step=first_step,
+        )
     share = augmentation.transplanted_share
     if share > 0:
         _check_transplants(held)
@@ -177,20 +208,15 @@ def for_training(
     names = ("image",) if held.template is None else ("image", "template")
 
     def read_batch(step: Any) -> Any:
-        epoch, place = divmod(int(step), per_epoch)
-        order = _order(held, spec=spec, seed=seed, epoch=epoch, target=target)
-        positions = range(place * spec.batch_size, (place + 1) * spec.batch_size)
-        rows = order[positions.start : positions.stop]
-        drawn = [
-            augment.draw(augmentation, seed=seed, epoch=epoch, position=p, size=held.size)
-            for p in positions
-        ]
+        epoch, positions, rows, drawn = _batch(
+            held, int(step), spec=spec, augmentation=augmentation, seed=seed, target=target
+        )
         pictures = [getattr(held, name)[rows] for name in names]
         mask = held.mask[rows]
         if share > 0:
             draws = (np.random.default_rng([seed, epoch, p, _TRANSPLANT]) for p in positions)
             _transplant(held, (pictures[0], mask), share=share, draws=draws)
-        return mask, held.label[rows, None], np.stack(drawn), *pictures
+        return mask, held.label[rows, None], drawn, *pictures
 
     def make_batch(step: Any) -> Any:
         kinds = (tf.uint8, tf.uint8, tf.float32, *(tf.uint8 for _ in names))
@@ -216,6 +242,61 @@ def for_training(
     return _untuned(steps.map(make_batch, num_parallel_calls=2, deterministic=True).prefetch(2))
 
 
+def _corners_of(held: Cache) -> NDArray[np.float32]:
+    if held.corners_xy is None:
+        raise errors.DataError(
+            "A network that locates a field needs images whose labels are corners. Got masks. "
+            "Choose a data.format with corners."
+        )
+    return held.corners_xy
+
+
+def _corners_for_training(
+    held: Cache,
+    *,
+    spec: LoaderSpec,
+    augmentation: augment.AugmentSpec,
+    seed: int,
+    steps: range,
+    first_step: int,
+) -> tf.data.Dataset:
+    """Serve the epochs `steps` as `for_training` does, where the labels are corners."""
+    corners_xy, per_epoch = _corners_of(held), steps_per_epoch(held, spec)
+
+    def read_batch(step: Any) -> Any:
+        _, _, rows, drawn = _batch(
+            held, int(step), spec=spec, augmentation=augmentation, seed=seed, target="corners"
+        )
+        return held.image[rows], corners_xy[rows], held.label[rows] == 0, drawn
+
+    def make_batch(step: Any) -> Any:
+        kinds = (tf.uint8, tf.float32, tf.bool, tf.float32)
+        image, corners, has_field, parameters = tf.numpy_function(
+            read_batch, [step], kinds, stateful=False
+        )
+        image = tf.ensure_shape(image, (spec.batch_size, *held.image.shape[1:]))
+        corners = tf.ensure_shape(corners, (spec.batch_size, *corners_xy.shape[1:]))
+        has_field = tf.ensure_shape(has_field, (spec.batch_size,))
+        parameters = tf.ensure_shape(parameters, (spec.batch_size, augment.WIDTH))
+        image, label = augment.apply_to_corners(
+            image, corners, has_field, parameters, augmentation
+        )
+        return {"image": image}, {"corners": label}
+
+    served = tf.data.Dataset.range(steps.start * per_epoch + first_step, steps.stop * per_epoch)
+    return _untuned(served.map(make_batch, num_parallel_calls=2, deterministic=True).prefetch(2))
+
+
+def shared(served: tf.data.Dataset, *, names: tuple[str, ...]) -> tf.data.Dataset:
+    """Serve the one target of each batch for every one of the outputs `names`."""
+
+    def give(inputs: Any, targets: Any) -> Any:
+        (target,) = targets.values()
+        return inputs, dict.fromkeys(names, target)
+
+    return _untuned(served.map(give)) if len(names) > 1 else served
+
+
 def _untuned(served: tf.data.Dataset) -> tf.data.Dataset:
     """Return batches that nothing tunes while they are served: here all numbers are given.
 
@@ -236,7 +317,13 @@ def for_evaluation(held: Cache, *, batch_size: int = 4, target: Target = "mask")
     inputs = {"image": held.image}
     if held.template is not None:
         inputs["template"] = held.template
-    targets = {_OUTPUT[target]: held.mask if target == "mask" else held.label[:, None]}
+    targets: dict[str, NDArray[Any]]
+    if target == "corners":
+        corners = _corners_of(held)
+        label = augment.corner_target(corners, held.label == 0, size=held.size)
+        targets = {"corners": label.numpy()}
+    else:
+        targets = {_OUTPUT[target]: held.mask if target == "mask" else held.label[:, None]}
 
     def generate() -> Iterator[Any]:
         for first in range(0, len(held), batch_size):
@@ -246,8 +333,8 @@ def for_evaluation(held: Cache, *, batch_size: int = 4, target: Target = "mask")
                 {name: array[rows] for name, array in targets.items()},
             )
 
-    def shape(array: NDArray[np.uint8]) -> tf.TensorSpec:
-        return tf.TensorSpec((None, *array.shape[1:]), tf.uint8)
+    def shape(array: NDArray[Any]) -> tf.TensorSpec:
+        return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
 
     signature = (
         {name: shape(array) for name, array in inputs.items()},

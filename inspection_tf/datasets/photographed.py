@@ -3,10 +3,12 @@
 A photo that does not show its field counts as defective, as in `corners`.
 """
 
+import collections
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,12 +17,13 @@ from numpy.typing import NDArray
 
 from inspection_tf import config, errors, files, images
 from inspection_tf.datasets import corners
-from inspection_tf.datasets.records import Record, Records
+from inspection_tf.datasets.records import Record, Records, Split
 from inspection_tf.synthesis import certificate
 from inspection_tf.synthesis.certificate import CertificateSpec, Photo, PhotoSpec, Template
 
 # Raised whenever the same spec and seed begin to give other pixels.
 DRAWING_VERSION = 1
+_ALBUM_BYTES = 640 * 2**20
 
 
 class _Drawing(Protocol):
@@ -28,6 +31,10 @@ class _Drawing(Protocol):
 
     def photo(self, index: int) -> Photo:
         """Return the photo."""
+        ...
+
+    def is_without_field(self, index: int) -> bool:
+        """Say whether it lacks the field, without drawing it."""
         ...
 
     def key(self) -> bytes:
@@ -47,6 +54,9 @@ class _Certificates:
     def photo(self, index: int) -> Photo:
         return certificate.draw(index, seed=self.seed, spec=self.spec)
 
+    def is_without_field(self, index: int) -> bool:
+        return certificate.is_without_field(index, self.spec.without_field_share)
+
     def key(self) -> bytes:
         return repr(("certificate", self.seed, self.spec.model_dump_json())).encode()
 
@@ -55,25 +65,60 @@ class _Certificates:
 class _Copies:
     seed: int
     spec: PhotoSpec
-    template: Template
+    templates: tuple[Template, ...]
+    without_field_share: float
 
     def photo(self, index: int) -> Photo:
-        return self.template.render(np.random.default_rng([self.seed, index]), self.spec)
+        rng = np.random.default_rng([self.seed, index])
+        template = self.templates[rng.integers(len(self.templates))]
+        return template.render(rng, self.spec, has_field=not self.is_without_field(index))
+
+    def is_without_field(self, index: int) -> bool:
+        return certificate.is_without_field(index, self.without_field_share)
 
     @functools.cached_property
-    def _page(self) -> str:
-        digest = hashlib.sha256(images.digest(self.template.image).encode())
-        digest.update(self.template.corners_xy.tobytes())
+    def _pages(self) -> str:
+        digest = hashlib.sha256()
+        for template in self.templates:
+            digest.update(images.digest(template.image).encode())
+            digest.update(template.corners_xy.tobytes())
         return digest.hexdigest()
 
     def key(self) -> bytes:
-        return repr(("template", self.seed, self.spec.model_dump_json(), self._page)).encode()
+        what = "template", self.seed, self.spec.model_dump_json(), self.without_field_share
+        return repr((*what, self._pages)).encode()
 
 
-# Image and corners of a photo are asked for one after the other.
-@functools.lru_cache(maxsize=4)
-def _photo(drawing: _Drawing, index: int) -> Photo:
-    return drawing.photo(index)
+class _Album:
+    """The photos that were drawn last: thresholds, gate and measurement ask for the same ones."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._bytes = 0
+        self._photos: collections.OrderedDict[tuple[_Drawing, int], Photo] = (
+            collections.OrderedDict()
+        )
+        self._lock = threading.Lock()
+
+    def photo(self, drawing: _Drawing, index: int) -> Photo:
+        key = (drawing, index)
+        with self._lock:
+            if key in self._photos:
+                self._photos.move_to_end(key)
+                return self._photos[key]
+        found = drawing.photo(index)
+        found.image.setflags(write=False)
+        with self._lock:
+            if key not in self._photos:
+                self._photos[key] = found
+                self._bytes += found.image.nbytes
+            while self._bytes > self._max_bytes and len(self._photos) > 1:
+                _, oldest = self._photos.popitem(last=False)
+                self._bytes -= oldest.image.nbytes
+        return found
+
+
+_ALBUM = _Album(_ALBUM_BYTES)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -85,64 +130,87 @@ class PhotoSource:
 
     def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
         """Draw the photo, (H, W, 3) RGB uint8, which no orientation turns."""
-        return _photo(self.drawing, self.index).image
+        return _ALBUM.photo(self.drawing, self.index).image
 
     def read_corners(
         self, *, orientation: images.Orientation = "apply"
     ) -> NDArray[np.float64] | None:
         """Return its (4, 2) corners, px; None where it shows no field."""
-        return _photo(self.drawing, self.index).corners_xy
+        return _ALBUM.photo(self.drawing, self.index).corners_xy
 
     def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
         """Return (H, W), nowhere True: a missing field has no pixels."""
-        return np.zeros(_photo(self.drawing, self.index).image.shape[:2], np.bool_)
+        image = _ALBUM.photo(self.drawing, self.index).image
+        return np.zeros(image.shape[:2], np.bool_)
 
     def identity(self) -> bytes:
         """Return everything the pixels follow from."""
         return repr((DRAWING_VERSION, self.index)).encode() + self.drawing.key()
 
 
-def _records(drawing: _Drawing, count: int, *, name: str, origin: str) -> Records:
+def _records(
+    drawing: _Drawing, count: int, *, name: str, origin: str, split: Split | None = None
+) -> Records:
     if count < 1:
         raise errors.ConfigError(f"count must be at least 1. Got {count}. Ask for some photos.")
     found = []
     for index in range(count):
-        is_defect = _photo(drawing, index).corners_xy is None
-        found.append(Record(f"{name}/{index:06d}", is_defect, PhotoSource(index, drawing)))
+        source = PhotoSource(index, drawing)
+        is_defect = drawing.is_without_field(index)
+        found.append(Record(f"{name}/{index:06d}", is_defect, source, split=split))
     return Records.of(found, origin=origin, classes=corners.CLASSES)
 
 
-def certificates(*, count: int, spec: CertificateSpec, seed: int) -> Records:
+def certificates(
+    *,
+    count: int,
+    spec: CertificateSpec,
+    seed: int,
+    name: str = "certificate",
+    split: Split | None = None,
+) -> Records:
     """Return records of drawn certificates.
-
-    Each is drawn once to know whether it shows the field, and again when it is read.
 
     Args:
         count: number of photos.
         spec: what to draw from.
         seed: of the set; photo `i` follows from (seed, i).
+        name: what their ids begin with.
+        split: to which they belong, if that is fixed.
 
     Raises:
         errors.ConfigError: the count is below 1.
     """
     drawing = _Certificates(seed, spec)
-    return _records(drawing, count, name="certificate", origin="the drawn certificates")
+    return _records(drawing, count, name=name, origin="the drawn certificates", split=split)
 
 
-def of_template(template: Template, *, count: int, spec: PhotoSpec, seed: int) -> Records:
-    """Return records of photos of one scanned form.
+def of_templates(
+    templates: Sequence[Template],
+    *,
+    count: int,
+    spec: PhotoSpec,
+    seed: int,
+    without_field_share: float = 0.0,
+) -> Records:
+    """Return records of photos of scanned forms.
 
     Args:
-        template: of `certificate.from_template`.
+        templates: of `certificate.from_template`, drawn from with equal chance.
         count: number of photos.
         spec: how they are taken.
         seed: of the set; photo `i` follows from (seed, i).
+        without_field_share: share of photos that do not show the field.
 
     Raises:
-        errors.ConfigError: the count is below 1.
+        errors.ConfigError: the count is below 1, or there is no template.
     """
-    drawing = _Copies(seed, spec, template)
-    return _records(drawing, count, name="template", origin="photos of the template")
+    if not templates:
+        raise errors.ConfigError(
+            "Photos of forms need a scan of one. Got none. Give images of the form alone."
+        )
+    drawing = _Copies(seed, spec, tuple(templates), without_field_share)
+    return _records(drawing, count, name="template", origin="photos of the templates")
 
 
 def write_folder(

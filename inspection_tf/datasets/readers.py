@@ -6,13 +6,15 @@
                  defects are told apart, and `templates/`.
 `magnetic_tile`  `MT_CLASS/NAME.jpg` and `NAME.png`, and `groups.csv`: which shots show one tile.
 `deeppcb`        `groupNNNNN/ID_test.jpg`, `ID_temp.jpg` (the template) and `ID.txt` (boxes).
+`corners`        `corners.csv`: images and the four corners of their field; see `corners`.
+`smartdoc`       `ground_truth.csv` and frames: corners of pages, as SmartDoc 2015 has them.
 """
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from inspection_tf import errors
-from inspection_tf.datasets import _listing, _reader_deeppcb, _reader_magnetic_tile
+from inspection_tf.datasets import _listing, _reader_deeppcb, _reader_magnetic_tile, corners
 from inspection_tf.datasets.records import CLASSES, FileSource, Record, Records, Split
 
 read_deeppcb = _reader_deeppcb.read_deeppcb
@@ -164,4 +166,6 @@ READERS: dict[str, Callable[[str | Path], Records]] = {
     "folder": read_folder,
     "magnetic_tile": read_magnetic_tile,
     "deeppcb": read_deeppcb,
+    "corners": corners.read_corners,
+    "smartdoc": corners.read_smartdoc,
 }

@@ -130,6 +130,21 @@ class Records(Sequence[Record]):
             )
         return bool(self.items) and not without
 
+    @property
+    def has_corners(self) -> bool:
+        """Whether the labels are corners.
+
+        Raises:
+            errors.DataError: some are corners and some are masks.
+        """
+        found = {record.has_corners for record in self.items}
+        if len(found) > 1:
+            raise errors.DataError(
+                f"The labels of {self.origin} must all be corners, or all masks. Got both. "
+                "Read one data set."
+            )
+        return found == {True}
+
     def counts(self) -> dict[str, int]:
         """Return `{"images": ..., "defective": ...}`."""
         return {"images": len(self), "defective": int(self.is_defect.sum())}

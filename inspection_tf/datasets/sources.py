@@ -10,12 +10,24 @@ import pydantic
 from numpy.typing import NDArray
 
 from inspection_tf import config, errors, images
-from inspection_tf.datasets import readers, records, synthetic, verify
+from inspection_tf.datasets import corners, photographed, readers, records, synthetic, verify
 from inspection_tf.datasets.records import Records, Source
+from inspection_tf.synthesis.certificate import CertificateSpec
 from inspection_tf.synthesis.surface import SurfaceSpec
 
 _LOG = logging.getLogger("inspection_tf")
-Format = Literal["synthetic", "dagm", "folder", "magnetic_tile", "deeppcb"]
+Format = Literal[
+    "synthetic",
+    "dagm",
+    "folder",
+    "magnetic_tile",
+    "deeppcb",
+    "certificate",
+    "corners",
+    "smartdoc",
+]
+DRAWN = frozenset({"synthetic", "certificate"})
+"""Formats whose images are drawn: no file can be wrong."""
 
 
 class ComposeSpec(config.Section):
@@ -33,7 +45,8 @@ class DataSpec(config.Section):
     """Which images, and how they are split."""
 
     format: Format = "synthetic"
-    """synthetic, or the layout of a folder: see `readers`."""
+    """synthetic (surfaces) or certificate, which are drawn, or the layout of a folder: see
+    `readers`."""
     root: Path | None = None
     """Folder of the images; synthetic ones need none."""
     seed: int = 0
@@ -46,6 +59,14 @@ class DataSpec(config.Section):
     """Label synthetic images with a covering ellipse instead of the exact mask."""
     surface: SurfaceSpec = SurfaceSpec()
     """What synthetic images are drawn from."""
+    certificate: CertificateSpec = CertificateSpec()
+    """What certificates are drawn from."""
+    unseen: CertificateSpec | None = None
+    """What the certificates of the test split are drawn from; none: the same."""
+    unseen_count: int = pydantic.Field(default=400, ge=1)
+    """Number of those."""
+    corner_order: corners.Order = corners.ORDER
+    """What p1, p2, p3 and p4 are in a table of corners whose columns are called so."""
     defects: Literal["real", "composed"] = "real"
     """Defects that train and tune: those of the data set, or synthetic ones on its good images;
     the real ones are then all kept for the test."""
@@ -93,13 +114,27 @@ def read(spec: DataSpec) -> Records:
             seed=spec.seed,
             weak_labels=spec.weak_labels,
         )
+    if spec.format == "certificate":
+        return _certificates(spec)
     if spec.root is None:
         raise errors.ConfigError(
             f"data.format {spec.format} needs data.root, the folder of the images. Got none. "
             "Add --data.root DIR."
         )
+    if spec.format == "corners":
+        return corners.read_corners(spec.root, order=spec.corner_order)
     found = readers.READERS[spec.format](spec.root)
     return found if spec.templates else without_templates(found)
+
+
+def _certificates(spec: DataSpec) -> Records:
+    known = photographed.certificates(count=spec.count, spec=spec.certificate, seed=spec.seed)
+    if spec.unseen is None:
+        return known
+    unseen = photographed.certificates(
+        count=spec.unseen_count, spec=spec.unseen, seed=spec.seed, name="unseen", split="test"
+    )
+    return _joined(known, unseen)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -143,7 +178,7 @@ def check(found: Records, spec: DataSpec, preprocessing: images.Preprocessing) -
     Raises:
         errors.DataError: an image or mask is not fit for use.
     """
-    if spec.format == "synthetic":
+    if spec.format in DRAWN:
         return
     findings = verify.check(found, preprocessing=preprocessing)
     for line in findings.summary():
@@ -193,7 +228,7 @@ def split(found: Records, spec: DataSpec, *, seed: int) -> dict[str, Records]:
             tune=spec.tune,
             test=spec.test,
             seed=seed,
-            require_defects=not spec.compose.per_image,
+            require_defects=not spec.compose.per_image and not found.has_corners,
         )
         return {**parts, "train": for_training(parts["train"], spec)}
     tested = set(found.where(is_defect=True).groups)
@@ -229,6 +264,7 @@ def folds(found: Records, spec: DataSpec, *, seed: int) -> list[dict[str, Record
     Raises:
         errors.DataError: too few images, or no defect to learn from.
     """
-    found.require_defects(purpose="Cross-validation of a segmentation")
+    if not found.has_corners:  # the field can be learned from photos that all show it
+        found.require_defects(purpose="Cross-validation of a segmentation")
     parts = records.folds(found, count=spec.folds, seed=seed)
     return [{**part, "train": for_training(part["train"], spec)} for part in parts]

@@ -20,9 +20,11 @@ from inspection_tf import (
     runtime,
     thresholds,
 )
+from inspection_tf.closeups import CloseupSpec
 from inspection_tf.datasets.records import Record, Records
 
 _LOWEST_MASK_THRESHOLD = 0.01
+_NO_MAP = 0.5
 _ROUNDS = 5  # of lowering it: scores of a weak network follow it down for ever
 
 
@@ -36,13 +38,17 @@ class Terms:
         rules: after the network.
         mm_per_px: scale of the source images.
         alignment: of templates.
+        field_rules: what a field can look like, where one is located.
+        closeups: what a refiner sees; None without one.
     """
 
     preprocessing: images.Preprocessing
     threshold: thresholds.ThresholdSpec
-    rules: decision.Rules
+    rules: decision.Rules = dataclasses.field(default_factory=decision.Rules)
     mm_per_px: float | None = None
     alignment: registration.AlignSpec = dataclasses.field(default_factory=registration.AlignSpec)
+    field_rules: decision.FieldRules = dataclasses.field(default_factory=decision.FieldRules)
+    closeups: CloseupSpec | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,20 +56,23 @@ class Networks:
     """Converted networks: the ONNX files of a bundle.
 
     Attributes:
-        segmenter: finds defects.
-        classifier: decides whether the segmenter is needed; None without a first stage.
+        main: finds defects, or the corners of a field.
+        classifier: decides whether the main one is needed; None without a first stage.
+        refiner: looks at each corner once more; None without a second look.
     """
 
-    segmenter: bytes
+    main: bytes
     classifier: bytes | None = None
+    refiner: bytes | None = None
 
     def inspector(self, manifest: bundle.Manifest, *, model_sha256: str = "") -> runtime.Inspector:
         """Start these networks under a manifest."""
         return runtime.Inspector(
             manifest,
-            runtime.Engine(self.segmenter),
+            runtime.Engine(self.main),
             model_sha256=model_sha256,
             classifier=runtime.Engine(self.classifier) if self.classifier else None,
+            refiner=runtime.Engine(self.refiner) if self.refiner else None,
         )
 
 
@@ -190,7 +199,44 @@ def _any_class(probability: NDArray[Any]) -> NDArray[Any]:
     return probability if probability.ndim == 2 else np.minimum(probability.sum(axis=-1), 1.0)
 
 
-def choose(scorer: Scorer, spec: thresholds.ThresholdSpec) -> Points:
+def choose(
+    tuning: Tuning, manifest: bundle.Manifest, spec: thresholds.ThresholdSpec
+) -> Points:
+    """Choose the thresholds of a bundle.
+
+    Args:
+        tuning: networks and images whose scores they may give.
+        manifest: of the bundle to be, whose thresholds do not matter yet.
+        spec: the method.
+
+    Raises:
+        errors.DataError: the images do not allow the method.
+        errors.StorageError: the maps do not fit on the disk.
+    """
+    if manifest.is_located:
+        return _for_location(tuning, manifest, spec)
+    return _for_maps(Scorer(tuning, manifest), spec)
+
+
+def _for_location(
+    tuning: Tuning, manifest: bundle.Manifest, spec: thresholds.ThresholdSpec
+) -> Points:
+    score, is_defect = [], []
+    for networks, chosen in tuning:
+        inspector = networks.inspector(manifest)
+        for record in chosen:
+            prepared = prepare(inspector, record)
+            score.append(inspector.conclude(inspector.output(prepared), prepared).score)
+            is_defect.append(record.is_defect)
+    # There is no map, so what a pixel needs does not matter.
+    return Points(
+        thresholds.choose(
+            np.array(score), np.array(is_defect, np.bool_), spec, mask_threshold=_NO_MAP
+        )
+    )
+
+
+def _for_maps(scorer: Scorer, spec: thresholds.ThresholdSpec) -> Points:
     """Choose the pixel threshold, then the thresholds of the scores after the rules.
 
     Args:

@@ -41,6 +41,42 @@ defect that were not among them.
 """
 
 
+_FIELD_TEMPLATE = """# {model_id}
+
+Locates the four corners of one field in photos ({channels}, brought to {height} x {width} px, fit:
+{fit}) and decides OK, NG ({classes}) or REVIEW. Written by the recipe `{recipe}` from {origin}.
+
+## Decision
+
+A photo is NG, there is no field on it, when its score, 1 minus the confidence, is at or above
+**{threshold:.6g}**{review}. It is REVIEW when the four corners cannot be those of a field: {rules}.
+Chosen by `{method}` on {tune_images} photos, {tune_defective} of them without the field. {promise}
+{stages}
+Corners are px of the photo, (0, 0) in the centre of its first pixel, in the order top left, top
+right, bottom right, bottom left of the field as it reads.
+
+## Measured on the {split} split ({images} photos, {defective} without the field)
+
+| metric | value | 95 % interval |
+|---|---|---|
+{metrics}
+
+Errors of corners are distances, of all photos that show the field, whatever was decided; relative
+ones are shares of the photo's width. An escape is a photo without the field that was judged OK.
+
+## Check
+
+`inspection verify BUNDLE` reads every hash and runs the golden samples. The export was compared
+with the trained model on {parity_images} photos: largest difference of a corner {parity_px:.2g} px,
+of a score {parity_score:.2g}, {parity_flips} changed verdicts.
+
+## Where it fails
+
+It knows documents, backgrounds, cameras and lights like those it was trained on. Others need new
+photos and a new measurement. It finds one field in a photo: of two it shows one.
+"""
+
+
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
@@ -49,6 +85,7 @@ def render(manifest: bundle.Manifest) -> str:
     """Return the card of a bundle as Markdown."""
     point, spec = manifest.operating_point, manifest.inputs[0].preprocessing
     report = manifest.metrics
+    of_field = manifest.is_located
     lines = [
         f"| {name} | {_number(entry['value'])} | "
         f"{_number(entry['low'])} to {_number(entry['high'])} |"
@@ -56,15 +93,20 @@ def render(manifest: bundle.Manifest) -> str:
     ]
     if point.promise is not None:
         promise = (
-            f"Promise: at most {point.promise.max_escape_rate:.3g} of defective images escape, at "
+            f"Promise: at most {point.promise.max_escape_rate:.3g} of "
+            f"{'photos without the field' if of_field else 'defective images'} escape, at "
             f"{point.promise.confidence:.3g} confidence ({point.promise.observed_escapes} of "
             f"{point.promise.defective} escaped)."
         )
     else:
         promise = (
-            f"Promise: none; one would need {point.promise_needs} defective images. {point.note}"
+            f"Promise: none; one would need {point.promise_needs} "
+            f"{'photos without the field' if of_field else 'defective images'}. {point.note}"
         )
-    rules = manifest.rules.model_dump(mode="json", exclude_defaults=True)
+    if of_field:
+        rules = manifest.field_rules.model_dump(mode="json")
+    else:
+        rules = manifest.rules.model_dump(mode="json", exclude_defaults=True)
     review = "" if point.review_from is None else f", and REVIEW from {point.review_from:.6g}"
     stages = "".join(
         f"\nBefore it the {name} looks at each image: one whose score is under "
@@ -72,7 +114,13 @@ def render(manifest: bundle.Manifest) -> str:
         "chosen together, and the promise is that of the whole.\n"
         for name, stage in manifest.stage_points.items()
     )
-    return _TEMPLATE.format(
+    if manifest.closeups is not None:
+        stages = (
+            f"\nA second network then looks at each corner in the photo's own pixels, "
+            f"{manifest.closeups.size_px} x {manifest.closeups.size_px} of them; the confidence is "
+            "the lowest of the five looks.\n"
+        )
+    return (_FIELD_TEMPLATE if of_field else _TEMPLATE).format(
         classes=", ".join(manifest.classes),
         template=", each compared with its template," if manifest.has_template else "",
         stages=stages,
@@ -96,6 +144,7 @@ def render(manifest: bundle.Manifest) -> str:
         defective=report["counts"]["defective"],
         metrics="\n".join(lines),
         parity_images=manifest.parity["images"],
+        parity_px=manifest.parity.get("max_corner_difference_px", 0.0),
         parity_score=manifest.parity["max_score_difference"],
         parity_flips=len(manifest.parity["changed_verdicts"]),
     )

@@ -12,8 +12,12 @@ from inspection_tf import errors, runtime
 
 OPSET = 18
 IMAGE, TEMPLATE = "image", "template"
-PROBABILITY, CLASS_PROBABILITY = "probability", "class_probability"
-_AXES = {PROBABILITY: "batch, height, width, classes", CLASS_PROBABILITY: "batch, classes"}
+PROBABILITY, CLASS_PROBABILITY, CORNERS = "probability", "class_probability", "corners"
+_AXES = {
+    PROBABILITY: "batch, height, width, classes",
+    CLASS_PROBABILITY: "batch, classes",
+    CORNERS: "batch, numbers",
+}
 
 Shape = tuple[int, int, int]  # (height, width, channels)
 
@@ -84,13 +88,11 @@ def _require_contract(model: keras.Model) -> tuple[dict[str, Shape], str]:
     inputs = given if isinstance(given, dict) else {}
     outputs = returned if isinstance(returned, dict) else {}
     if set(inputs) not in ({IMAGE}, {IMAGE, TEMPLATE}) or list(outputs) not in (
-        [PROBABILITY],
-        [CLASS_PROBABILITY],
+        [[name] for name in _AXES]
     ):
         raise errors.BundleError(
-            f"The model must map {{{IMAGE!r}: ...}}, with or without {TEMPLATE!r}, to "
-            f"{{{PROBABILITY!r}: ...}} or {{{CLASS_PROBABILITY!r}: ...}}. Got {received}. "
-            "Build it with inspection_tf.models."
+            f"The model must map {{{IMAGE!r}: ...}}, with or without {TEMPLATE!r}, to one of "
+            f"{', '.join(_AXES)}. Got {received}. Build it with inspection_tf.models."
         )
     for name, tensor in inputs.items():
         if tensor.dtype != "uint8" or len(tensor.shape) != 4 or None in tensor.shape[1:]:
@@ -201,8 +203,9 @@ def convert(model: keras.Model) -> bytes:
 
     Args:
         model: inputs `image` and perhaps `template`, uint8 (batch, height, width, channels);
-            output `{"probability": float32 (batch, height, width, classes)}` or
-            `{"class_probability": float32 (batch, classes)}`.
+            output `{"probability": float32 (batch, height, width, classes)}`,
+            `{"class_probability": float32 (batch, classes)}` or `{"corners": float32 (batch,
+            numbers)}`.
 
     Returns:
         The bytes of the file: opset 18, dynamic batch.

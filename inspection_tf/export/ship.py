@@ -19,7 +19,7 @@ from inspection_tf.datasets.records import Record, Records
 from inspection_tf.export import _points, card, gate, onnx
 from inspection_tf.export._points import Networks, Terms
 
-__all__ = ["Networks", "Shipped", "Terms", "Tuning", "convert", "ship"]
+__all__ = ["Networks", "Shipped", "Terms", "Tuning", "convert", "convert_locator", "ship"]
 
 _LOG = logging.getLogger("inspection_tf")
 _GOLDEN_COUNT = 4
@@ -31,17 +31,61 @@ _SHORTLIST = 4  # candidates for each golden sample
 Tuning = Sequence[tuple[Networks | None, Records]]
 
 
-def convert(model: keras.Model, classifier: keras.Model | None = None) -> Networks:
+def convert(
+    model: keras.Model,
+    classifier: keras.Model | None = None,
+    refiner: keras.Model | None = None,
+) -> Networks:
     """Convert trained models to ONNX.
 
     Args:
-        model: the segmenter.
+        model: the segmenter, or the locator.
         classifier: the first stage of a cascade.
+        refiner: the second look of a locator.
 
     Raises:
         errors.BundleError: a model cannot be exported.
     """
-    return Networks(onnx.convert(model), None if classifier is None else onnx.convert(classifier))
+    first, second = (None if one is None else onnx.convert(one) for one in (classifier, refiner))
+    return Networks(onnx.convert(model), first, second)
+
+
+def convert_locator(model: keras.Model, refiner: keras.Model | None = None) -> Networks:
+    """Convert the networks that locate a field to ONNX; see `convert`."""
+    return convert(model, refiner=refiner)
+
+
+def _located(
+    records: Records, terms: Terms, provenance: bundle.Provenance, *, model_id: str
+) -> bundle.Manifest:
+    """Return the manifest of a locator whose threshold is still to be chosen."""
+    graphs = [bundle.Graph(name=bundle.LOCATOR, file="model.onnx")]
+    if terms.closeups is not None:
+        graphs.append(bundle.Graph(name=bundle.REFINER, file="refiner.onnx", when="located"))
+    outputs = [
+        bundle.Output(
+            name=onnx.CORNERS,
+            kind="corners",
+            unit="shares of width and height; the last a probability",
+            shape=("batch", 9 if graph.name == bundle.LOCATOR else 3),
+            graph=graph.name,
+        )
+        for graph in graphs
+    ]
+    return bundle.Manifest(
+        model_id=model_id,
+        task="corners",
+        classes=records.classes,
+        graphs=tuple(graphs),
+        inputs=(bundle.Input(name=onnx.IMAGE, preprocessing=terms.preprocessing),),
+        outputs=tuple(outputs),
+        operating_point=thresholds.OperatingPoint(threshold=0.5),
+        rules=terms.rules,
+        field_rules=terms.field_rules,
+        closeups=terms.closeups,
+        mm_per_px=terms.mm_per_px,
+        provenance=provenance,
+    )
 
 
 def _provisional(
@@ -53,6 +97,8 @@ def _provisional(
     model_id: str,
 ) -> bundle.Manifest:
     """Return the manifest of a bundle whose thresholds are still to be chosen."""
+    if records.has_corners:
+        return _located(records, terms, provenance, model_id=model_id)
     height, width = terms.preprocessing.size
     graphs = [bundle.Graph(name=bundle.SEGMENTER, file="model.onnx")]
     outputs = [
@@ -139,7 +185,7 @@ def _write_golden(
         verdict = inspector.judge(prepared)[0]
         names = {"image": f"golden/{number}.png", "output": f"golden/{number}.npy"}
         buffer = io.BytesIO()
-        np.save(buffer, inspector.defect_map(prepared), allow_pickle=False)
+        np.save(buffer, inspector.output(prepared), allow_pickle=False)
         draft.write(names["image"], images.encode_png(image))
         draft.write(names["output"], buffer.getvalue())
         if template is not None:
@@ -194,7 +240,7 @@ def _measure(
     rows: list[evaluation.ImageResult] = []
     inspectors = []
     for networks, chosen in measured:
-        digest = hashlib.sha256(networks.segmenter).hexdigest()
+        digest = hashlib.sha256(networks.main).hexdigest()
         inspector = networks.inspector(manifest, model_sha256=digest)
         rows += evaluation.measure(inspector, chosen)
         inspectors.append((inspector, chosen))
@@ -215,11 +261,11 @@ def _measure(
 def _sealed(networks: Networks, manifest: bundle.Manifest) -> Networks:
     """Return the networks with the manifest repeated in their metadata."""
     texts = {"inspection_tf": manifest.for_model(), "model_id": manifest.model_id}
-    first = networks.classifier
-    return Networks(
-        onnx.set_metadata(networks.segmenter, texts),
-        None if first is None else onnx.set_metadata(first, texts),
+    first, second = (
+        None if one is None else onnx.set_metadata(one, texts)
+        for one in (networks.classifier, networks.refiner)
     )
+    return Networks(onnx.set_metadata(networks.main, texts), first, second)
 
 
 def ship(
@@ -232,11 +278,12 @@ def ship(
     terms: Terms,
     provenance: bundle.Provenance,
     classifier: keras.Model | None = None,
+    refiner: keras.Model | None = None,
 ) -> Shipped:
     """Write a bundle, or nothing.
 
     Args:
-        model: the trained segmenter.
+        model: the trained segmenter, or the locator without what only taught it.
         out: the bundle's folder; must not exist.
         tuning: networks and images that choose the operating point; None means these models.
         measured: networks and images that the reported metrics come from.
@@ -244,6 +291,7 @@ def ship(
         terms: preprocessing, method and rules.
         provenance: where the models come from.
         classifier: the trained first stage of a cascade; both thresholds are then chosen together.
+        refiner: the trained second look of a locator; `terms.closeups` says what it sees.
 
     Raises:
         errors.ConfigError: `out` holds something already.
@@ -253,8 +301,9 @@ def ship(
         errors.StorageError: the disk is full; nothing is left behind.
     """
     files.require_free(out)
-    converted = convert(model, classifier)
-    digest = hashlib.sha256(converted.segmenter + (converted.classifier or b"")).hexdigest()
+    converted = convert(model, classifier, refiner)
+    others = (converted.classifier or b"") + (converted.refiner or b"")
+    digest = hashlib.sha256(converted.main + others).hexdigest()
     manifest = _provisional(
         classifier,
         tuning[0][1],
@@ -263,7 +312,7 @@ def ship(
         model_id=f"{provenance.recipe}-{digest[:12]}",
     )
     given = [(networks or converted, chosen) for networks, chosen in tuning]
-    points = _points.choose(_points.Scorer(given, manifest), terms.threshold)
+    points = _points.choose(given, manifest, terms.threshold)
     manifest = manifest.model_copy(
         update={"operating_point": points.whole, "stage_points": points.stages}
     )
@@ -271,10 +320,12 @@ def ship(
     rows, report, inspectors = _measure(
         [(networks or final, chosen) for networks, chosen in measured], manifest, split
     )
-    inspector = final.inspector(manifest, model_sha256=hashlib.sha256(final.segmenter).hexdigest())
+    inspector = final.inspector(manifest, model_sha256=hashlib.sha256(final.main).hexdigest())
     # Cross-validation tunes and measures on the same images; each is compared once.
     every = {record.id: record for _, part in (*tuning, *measured) for record in part}
-    parity = gate.compare(model, inspector, every.values(), classifier=classifier)
+    parity = gate.compare(
+        model, inspector, every.values(), classifier=classifier, refiner=refiner
+    )
     _LOG.info(
         "gate: %d images, largest score difference %.2g, %d changed verdicts",
         parity.images,
@@ -285,11 +336,14 @@ def ship(
     manifest = manifest.model_copy(update={"parity": parity.to_dict(), "metrics": report})
     golden = _golden_records(rows, every.values(), inspector)
     with bundle.writing(out) as draft:
-        draft.write("model.onnx", final.segmenter)
+        draft.write("model.onnx", final.main)
         draft.write("source/model.keras", _keras_file(model))
         if classifier is not None and final.classifier is not None:
             draft.write("classifier.onnx", final.classifier)
             draft.write("source/classifier.keras", _keras_file(classifier))
+        if refiner is not None and final.refiner is not None:
+            draft.write("refiner.onnx", final.refiner)
+            draft.write("source/refiner.keras", _keras_file(refiner))
         _write_golden(draft, inspector, golden)
         draft.write("MODEL_CARD.md", card.render(manifest))
         manifest = draft.seal(manifest)

@@ -26,6 +26,9 @@ __all__ = ["CertificateSpec", "Photo", "PhotoSpec", "Template", "draw", "from_te
 
 # A page is drawn a little finer than the photo shows it.
 _FINER = 1.2
+# What a photo without the number lacks: the number on the page (or it is another page), the page, or
+# the part of the page that has it.
+_MISSING = ("field", "field", "page", "view")
 
 
 class CertificateSpec(config.Section):
@@ -70,19 +73,24 @@ def _widened(box: tuple[float, float, float, float], share: float) -> NDArray[np
     return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
 
 
-def render(rng: np.random.Generator, spec: CertificateSpec) -> Photo:
+def render(
+    rng: np.random.Generator, spec: CertificateSpec, *, has_field: bool | None = None
+) -> Photo:
     """Draw one certificate and photograph it.
 
     Args:
         rng: the only source of randomness.
         spec: what to draw from.
+        has_field: whether the photo shows the number; None: by `spec.without_field_share`.
     """
     layout = _layouts.layout(int(rng.integers(*spec.layouts)))
     height, width = layout.size
-    has_field = bool(rng.random() >= spec.without_field_share)
+    chance = bool(rng.random() >= spec.without_field_share)
+    shows = chance if has_field is None else has_field
     number, content = _number(rng), int(rng.integers(2**63))
-    if not has_field and rng.random() < 0.25:
-        page_xy = photo.place(rng, width / height, spec.photo)
+    missing = "" if shows else _MISSING[rng.integers(len(_MISSING))]
+    page_xy = photo.place(rng, width / height, spec.photo)
+    if missing == "page":
         return Photo(photo.shoot(rng, None, page_xy, spec.photo), None)
 
     def drawn(page_xy: NDArray[np.float64]) -> tuple[NDArray[np.uint8], Any]:
@@ -91,18 +99,18 @@ def render(rng: np.random.Generator, spec: CertificateSpec) -> Photo:
             layout,
             fonts=spec.fonts,
             unit=_FINER * float(np.sqrt(geometry.area(page_xy) / (height * width))),
-            has_field=has_field,
+            has_field=missing != "field",
             number=number,
         )
         return page, None if box is None else _widened(box, spec.margin)
 
-    page_xy = photo.place(rng, width / height, spec.photo)
     page, corners = drawn(page_xy)
     if corners is not None:
+        wanted: photo.Shown = "none" if missing else "all"
         moved = geometry.transform_points(corners, _onto(page, page_xy))
-        if photo.shown(moved, spec.photo.size) == "part":
+        if photo.shown(moved, spec.photo.size) != wanted:
             field = _shares(corners, page.shape[:2])
-            page_xy = photo.view(rng, width / height, field, spec.photo)
+            page_xy = photo.view(rng, width / height, field, spec.photo, wanted=wanted)
             page, corners = drawn(page_xy)
     return _photographed(rng, page, corners, page_xy, spec.photo)
 
@@ -138,16 +146,24 @@ class Template:
     image: NDArray[np.uint8]
     corners_xy: NDArray[np.float64]
 
-    def render(self, rng: np.random.Generator, spec: PhotoSpec) -> Photo:
+    def render(
+        self, rng: np.random.Generator, spec: PhotoSpec, *, has_field: bool = True
+    ) -> Photo:
         """Photograph it.
 
         Args:
             rng: the only source of randomness.
             spec: how it is photographed.
+            has_field: whether the photo shows the field; one that does not shows no page, or
+                another part of it.
         """
         height, width = self.image.shape[:2]
         field = _shares(self.corners_xy, (height, width))
-        page_xy = photo.view(rng, width / height, field, spec)
+        if not has_field and rng.random() < 0.5:
+            page_xy = photo.place(rng, width / height, spec)
+            return Photo(photo.shoot(rng, None, page_xy, spec), None)
+        wanted: photo.Shown = "all" if has_field else "none"
+        page_xy = photo.view(rng, width / height, field, spec, wanted=wanted)
         shrink = _FINER * float(np.sqrt(geometry.area(page_xy) / (height * width)))
         page, corners = self.image, self.corners_xy
         if shrink < 1:
@@ -204,4 +220,13 @@ def draw(index: int, *, seed: int, spec: CertificateSpec) -> Photo:
         seed: of the whole set.
         spec: what to draw from.
     """
-    return render(np.random.default_rng([seed, index]), spec)
+    return render(
+        np.random.default_rng([seed, index]),
+        spec,
+        has_field=not is_without_field(index, spec.without_field_share),
+    )
+
+
+def is_without_field(index: int, share: float) -> bool:
+    """Say of a photo of a set, by its number alone, that it does not show the field."""
+    return int((index + 1) * share) > int(index * share)

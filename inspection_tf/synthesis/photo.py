@@ -19,6 +19,7 @@ from inspection_tf.synthesis import textures
 from inspection_tf.synthesis.surface import Share, Side
 
 Background = Literal["moire", "weave", "grain", "brushed", "cells", "cloud", "plain", "clutter"]
+Shown = Literal["all", "part", "none"]
 _TRIES = 40
 _REDUCED = 2  # backgrounds are drawn at a half of the size: they are out of focus anyway
 
@@ -115,7 +116,7 @@ def place(rng: np.random.Generator, aspect: float, spec: PhotoSpec) -> NDArray[n
     return np.asarray(corners, np.float64)
 
 
-def shown(corners_xy: NDArray[np.float64], size: tuple[int, int]) -> Literal["all", "part", "none"]:
+def shown(corners_xy: NDArray[np.float64], size: tuple[int, int]) -> Shown:
     """Say how much of a convex quadrilateral an image of (height, width) shows."""
     low, high = border(size)[0], border(size)[2]
     if ((corners_xy >= low) & (corners_xy <= high)).all():
@@ -131,14 +132,17 @@ def view(
     aspect: float,
     field: NDArray[np.float64],
     spec: PhotoSpec,
+    *,
+    wanted: Shown = "all",
 ) -> NDArray[np.float64]:
-    """Choose where a page lies so that the photo shows its field as a whole or not at all.
+    """Choose where a page lies so that the photo shows its field as a whole, or not at all.
 
     Args:
         rng: the only source of randomness.
         aspect: width / height of the page.
         field: (4, 2), corners of the field on the page as shares of its sides.
         spec: the ranges.
+        wanted: what the photo must show of the field, all or none.
 
     Returns:
         The (4, 2) corners of the page in the photo.
@@ -147,13 +151,22 @@ def view(
     for _ in range(_TRIES):
         page = place(rng, aspect, spec)
         moved = geometry.transform_points(field, geometry.homography(unit, page))
-        if shown(moved, spec.size) != "part":
+        if shown(moved, spec.size) == wanted:
             return page
     # Whatever is asked for: a page in the middle, upright, and as large as the photo.
     height, width = spec.size
     scale = min(width / aspect, height)
     middle = np.array([(width - 1) / 2, (height - 1) / 2])
-    return np.asarray(middle + (unit - 0.5) * (aspect * scale, scale))
+    upright = np.asarray(middle + (unit - 0.5) * (aspect * scale, scale))
+    if wanted == "all":
+        return upright
+    # Moved until its field has left the photo, on the side to which it is nearer.
+    placed = geometry.transform_points(field, geometry.homography(unit, upright))
+    axis = int(np.argmax(np.abs(placed.mean(axis=0) - middle)))
+    is_late = placed[:, axis].mean() >= middle[axis]
+    step = np.zeros(2)
+    step[axis] = (width, height)[axis] - placed[:, axis].min() if is_late else -placed[:, axis].max()
+    return np.asarray(upright + 1.01 * step)
 
 
 def background(rng: np.random.Generator, spec: PhotoSpec) -> NDArray[np.float32]:

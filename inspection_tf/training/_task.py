@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Literal
 
 import keras
 import numpy as np
@@ -11,7 +10,12 @@ from inspection_tf import errors, losses, metrics, plots
 from inspection_tf.datasets import loader
 from inspection_tf.training.run_folder import RunFolder
 
-MAP, CLASS = "probability", "class_probability"
+MAP, CLASS, CORNERS = "probability", "class_probability", "corners"
+# What a network returns besides, only while it trains, and what teaches it.
+BESIDE: dict[str, type[keras.losses.Loss]] = {
+    "heatmap": losses.HeatmapCrossEntropy,
+    "grid": losses.GridLoss,
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -19,33 +23,59 @@ class Task:
     """The output of a model.
 
     Attributes:
-        output: `probability`, a map for each defect class, or `class_probability`, one value for
-            each class of the image.
+        output: `probability`, a map for each defect class, `class_probability`, one value for each
+            class of the image, or `corners`.
         classes: of the output.
+        beside: names of the outputs that only help to train it.
+        aspect: height over width of the network's input.
     """
 
     output: str
     classes: int
+    beside: tuple[str, ...] = ()
+    aspect: float = 1.0
 
     @property
-    def target(self) -> Literal["mask", "label"]:
+    def target(self) -> loader.Target:
         """What the loader serves for it."""
-        return "mask" if self.output == MAP else "label"
+        targets: dict[str, loader.Target] = {MAP: "mask", CLASS: "label", CORNERS: "corners"}
+        return targets[self.output]
 
     @property
     def losses(self) -> dict[str, type[keras.losses.Loss]]:
         """The losses that can teach it, by name."""
+        if self.output == CORNERS:
+            return losses.LOCATION
         return losses.SEGMENTATION if self.output == MAP else losses.CLASSIFICATION
 
     @property
     def monitor(self) -> str:
         """The measurement on the tune split that tells the best epoch."""
+        if self.output == CORNERS:
+            return "val_corner_error"
         if self.output == CLASS:
             return "val_ok_ng_accuracy"
         return "val_dice_defective" if self.classes == 1 else "val_iou_class_mean"
 
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of all outputs; they learn from one target."""
+        return self.output, *self.beside
+
+    @property
+    def is_lower_better(self) -> bool:
+        """Whether that measurement is an error."""
+        return self.output == CORNERS
+
+    @property
+    def prefix(self) -> str:
+        """What Keras puts before the names of its metrics."""
+        return f"{self.output}_" if self.beside else ""
+
     def metrics(self) -> list[keras.metrics.Metric]:
         """Return new metrics."""
+        if self.output == CORNERS:
+            return [metrics.CornerError(aspect=self.aspect), metrics.PresenceAccuracy()]
         if self.output == CLASS:
             return [metrics.OkNgAccuracy()]
         of_classes = [metrics.ClassIou(classes=self.classes)] if self.classes > 1 else []
@@ -56,16 +86,19 @@ def of(model: keras.Model) -> Task:
     """Return what a model's output is.
 
     Raises:
-        errors.ConfigError: it has several, or one of another name.
+        errors.ConfigError: it has another one, or one beside it that nothing teaches.
     """
     output = model.output
     names = list(output) if isinstance(output, dict) else [type(output).__name__]
-    if names not in ([MAP], [CLASS]):
+    first, *others = names
+    is_known = first in (MAP, CLASS) and not others
+    if not is_known and not (first == CORNERS and set(others) <= set(BESIDE)):
         raise errors.ConfigError(
-            f"A model that is trained must return {{{MAP!r}: ...}} or {{{CLASS!r}: ...}}. "
-            f"Got {names}. Build it with inspection_tf.models."
+            f"A model that is trained must return {{{MAP!r}: ...}}, {{{CLASS!r}: ...}} or "
+            f"{{{CORNERS!r}: ...}}. Got {names}. Build it with inspection_tf.models."
         )
-    return Task(names[0], int(output[names[0]].shape[-1]))
+    height, width = model.inputs[0].shape[1:3]
+    return Task(first, int(output[first].shape[-1]), tuple(others), height / width)
 
 
 def picture(
@@ -73,8 +106,10 @@ def picture(
 ) -> Callable[[keras.Model, int], None] | None:
     """Return a callback that draws the same images after each epoch, most of them defective.
 
-    None where there is nothing to draw: no map, or no image.
+    None where there is nothing to draw: no map or corners, or no image.
     """
+    if task.output == CORNERS:
+        return _corner_picture(held, run, count)
     defective = np.flatnonzero(held.is_defect)[: max(1, count - count // 4)]
     good = np.flatnonzero(~held.is_defect)[: count - len(defective)]
     rows = np.concatenate([defective, good])
@@ -98,3 +133,26 @@ def picture(
         plots.save(figure, run.path / "validation" / f"epoch_{epoch:04d}.png")
 
     return draw if count and len(rows) and task.output == MAP else None
+
+
+def _corner_picture(
+    held: loader.Cache, run: RunFolder, count: int
+) -> Callable[[keras.Model, int], None] | None:
+    rows = np.flatnonzero(held.label == 0)[:count]
+    size = np.array([held.size[1], held.size[0]])
+
+    def draw(model: keras.Model, epoch: int) -> None:
+        found = model.predict_on_batch({"image": held.image[rows]})[CORNERS]
+        shown = [
+            plots.Located(
+                image=held.image[row].squeeze(),
+                found_xy=found[place, :-1].reshape(-1, 2) * size - 0.5,
+                true_xy=None if held.corners_xy is None else held.corners_xy[row],
+                caption=f"{held.ids[row]}, {found[place, -1]:.2f}",
+            )
+            for place, row in enumerate(rows)
+        ]
+        figure = plots.located(shown, title=f"epoch {epoch}")
+        plots.save(figure, run.path / "validation" / f"epoch_{epoch:04d}.png")
+
+    return draw if len(rows) else None

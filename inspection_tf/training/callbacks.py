@@ -88,7 +88,7 @@ class Validate(keras.callbacks.Callback):
 
     Attributes:
         best: the averaged weights of the best epoch so far.
-        best_value: their `monitor`.
+        best_value: their `monitor`, negative where the lower is the better.
     """
 
     def __init__(
@@ -102,9 +102,12 @@ class Validate(keras.callbacks.Callback):
         guard: FiniteGuard,
         picture: Callable[[keras.Model, int], None] | None,
         phase_ends: tuple[int, ...] = (),
+        is_lower_better: bool = False,
+        prefix: str = "",
     ) -> None:
         """Set what to measure and how often; `picture` is called with the model and the epoch.
 
+        What Keras puts before the metrics of a model with several outputs, `prefix`, is taken off.
         The last of all `epochs` and those that end a phase, from 1, are measured in any case.
         """
         super().__init__()
@@ -117,6 +120,8 @@ class Validate(keras.callbacks.Callback):
         self.picture = picture
         self.best: checkpoints.Values | None = None
         self.best_value = -np.inf
+        self.sign = -1.0 if is_lower_better else 1.0
+        self.prefix = prefix
 
     def resume(self, done: int) -> None:
         """Take the best epoch from the run's folder, when it is one of the first `done`."""
@@ -129,21 +134,36 @@ class Validate(keras.callbacks.Callback):
         rows = History(self.run.path / "history.csv").rows
         found = [row for row in rows if row["epoch"] == epoch]
         self.best = values
-        self.best_value = found[0].get(self.monitor, float(epoch - 1)) if found else -np.inf
+        self.best_value = self._value(found[0], epoch - 1) if found else -np.inf
+
+    def _value(self, row: dict[str, float], epoch: int) -> float:
+        """Return what tells the best epoch: of a training that measures nothing, the last."""
+        return self.sign * row[self.monitor] if self.monitor in row else float(epoch)
+
+    def _plain(self, logs: dict[str, float]) -> dict[str, float]:
+        """Return metrics under the names they have where a model has one output."""
+        loss = f"{self.prefix}loss"
+        return {
+            name if name == loss else name.removeprefix(self.prefix): float(value)
+            for name, value in logs.items()
+        }
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Evaluate, keep the best, draw the picture."""
         if self.guard.diverged_at is not None or logs is None:
             return
+        named = self._plain(logs)
+        logs.clear()  # the callbacks after this one get the very same dictionary
+        logs.update(named)
         if (epoch + 1) % self.every and epoch + 1 not in self.always:
             return
         with AveragedWeights(self.model):
             if self.dataset is not None:
                 measured = self.model.evaluate(self.dataset, verbose=0, return_dict=True)
-                logs.update({f"val_{name}": float(value) for name, value in measured.items()})
+                logs.update({f"val_{k}": value for k, value in self._plain(measured).items()})
             is_finite = all(np.isfinite(value) for value in logs.values())
             if is_finite:
-                self._keep_best(epoch, float(logs.get(self.monitor, epoch)))
+                self._keep_best(epoch, self._value(logs, epoch))
                 if self.picture is not None:
                     self.picture(self.model, epoch + 1)
         if not is_finite:  # outside of the block, which puts the raw weights back

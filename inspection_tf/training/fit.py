@@ -27,6 +27,7 @@ LossName = Literal[
     "adaptive_bce_dice",
     "cross_entropy",
     "class_focal",
+    "corner_mae",
 ]
 
 
@@ -49,7 +50,8 @@ class TrainSpec(config.Section):
     """Momentum of the moving average of the weights that is validated and shipped; 0: none. A run
     of few steps takes at most `1 - 5 / steps`, so that it does not ship its own beginning."""
     loss: LossName = "bce_dice"
-    """Name in `losses.SEGMENTATION` or, for a classifier, `losses.CLASSIFICATION`."""
+    """Name in `losses.SEGMENTATION` or, for a classifier, `losses.CLASSIFICATION`, or for a field
+    `losses.LOCATION`."""
     loss_options: dict[str, float | bool | tuple[float, ...]] = pydantic.Field(default_factory=dict)
     """Arguments of the loss: numbers, true or false, lists of numbers."""
     select: Literal["best", "last"] = "last"
@@ -99,7 +101,8 @@ def compile_model(model: keras.Model, spec: TrainSpec, *, steps_per_epoch: int) 
     """Give a model its optimizer, loss and metrics.
 
     Args:
-        model: with one output, `probability` or `class_probability`.
+        model: with one output, `probability`, `class_probability` or `corners`; beside the last,
+            what only teaches it.
         spec: its `phases` are not looked at: the whole is compiled as one.
         steps_per_epoch: batches.
 
@@ -133,7 +136,7 @@ def compile_model(model: keras.Model, spec: TrainSpec, *, steps_per_epoch: int) 
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
         optimizer=optimizer,
-        loss={task.output: loss},
+        loss={task.output: loss, **{name: _task.BESIDE[name]() for name in task.beside}},
         metrics={task.output: task.metrics()},
     )
     model.optimizer.build(model.trainable_variables)
@@ -184,7 +187,10 @@ def _watchers(
     validate = callbacks.Validate(
         None
         if tune is None
-        else loader.for_evaluation(tune, batch_size=loading.batch_size, target=task.target),
+        else loader.shared(
+            loader.for_evaluation(tune, batch_size=loading.batch_size, target=task.target),
+            names=task.outputs,
+        ),
         monitor=task.monitor,
         every=spec.validate_every,
         epochs=spec.epochs,
@@ -192,6 +198,8 @@ def _watchers(
         guard=guard,
         picture=_task.picture(task, tune or train, run, spec.pictures),
         phase_ends=ends,
+        is_lower_better=task.is_lower_better,
+        prefix=task.prefix,
     )
     record = callbacks.Record(run, history, epochs=spec.epochs, guard=guard, phase_ends=ends)
     return guard, validate, record
@@ -264,7 +272,7 @@ def fit(
         first = max(done, leg.first)
         if first < leg.last:
             model.fit(
-                draw(epochs=leg.last, first_epoch=first),
+                loader.shared(draw(epochs=leg.last, first_epoch=first), names=task.outputs),
                 epochs=leg.last,
                 initial_epoch=first,
                 steps_per_epoch=steps,

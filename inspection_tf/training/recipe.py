@@ -11,6 +11,7 @@ import keras
 
 from inspection_tf import (
     bundle,
+    closeups,
     config,
     decision,
     errors,
@@ -21,7 +22,7 @@ from inspection_tf import (
 )
 from inspection_tf.datasets import augment, loader, sources
 from inspection_tf.datasets.records import Records, split_ids
-from inspection_tf.models import backbones
+from inspection_tf.models import backbones, corners
 from inspection_tf.training import fit, phases
 from inspection_tf.training.run_folder import RunFolder, versions
 
@@ -116,13 +117,37 @@ def check_models(
         built[name] = model
 
 
+def check_locator(
+    preprocessing: images.Preprocessing,
+    locator: Stage,
+    refiner: Stage,
+    close: closeups.CloseupSpec | None,
+) -> None:
+    """Build and compile the networks that locate a field; see `check_models`.
+
+    Args:
+        preprocessing: of the photos.
+        locator: how the first look is trained.
+        refiner: how the second look is trained.
+        close: what that sees; None: there is none.
+
+    Raises:
+        errors.ConfigError: an option of a model or of its training does not fit.
+    """
+    asked: Any = {"channels": 1 if preprocessing.channels == "gray" else 3}
+    looks: list[tuple[Any, dict[str, Any]]] = [(locator, {"image_size": preprocessing.size})]
+    if close is not None:
+        looks.append((refiner, {"image_size": (close.size_px, close.size_px), "points": 1}))
+    for stage, shown in looks:
+        model = corners.build(options=stage.model, **asked, **shown)
+        fit.compile_model(model, stage.train, steps_per_epoch=1)
+        phases.check(model, stage.train.phases)
+
+
 def shape(held: loader.Cache) -> dict[str, Any]:
     """Return what images need of a model: the arguments of `build` that say their shape."""
-    return {
-        "image_size": held.size,
-        "channels": int(held.image.shape[-1]),
-        "template": held.template is not None,
-    }
+    found = {"image_size": held.size, "channels": int(held.image.shape[-1])}
+    return found if held.template is None else {**found, "template": True}
 
 
 def fit_stage(

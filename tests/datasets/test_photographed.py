@@ -15,7 +15,7 @@ def template(value=200):
 
 
 def copies(value=200, seed=1):
-    return photographed.of_template(template(value), count=4, spec=PHOTO, seed=seed)
+    return photographed.of_templates([template(value)], count=4, spec=PHOTO, seed=seed)
 
 
 def test_certificates_are_what_the_generator_draws():
@@ -108,7 +108,7 @@ def test_the_corners_of_a_form_may_be_painted(tmp_path, scan, capsys):
         image[y, x] = markers.COLOURS[corner]
     images.write_png(scan, image)
     assert synthesize(*words, "--out", tmp_path / "set") == 0
-    drawn = photographed.of_template(template(), count=3, spec=PHOTO, seed=0)
+    drawn = photographed.of_templates([template()], count=3, spec=PHOTO, seed=0)
     for record, expected in zip(corners.read_corners(tmp_path / "set"), drawn, strict=True):
         assert record.is_defect == expected.is_defect
         if not record.is_defect:

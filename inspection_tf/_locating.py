@@ -1,0 +1,80 @@
+"""What an inspector does to locate a field: the first look, then a close-up of each corner."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+
+if TYPE_CHECKING:
+    from inspection_tf._engine import Network
+    from inspection_tf.closeups import CloseupSpec
+    from inspection_tf.runtime import Prepared
+
+
+def checked(output: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the output of a network that returns corners.
+
+    Raises:
+        errors.BundleError: it has another shape or dtype.
+    """
+    if output.shape != shape or output.dtype != np.float32:
+        raise errors.BundleError(
+            f"The network must return float32 of shape {shape}. "
+            f"Got {output.dtype} of shape {output.shape}. Export the bundle again."
+        )
+    return output
+
+
+def to_px(shares: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return (4, 2) px of an image of (height, width) from shares of its sides, flat."""
+    corners = np.asarray(shares[:8], np.float64).reshape(4, 2)
+    return corners * (size[1], size[0]) - 0.5
+
+
+def to_shares(
+    corners_xy: NDArray[np.float64], confidence: float, size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return (9,): the corners as shares of the sides of an image, and the confidence."""
+    shares = (corners_xy + 0.5) / (size[1], size[0])
+    return np.append(shares.ravel(), confidence).astype(np.float32)
+
+
+def refined(
+    coarse: NDArray[np.float32],
+    prepared: "Prepared",
+    spec: "CloseupSpec | None",
+    refiner: "Network | None",
+) -> NDArray[np.float32]:
+    """Bring a locator's output to shares of the source, and look at each corner once more.
+
+    Corners that do not go around an area are left as they are: there is nothing to look at. The
+    confidence is the lowest of all looks.
+
+    Args:
+        coarse: (9,), of the network's input.
+        prepared: the image.
+        spec: what the second look sees; None: there is none.
+        refiner: the network of the second look.
+
+    Returns:
+        (9,), of the source.
+
+    Raises:
+        errors.BundleError: the refiner returns another shape or dtype than it should.
+    """
+    from inspection_tf import closeups, geometry
+
+    placement, confidence = prepared.placement, float(coarse[8])
+    if not np.isfinite(coarse).all():
+        return np.full(9, np.nan, np.float32)
+    corners = placement.points_to_source(to_px(coarse, placement.size))
+    pixels = prepared.pixels
+    if spec is None or refiner is None or pixels is None or not geometry.is_convex(corners):
+        return to_shares(corners, confidence, placement.source_size)
+    frames = closeups.frames(corners, spec)
+    seen = checked(refiner.run(closeups.cut(pixels, frames, spec)), (4, 3))
+    corners = closeups.to_photo(seen[:, :2] * float(spec.size_px) - 0.5, frames)
+    confidence = min(confidence, float(seen[:, 2].min()))
+    return to_shares(corners, confidence, placement.source_size)
