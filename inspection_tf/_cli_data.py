@@ -7,6 +7,7 @@ from inspection_tf import errors
 
 if TYPE_CHECKING:
     from inspection_tf import bundle
+    from inspection_tf.datasets import corners
     from inspection_tf.datasets.records import Records
 
 
@@ -44,7 +45,11 @@ def from_provenance(manifest: "bundle.Manifest", split: str) -> "Records":
 
 
 def from_root(
-    manifest: "bundle.Manifest", root: Path, layout: str | None, split: str | None
+    manifest: "bundle.Manifest",
+    root: Path,
+    layout: str | None,
+    split: str | None,
+    order: "corners.Order | None" = None,
 ) -> "Records":
     """Read labelled images of a folder.
 
@@ -53,15 +58,21 @@ def from_root(
         root: the folder.
         layout: of the folder; None: that of the bundle's own data.
         split: part of them, where they are the bundle's own data.
+        order: of p1, p2, p3 and p4 in a table of corners; None: that of the bundle's own data.
 
     Raises:
         errors.DataError: other classes, no templates for a bundle that compares, or no such split.
     """
-    from inspection_tf.datasets import readers, sources
+    from inspection_tf.datasets import corners, readers, sources
 
     data = manifest.provenance.data
-    name = layout or (data.format if data.format in readers.READERS else "folder")
-    found = readers.READERS[name](root)
+    usual = "corners" if manifest.is_located else "folder"
+    name = layout or (data.format if data.format in readers.READERS else usual)
+    if name == "corners":
+        known = data.source.get("corner_order", corners.ORDER)
+        found = corners.read_corners(root, order=order or tuple(known))
+    else:
+        found = readers.READERS[name](root)
     if found.classes != manifest.classes:
         raise errors.DataError(
             f"The images must have the classes of the bundle, {', '.join(manifest.classes)}. "

@@ -75,9 +75,7 @@ def compare(
     return CornerResult((first, second, third, fourth), width, iou)
 
 
-def quantile(
-    values: Floats, share: float, group_of: NDArray[np.int64]
-) -> tuple[Statistic, int]:
+def quantile(values: Floats, share: float, group_of: NDArray[np.int64]) -> tuple[Statistic, int]:
     """Return the statistic "the smallest value that at least this share do not exceed".
 
     Args:
@@ -122,17 +120,17 @@ def statistics(
     found: dict[str, tuple[Statistic, int]] = {}
     for unit, errors in (("px", px), ("relative", px / width[:, None])):
         name = f"corner_error_{unit}"
-        flat = errors.ravel()
+        flat: Floats = np.asarray(errors.ravel(), np.float64)
         found[f"{name}_mean"] = _mean(flat, np.ones(len(flat)), corner_group, group_of)
         found[f"{name}_median"] = quantile(flat, 0.5, corner_group)
         found[f"{name}_p95"] = quantile(flat, 0.95, corner_group)
     judged_ok = np.array([is_ok[row] for row in rows], np.float64)
-    relative = (px / width[:, None]).mean(axis=1)
+    relative = np.asarray((px / width[:, None]).mean(axis=1), np.float64)
     iou = np.array([result.quad_iou for result in held])
     own, one = group_of[rows], np.ones(len(rows))
     found["corner_error_relative_mean_ok"] = _mean(relative, judged_ok, own, group_of)
     found["quad_iou_mean"] = _mean(iou, one, own, group_of)
-    found["quad_iou_above_0.9"] = _mean((iou > GOOD_IOU) * 1.0, one, own, group_of)
+    found["quad_iou_above_0.9"] = _mean(np.asarray(iou > GOOD_IOU, np.float64), one, own, group_of)
     return {name: found[name] for name in MEANING}
 
 

@@ -11,6 +11,7 @@ from keras import ops
 
 from inspection_tf._losses_pixels import check_range
 
+
 def _parts(y_true: Any, y_pred: Any) -> tuple[Any, Any, Any]:
     """Return the target, the prediction and (batch,), 1 where there is a field; float32."""
     y_pred = ops.cast(ops.convert_to_tensor(y_pred), "float32")
@@ -20,7 +21,7 @@ def _parts(y_true: Any, y_pred: Any) -> tuple[Any, Any, Any]:
 
 def presence_loss(y_true: Any, y_pred: Any) -> Any:
     """Return (batch,), the binary cross-entropy of whether there is a field."""
-    truth, found, has_field = _parts(y_true, y_pred)
+    _, found, has_field = _parts(y_true, y_pred)
     return keras.losses.binary_crossentropy(has_field[:, None], found[:, -1:])
 
 
@@ -186,7 +187,9 @@ class GridLoss(keras.losses.Loss):
         # A centre on the very last border belongs to the last cell.
         column = ops.clip(ops.floor(centre[:, 0]), 0, columns - 1)
         row = ops.clip(ops.floor(centre[:, 1]), 0, rows - 1)
-        in_column = ops.equal(ops.arange(columns, dtype="float32")[None, None], column[:, None, None])
+        in_column = ops.equal(
+            ops.arange(columns, dtype="float32")[None, None], column[:, None, None]
+        )
         in_row = ops.equal(ops.arange(rows, dtype="float32")[None, :, None], row[:, None, None])
         is_owner = ops.cast(ops.logical_and(in_row, in_column), "float32")
         is_owner = is_owner * y_true[:, -1][:, None, None]

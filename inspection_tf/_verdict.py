@@ -14,9 +14,7 @@ from inspection_tf import errors, geometry
 Outcome = Literal["OK", "NG", "REVIEW"]
 
 _GRAVITY = {"OK": 0, "REVIEW": 1, "NG": 2}
-Corners = tuple[
-    tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]
-]
+Corners = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
 _COLOURS = {"OK": (0, 160, 60), "REVIEW": (255, 160, 0), "NG": (230, 0, 40)}  # RGB
 
 
@@ -86,7 +84,7 @@ class Verdict:
         return len(self.regions)
 
     def mask(self) -> NDArray[np.bool]:
-        """Return the pixels of all regions, or of the field, (height, width) of the source image."""
+        """Return the pixels of all regions, or of the field, (height, width) of the source."""
         mask = np.zeros(self.image_size, bool)
         if self.corners_xy is not None:
             return geometry.inside(self.corners_xy, self.image_size)
@@ -96,7 +94,7 @@ class Verdict:
         return mask
 
     def crop(self) -> NDArray[Any] | None:
-        """Return the field as if seen from straight above, its text upright, in the image's colours.
+        """Return the field as if seen from straight above, its text upright.
 
         Height and width are the means of the two opposite sides, px. None where no field was found,
         or where the verdict does not hold its image.

@@ -99,11 +99,14 @@ def _keras_inspector(root: Path, manifest: bundle.Manifest) -> runtime.Inspector
     except ImportError:
         return None
     classifier = _Keras(root / "source" / "classifier.keras") if manifest.is_cascade else None
+    refiner = _Keras(root / "source" / "refiner.keras") if manifest.closeups else None
     network = _Keras(root / "source" / "model.keras")
-    return runtime.Inspector(manifest, network, model_sha256="", classifier=classifier)
+    return runtime.Inspector(
+        manifest, network, model_sha256="", classifier=classifier, refiner=refiner
+    )
 
 
-def _ways(root: Path, *, threads: int | None, with_keras: bool) -> list[_Way]:
+def _ways(root: Path, *, threads: int | None, with_keras: bool, label: str = "") -> list[_Way]:
     manifest = runtime.Inspector.load(root, threads=threads).manifest
 
     def start(name: str, provider: str) -> runtime.Engine:
@@ -113,13 +116,16 @@ def _ways(root: Path, *, threads: int | None, with_keras: bool) -> list[_Way]:
     ways = []
     for provider in _providers():
         first = start(bundle.CLASSIFIER, provider) if manifest.is_cascade else None
-        engine = start(bundle.SEGMENTER, provider)
-        inspector = runtime.Inspector(manifest, engine, model_sha256="", classifier=first)
-        ways.append(_Way(provider, inspector))
+        second = start(bundle.REFINER, provider) if manifest.closeups else None
+        engine = start(manifest.main, provider)
+        inspector = runtime.Inspector(
+            manifest, engine, model_sha256="", classifier=first, refiner=second
+        )
+        ways.append(_Way(label + provider, inspector))
         if manifest.is_cascade:
-            ways.append(_Way(f"{provider}, both graphs", inspector, runs_both=True))
+            ways.append(_Way(f"{label}{provider}, both graphs", inspector, runs_both=True))
     keras_inspector = _keras_inspector(root, manifest) if with_keras else None
-    return [*ways, _Way("keras", keras_inspector)] if keras_inspector else ways
+    return [*ways, _Way(f"{label}keras", keras_inspector)] if keras_inspector else ways
 
 
 def golden_frames(root: str | Path) -> list[Frame]:
@@ -164,6 +170,13 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
         maps = inspector.engine.run(image[rows], None if template is None else template[rows])
         spent += time.perf_counter() - called
         for place, output in zip(rows, maps, strict=True):
+            if inspector.manifest.is_located:
+                called = time.perf_counter()
+                located = inspector.located(prepared[place], output)
+                spent += time.perf_counter() - called
+                size = prepared[place].placement.source_size
+                verdicts[place] = inspector.locate(located, size)
+                continue
             probability = inspector.to_source(output[None], prepared[place].placement)
             found = inspector.decide(probability, first=first.get(place))
             verdicts.setdefault(place, found)
@@ -193,6 +206,7 @@ def run(
     threads: int | None = None,
     with_keras: bool = True,
     frames: Sequence[Frame] | None = None,
+    against: str | Path | None = None,
 ) -> list[Timing]:
     """Time a bundle.
 
@@ -205,9 +219,11 @@ def run(
         with_keras: also time the source model, where Keras is installed.
         frames: what to inspect; by default the golden images. How fast a cascade is hangs on
             their mix.
+        against: folder of another bundle, which inspects the same frames in turns with this one;
+            its ways are called after it.
 
     Raises:
-        errors.BundleError: the bundle is not as it was written.
+        errors.BundleError: a bundle is not as it was written.
         errors.ConfigError: a number is not positive.
         errors.DataError: `frames` holds none.
     """
@@ -218,6 +234,9 @@ def run(
         )
     root = Path(root)
     ways = _ways(root, threads=threads, with_keras=with_keras)
+    if against is not None:
+        label = f"{bundle.read(against).model_id}: "
+        ways += _ways(Path(against), threads=threads, with_keras=with_keras, label=label)
     shown = list(frames or golden_frames(root))
     while len(shown) < batch_size:
         shown += shown
@@ -262,6 +281,11 @@ def profile(root: str | Path, *, repeats: int = 10, threads: int | None = None) 
     found = []
     for graph in inspector.manifest.graphs:
         model = (root / graph.file).read_bytes()
+        close = inspector.manifest.closeups
+        if graph.name == bundle.REFINER and close is not None:
+            # What it shows does not matter for the time.
+            shape = (4, close.size_px, close.size_px, prepared.image.shape[-1])
+            inputs = {"image": np.zeros(shape, np.uint8)}
         found += profile_model(graph.name, model, inputs, repeats=repeats, threads=threads)
     return found
 

@@ -30,6 +30,7 @@ Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 Paths = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATH...")]
 Root = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[ROOT]")]
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+Corner = Literal["tl", "tr", "br", "bl"]
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 
@@ -93,6 +94,9 @@ def _write_pictures(out: Path, stem: str, verdict: "decision.Verdict") -> None:
     overlay = verdict.overlay()
     if overlay is not None:
         images.write_png(out / f"{stem}.overlay.png", overlay)
+    field = verdict.crop()
+    if field is not None:
+        images.write_png(out / f"{stem}.field.png", field)
 
 
 def _template_of(path: Path, template: Path | None) -> Path | None:
@@ -161,7 +165,8 @@ def predict(
         template: what the images should look like, for a bundle that compares: a file for all, or
             a folder with one of each name.
         out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl; an
-            image that a first stage stops has no score picture.
+            image that a first stage stops has no score picture. Of a field NAME.field.png, seen
+            from straight above, and no score picture.
         json: print a line of JSON for each image instead of a table.
     """
     if not paths:
@@ -189,8 +194,11 @@ def evaluate(
     /,
     *,
     out: Path,
-    format: Literal["dagm", "folder", "magnetic_tile", "deeppcb"] | None = None,
+    format: (
+        Literal["dagm", "folder", "magnetic_tile", "deeppcb", "corners", "smartdoc"] | None
+    ) = None,
     split: Literal["train", "tune", "test", "all"] | None = None,
+    order: tuple[Corner, Corner, Corner, Corner] | None = None,
 ) -> int:
     """Measure a bundle on labelled images: metrics.json, per_image.csv, pictures.
 
@@ -200,6 +208,7 @@ def evaluate(
         out: new folder for the results.
         format: layout of root; by default that of the bundle's own data.
         split: part of the bundle's own data, test by default; all images of a root.
+        order: what p1, p2, p3 and p4 are in a corners.csv whose columns are called so.
     """
     import rich.console
 
@@ -211,7 +220,7 @@ def evaluate(
         split = split or "test"
         chosen = _cli_data.from_provenance(manifest, split)
     else:
-        chosen = _cli_data.from_root(manifest, root, format, split)
+        chosen = _cli_data.from_root(manifest, root, format, split, order)
     folder = _new_folder(out)
     rows = evaluation.measure(inspector, chosen)
     report = evaluation.report(
@@ -257,6 +266,7 @@ def bench(
     batch_size: int = 1,
     threads: int | None = None,
     split: Literal["train", "tune", "test"] | None = None,
+    against: Path | None = None,
     profile: Switch = False,
     json: Switch = False,
 ) -> int:
@@ -269,6 +279,7 @@ def bench(
         threads: of one inference; one for each core by default.
         split: images of the bundle's own data instead of its golden ones. A cascade is as fast as
             its share of OK images allows.
+        against: folder of another bundle that inspects the same images, in turns with this one.
         profile: time each kind of operator of each network instead, on one golden image.
         json: print JSON instead of a table.
     """
@@ -289,12 +300,17 @@ def bench(
             for record in _cli_data.from_provenance(inspector.manifest, split)
         ]
     timings = benchmark.run(
-        bundle, repeats=repeats, batch_size=batch_size, threads=threads, frames=frames
+        bundle,
+        repeats=repeats,
+        batch_size=batch_size,
+        threads=threads,
+        frames=frames,
+        against=against,
     )
     code = _cli_tables.show(
         [timing.to_dict() for timing in timings], _cli_tables.TIMINGS, as_json=json
     )
-    if not json and len({timing.outcomes for timing in timings}) > 1:
+    if not json and not against and len({timing.outcomes for timing in timings}) > 1:
         _complain("warning: the engines do not decide alike; see --json")
     return code
 

@@ -8,8 +8,6 @@ Source: coarse-to-fine corner refinement as in Javed and Shafait 2017, "Real-tim
 localization in natural images by recursive application of a CNN"; the axes are ours.
 """
 
-from typing import Any
-
 import cv2
 import numpy as np
 import pydantic
@@ -111,7 +109,7 @@ def to_photo(points_xy: ArrayLike, placed: NDArray[np.float64]) -> NDArray[np.fl
         (n, 2) px of the photo.
     """
     points = np.asarray(points_xy, np.float64)
-    return np.einsum("nij,nj->ni", placed[:, :, :2], points) + placed[:, :, 2]
+    return np.asarray(np.einsum("nij,nj->ni", placed[:, :, :2], points) + placed[:, :, 2])
 
 
 def from_photo(points_xy: ArrayLike, placed: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -186,11 +186,15 @@ _COLUMNS: dict[str, Callable[[ImageResult], Any]] = {
     "regions_found": lambda row: row.regions_found,
     "regions_matched": lambda row: row.regions_matched,
 }
+
+
+def _corner_error(place: int) -> Callable[[ImageResult], Any]:
+    return lambda row: row.corners.errors_px[place] if row.corners else None
+
+
 _CORNER_COLUMNS: dict[str, Callable[[ImageResult], Any]] = {
     **{
-        f"corner_error_px_{name}": lambda row, place=place: (
-            row.corners.errors_px[place] if row.corners else None
-        )
+        f"corner_error_px_{name}": _corner_error(place)
         for place, name in enumerate(("tl", "tr", "br", "bl"))
     },
     "corner_error_relative": lambda row: row.corners.relative if row.corners else None,

@@ -183,7 +183,8 @@ def inside(corners_xy: ArrayLike, size: tuple[int, int]) -> NDArray[np.bool_]:
         side[0] * (y - start[1]) - side[1] * (x - start[0])
         for start, side in zip(corners, sides, strict=True)
     ]
-    return np.asarray(np.min(along, axis=0) >= 0) | np.asarray(np.max(along, axis=0) <= 0)
+    is_inside = (np.min(along, axis=0) >= 0) | (np.max(along, axis=0) <= 0)
+    return np.asarray(is_inside, np.bool_)
 
 
 def rectify(image: NDArray[np.generic], corners_xy: ArrayLike) -> NDArray[np.generic]:

@@ -10,8 +10,8 @@ probability of its true class or of the background.
 Of whole images (`CLASSIFICATION`) it takes `y_true`: (batch, 1) or (batch,), class ids, 0 for OK,
 and `y_pred`: (batch, classes), probabilities that add up to 1.
 
-Of fields (`LOCATION`) it takes `y_true`: (batch, 9), the corners and whether there are any, and what
-`models.corners` returns; see each.
+Of fields (`LOCATION`) it takes `y_true`: (batch, 9), the corners and whether there are any, and
+what `models.corners` returns; see each.
 
 `call` returns (batch,); Keras averages it. An option out of its range is an `errors.ConfigError`.
 """

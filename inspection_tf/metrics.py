@@ -215,7 +215,9 @@ class CornerError(_Ratio):
         """Add a batch."""
         truth = ops.cast(y_true, "float32")
         off = ops.cast(ops.convert_to_tensor(y_pred), "float32")[:, :-1] - truth[:, :-1]
-        off = ops.reshape(off, (-1, off.shape[-1] // 2, 2)) * ops.convert_to_tensor([1.0, self.aspect])
+        off = ops.reshape(off, (-1, off.shape[-1] // 2, 2)) * ops.convert_to_tensor(
+            [1.0, self.aspect]
+        )
         distance = ops.mean(ops.sqrt(ops.sum(off**2, axis=-1)), axis=-1)
         self._add(distance * truth[:, -1], truth[:, -1], sample_weight)
 

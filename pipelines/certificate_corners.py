@@ -15,7 +15,7 @@ from inspection_tf.models import corners
 from inspection_tf.training import recipe, run_folder
 
 NAME = "certificate_corners"
-POINTS = {"locator": 4, "refiner": 1}
+POINTS: dict[str, Any] = {"locator": 4, "refiner": 1}
 
 
 class Locator(recipe.Stage):
@@ -51,10 +51,11 @@ def train(cfg: Config, part: records.Records, tune: records.Records | None, run:
     """Fit the networks on `part`, watching `tune`; returns locator and refiner, or None."""
     shown: Any = {"preprocessing": cfg.preprocessing}
     second: Any = {"spec": cfg.refiner.closeups, "sampling": cfg.refiner.sampling}
+    looks: dict[str, Any]
     looks = {"locator": functools.partial(loader.cache, spec=cfg.locator.loader, **shown)}
     if cfg.refine:
         looks["refiner"] = functools.partial(closeup.cache, **second, **shown)
-    fitted = {}
+    fitted: dict[str, Any] = {}
     for name, look in looks.items():
         held, watched = look(part), look(tune) if tune else None
         build = functools.partial(corners.build, points=POINTS[name], **recipe.shape(held))

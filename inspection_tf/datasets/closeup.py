@@ -119,7 +119,7 @@ def _closeups(
         found.append(closeups.from_photo(truth, frames))
     corners = np.concatenate(found)
     is_outside = ((corners < -0.5) | (corners > spec.size_px - 0.5)).any(axis=1)
-    is_missing = np.ones(len(corners), np.bool_) if record.is_defect else is_outside
+    is_missing = np.asarray(is_outside | record.is_defect, np.bool_)
     return _Part(np.concatenate(seen), corners[:, None], is_missing, (truth + 0.5) / scale)
 
 

@@ -1,6 +1,7 @@
 """From records to `tf.data`: decoded and preprocessed once, then served in a stateless order."""
 
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -108,24 +109,34 @@ def _order(
     return epoch_order(is_defect, spec=spec, seed=seed, epoch=epoch, label=held.label)
 
 
-def _batch(
+_Batch = tuple[int, range, NDArray[np.int64], NDArray[np.float32]]
+
+
+def _dealer(
     held: Cache,
-    step: int,
     *,
     spec: LoaderSpec,
     augmentation: augment.AugmentSpec,
     seed: int,
     target: Target,
-) -> tuple[int, range, NDArray[np.int64], NDArray[np.float32]]:
-    """Return epoch, positions, rows and parameters of the images of a batch, all from its number."""
-    epoch, place = divmod(step, steps_per_epoch(held, spec))
-    order = _order(held, spec=spec, seed=seed, epoch=epoch, target=target)
-    positions = range(place * spec.batch_size, (place + 1) * spec.batch_size)
-    drawn = [
-        augment.draw(augmentation, seed=seed, epoch=epoch, position=p, size=held.size)
-        for p in positions
-    ]
-    return epoch, positions, order[positions.start : positions.stop], np.stack(drawn)
+) -> Callable[[int], _Batch]:
+    """Return a function from the number of a batch to epoch, positions, rows and parameters."""
+    per_epoch = steps_per_epoch(held, spec)
+
+    @functools.lru_cache(maxsize=2)  # batches are asked for one after the other
+    def order(epoch: int) -> NDArray[np.int64]:
+        return _order(held, spec=spec, seed=seed, epoch=epoch, target=target)
+
+    def deal(step: int) -> _Batch:
+        epoch, place = divmod(step, per_epoch)
+        positions = range(place * spec.batch_size, (place + 1) * spec.batch_size)
+        drawn = [
+            augment.draw(augmentation, seed=seed, epoch=epoch, position=p, size=held.size)
+            for p in positions
+        ]
+        return epoch, positions, order(epoch)[positions.start : positions.stop], np.stack(drawn)
+
+    return deal
 
 
 def steps_per_epoch(held: Cache, spec: LoaderSpec) -> int:
@@ -205,12 +216,11 @@ def for_training(
     if share > 0:
         _check_transplants(held)
     per_epoch = steps_per_epoch(held, spec)
+    deal = _dealer(held, spec=spec, augmentation=augmentation, seed=seed, target=target)
     names = ("image",) if held.template is None else ("image", "template")
 
     def read_batch(step: Any) -> Any:
-        epoch, positions, rows, drawn = _batch(
-            held, int(step), spec=spec, augmentation=augmentation, seed=seed, target=target
-        )
+        epoch, positions, rows, drawn = deal(int(step))
         pictures = [getattr(held, name)[rows] for name in names]
         mask = held.mask[rows]
         if share > 0:
@@ -262,11 +272,10 @@ def _corners_for_training(
 ) -> tf.data.Dataset:
     """Serve the epochs `steps` as `for_training` does, where the labels are corners."""
     corners_xy, per_epoch = _corners_of(held), steps_per_epoch(held, spec)
+    deal = _dealer(held, spec=spec, augmentation=augmentation, seed=seed, target="corners")
 
     def read_batch(step: Any) -> Any:
-        _, _, rows, drawn = _batch(
-            held, int(step), spec=spec, augmentation=augmentation, seed=seed, target="corners"
-        )
+        _, _, rows, drawn = deal(int(step))
         return held.image[rows], corners_xy[rows], held.label[rows] == 0, drawn
 
     def make_batch(step: Any) -> Any:
@@ -278,9 +287,7 @@ def _corners_for_training(
         corners = tf.ensure_shape(corners, (spec.batch_size, *corners_xy.shape[1:]))
         has_field = tf.ensure_shape(has_field, (spec.batch_size,))
         parameters = tf.ensure_shape(parameters, (spec.batch_size, augment.WIDTH))
-        image, label = augment.apply_to_corners(
-            image, corners, has_field, parameters, augmentation
-        )
+        image, label = augment.apply_to_corners(image, corners, has_field, parameters, augmentation)
         return {"image": image}, {"corners": label}
 
     served = tf.data.Dataset.range(steps.start * per_epoch + first_step, steps.stop * per_epoch)

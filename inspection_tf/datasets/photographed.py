@@ -3,10 +3,11 @@
 A photo that does not show its field counts as defective, as in `corners`.
 """
 
-import collections
+import atexit
 import dataclasses
 import functools
 import hashlib
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from inspection_tf.synthesis.certificate import CertificateSpec, Photo, PhotoSpe
 
 # Raised whenever the same spec and seed begin to give other pixels.
 DRAWING_VERSION = 1
-_ALBUM_BYTES = 640 * 2**20
+_ALBUM_BYTES = 4 * 2**30
 
 
 class _Drawing(Protocol):
@@ -90,32 +91,47 @@ class _Copies:
 
 
 class _Album:
-    """The photos that were drawn last: thresholds, gate and measurement ask for the same ones."""
+    """Photos that were drawn, in a file without a name: training asks for each several times.
+
+    What does not fit is drawn again.
+    """
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
-        self._bytes = 0
-        self._photos: collections.OrderedDict[tuple[_Drawing, int], Photo] = (
-            collections.OrderedDict()
-        )
+        self._size = 0
+        self._file: Any = None
+        self._places: dict[tuple[_Drawing, int], tuple[int, Photo]] = {}
         self._lock = threading.Lock()
 
     def photo(self, drawing: _Drawing, index: int) -> Photo:
         key = (drawing, index)
         with self._lock:
-            if key in self._photos:
-                self._photos.move_to_end(key)
-                return self._photos[key]
+            kept = self._places.get(key)
+            if kept is not None:
+                place, told = kept
+                self._file.seek(place)
+                pixels = np.frombuffer(self._file.read(told.image.nbytes), np.uint8)
+                return Photo(pixels.reshape(told.image.shape), told.corners_xy)
         found = drawing.photo(index)
-        found.image.setflags(write=False)
         with self._lock:
-            if key not in self._photos:
-                self._photos[key] = found
-                self._bytes += found.image.nbytes
-            while self._bytes > self._max_bytes and len(self._photos) > 1:
-                _, oldest = self._photos.popitem(last=False)
-                self._bytes -= oldest.image.nbytes
+            if key not in self._places and self._size + found.image.nbytes <= self._max_bytes:
+                self._keep(key, found)
         return found
+
+    def _keep(self, key: tuple[_Drawing, int], found: Photo) -> None:
+        try:
+            if self._file is None:
+                self._file = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as we do
+                atexit.register(self._file.close)
+            self._file.seek(self._size)
+            self._file.write(found.image.tobytes())
+        except OSError:  # a full disk: nothing more is kept
+            self._max_bytes = self._size
+            return
+        # The shape is kept, not the pixels.
+        shape = np.broadcast_to(np.uint8(0), found.image.shape)
+        self._places[key] = (self._size, Photo(shape, found.corners_xy))
+        self._size += found.image.nbytes
 
 
 _ALBUM = _Album(_ALBUM_BYTES)

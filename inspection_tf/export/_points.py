@@ -199,9 +199,7 @@ def _any_class(probability: NDArray[Any]) -> NDArray[Any]:
     return probability if probability.ndim == 2 else np.minimum(probability.sum(axis=-1), 1.0)
 
 
-def choose(
-    tuning: Tuning, manifest: bundle.Manifest, spec: thresholds.ThresholdSpec
-) -> Points:
+def choose(tuning: Tuning, manifest: bundle.Manifest, spec: thresholds.ThresholdSpec) -> Points:
     """Choose the thresholds of a bundle.
 
     Args:

@@ -52,7 +52,7 @@ class Parity:
 
     @property
     def passed(self) -> bool:
-        """True without a changed verdict and within the limits; False if an output is not finite."""
+        """True without a changed verdict, within the limits; False if an output is not finite."""
         corners = self.max_corner_difference_px or 0.0
         is_near = self.max_score_difference <= self.limit and corners <= MAX_CORNER_DIFFERENCE_PX
         return not self.flips and bool(is_near)
@@ -170,7 +170,9 @@ def compare(
         total += float(apart.mean())
         if is_located:
             height, width = prepared.placement.source_size
-            worst_px = max(worst_px, float(np.hypot(apart[0:8:2] * width, apart[1:8:2] * height).max()))
+            worst_px = max(
+                worst_px, float(np.hypot(apart[0:8:2] * width, apart[1:8:2] * height).max())
+            )
         count += 1
         if trained.verdict.outcome != exported.verdict.outcome:
             flips.append(_flip(record.id, trained.verdict, exported.verdict))

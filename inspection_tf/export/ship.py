@@ -323,9 +323,7 @@ def ship(
     inspector = final.inspector(manifest, model_sha256=hashlib.sha256(final.main).hexdigest())
     # Cross-validation tunes and measures on the same images; each is compared once.
     every = {record.id: record for _, part in (*tuning, *measured) for record in part}
-    parity = gate.compare(
-        model, inspector, every.values(), classifier=classifier, refiner=refiner
-    )
+    parity = gate.compare(model, inspector, every.values(), classifier=classifier, refiner=refiner)
     _LOG.info(
         "gate: %d images, largest score difference %.2g, %d changed verdicts",
         parity.images,

@@ -26,8 +26,8 @@ __all__ = ["CertificateSpec", "Photo", "PhotoSpec", "Template", "draw", "from_te
 
 # A page is drawn a little finer than the photo shows it.
 _FINER = 1.2
-# What a photo without the number lacks: the number on the page (or it is another page), the page, or
-# the part of the page that has it.
+# What a photo without the number lacks: the number on the page (or it is another page), the page,
+# or the part of the page that has it.
 _MISSING = ("field", "field", "page", "view")
 
 
@@ -146,9 +146,7 @@ class Template:
     image: NDArray[np.uint8]
     corners_xy: NDArray[np.float64]
 
-    def render(
-        self, rng: np.random.Generator, spec: PhotoSpec, *, has_field: bool = True
-    ) -> Photo:
+    def render(self, rng: np.random.Generator, spec: PhotoSpec, *, has_field: bool = True) -> Photo:
         """Photograph it.
 
         Args:

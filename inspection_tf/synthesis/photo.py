@@ -165,7 +165,9 @@ def view(
     axis = int(np.argmax(np.abs(placed.mean(axis=0) - middle)))
     is_late = placed[:, axis].mean() >= middle[axis]
     step = np.zeros(2)
-    step[axis] = (width, height)[axis] - placed[:, axis].min() if is_late else -placed[:, axis].max()
+    step[axis] = (
+        (width, height)[axis] - placed[:, axis].min() if is_late else -placed[:, axis].max()
+    )
     return np.asarray(upright + 1.01 * step)
 
 

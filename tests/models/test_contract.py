@@ -9,7 +9,7 @@ import pytest
 
 from inspection_tf import losses, runtime
 from inspection_tf.export import onnx
-from inspection_tf.models import classifier, segmenter, unet
+from inspection_tf.models import classifier, corners, segmenter, unet
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Model:
 
     def shape(self, count, size):
         """Return the shape of the output for images of (height, width)."""
-        of_image = () if self.output == "class_probability" else size
+        of_image = size if self.output == "probability" else ()
         return (count, *of_image, self.classes)
 
 
@@ -45,6 +45,14 @@ def small_segmenter(backbone, strides, **options):
         decoder_filters=(4, 8),
         **options,
     )
+
+
+def small_locator(multiple, *, points=4, **options):
+    def build(*, image_size, channels=1):
+        model = corners.build(image_size=image_size, channels=channels, points=points, **options)
+        return corners.deployed(model)
+
+    return Model(build, multiple, 2 * points + 1, output="corners")
 
 
 MODELS = {
@@ -93,6 +101,12 @@ MODELS = {
         input_shrink=3,
         backbone={"name": "vgg10", "strides": (2,)},
     ),
+    "locator-dense": small_locator(16, head="dense", filters=(4, 8), dense_units=(6,)),
+    "locator-dense-always-sure": small_locator(16, head="dense", filters=(4, 8), presence=False),
+    "locator-grid": small_locator(4, head="grid", filters=(4, 8)),
+    "locator-heatmap": small_locator(8, head="heatmap", filters=(4, 6, 8), raised=2),
+    "refiner-heatmap": small_locator(4, head="heatmap", filters=(4, 8), points=1),
+    "refiner-dense": small_locator(4, head="dense", filters=(4,), points=1),
 }
 every_model = pytest.mark.parametrize("spec", MODELS.values(), ids=MODELS)
 
@@ -137,8 +151,9 @@ def test_shape_dtype_and_range(spec, cells, channels):
     probability = predict(model, inputs)
     assert probability.shape == spec.shape(3, size)
     assert probability.dtype == np.float32
-    assert probability.min() >= 0
-    total = probability.sum(axis=-1)
+    of_probability = probability[..., -1:] if spec.output == "corners" else probability
+    assert of_probability.min() >= 0
+    total = of_probability.sum(axis=-1)
     assert total.max() <= 1 + 1e-6
     if spec.output == "class_probability":
         np.testing.assert_allclose(total, 1, atol=1e-6)
@@ -167,9 +182,17 @@ def test_a_saved_model_loads_and_predicts_the_same(spec, tmp_path):
 
 
 def truth(spec, image):
-    """Return class ids that the image tells: of each pixel, or of the image by its number."""
+    """Return class ids that the image tells: of each pixel, or of the image by its number.
+
+    Of a locator some corners.
+    """
     if spec.output == "class_probability":
         return np.arange(len(image), dtype=np.uint8)[:, None] % spec.classes
+    if spec.output == "corners":
+        place = np.linspace(0.1, 0.8, len(image) * spec.classes, dtype=np.float32)
+        place = place.reshape(len(image), spec.classes)
+        place[:, -1] = 1  # there is a field
+        return place
     return np.digitize(image, np.linspace(180, 256, spec.classes, endpoint=False)).astype(np.uint8)
 
 
@@ -179,7 +202,11 @@ def test_a_training_step_lowers_the_loss(spec):
     model = spec.build(image_size=size)
     inputs = pictures(spec, 2, size)
     target = truth(spec, inputs["image"])
-    kind = losses.CrossEntropy if spec.output == "class_probability" else losses.BceDice
+    kind = {
+        "probability": losses.BceDice,
+        "class_probability": losses.CrossEntropy,
+        "corners": losses.CornerMae,
+    }[spec.output]
     model.compile(keras.optimizers.SGD(0.02), loss={spec.output: kind()})
 
     def drop_the_same():
