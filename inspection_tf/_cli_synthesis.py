@@ -9,6 +9,7 @@ import tyro
 from inspection_tf import errors, images
 from inspection_tf.synthesis import certificate, surface
 from inspection_tf.synthesis.certificate import CertificateSpec, PhotoSpec
+from inspection_tf.synthesis.grids import GridSpec
 
 Scan = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCAN")]
 _Point = tuple[float, float]
@@ -62,6 +63,27 @@ class Certificates:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Grids:
+    """Photos of printed grids of numbers, and corners.csv with the corners of their frames."""
+
+    out: Path
+    """New folder."""
+    count: int
+    """Number of photos."""
+    seed: int = 0
+    """The same seed draws the same photos."""
+    spec: GridSpec = dataclasses.field(default_factory=GridSpec)
+    """What to draw from."""
+
+    def write(self) -> Path:
+        """Write the set."""
+        from inspection_tf.datasets import photographed
+
+        found = photographed.printed_grids(count=self.count, spec=self.spec, seed=self.seed)
+        return photographed.write_folder(found, self.out, settings=self.spec, seed=self.seed)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Copies:
     """Photos of your own form, and corners.csv with the corners of its field."""
 
@@ -109,5 +131,6 @@ class Copies:
 Kind = (
     Annotated[Surfaces, tyro.conf.subcommand("surface", prefix_name=False)]
     | Annotated[Certificates, tyro.conf.subcommand("certificate", prefix_name=False)]
+    | Annotated[Grids, tyro.conf.subcommand("grid", prefix_name=False)]
     | Annotated[Copies, tyro.conf.subcommand("template", prefix_name=False)]
 )

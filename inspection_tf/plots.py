@@ -18,6 +18,7 @@ from inspection_tf._corner_figures import Located, corner_errors, located, worst
 from inspection_tf._curves import learning_curves, precision_recall, roc, score_histogram
 from inspection_tf._examples import Example, Show, grid
 from inspection_tf._overlays import class_picture, class_rgb, overlay, probability_map
+from inspection_tf._pareto import pareto
 from inspection_tf._worst import worst_cases
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = [
     "learning_curves",
     "located",
     "overlay",
+    "pareto",
     "precision_recall",
     "probability_map",
     "roc",

@@ -3,33 +3,16 @@
 python -m pipelines.certificate_corners [--config FILE] [--out DIR] [--section.field VALUE ...]
 """
 
-import functools
 import sys
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import closeups, config, decision, images, thresholds
-from inspection_tf.datasets import closeup, loader, records, sources
-from inspection_tf.export import ship
-from inspection_tf.models import corners
-from inspection_tf.training import recipe, run_folder
+from inspection_tf import config, decision, images, thresholds
+from inspection_tf.datasets import records, sources
+from inspection_tf.export import onnx, ship
+from inspection_tf.training import ladder, locating, recipe, run_folder
 
 NAME = "certificate_corners"
-POINTS: dict[str, Any] = {"locator": 4, "refiner": 1}
-
-
-class Locator(recipe.Stage):
-    """The first look: the whole photo."""
-
-    model: corners.Options
-
-
-class Refiner(recipe.Stage):
-    """The second look: a close-up of each corner."""
-
-    model: corners.Options
-    closeups: closeups.CloseupSpec
-    sampling: closeup.SamplingSpec
 
 
 class Config(config.Section):
@@ -41,28 +24,35 @@ class Config(config.Section):
     preprocessing: images.Preprocessing
     refine: bool
     """False: the first look alone."""
-    locator: Locator
-    refiner: Refiner
+    locator: locating.Locator
+    refiner: locating.Refiner
     threshold: thresholds.ThresholdSpec
     field_rules: decision.FieldRules
+    search: bool
+    """Looks for the smallest locator that reaches `ladder.target` instead; writes no bundle."""
+    ladder: ladder.LadderSpec
 
 
 def train(cfg: Config, part: records.Records, tune: records.Records | None, run: Any) -> Any:
     """Fit the networks on `part`, watching `tune`; returns locator and refiner, or None."""
-    shown: Any = {"preprocessing": cfg.preprocessing}
-    second: Any = {"spec": cfg.refiner.closeups, "sampling": cfg.refiner.sampling}
-    looks: dict[str, Any]
-    looks = {"locator": functools.partial(loader.cache, spec=cfg.locator.loader, **shown)}
-    if cfg.refine:
-        looks["refiner"] = functools.partial(closeup.cache, **second, **shown)
-    fitted: dict[str, Any] = {}
-    for name, look in looks.items():
-        held, watched = look(part), look(tune) if tune else None
-        build = functools.partial(corners.build, points=POINTS[name], **recipe.shape(held))
-        own: Any = {"seed": cfg.seed, "run": run.within(name)}
-        model = recipe.fit_stage(build, getattr(cfg, name), held, watched, **own)
-        fitted[name] = corners.deployed(model)
-    return fitted["locator"], fitted.get("refiner")
+    return locating.train(
+        part,
+        tune,
+        preprocessing=cfg.preprocessing,
+        locator=cfg.locator,
+        refiner=cfg.refiner if cfg.refine else None,
+        seed=cfg.seed,
+        run=run,
+    )
+
+
+def search(cfg: Config, found: records.Records, folder: Any) -> dict[str, Any]:
+    """Climb the ladder; returns the steps that `search.json` holds."""
+    parts = sources.split(found, cfg.data, seed=cfg.seed)
+    shown: Any = {"preprocessing": cfg.preprocessing, "locator": cfg.locator, "seed": cfg.seed}
+    asked: Any = {"measure": onnx.weigh, "run": folder, **shown}
+    steps = locating.search(parts["train"], parts["tune"], cfg.ladder, **asked)
+    return ladder.report(steps)
 
 
 def run(cfg: Config, out: Path | None) -> dict[str, Any]:
@@ -75,7 +65,9 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
         )
         found = sources.read(cfg.data)
         sources.check(found, cfg.data, cfg.preprocessing)
-        recipe.check_locator(cfg.preprocessing, cfg.locator, cfg.refiner, close)
+        locating.check(cfg.preprocessing, cfg.locator, cfg.refiner if cfg.refine else None)
+        if cfg.search:
+            return search(cfg, found, folder)
         fold = lambda *part: ship.convert_locator(*train(cfg, *part))  # noqa: E731
         divided = recipe.divide(found, cfg.data, seed=cfg.seed, run=folder, train=fold)
         model, second = train(cfg, divided.parts["train"], divided.parts.get("tune"), folder)

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from inspection_tf import config, errors, files, images
 from inspection_tf.datasets import corners
 from inspection_tf.datasets.records import Record, Records, Split
-from inspection_tf.synthesis import certificate
+from inspection_tf.synthesis import certificate, grids
 from inspection_tf.synthesis.certificate import CertificateSpec, Photo, PhotoSpec, Template
+from inspection_tf.synthesis.grids import GridSpec
 
 # Raised whenever the same spec and seed begin to give other pixels.
 DRAWING_VERSION = 1
@@ -60,6 +61,21 @@ class _Certificates:
 
     def key(self) -> bytes:
         return repr(("certificate", self.seed, self.spec.model_dump_json())).encode()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Grids:
+    seed: int
+    spec: GridSpec
+
+    def photo(self, index: int) -> Photo:
+        return grids.draw(index, seed=self.seed, spec=self.spec)
+
+    def is_without_field(self, index: int) -> bool:
+        return certificate.is_without_field(index, self.spec.without_field_share)
+
+    def key(self) -> bytes:
+        return repr(("grid", self.seed, self.spec.model_dump_json())).encode()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -199,6 +215,20 @@ def certificates(
     """
     drawing = _Certificates(seed, spec)
     return _records(drawing, count, name=name, origin="the drawn certificates", split=split)
+
+
+def printed_grids(*, count: int, spec: GridSpec, seed: int) -> Records:
+    """Return records of drawn photos of printed grids of numbers.
+
+    Args:
+        count: number of photos.
+        spec: what to draw from.
+        seed: of the set; photo `i` follows from (seed, i).
+
+    Raises:
+        errors.ConfigError: the count is below 1.
+    """
+    return _records(_Grids(seed, spec), count, name="grid", origin="the drawn grids")
 
 
 def of_templates(

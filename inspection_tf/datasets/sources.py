@@ -13,6 +13,7 @@ from inspection_tf import config, errors, images
 from inspection_tf.datasets import corners, photographed, readers, records, synthetic, verify
 from inspection_tf.datasets.records import Records, Source
 from inspection_tf.synthesis.certificate import CertificateSpec
+from inspection_tf.synthesis.grids import GridSpec
 from inspection_tf.synthesis.surface import SurfaceSpec
 
 _LOG = logging.getLogger("inspection_tf")
@@ -23,10 +24,11 @@ Format = Literal[
     "magnetic_tile",
     "deeppcb",
     "certificate",
+    "grid",
     "corners",
     "smartdoc",
 ]
-DRAWN = frozenset({"synthetic", "certificate"})
+DRAWN = frozenset({"synthetic", "certificate", "grid"})
 """Formats whose images are drawn: no file can be wrong."""
 
 
@@ -45,7 +47,7 @@ class DataSpec(config.Section):
     """Which images, and how they are split."""
 
     format: Format = "synthetic"
-    """synthetic (surfaces) or certificate, which are drawn, or the layout of a folder: see
+    """synthetic (surfaces), certificate or grid, which are drawn, or the layout of a folder: see
     `readers`."""
     root: Path | None = None
     """Folder of the images; synthetic ones need none."""
@@ -65,6 +67,8 @@ class DataSpec(config.Section):
     """What the certificates of the test split are drawn from; none: the same."""
     unseen_count: int = pydantic.Field(default=400, ge=1)
     """Number of those."""
+    grid: GridSpec = GridSpec()
+    """What printed grids are drawn from."""
     corner_order: corners.Order = corners.ORDER
     """What p1, p2, p3 and p4 are in a table of corners whose columns are called so."""
     defects: Literal["real", "composed"] = "real"
@@ -116,6 +120,8 @@ def read(spec: DataSpec) -> Records:
         )
     if spec.format == "certificate":
         return _certificates(spec)
+    if spec.format == "grid":
+        return photographed.printed_grids(count=spec.count, spec=spec.grid, seed=spec.seed)
     if spec.root is None:
         raise errors.ConfigError(
             f"data.format {spec.format} needs data.root, the folder of the images. Got none. "

@@ -39,7 +39,8 @@ class Flip:
 class Parity:
     """How far an export is from its reference, on every tune and test image.
 
-    `max_corner_difference_px`, in px of the source, is None where no field is located.
+    `max_corner_difference_px`, in px of the source, is None where no field is located; where no
+    field was found there are no corners to compare.
     """
 
     images: int
@@ -168,11 +169,10 @@ def compare(
         apart[np.isnan(apart)] = np.inf
         worst_map = max(worst_map, float(apart.max()))
         total += float(apart.mean())
-        if is_located:
-            height, width = prepared.placement.source_size
-            worst_px = max(
-                worst_px, float(np.hypot(apart[0:8:2] * width, apart[1:8:2] * height).max())
-            )
+        before, after = trained.verdict.corners_xy, exported.verdict.corners_xy
+        if before is not None and after is not None:
+            off = np.subtract(before, after)
+            worst_px = max(worst_px, float(np.hypot(off[:, 0], off[:, 1]).max()))
         count += 1
         if trained.verdict.outcome != exported.verdict.outcome:
             flips.append(_flip(record.id, trained.verdict, exported.verdict))

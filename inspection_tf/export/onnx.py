@@ -1,6 +1,7 @@
 """Keras -> ONNX: rebuilt in float32, converted by tf2onnx, named, checked and run once."""
 
 import re
+import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -180,6 +181,23 @@ def _name_in_order(proto: Any, name: str, kept: Sequence[str]) -> None:
             value.name = renamed[value.name]
 
 
+def _shape_scaling(proto: Any) -> None:
+    """Give the constants that scale an image four axes of one.
+
+    With a plain number onnxruntime takes 10 ns a pixel of a grey image for each of them, a
+    millisecond for 256 x 192; the results are the same to the bit.
+    """
+    constants = {value.name: value for value in proto.graph.initializer}
+    scaled = {value.name for value in proto.graph.input}
+    for node in proto.graph.node:
+        if node.op_type not in ("Cast", "Mul", "Add") or not scaled & set(node.input):
+            continue
+        scaled |= set(node.output)
+        for name in node.input:
+            if name in constants and not constants[name].dims:
+                constants[name].dims.extend((1, 1, 1, 1))
+
+
 def _check(proto: Any, inputs: list[str], output: str) -> None:
     import onnx
 
@@ -217,6 +235,7 @@ def convert(model: keras.Model) -> bytes:
     shapes, output_name = _require_contract(model)
     proto = _convert(rebuild_float32(model), shapes)
     _name_batch(proto)
+    _shape_scaling(proto)
     _name_in_order(proto, model.name, [*shapes, output_name])
     _check(proto, list(shapes), output_name)
     data = bytes(proto.SerializeToString())
@@ -229,6 +248,27 @@ def convert(model: keras.Model) -> bytes:
                 f"Got shape {output.shape}. Report this with the model's summary."
             )
     return data
+
+
+def weigh(model: keras.Model, *, rounds: int = 50) -> tuple[int, float]:
+    """Export a model and return the size of the file, bytes, and its median latency, ms.
+
+    Args:
+        model: as `convert` takes it.
+        rounds: inferences of one image that count.
+
+    Raises:
+        errors.BundleError: it cannot be exported.
+    """
+    data = convert(model)
+    engine = runtime.Engine(data)
+    images = [np.zeros((1, *tensor.shape[1:]), np.uint8) for tensor in model.inputs]
+    spent = []
+    for _ in range(rounds + 3):
+        started = time.perf_counter()
+        engine.run(*images)
+        spent.append(time.perf_counter() - started)
+    return len(data), 1e3 * float(np.median(spent[3:]))
 
 
 def set_metadata(data: bytes, metadata: dict[str, str]) -> bytes:

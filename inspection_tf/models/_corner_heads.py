@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 
@@ -46,10 +47,15 @@ class HeatmapDecoder(keras.layers.Layer):
         rows, columns, points = logits.shape[1:]
         cells = rows * columns
         weight = ops.softmax(self.sharpness * ops.reshape(logits, (-1, cells, points)), axis=1)
-        step = ops.convert_to_tensor([1 / columns, 1 / rows], dtype=offsets.dtype)
-        moved = ops.reshape(offsets, (-1, cells, points, 2)) * step
-        place = ops.cast(_centres(rows, columns), offsets.dtype)[None, :, None, :] + moved
-        return ops.reshape(ops.sum(weight[..., None] * place, axis=1), (-1, 2 * points))
+        weight = ops.transpose(weight, (0, 2, 1))
+        dtype = offsets.dtype
+        centre = ops.matmul(weight, ops.cast(_centres(rows, columns), dtype))
+        # Products of each corner's weights with the offsets of all: of those, its own. Engines are
+        # many times faster at this than at a product of each with each.
+        every = ops.matmul(weight, ops.reshape(offsets, (-1, cells, 2 * points)))
+        own = ops.convert_to_tensor(np.kron(np.eye(points), np.ones(2)), dtype=dtype)
+        step = ops.convert_to_tensor([1 / columns, 1 / rows] * points, dtype=dtype)
+        return ops.reshape(centre, (-1, 2 * points)) + ops.sum(every * own, axis=1) * step
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the layer."""

@@ -11,7 +11,6 @@ import keras
 
 from inspection_tf import (
     bundle,
-    closeups,
     config,
     decision,
     errors,
@@ -22,7 +21,7 @@ from inspection_tf import (
 )
 from inspection_tf.datasets import augment, loader, sources
 from inspection_tf.datasets.records import Records, split_ids
-from inspection_tf.models import backbones, corners
+from inspection_tf.models import backbones
 from inspection_tf.training import fit, phases
 from inspection_tf.training.run_folder import RunFolder, versions
 
@@ -63,6 +62,9 @@ class Stage(config.Section):
     start: str = ""
     """Network of this recipe, trained before, whose backbone this one starts from; none: its own
     weights. Both must have the same backbone."""
+    weights: Path | None = None
+    """A `.keras` file of the same network, such as `source/model.keras` of an earlier bundle, that
+    training starts from; its scaling is kept too. None: from the beginning."""
 
 
 def check_backbones(size: tuple[int, int], networks: Mapping[str, Network]) -> None:
@@ -117,33 +119,6 @@ def check_models(
         built[name] = model
 
 
-def check_locator(
-    preprocessing: images.Preprocessing,
-    locator: Stage,
-    refiner: Stage,
-    close: closeups.CloseupSpec | None,
-) -> None:
-    """Build and compile the networks that locate a field; see `check_models`.
-
-    Args:
-        preprocessing: of the photos.
-        locator: how the first look is trained.
-        refiner: how the second look is trained.
-        close: what that sees; None: there is none.
-
-    Raises:
-        errors.ConfigError: an option of a model or of its training does not fit.
-    """
-    asked: Any = {"channels": 1 if preprocessing.channels == "gray" else 3}
-    looks: list[tuple[Any, dict[str, Any]]] = [(locator, {"image_size": preprocessing.size})]
-    if close is not None:
-        looks.append((refiner, {"image_size": (close.size_px, close.size_px), "points": 1}))
-    for stage, shown in looks:
-        model = corners.build(options=stage.model, **asked, **shown)
-        fit.compile_model(model, stage.train, steps_per_epoch=1)
-        phases.check(model, stage.train.phases)
-
-
 def shape(held: loader.Cache) -> dict[str, Any]:
     """Return what images need of a model: the arguments of `build` that say their shape."""
     found = {"image_size": held.size, "channels": int(held.image.shape[-1])}
@@ -175,14 +150,21 @@ def fit_stage(
 
     Raises:
         errors.ConfigError: `stage.start` names none of them, or one with another backbone.
+        errors.BundleError: `stage.weights` is damaged or another network.
     """
     fit.seed_everything(seed, deterministic=stage.train.deterministic)
+    source = None if stage.weights is None else load_network(stage.weights)
     mean, deviation = held.statistics()
+    if source is not None:
+        scaling = source.get_layer("scaling")
+        deviation, mean = 1 / scaling.scale, -scaling.offset / scaling.scale
     model = build(
         options=stage.model.model_copy(update={"input_mean": mean, "input_scale": deviation})
     )
     if stage.start:
         _start_from(model, stage.start, trained or {})
+    if source is not None:
+        _copy(model, source, origin=str(stage.weights))
     if stage.loader.unmarked == "drop" and "probability" in model.output:
         held = held.without_unmarked()
     fit.fit(
@@ -196,6 +178,43 @@ def fit_stage(
         run=run,
     )
     return model
+
+
+def load_network(path: Path) -> keras.Model:
+    """Return the network of a `.keras` file.
+
+    Raises:
+        errors.ConfigError: it is absent.
+        errors.BundleError: it cannot be read.
+    """
+    if not path.is_file():
+        raise errors.ConfigError(
+            f"weights must be a .keras file. Got {str(path)!r}, which is absent. Check the path."
+        )
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except Exception as problem:  # keras raises whatever its parsers stumble over
+        first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
+        raise errors.BundleError(
+            f"{path}: weights must be a network that Keras wrote. Got: {first_line}. "
+            "Give source/model.keras of a bundle."
+        ) from problem
+
+
+def _copy(model: keras.Model, source: keras.Model, *, origin: str) -> None:
+    """Copy the weights of a network of the same layers."""
+    given = {layer.name: layer for layer in source.layers}
+    for layer in model.layers:
+        shapes = [weight.shape for weight in layer.weights]
+        other = given.get(layer.name)
+        found = [] if other is None else [weight.shape for weight in other.weights]
+        if shapes != found:
+            raise errors.BundleError(
+                f"{origin}: weights must be of the same network. Got another layer {layer.name}. "
+                "Give both the same options and image size."
+            )
+        if shapes and other is not None:
+            layer.set_weights(other.get_weights())
 
 
 def _pairs(
