@@ -45,7 +45,7 @@ def _line(axes: "Axes", corners: ArrayLike, rgb: tuple[int, int, int], width: fl
         return
     around = geometry.check_corners(points)[[0, 1, 2, 3, 0]]
     axes.plot(around[:, 0], around[:, 1], color=colour, linewidth=width)
-    axes.plot(*around[0], "o", color=colour, markersize=3 * width)
+    axes.plot(*around[0], "o", color=colour, markersize=1.6 * width + 1)
 
 
 def located(samples: Sequence[Located], *, title: str = "") -> "Figure":
