@@ -73,7 +73,7 @@ class _Keras:
         import keras
 
         from inspection_tf import losses, metrics  # noqa: F401  registers what a model may hold
-        from inspection_tf.models import backbones, blocks  # noqa: F401  and its layers
+        from inspection_tf.models import backbones, blocks, corners  # noqa: F401  and its layers
 
         self.model = keras.saving.load_model(path, compile=False)
 

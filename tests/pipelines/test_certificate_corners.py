@@ -1,5 +1,7 @@
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -142,8 +144,8 @@ FLAT = (0.25, 0.25, 0.75, 0.25, 0.75, 0.5, 0.25, 0.5)  # shares of the network's
 
 
 def test_the_second_look_moves_each_corner_along_its_own_sides(finished):
-    # A close-up of 16 px spans 0.9 sqrt(64 x 24) px; one px in it is this many of the photo.
-    step = 0.9 * (64 * 24) ** 0.5 / 16
+    # A close-up of 16 px spans this share of sqrt(64 x 24) px: what one px in it is of the photo.
+    step = toy().refiner.closeups.span * (64 * 24) ** 0.5 / 16
     close = [(0.5 + 1 / 16, 0.5, 0.8), (0.5, 0.5, 0.7), (0.5, 0.5 + 2 / 16, 0.6), (0.5, 0.5, 0.9)]
     inspector = fixed(finished, (*FLAT, 0.95), close)
     found = inspector.located(inspector.prepare(np.zeros((96, 128, 3), np.uint8)))
@@ -248,6 +250,14 @@ def test_bench_times_both_looks_and_another_bundle(finished):
     assert timings[0].outcomes == timings[1].outcomes
     operators = bench.profile(root, repeats=2)
     assert {operator.graph for operator in operators} == {"locator", "refiner"}
+
+
+@pytest.mark.slow
+def test_a_process_that_has_not_built_the_networks_times_them_too(finished):
+    root = str(finished[0] / "bundle")
+    command = [sys.executable, "-m", "inspection_tf.cli", "bench", root, "--repeats", "1", "--json"]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert [line["name"] for line in json.loads(ran.stdout)] == ["CPUExecutionProvider", "keras"]
 
 
 # Without a second look, with folds, and the search
