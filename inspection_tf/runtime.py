@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from inspection_tf import _engine, _golden, _locating, errors
 from inspection_tf._engine import Engine, Network
 from inspection_tf._golden import GOLDEN, GOLDEN_TOLERANCE
+from inspection_tf._judging import Judge
 
 # What declares pydantic sections is imported where it is first needed: `import pydantic` alone is
 # lazy, and the first section brings the other two thirds of it.
@@ -50,7 +51,7 @@ class Prepared:
     pixels: NDArray[np.uint8] | None = None
 
 
-class Inspector:
+class Inspector(Judge):
     """Inspects images as one bundle says.
 
     Attributes:
@@ -221,24 +222,6 @@ class Inspector:
             coarse = _locating.checked(self.engine.run(prepared.image), (1, 9))[0]
         return _locating.refined(coarse, prepared, self.manifest.closeups, self.refiner)
 
-    def locate(self, located: NDArray[Any], size: tuple[int, int]) -> "decision.Verdict":
-        """Apply the bundle's thresholds and rules to the corners of an image.
-
-        Args:
-            located: of `located`.
-            size: (height, width) of the source, px.
-        """
-        from inspection_tf import decision
-
-        return decision.locate(
-            _locating.to_px(located, size),
-            float(located[8]),
-            self.manifest.operating_point,
-            self.manifest.field_rules,
-            image_size=size,
-            classes=self.manifest.classes,
-        )
-
     def run(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return the segmenter's output: (1, height, width, classes) of the network's input.
 
@@ -341,64 +324,6 @@ class Inspector:
         output = self.engine.run(prepared.image, prepared.template)
         spent += time.perf_counter() - started
         return self.decide(self.to_source(output, prepared.placement), first=first), spent
-
-    def stopped(self, first: float, size: tuple[int, int]) -> "decision.Verdict | None":
-        """Return the verdict on an image that the first stage's score keeps from the second.
-
-        Args:
-            first: of `ng_score`.
-            size: (height, width) of the source, px.
-        """
-        from inspection_tf import bundle, decision
-
-        return decision.gate(
-            first,
-            self.manifest.stage_points[bundle.CLASSIFIER],
-            self.manifest.operating_point,
-            stage=bundle.CLASSIFIER,
-            image_size=size,
-            classes=self.manifest.classes,
-        )
-
-    def decide(
-        self, probability: NDArray[Any], *, first: NDArray[Any] | None = None
-    ) -> "decision.Verdict":
-        """Apply the bundle's thresholds and rules to a map in the source's size.
-
-        Args:
-            probability: of `probability`.
-            first: of `class_probability`, if the first stage ran: its score is noted in the
-                verdict, not judged; with `Rules.class_by` both it helps to name the regions.
-        """
-        from inspection_tf import bundle, decision
-
-        rules, classes = self.manifest.rules, self.manifest.classes
-        by_both = first is not None and rules.class_by == "both" and len(classes) > 1
-        return decision.decide(
-            probability,
-            self.manifest.operating_point,
-            rules,
-            mm_per_px=self.manifest.mm_per_px,
-            classes=classes,
-            stage="" if first is None else bundle.SEGMENTER,
-            earlier=None if first is None else {bundle.CLASSIFIER: _engine.ng_score(first)},
-            class_weight=first[1:] if first is not None and by_both else None,
-        )
-
-    def hidden_defects(
-        self, probability: NDArray[Any], mask: NDArray[np.bool_]
-    ) -> "tuple[decision.HiddenDefect, ...]":
-        """Audit the bundle's rules on a labelled image; see `decision.hidden_defects`."""
-        from inspection_tf import decision
-
-        return decision.hidden_defects(
-            probability,
-            self.manifest.rules,
-            mask,
-            mask_threshold=self.manifest.operating_point.mask_threshold,
-            mm_per_px=self.manifest.mm_per_px,
-            classes=self.manifest.classes,
-        )
 
     def inspect_many(
         self,

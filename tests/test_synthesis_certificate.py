@@ -68,6 +68,22 @@ def test_photos_without_the_field_are_as_many_as_asked_for_and_known_by_their_nu
     assert missing == [certificate.is_without_field(index, 0.4) for index in range(60)]
 
 
+def test_corners_of_the_page_are_those_of_its_paper():
+    plain = photo.PhotoSpec(
+        **SMALL, backgrounds=("plain",), shadow_share=0, occlusion_share=0, shading=0, noise=0,
+        coverage=(0.6, 0.7), cut_off_share=0, blur_px=0, motion_px=0, jpeg_quality=(100, 100),
+    )  # fmt: skip
+    chosen = certificate.CertificateSpec(field="page", photo=plain, without_field_share=0.25)
+    for index in range(12):
+        found = certificate.draw(index, seed=3, spec=chosen)
+        missing = certificate.is_without_field(index, 0.25)
+        assert (found.corners_xy is None) == missing
+        if found.corners_xy is not None:
+            assert photo.shown(found.corners_xy, (240, 320)) == "all"
+            # A page is as large as its corners say: much larger than a number.
+            assert geometry.area(found.corners_xy) > 0.15 * 240 * 320
+
+
 @pytest.mark.parametrize("wanted", ["all", "none"])
 def test_a_view_shows_what_is_wanted_even_where_no_place_that_is_drawn_does(wanted):
     # A page twice as large as the photo, around its middle: no place shows all of it, or none.

@@ -6,11 +6,12 @@ it; `from_template` turns one scan of a user's form into as many photos as are w
 **Label rule.** The corners are those of the smallest upright rectangle around the ink of the number
 on the page, widened on each side by `margin` of its height, and then seen in the photo: top left,
 top right, bottom right, bottom left *of the text*, also where it stands on its head. A photo shows
-the whole of it or nothing: there is no half a field.
+the whole of it or nothing: there is no half a field. With `field: page` the corners are those of
+the page.
 """
 
 import dataclasses
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 import pydantic
@@ -41,6 +42,9 @@ class CertificateSpec(config.Section):
     without_field_share: Share = 0.1
     """Share of photos without the number field: it is blank, the page is another one, there is no
     page, or the photo does not show it."""
+    field: Literal["number", "page"] = "number"
+    """What the corners are of: the number, or the whole page (then a photo without it shows none,
+    or a part of one)."""
     margin: float = pydantic.Field(default=0.1, ge=0, le=1)
     """Distance of the corners from the ink, as a share of the number's height."""
     photo: PhotoSpec = PhotoSpec()
@@ -89,6 +93,8 @@ def render(
     shows = chance if has_field is None else has_field
     number, content = _number(rng), int(rng.integers(2**63))
     missing = "" if shows else _MISSING[rng.integers(len(_MISSING))]
+    if missing == "field" and spec.field == "page":
+        missing = "page"
     page_xy = photo.place(rng, width / height, spec.photo)
     if missing == "page":
         return Photo(photo.shoot(rng, None, page_xy, spec.photo), None)
@@ -102,6 +108,8 @@ def render(
             has_field=missing != "field",
             number=number,
         )
+        if spec.field == "page":
+            return page, photo.border((page.shape[0], page.shape[1]))
         return page, None if box is None else _widened(box, spec.margin)
 
     page, corners = drawn(page_xy)

@@ -22,9 +22,10 @@ from inspection_tf import (
 from inspection_tf.datasets import augment, loader, sources
 from inspection_tf.datasets.records import Records, split_ids
 from inspection_tf.models import backbones
-from inspection_tf.training import fit, phases
+from inspection_tf.training import _weights, fit, phases
 from inspection_tf.training.run_folder import RunFolder, versions
 
+load_network = _weights.load_network
 SectionT = TypeVar("SectionT", bound=config.Section)
 # What builds it, and the section that says how: see `fit_stage`.
 Network = tuple[Callable[..., keras.Model], Any]
@@ -85,7 +86,7 @@ def check_backbones(size: tuple[int, int], networks: Mapping[str, Network]) -> N
         shrunk = (size[0] // shrink, size[1] // shrink)
         own = backbones.build(image_size=shrunk, channels=1, options=stage.model.backbone)
         if stage.start:
-            _pairs(own, stage.start, built)
+            _weights.pairs(own, stage.start, built)
         built[name] = own
 
 
@@ -115,7 +116,7 @@ def check_models(
         fit.compile_model(model, stage.train, steps_per_epoch=1)
         phases.check(model, stage.train.phases)
         if stage.start:
-            _start_from(model, stage.start, built)
+            _weights.start_from(model, stage.start, built)
         built[name] = model
 
 
@@ -162,9 +163,9 @@ def fit_stage(
         options=stage.model.model_copy(update={"input_mean": mean, "input_scale": deviation})
     )
     if stage.start:
-        _start_from(model, stage.start, trained or {})
+        _weights.start_from(model, stage.start, trained or {})
     if source is not None:
-        _copy(model, source, origin=str(stage.weights))
+        _weights.copy(model, source, origin=str(stage.weights))
     if stage.loader.unmarked == "drop" and "probability" in model.output:
         held = held.without_unmarked()
     fit.fit(
@@ -178,78 +179,6 @@ def fit_stage(
         run=run,
     )
     return model
-
-
-def load_network(path: Path) -> keras.Model:
-    """Return the network of a `.keras` file.
-
-    Raises:
-        errors.ConfigError: it is absent.
-        errors.BundleError: it cannot be read.
-    """
-    if not path.is_file():
-        raise errors.ConfigError(
-            f"weights must be a .keras file. Got {str(path)!r}, which is absent. Check the path."
-        )
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as problem:  # keras raises whatever its parsers stumble over
-        first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
-        raise errors.BundleError(
-            f"{path}: weights must be a network that Keras wrote. Got: {first_line}. "
-            "Give source/model.keras of a bundle."
-        ) from problem
-
-
-def _copy(model: keras.Model, source: keras.Model, *, origin: str) -> None:
-    """Copy the weights of a network of the same layers."""
-    given = {layer.name: layer for layer in source.layers}
-    for layer in model.layers:
-        shapes = [weight.shape for weight in layer.weights]
-        other = given.get(layer.name)
-        found = [] if other is None else [weight.shape for weight in other.weights]
-        if shapes != found:
-            raise errors.BundleError(
-                f"{origin}: weights must be of the same network. Got another layer {layer.name}. "
-                "Give both the same options and image size."
-            )
-        if shapes and other is not None:
-            layer.set_weights(other.get_weights())
-
-
-def _pairs(
-    own: keras.Model, name: str, others: Mapping[str, keras.Model]
-) -> list[tuple[keras.Layer, keras.Layer]]:
-    """Return each layer of a backbone that has weights, and its like in another backbone.
-
-    Raises:
-        errors.ConfigError: there is no such network, or its backbone is another.
-    """
-    if name not in others:
-        raise errors.ConfigError(
-            f"start must name a network that is trained before. Got {name!r} of "
-            f"{sorted(others)}. Leave it out."
-        )
-    given = {layer.name: layer for layer in others[name].layers}
-    pairs = []
-    for layer in own.layers:
-        shapes = [weight.shape for weight in layer.weights]
-        other = given.get(layer.name)
-        if shapes and (other is None or shapes != [weight.shape for weight in other.weights]):
-            raise errors.ConfigError(
-                f"A network starts from a backbone like its own. Got another {layer.name} in the "
-                f"{name}. Give both the same backbone, or leave out start."
-            )
-        if shapes and other is not None:
-            pairs.append((layer, other))
-    return pairs
-
-
-def _start_from(model: keras.Model, name: str, trained: Mapping[str, keras.Model]) -> None:
-    """Copy the weights of another network's backbone, layer by layer."""
-    others = {key: other.get_layer(phases.BACKBONE) for key, other in trained.items() if other}
-    for layer, other in _pairs(model.get_layer(phases.BACKBONE), name, others):
-        layer.set_weights(other.get_weights())
 
 
 @dataclasses.dataclass(frozen=True)
