@@ -81,8 +81,9 @@ def located(samples: Sequence[Located], *, title: str = "") -> "Figure":
                 _line(axes, corners, rgb, width)
         height, wide = picture.shape[:2]
         axes.set(xlim=(-0.5, wide - 0.5), ylim=(height - 0.5, -0.5))
-    with_truth = any(sample.true_xy is not None for sample in samples)
-    _examples.outline_legend(figure, ("field",), with_truth=with_truth)
+    if any(sample.found_xy is not None for sample in samples):
+        with_truth = any(sample.true_xy is not None for sample in samples)
+        _examples.outline_legend(figure, ("field",), with_truth=with_truth)
     if title:
         figure.suptitle(title, fontsize=12)
     return figure

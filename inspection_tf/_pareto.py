@@ -72,6 +72,8 @@ def pareto(steps: Sequence[Sized], *, target: float | None = None) -> "Figure":
     """
     if not steps:
         raise errors.DataError("A comparison needs at least one network. Got none. Train some.")
+    from matplotlib import ticker
+
     figure = _curves.new(12, 3.9)
     panels = figure.subplots(1, len(_COSTS), sharey=True)
     found = [step.error for step in steps]
@@ -93,6 +95,8 @@ def pareto(steps: Sequence[Sized], *, target: float | None = None) -> "Figure":
         if target is not None:
             axes.axhline(target, color=_LINE, linestyle="--", linewidth=1)
         axes.set(xlabel=label, xscale="log", yscale="log")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_minor_formatter(ticker.NullFormatter())  # numbers between would overlap
         axes.margins(0.25)
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("error on the tune split" + ("" if target is None else ", dashed: target"))
