@@ -1,7 +1,8 @@
+import keras
 import numpy as np
 import pytest
 
-from inspection_tf import errors
+from inspection_tf import errors, losses
 from inspection_tf.models import corners
 
 
@@ -67,3 +68,38 @@ def test_raising_makes_cells_smaller():
 def test_what_does_not_fit_is_refused(asked, match):
     with pytest.raises(errors.ConfigError, match=match):
         corners.build(**({"image_size": (32, 32)} | asked))
+
+
+def rectangles(count, rng, *, at_border):
+    """Photos of a bright rectangle, and its corners as shares; some touch x = 0."""
+    images = rng.integers(0, 60, (count, 32, 32, 1)).astype(np.uint8)
+    target = np.ones((count, 9), np.float32)
+    for image, row, touches in zip(images, target, at_border, strict=True):
+        width, height = rng.integers(8, 15, 2)
+        x0, y0 = (0 if touches else rng.integers(3, 16)), rng.integers(3, 16)
+        image[y0 : y0 + height, x0 : x0 + width] = rng.integers(150, 256)
+        x1, y1 = x0 + width, y0 + height
+        row[:8] = np.array([x0, y0, x1, y0, x1, y1, x0, y1]) / 32
+    return images, target
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["heatmap", "grid"])
+def test_a_field_that_touches_the_border_trains_and_predicts_like_any_other(head):
+    keras.utils.set_random_seed(1)
+    rng = np.random.default_rng(0)
+    touches = np.arange(768) % 3 == 0
+    images, target = rectangles(768, rng, at_border=touches)
+    model = corners.build(image_size=(32, 32), head=head, filters=(8, 16, 16), raised=1)
+    beside = {"heatmap": losses.HeatmapCrossEntropy(), "grid": losses.GridLoss()}[head]
+    model.compile(
+        keras.optimizers.Adam(4e-3),
+        loss={"corners": losses.CornerMae(corner_weight=20.0), head: beside},
+    )
+    taught = {"corners": target[:640], head: target[:640]}
+    model.fit({"image": images[:640]}, taught, batch_size=32, epochs=30, verbose=0)
+    found = np.asarray(model.predict({"image": images[640:]}, verbose=0)["corners"])
+    off = np.abs(found[:, :8] - target[640:, :8]).mean(axis=1)
+    at_border, elsewhere = off[touches[640:]].mean(), off[~touches[640:]].mean()
+    assert elsewhere < 0.03
+    assert at_border < max(1.5 * elsewhere, 0.015)

@@ -9,7 +9,9 @@ from field_recipe import PIPELINES, toy
 
 from inspection_tf import bench, bundle, cli, config, errors, images, runtime
 from inspection_tf.datasets import corners, photographed, sources
-from inspection_tf.export import gate
+from inspection_tf.export import gate, onnx
+from inspection_tf.models import corners as locators
+from inspection_tf.training import recipe
 from pipelines import certificate_corners
 
 
@@ -230,3 +232,49 @@ def test_a_process_that_has_not_built_the_networks_times_them_too(field_run):
     command = [sys.executable, "-m", "inspection_tf.cli", "bench", root, "--repeats", "1", "--json"]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
     assert [line["name"] for line in json.loads(ran.stdout)] == ["CPUExecutionProvider", "keras"]
+
+
+class Aside:
+    """A network whose corners are moved aside."""
+
+    def __init__(self, network, by):
+        self.network, self.by = network, by
+
+    def run(self, batch, template=None):
+        output = np.array(self.network.run(batch))
+        output[:, :-1] += np.float32(self.by)
+        return output
+
+
+@pytest.fixture(scope="module")
+def looks(field_run):
+    """A first look that always says the same, and the second one of the toy run."""
+    first = locators.build(image_size=(48, 64), head="dense", filters=(4, 4))
+    dense = first.get_layer("coordinates")
+    dense.set_weights([np.zeros(dense.kernel.shape), np.array(FLAT)])
+    path = field_run[0] / "bundle" / "source" / "refiner.keras"
+    return locators.deployed(first), recipe.load_network(path)
+
+
+@pytest.mark.parametrize(
+    ("look", "by", "px"),
+    # 0.01 of 128 x 96 px aside; and of a close-up, which shows 0.75 of sqrt(64 x 24) px: 0.59 px.
+    [("", 0.0, 0.0), ("engine", 0.01, 1.6), ("refiner", 0.02, 0.02 * 0.75 * 39.19 * 2**0.5)],
+)
+def test_the_gate_compares_both_looks(field_run, looks, photos, look, by, px):
+    manifest = bundle.read(field_run[0] / "bundle")
+    never_ng = manifest.operating_point.model_copy(update={"threshold": 1.1})
+    networks = [runtime.Engine(onnx.convert(model)) for model in looks]
+    engine, refiner = (
+        Aside(network, by) if name == look else network
+        for name, network in zip(("engine", "refiner"), networks, strict=True)
+    )
+    inspector = runtime.Inspector(
+        manifest.model_copy(update={"operating_point": never_ng}),
+        engine,
+        model_sha256="",
+        refiner=refiner,
+    )
+    parity = gate.compare(looks[0], inspector, photos, refiner=looks[1])
+    assert parity.max_corner_difference_px == pytest.approx(px, abs=1e-3)
+    assert parity.passed == (not look)
