@@ -133,10 +133,10 @@ class Verdict:
             "image_sha256": self.image_sha256,
             "ms": dict(self.ms),
             "metadata": dict(self.metadata),
-            "classes": list(self.classes),
-            "decided_by": self.decided_by,
             "corners_xy": None if self.corners_xy is None else [list(p) for p in self.corners_xy],
             "confidence": self.confidence,
+            "classes": list(self.classes),
+            "decided_by": self.decided_by,
             "stages": {
                 name: score if math.isfinite(score) else None for name, score in self.stages.items()
             },

@@ -329,6 +329,7 @@ class Bundle(Digits):
 
     class manifest:  # noqa: N801
         classes = CLASSES
+        is_located = False
 
     def inspect(self, source, /, *, template=None):
         self.template = template

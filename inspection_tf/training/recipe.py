@@ -122,8 +122,11 @@ def check_models(
 
 def shape(held: loader.Cache) -> dict[str, Any]:
     """Return what images need of a model: the arguments of `build` that say their shape."""
-    found = {"image_size": held.size, "channels": int(held.image.shape[-1])}
-    return found if held.template is None else {**found, "template": True}
+    return {
+        "image_size": held.size,
+        "channels": int(held.image.shape[-1]),
+        "template": held.template is not None,
+    }
 
 
 def fit_stage(

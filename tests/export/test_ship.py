@@ -74,7 +74,7 @@ def test_without_a_good_image_the_threshold_comes_from_the_regions_of_the_verdic
     bad = toy_records.where(is_defect=True)
     scorer = _points.Scorer([(networks, bad)], manifest)
     spec = thresholds.ThresholdSpec(method="f_beta")
-    point = _points.choose(scorer, spec).whole
+    point = _points._for_maps(scorer, spec).whole
     assert point.method == "region_f_beta"
 
     def f1(threshold):
@@ -164,7 +164,7 @@ def test_a_threshold_below_the_pixel_threshold_lowers_that_too():
         def regions(self, mask_threshold):
             raise AssertionError("one image is good")
 
-    points = _points.choose(Scorer(), thresholds.ThresholdSpec())
+    points = _points._for_maps(Scorer(), thresholds.ThresholdSpec())
     assert points.whole.threshold == pytest.approx(0.3)
     assert points.whole.mask_threshold <= points.whole.threshold
     assert points.stages == {}

@@ -205,7 +205,7 @@ def test_cross_validation_tunes_both_stages_on_every_fold(deliver, networks, toy
 
 @pytest.mark.parametrize("where", ["tuning", "measured"])
 def test_a_fold_without_its_classifier_is_refused(deliver, networks, toy_classes, where):
-    alone = [(ship.Networks(networks.segmenter), toy_classes)]
+    alone = [(ship.Networks(networks.main), toy_classes)]
     with pytest.raises(errors.BundleError, match="must have a classifier"):
         deliver(**{where: alone})
 

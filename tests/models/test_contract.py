@@ -159,7 +159,8 @@ def test_shape_dtype_and_range(spec, cells, channels):
         np.testing.assert_allclose(total, 1, atol=1e-6)
     # An image's output does not depend on what else is in the batch.
     alone = predict(model, {name: value[1:2] for name, value in inputs.items()})
-    np.testing.assert_allclose(alone[0], probability[1], atol=1e-6)
+    rtol = 1e-5 if spec.output == "corners" else 1e-7  # of coordinates, which have no bound
+    np.testing.assert_allclose(alone[0], probability[1], atol=1e-6, rtol=rtol)
 
 
 @every_model
@@ -207,7 +208,9 @@ def test_a_training_step_lowers_the_loss(spec):
         "class_probability": losses.CrossEntropy,
         "corners": losses.CornerMae,
     }[spec.output]
-    model.compile(keras.optimizers.SGD(0.02), loss={spec.output: kind()})
+    # An untrained regressor is far off, and its slope does not fall on the way.
+    rate = 1e-4 if spec.output == "corners" else 0.02
+    model.compile(keras.optimizers.SGD(rate), loss={spec.output: kind()})
 
     def drop_the_same():
         for layer in model.layers:

@@ -112,6 +112,7 @@ def test_the_smallest_is_the_first_that_solved():
 # Fine-tuning
 
 
+@pytest.mark.slow
 def test_a_training_can_start_from_the_weights_of_an_earlier_bundle(field_run, tmp_path):
     source = field_run[0] / "bundle" / "source"
     values = toy().model_dump()

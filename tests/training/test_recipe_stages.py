@@ -63,7 +63,7 @@ def fitted(monkeypatch):
 
 
 def test_a_stage_is_a_section_that_a_recipe_adds_a_model_to():
-    assert list(Toy.model_fields) == ["loader", "augment", "train", "start", "model"]
+    assert list(Toy.model_fields) == ["loader", "augment", "train", "start", "weights", "model"]
     with pytest.raises(ValueError, match="raet"):
         recipe.Stage(loader={}, augment={}, train={"raet": 1})
 

@@ -48,7 +48,9 @@ def test_the_output_tells_the_task(options, output, target, monitor):
     assert monitor.removeprefix("val_") in [metric.name for metric in task.metrics()]
 
 
-@pytest.mark.parametrize("names", [("corners",), ("probability", "class_probability")])
+@pytest.mark.parametrize(
+    "names", [("place",), ("probability", "class_probability"), ("corners", "place")]
+)
 def test_another_output_is_refused(names):
     value = keras.Input((2,))
     model = keras.Model(value, {name: keras.layers.Dense(1, name=name)(value) for name in names})
