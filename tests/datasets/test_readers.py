@@ -258,4 +258,5 @@ def test_a_template_of_another_size_than_its_image_is_refused(tmp_path, write_fo
 
 
 def test_every_reader_is_listed():
-    assert set(readers.READERS) == {"dagm", "folder", "magnetic_tile", "deeppcb"}
+    of_masks = {"dagm", "folder", "magnetic_tile", "deeppcb"}
+    assert set(readers.READERS) == of_masks | {"corners", "smartdoc"}

@@ -3,6 +3,7 @@ import json
 import pytest
 from field_recipe import toy
 
+from benchmarks import locators
 from inspection_tf import bundle, config, errors
 from inspection_tf.datasets import photographed
 from inspection_tf.training import ladder
@@ -149,3 +150,20 @@ def test_weights_that_cannot_be_read_are_refused(tmp_path, data, error, match):
     cfg = config.validate(certificate_corners.Config, values, origin="test")
     with pytest.raises(error, match=match):
         certificate_corners.run(cfg, tmp_path / "run")
+
+
+# The benchmark
+
+
+@pytest.mark.slow
+def test_the_talks_network_is_trained_for_the_same_time_and_timed_beside(
+    field_run, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr(locators, "PHOTOS", 16)
+    assert locators.main(field_run[0], tmp_path / "talk") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any("both looks train for" in line for line in lines)
+    row = next(line for line in lines if line.startswith("attempt2")).split()
+    assert row[1] == "95,208"
+    assert bundle.read(tmp_path / "talk" / "bundle").inputs[0].preprocessing.size == (300, 400)
+    assert "times as fast" in lines[-1]
