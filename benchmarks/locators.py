@@ -43,8 +43,7 @@ def seconds_an_image(stage: Any, held: loader.Cache, points: int) -> float:
             own = stage.model_copy(update={"train": short, "loader": spec})
             started = time.perf_counter()
             part = run.within(f"{epochs}")
-            shape = {"image_size": held.size, "channels": int(held.image.shape[-1])}
-            build = functools.partial(corners.build, points=points, **shape)
+            build = functools.partial(corners.build, points=points, **recipe.image_shape(held))
             recipe.fit_stage(build, own, held, None, seed=1, run=part)
             times.append(time.perf_counter() - started)
     return (times[1] - times[0]) / (2 * len(held))

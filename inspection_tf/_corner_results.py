@@ -94,6 +94,9 @@ def quantile(values: Floats, share: float, group_of: NDArray[np.int64]) -> tuple
         place = (reached < share * total * (1 - 1e-12)).sum(axis=1)
         return np.where(total[:, 0] > 0, ranked[np.minimum(place, len(ranked) - 1)], np.nan)
 
+    if not len(values):
+        return lambda counts: np.full(len(counts), np.nan), 0
+
     return statistic, len(np.unique(group_of))
 
 
@@ -109,39 +112,24 @@ def statistics(
         is_ok: whether it was judged OK.
         group_of: (images,), the index of each image's group.
     """
-    rows = [row for row, result in enumerate(results) if result is not None]
-    held = [result for result in results if result is not None]
-    if not held:
-        undefined: Statistic = lambda counts: np.full(len(counts), np.nan)  # noqa: E731
-        return dict.fromkeys(MEANING, (undefined, 0))
-    px = np.array([result.errors_px for result in held])
-    width = np.array([result.width_px for result in held], np.float64)
-    corner_group = np.repeat(group_of[rows], 4)
+    shown = np.array([result is not None for result in results])
+    px = np.array([result.errors_px if result else (0.0,) * 4 for result in results])
+    width = np.array([result.width_px if result else 1 for result in results])
+    iou = np.array([result.quad_iou if result else 0.0 for result in results])
+    counted = np.asarray(shown, np.float64)
+    corner_group = np.repeat(group_of[shown], 4)
+
+    def mean(values: Floats, weight: Floats) -> tuple[Statistic, int]:
+        return _estimates.ratio_of_sums(values * weight, weight, group_of)
+
     found: dict[str, tuple[Statistic, int]] = {}
-    for unit, errors in (("px", px), ("relative", px / width[:, None])):
+    relative = px / width[:, None]
+    for unit, errors in (("px", px), ("relative", relative)):
         name = f"corner_error_{unit}"
-        flat: Floats = np.asarray(errors.ravel(), np.float64)
-        found[f"{name}_mean"] = _mean(flat, np.ones(len(flat)), corner_group, group_of)
-        found[f"{name}_median"] = quantile(flat, 0.5, corner_group)
-        found[f"{name}_p95"] = quantile(flat, 0.95, corner_group)
-    judged_ok = np.array([is_ok[row] for row in rows], np.float64)
-    relative = np.asarray((px / width[:, None]).mean(axis=1), np.float64)
-    iou = np.array([result.quad_iou for result in held])
-    own, one = group_of[rows], np.ones(len(rows))
-    found["corner_error_relative_mean_ok"] = _mean(relative, judged_ok, own, group_of)
-    found["quad_iou_mean"] = _mean(iou, one, own, group_of)
-    found["quad_iou_above_0.9"] = _mean(np.asarray(iou > GOOD_IOU, np.float64), one, own, group_of)
+        found[f"{name}_mean"] = mean(errors.mean(axis=1), counted)
+        found[f"{name}_median"] = quantile(errors[shown].ravel(), 0.5, corner_group)
+        found[f"{name}_p95"] = quantile(errors[shown].ravel(), 0.95, corner_group)
+    found["corner_error_relative_mean_ok"] = mean(relative.mean(axis=1), counted * np.array(is_ok))
+    found["quad_iou_mean"] = mean(iou, counted)
+    found["quad_iou_above_0.9"] = mean(np.asarray(iou > GOOD_IOU, np.float64), counted)
     return {name: found[name] for name in MEANING}
-
-
-def _mean(
-    values: Floats, weight: Floats, group: NDArray[np.int64], group_of: NDArray[np.int64]
-) -> tuple[Statistic, int]:
-    """Return a weighted mean; groups without a value still have a place in the counts."""
-    missing = np.setdiff1d(group_of, group)
-    nothing = np.zeros(len(missing))
-    return _estimates.ratio_of_sums(
-        np.concatenate([values * weight, nothing]),
-        np.concatenate([weight, nothing]),
-        np.concatenate([group, missing]),
-    )

@@ -57,6 +57,20 @@ def ng_score(row: NDArray[Any]) -> float:
     return float(row[1:].sum(dtype=np.float64))
 
 
+def checked(output: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the output of a network that is what its bundle says.
+
+    Raises:
+        errors.BundleError: it has another shape or dtype.
+    """
+    if output.shape != shape or output.dtype != np.float32:
+        raise errors.BundleError(
+            f"The network must return float32 of shape {shape}. "
+            f"Got {output.dtype} of shape {output.shape}. Export the bundle again."
+        )
+    return output
+
+
 class Engine:
     """A network that onnxruntime runs on the CPU.
 

@@ -126,18 +126,25 @@ def preprocess(image: NDArray[Any], spec: Preprocessing) -> tuple[NDArray[np.uin
     """
     pixels = as_image(image)
     where = placement((pixels.shape[0], pixels.shape[1]), spec)
-    if spec.window is not None and pixels.dtype == np.uint8:
-        raise errors.ImageError(
-            f"The image must be 16 bit for the window {spec.window}. Got 8 bit. "
-            "Give the 16-bit image, or remove window."
-        )
-    result = in_channels(pixels, spec)
+    return lay(in_channels(pixels, spec), where), where
+
+
+def lay(pixels: NDArray[np.uint8], where: Placement) -> NDArray[np.uint8]:
+    """Bring the pixels of `in_channels` to the size of the network's input.
+
+    Args:
+        pixels: (H, W) or (H, W, 3) uint8.
+        where: their placement.
+
+    Returns:
+        (h, w, 1 or 3) uint8, which may share their memory.
+    """
     if not where.is_identity:
         x0, y0, x1, y1 = where.box_xyxy
-        canvas = np.zeros((*spec.size, *result.shape[2:]), np.uint8)
-        canvas[y0:y1, x0:x1] = _resize(result, (y1 - y0, x1 - x0))
-        result = canvas
-    return np.ascontiguousarray(result.reshape(*spec.size, -1)), where
+        canvas = np.zeros((*where.size, *pixels.shape[2:]), np.uint8)
+        canvas[y0:y1, x0:x1] = _resize(pixels, (y1 - y0, x1 - x0))
+        pixels = canvas
+    return np.ascontiguousarray(pixels.reshape(*where.size, -1))
 
 
 def in_channels(image: Image, spec: Preprocessing) -> NDArray[np.uint8]:
@@ -149,7 +156,16 @@ def in_channels(image: Image, spec: Preprocessing) -> NDArray[np.uint8]:
 
     Returns:
         (H, W) or (H, W, 3) uint8.
+
+    Raises:
+        errors.ImageError: no image, or an 8-bit one with a window.
     """
+    image = as_image(image)
+    if spec.window is not None and image.dtype == np.uint8:
+        raise errors.ImageError(
+            f"The image must be 16 bit for the window {spec.window}. Got 8 bit. "
+            "Give the 16-bit image, or remove window."
+        )
     pixels = to_gray(image) if spec.channels == "gray" else image
     result = to_uint8(pixels, window=spec.window)
     if spec.channels == "rgb" and result.ndim == 2:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors
+from inspection_tf import _engine, geometry
 
 if TYPE_CHECKING:
     from inspection_tf._engine import Network
@@ -13,31 +13,16 @@ if TYPE_CHECKING:
     from inspection_tf.runtime import Prepared
 
 
-def checked(output: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return the output of a network that returns corners.
-
-    Raises:
-        errors.BundleError: it has another shape or dtype.
-    """
-    if output.shape != shape or output.dtype != np.float32:
-        raise errors.BundleError(
-            f"The network must return float32 of shape {shape}. "
-            f"Got {output.dtype} of shape {output.shape}. Export the bundle again."
-        )
-    return output
-
-
 def to_px(shares: NDArray[Any], size: tuple[int, int]) -> NDArray[np.float64]:
     """Return (4, 2) px of an image of (height, width) from shares of its sides, flat."""
-    corners = np.asarray(shares[:8], np.float64).reshape(4, 2)
-    return corners * (size[1], size[0]) - 0.5
+    return geometry.from_shares(np.asarray(shares[:8]).reshape(4, 2), size)
 
 
 def to_shares(
     corners_xy: NDArray[np.float64], confidence: float, size: tuple[int, int]
 ) -> NDArray[np.float32]:
     """Return (9,): the corners as shares of the sides of an image, and the confidence."""
-    shares = (corners_xy + 0.5) / (size[1], size[0])
+    shares = geometry.to_shares(corners_xy, size)
     return np.append(shares.ravel(), confidence).astype(np.float32)
 
 
@@ -64,7 +49,7 @@ def refined(
     Raises:
         errors.BundleError: the refiner returns another shape or dtype than it should.
     """
-    from inspection_tf import closeups, geometry
+    from inspection_tf import closeups
 
     placement, confidence = prepared.placement, float(coarse[8])
     if not np.isfinite(coarse).all():
@@ -74,7 +59,8 @@ def refined(
     if spec is None or refiner is None or pixels is None or not geometry.is_convex(corners):
         return to_shares(corners, confidence, placement.source_size)
     frames = closeups.frames(corners, spec)
-    seen = checked(refiner.run(closeups.cut(pixels, frames, spec)), (4, 3))
-    corners = closeups.to_photo(seen[:, :2] * float(spec.size_px) - 0.5, frames)
+    seen = _engine.checked(refiner.run(closeups.cut(pixels, frames, spec)), (4, 3))
+    own = geometry.from_shares(seen[:, :2], (spec.size_px, spec.size_px))
+    corners = closeups.to_photo(own, frames)
     confidence = min(confidence, float(seen[:, 2].min()))
     return to_shares(corners, confidence, placement.source_size)

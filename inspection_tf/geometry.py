@@ -54,6 +54,21 @@ def transform_points(points_xy: ArrayLike, matrix: NDArray[np.float64]) -> NDArr
     return np.asarray(moved[:, :2] / moved[:, 2:])
 
 
+def to_shares(points_xy: ArrayLike, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return points as shares of an image's sides: 0 on its left or upper border, 1 on the other.
+
+    Args:
+        points_xy: (..., 2) px.
+        size: (height, width), px.
+    """
+    return np.asarray((np.asarray(points_xy, np.float64) + 0.5) / (size[1], size[0]))
+
+
+def from_shares(shares_xy: ArrayLike, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return points in px; the inverse of `to_shares`."""
+    return np.asarray(np.asarray(shares_xy, np.float64) * (size[1], size[0]) - 0.5)
+
+
 def homography(source_xy: ArrayLike, target_xy: ArrayLike) -> NDArray[np.float64]:
     """Return the homogeneous (3, 3) matrix that sends four points to four others.
 

@@ -33,6 +33,7 @@ Orientation = _image_placement.Orientation
 Placement = _image_placement.Placement
 Preprocessing = _image_placement.Preprocessing
 in_channels = _image_placement.in_channels
+lay = _image_placement.lay
 placement = _image_placement.placement
 preprocess = _image_placement.preprocess
 to_gray = _image_placement.to_gray

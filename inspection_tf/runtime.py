@@ -148,9 +148,12 @@ class Inspector(Judge):
                 else "This bundle inspects images alone. Got a template too. Leave it out."
             )
         if template is None:
-            prepared, placement = images.preprocess(image, self.preprocessing)
-            pixels = images.in_channels(image, self.preprocessing) if self.refiner else None
-            return Prepared(prepared[None], None, placement, pixels)
+            # The steps of `images.preprocess`, of which a second look needs the first.
+            image = images.read(image)
+            placement = images.placement((image.shape[0], image.shape[1]), self.preprocessing)
+            pixels = images.in_channels(image, self.preprocessing)
+            prepared = images.lay(pixels, placement)
+            return Prepared(prepared[None], None, placement, pixels if self.refiner else None)
         prepared, laid, placement = registration.prepare(
             image, template, self.preprocessing, self.manifest.alignment
         )
@@ -219,7 +222,7 @@ class Inspector(Judge):
             errors.BundleError: a network returns another shape or dtype than the bundle says.
         """
         if coarse is None:
-            coarse = _locating.checked(self.engine.run(prepared.image), (1, 9))[0]
+            coarse = _engine.checked(self.engine.run(prepared.image), (1, 9))[0]
         return _locating.refined(coarse, prepared, self.manifest.closeups, self.refiner)
 
     def run(self, prepared: Prepared) -> NDArray[np.float32]:
@@ -231,13 +234,7 @@ class Inspector(Judge):
         return self._checked(self.engine.run(prepared.image, prepared.template))
 
     def _checked(self, output: NDArray[Any]) -> NDArray[np.float32]:
-        wanted = (1, *self.preprocessing.size, len(self.manifest.classes))
-        if output.shape != wanted or output.dtype != np.float32:
-            raise errors.BundleError(
-                f"The network must return float32 of shape {wanted}. "
-                f"Got {output.dtype} of shape {output.shape}. Export the bundle again."
-            )
-        return output
+        return _engine.checked(output, (1, *self.preprocessing.size, len(self.manifest.classes)))
 
     def to_source(self, output: NDArray[Any], placement: "images.Placement") -> NDArray[np.float32]:
         """Bring the segmenter's output for one image to the size of its source; see `defect_map`.

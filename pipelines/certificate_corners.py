@@ -68,7 +68,11 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
         locating.check(cfg.preprocessing, cfg.locator, cfg.refiner if cfg.refine else None)
         if cfg.search:
             return search(cfg, found, folder)
-        fold = lambda *part: ship.convert_locator(*train(cfg, *part))  # noqa: E731
+
+        def fold(*part: Any) -> ship.Networks:
+            model, second = train(cfg, *part)
+            return ship.convert(model, refiner=second)
+
         divided = recipe.divide(found, cfg.data, seed=cfg.seed, run=folder, train=fold)
         model, second = train(cfg, divided.parts["train"], divided.parts.get("tune"), folder)
         return recipe.finish(folder, ship.ship(

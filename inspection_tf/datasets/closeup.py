@@ -108,10 +108,10 @@ def _closeups(
 ) -> _Part:
     turn = preprocessing.orientation
     pixels = images.in_channels(record.read_image(orientation=turn), preprocessing)
-    scale = np.array([pixels.shape[1], pixels.shape[0]], np.float64)
+    size = (pixels.shape[0], pixels.shape[1])
     truth = record.read_corners(orientation=turn)
     if truth is None:
-        truth = places[rng.integers(len(places))] * scale - 0.5
+        truth = geometry.from_shares(places[rng.integers(len(places))], size)
     seen, found = [], []
     for _ in range(sampling.per_image):
         frames = closeups.frames(_astray(rng, truth, sampling.jitter), spec)
@@ -120,7 +120,8 @@ def _closeups(
     corners = np.concatenate(found)
     is_outside = ((corners < -0.5) | (corners > spec.size_px - 0.5)).any(axis=1)
     is_missing = np.asarray(is_outside | record.is_defect, np.bool_)
-    return _Part(np.concatenate(seen), corners[:, None], is_missing, (truth + 0.5) / scale)
+    place = geometry.to_shares(truth, size)
+    return _Part(np.concatenate(seen), corners[:, None], is_missing, place)
 
 
 def _astray(

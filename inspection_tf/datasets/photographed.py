@@ -48,34 +48,25 @@ class _Drawing(Protocol):
         ...
 
 
+_DRAW: dict[str, Callable[..., Photo]] = {"certificate": certificate.draw, "grid": grids.draw}
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Certificates:
+class _Made:
+    """Pages that are made up: `kind` is a name of `_DRAW`."""
+
+    kind: str
     seed: int
-    spec: CertificateSpec
+    spec: CertificateSpec | GridSpec
 
     def photo(self, index: int) -> Photo:
-        return certificate.draw(index, seed=self.seed, spec=self.spec)
+        return _DRAW[self.kind](index, seed=self.seed, spec=self.spec)
 
     def is_without_field(self, index: int) -> bool:
         return certificate.is_without_field(index, self.spec.without_field_share)
 
     def key(self) -> bytes:
-        return repr(("certificate", self.seed, self.spec.model_dump_json())).encode()
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Grids:
-    seed: int
-    spec: GridSpec
-
-    def photo(self, index: int) -> Photo:
-        return grids.draw(index, seed=self.seed, spec=self.spec)
-
-    def is_without_field(self, index: int) -> bool:
-        return certificate.is_without_field(index, self.spec.without_field_share)
-
-    def key(self) -> bytes:
-        return repr(("grid", self.seed, self.spec.model_dump_json())).encode()
+        return repr((self.kind, self.seed, self.spec.model_dump_json())).encode()
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -213,7 +204,7 @@ def certificates(
     Raises:
         errors.ConfigError: the count is below 1.
     """
-    drawing = _Certificates(seed, spec)
+    drawing = _Made("certificate", seed, spec)
     return _records(drawing, count, name=name, origin="the drawn certificates", split=split)
 
 
@@ -228,7 +219,7 @@ def printed_grids(*, count: int, spec: GridSpec, seed: int) -> Records:
     Raises:
         errors.ConfigError: the count is below 1.
     """
-    return _records(_Grids(seed, spec), count, name="grid", origin="the drawn grids")
+    return _records(_Made("grid", seed, spec), count, name="grid", origin="the drawn grids")
 
 
 def of_templates(

@@ -203,14 +203,23 @@ def _run_both(
         return _run(reference, prepared), _run(inspector, prepared)
     coarse = inspector.engine.run(prepared.image)[0]
     first = reference.engine.run(prepared.image)[0]
+    exported, seen = inspector.located(prepared, coarse), reference.located(prepared, coarse)
+    whole = reference.conclude(reference.located(prepared, first), prepared)
     # Of the first look the whole, and of the second one what both say of the same close-ups.
-    ran = []
-    for side, own in ((reference, first), (inspector, coarse)):
-        seen = side.located(prepared, coarse)
-        verdict = side.conclude(side.located(prepared, own), prepared)
-        score = side.conclude(seen, prepared).score
-        ran.append(_Ran(np.stack([own, seen]), (score, 1.0 - float(own[8])), verdict))
-    return ran[0], ran[1]
+    return _both_looks(inspector, prepared, first, seen, whole), _both_looks(
+        inspector, prepared, coarse, exported, inspector.conclude(exported, prepared)
+    )
+
+
+def _both_looks(
+    judge: runtime.Inspector,
+    prepared: runtime.Prepared,
+    coarse: NDArray[np.float32],
+    seen: NDArray[np.float32],
+    verdict: decision.Verdict,
+) -> _Ran:
+    scores = judge.conclude(seen, prepared).score, 1.0 - float(coarse[8])
+    return _Ran(np.stack([coarse, seen]), scores, verdict)
 
 
 def _corners_apart(trained: _Ran, exported: _Ran, prepared: runtime.Prepared) -> float:

@@ -19,7 +19,7 @@ from inspection_tf.datasets.records import Record, Records
 from inspection_tf.export import _points, card, gate, onnx
 from inspection_tf.export._points import Networks, Terms
 
-__all__ = ["Networks", "Shipped", "Terms", "Tuning", "convert", "convert_locator", "ship"]
+__all__ = ["Networks", "Shipped", "Terms", "Tuning", "convert", "ship"]
 
 _LOG = logging.getLogger("inspection_tf")
 _GOLDEN_COUNT = 4
@@ -48,11 +48,6 @@ def convert(
     """
     first, second = (None if one is None else onnx.convert(one) for one in (classifier, refiner))
     return Networks(onnx.convert(model), first, second)
-
-
-def convert_locator(model: keras.Model, refiner: keras.Model | None = None) -> Networks:
-    """Convert the networks that locate a field to ONNX; see `convert`."""
-    return convert(model, refiner=refiner)
 
 
 def _located(

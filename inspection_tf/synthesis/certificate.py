@@ -117,7 +117,7 @@ def render(
         wanted: photo.Shown = "none" if missing else "all"
         moved = geometry.transform_points(corners, _onto(page, page_xy))
         if photo.shown(moved, spec.photo.size) != wanted:
-            field = _shares(corners, page.shape[:2])
+            field = geometry.to_shares(corners, (page.shape[0], page.shape[1]))
             page_xy = photo.view(rng, width / height, field, spec.photo, wanted=wanted)
             page, corners = drawn(page_xy)
     return _photographed(rng, page, corners, page_xy, spec.photo)
@@ -126,11 +126,6 @@ def render(
 def _onto(page: NDArray[np.uint8], page_xy: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the homography from the pixels of a page to those of the photo."""
     return geometry.homography(photo.border((page.shape[0], page.shape[1])), page_xy)
-
-
-def _shares(corners: NDArray[np.float64], size: tuple[int, int]) -> NDArray[np.float64]:
-    """Return corners in px of a page of (height, width) as shares of its sides."""
-    return (corners + 0.5) / (size[1], size[0])
 
 
 def _photographed(
@@ -164,7 +159,7 @@ class Template:
                 another part of it.
         """
         height, width = self.image.shape[:2]
-        field = _shares(self.corners_xy, (height, width))
+        field = geometry.to_shares(self.corners_xy, (height, width))
         if not has_field and rng.random() < 0.5:
             page_xy = photo.place(rng, width / height, spec)
             return Photo(photo.shoot(rng, None, page_xy, spec), None)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from inspection_tf import errors, losses, metrics, plots
+from inspection_tf import errors, geometry, losses, metrics, plots
 from inspection_tf.datasets import loader
 from inspection_tf.training.run_folder import RunFolder
 
@@ -139,14 +139,13 @@ def _corner_picture(
     held: loader.Cache, run: RunFolder, count: int
 ) -> Callable[[keras.Model, int], None] | None:
     rows = np.flatnonzero(held.label == 0)[:count]
-    size = np.array([held.size[1], held.size[0]])
 
     def draw(model: keras.Model, epoch: int) -> None:
         found = model.predict_on_batch({"image": held.image[rows]})[CORNERS]
         shown = [
             plots.Located(
                 image=held.image[row].squeeze(),
-                found_xy=found[place, :-1].reshape(-1, 2) * size - 0.5,
+                found_xy=geometry.from_shares(found[place, :-1].reshape(-1, 2), held.size),
                 true_xy=None if held.corners_xy is None else held.corners_xy[row],
                 caption=f"{held.ids[row]}, {found[place, -1]:.2f}",
             )

@@ -30,20 +30,36 @@ def load_network(path: Path) -> keras.Model:
         ) from problem
 
 
-def copy(model: keras.Model, source: keras.Model, *, origin: str) -> None:
-    """Copy the weights of a network of the same layers."""
-    given = {layer.name: layer for layer in source.layers}
-    for layer in model.layers:
+def _alike(
+    own: keras.Model, other: keras.Model
+) -> tuple[list[tuple[keras.Layer, keras.Layer]], str | None]:
+    """Return the layers with weights of two networks, by name, and the first that differs."""
+    given = {layer.name: layer for layer in other.layers}
+    found: list[tuple[keras.Layer, keras.Layer]] = []
+    for layer in own.layers:
+        twin = given.get(layer.name)
         shapes = [weight.shape for weight in layer.weights]
-        other = given.get(layer.name)
-        found = [] if other is None else [weight.shape for weight in other.weights]
-        if shapes != found:
-            raise errors.BundleError(
-                f"{origin}: weights must be of the same network. Got another layer {layer.name}. "
-                "Give both the same options and image size."
-            )
-        if shapes and other is not None:
-            layer.set_weights(other.get_weights())
+        if shapes != ([] if twin is None else [weight.shape for weight in twin.weights]):
+            return found, layer.name
+        if shapes:
+            found.append((layer, twin))
+    return found, None
+
+
+def copy(model: keras.Model, source: keras.Model, *, origin: str) -> None:
+    """Copy the weights of a network of the same layers.
+
+    Raises:
+        errors.BundleError: a layer is another one.
+    """
+    found, other = _alike(model, source)
+    if other is not None:
+        raise errors.BundleError(
+            f"{origin}: weights must be of the same network. Got another layer {other}. "
+            "Give both the same options and image size."
+        )
+    for layer, twin in found:
+        layer.set_weights(twin.get_weights())
 
 
 def pairs(
@@ -59,18 +75,12 @@ def pairs(
             f"start must name a network that is trained before. Got {name!r} of "
             f"{sorted(others)}. Leave it out."
         )
-    given = {layer.name: layer for layer in others[name].layers}
-    found = []
-    for layer in own.layers:
-        shapes = [weight.shape for weight in layer.weights]
-        other = given.get(layer.name)
-        if shapes and (other is None or shapes != [weight.shape for weight in other.weights]):
-            raise errors.ConfigError(
-                f"A network starts from a backbone like its own. Got another {layer.name} in the "
-                f"{name}. Give both the same backbone, or leave out start."
-            )
-        if shapes and other is not None:
-            found.append((layer, other))
+    found, other = _alike(own, others[name])
+    if other is not None:
+        raise errors.ConfigError(
+            f"A network starts from a backbone like its own. Got another {other} in the "
+            f"{name}. Give both the same backbone, or leave out start."
+        )
     return found
 
 

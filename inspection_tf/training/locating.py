@@ -86,14 +86,10 @@ def train(
     for name, (look, stage, points) in looks.items():
         held = look(part, preprocessing)
         watched = look(tune, preprocessing) if tune else None
-        build = functools.partial(corners.build, points=points, **_shape(held))
+        build = functools.partial(corners.build, points=points, **recipe.image_shape(held))
         model = recipe.fit_stage(build, stage, held, watched, seed=seed, run=run.within(name))
         fitted[name] = corners.deployed(model)
     return fitted["locator"], fitted.get("refiner")
-
-
-def _shape(held: loader.Cache) -> dict[str, Any]:
-    return {"image_size": held.size, "channels": int(held.image.shape[-1])}
 
 
 def search(
@@ -136,7 +132,7 @@ def search(
             )
             held[shown.size] = first, second
         taught, watched = held[shown.size]
-        build = functools.partial(corners.build, **_shape(taught))
+        build = functools.partial(corners.build, **recipe.image_shape(taught))
         model = recipe.fit_stage(build, stage, taught, watched, seed=seed, run=folder)
         return corners.deployed(model), folder
 

@@ -122,11 +122,12 @@ def check_models(
 
 def shape(held: loader.Cache) -> dict[str, Any]:
     """Return what images need of a model: the arguments of `build` that say their shape."""
-    return {
-        "image_size": held.size,
-        "channels": int(held.image.shape[-1]),
-        "template": held.template is not None,
-    }
+    return {**image_shape(held), "template": held.template is not None}
+
+
+def image_shape(held: loader.Cache) -> dict[str, Any]:
+    """Return what single images need of a model; see `shape`."""
+    return {"image_size": held.size, "channels": int(held.image.shape[-1])}
 
 
 def fit_stage(
