@@ -1,9 +1,10 @@
 """Keras -> ONNX: rebuilt in float32, converted by tf2onnx, named, checked and run once."""
 
+import contextlib
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ import numpy as np
 from inspection_tf import errors, runtime
 
 OPSET = 18
+_FIRST_NAME = 10**6  # all names of a graph have as many digits
 IMAGE, TEMPLATE = "image", "template"
 PROBABILITY, CLASS_PROBABILITY, CORNERS = "probability", "class_probability", "corners"
 _AXES = {
@@ -117,6 +119,29 @@ def _described(structure: Any) -> str:
     return str(keras.tree.map_structure(lambda x: f"{x.dtype} {tuple(x.shape)}", structure))
 
 
+@contextlib.contextmanager
+def _in_one_order() -> Iterator[None]:
+    """Let tf2onnx walk equal models in the same order, in this process and in any other.
+
+    It sorts nodes by name, and numbers the names by a counter of the process, so that __9 to __10
+    is another order than __8 to __9; and the readers of a value are a set of strings, whose order
+    is another one in each process. Both decide which nodes its optimisers join.
+    """
+    from tf2onnx import graph, utils
+
+    plain = graph.Graph.find_output_consumers
+
+    def in_order(self: Any, name: str) -> Any:
+        return sorted(plain(self, name), key=lambda node: node.name)
+
+    utils.INTERNAL_NAME = _FIRST_NAME
+    graph.Graph.find_output_consumers = in_order
+    try:
+        yield
+    finally:
+        graph.Graph.find_output_consumers = plain
+
+
 def _convert(model: keras.Model, shapes: dict[str, Shape]) -> Any:
     import tensorflow as tf
     import tf2onnx
@@ -130,7 +155,10 @@ def _convert(model: keras.Model, shapes: dict[str, Shape]) -> Any:
         return model(dict(zip(shapes, tensors, strict=True)), training=False)
 
     try:
-        proto, _ = tf2onnx.convert.from_function(predict, input_signature=signature, opset=OPSET)
+        with _in_one_order():
+            proto, _ = tf2onnx.convert.from_function(
+                predict, input_signature=signature, opset=OPSET
+            )
     except Exception as problem:  # its converters raise whatever they stumble over
         first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise errors.BundleError(
