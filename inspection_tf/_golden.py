@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf._engine_entry import EngineEntry, GoldenSample
 
 if TYPE_CHECKING:
     from inspection_tf import runtime
@@ -42,6 +43,9 @@ def _read_map(path: Path) -> NDArray[Any]:
 def check(inspector: "runtime.Inspector", root: Path) -> int:
     """Run the golden samples of a bundle, every network on each of them.
 
+    An engine must come out as it did when the gate let it through; the bundle's own ONNX files as
+    when the bundle was written.
+
     Args:
         inspector: of the bundle.
         root: the bundle's folder, already checked.
@@ -65,12 +69,21 @@ def check(inspector: "runtime.Inspector", root: Path) -> int:
         samples = json.loads((root / GOLDEN).read_bytes())
         if not isinstance(samples, list) or not samples:
             raise ValueError("there is none")
-        for sample in samples:
-            expected = _read_map(listed(sample["output"]))
+        entry = inspector.manifest.engines.get(inspector.engine_name)
+        if entry is not None and len(entry.golden) != len(samples):
+            raise ValueError(f"the engine {inspector.engine_name} has {len(entry.golden)} of them")
+        for place, sample in enumerate(samples):
             image, template = images.read(listed(sample["image"])), None
             if sample.get("template") is not None:
                 template = images.read(listed(sample["template"]))
-            _compare(inspector, sample, inspector.prepare(image, template), expected)
+            prepared = inspector.prepare(image, template)
+            if entry is None:
+                _compare(inspector, sample, prepared, _read_map(listed(sample["output"])))
+                continue
+            recorded = entry.golden[place]
+            _compare_engine(
+                inspector, entry, recorded, prepared, _read_map(listed(recorded.output))
+            )
     except _UNREADABLE as problem:
         raise errors.BundleError(
             f"{root}: a bundle must hold golden samples that can be read. "
@@ -83,6 +96,32 @@ def _apart(value: float, recorded: float | None) -> float:
     """Return the distance from what was recorded; a score that is not finite is not near any."""
     difference = abs(value - (math.nan if recorded is None else recorded))
     return math.inf if math.isnan(difference) else difference
+
+
+def _compare_engine(
+    inspector: "runtime.Inspector",
+    entry: EngineEntry,
+    recorded: GoldenSample,
+    prepared: "runtime.Prepared",
+    expected: NDArray[Any],
+) -> None:
+    found, off = inspector.output(prepared), math.inf
+    if found.shape == expected.shape:
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(found - expected)
+        # One grey value at the rim of a defect may differ by much in few bits; not the mean.
+        off = float(apart.max() if entry.precision == "float32" else apart.mean())
+    verdict = inspector.judge(prepared)[0]
+    score_off = _apart(verdict.score, recorded.score)
+    is_near = off <= entry.output_tolerance and score_off <= entry.score_tolerance
+    if not is_near or verdict.outcome != recorded.outcome:
+        raise errors.BundleError(
+            f"Golden sample {recorded.output} of the engine {inspector.engine_name} must come out "
+            f"as recorded ({recorded.outcome}, score within {entry.score_tolerance:g}, output "
+            f"within {entry.output_tolerance:g}). Got {verdict.outcome}, the score off by "
+            f"{score_off:.3g}, the output by {off:.3g}. Convert the bundle on this machine again, "
+            "or choose another engine."
+        )
 
 
 def _compare(

@@ -1,7 +1,8 @@
-"""Looks for external data in an ONNX file before any ONNX parser sees it.
+"""Looks for external data and foreign operators in an ONNX file before any parser sees it.
 
-A tensor may name a file outside the model, which a parser would then read. The wire format of
-protocol buffers is walked along the few fields that lead to tensors.
+A tensor may name a file outside the model, which a parser would then read; an operator of a domain
+of its own runs code that came with something else. The wire format of protocol buffers is walked
+along the few fields that lead to tensors and domains.
 Source: onnx.proto, and the protocol buffers encoding guide.
 """
 
@@ -11,16 +12,21 @@ from inspection_tf import errors
 
 # Message -> {field number: the message it holds}. TENSOR's field 13 is external_data, 14 its flag.
 _TREE: dict[str, dict[int, str]] = {
-    "model": {7: "graph", 20: "training", 25: "function"},
+    "model": {7: "graph", 8: "opset", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
-    "function": {7: "node", 11: "attribute"},
+    "function": {7: "node", 9: "opset", 11: "attribute"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
     "node": {5: "attribute"},
+    "opset": {},
+    "tensor": {},
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
 }
 _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 _GRAPH = 7  # of the model
+_DOMAIN = {"node": 7, "opset": 1, "function": 10}  # message -> field
+DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
+"""Of the operators that a model may use."""
 _DEEPEST = 24
 _LARGEST_KEY = 2**32 - 1  # parsers cut longer ones off and would see another field than we do
 
@@ -60,23 +66,26 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
         place += size
 
 
-def _holds_external_data(data: memoryview, message: str, depth: int) -> bool:
+def _survey(data: memoryview, message: str, depth: int) -> Iterator[str]:
+    """Give "" for a tensor that is stored elsewhere, and every foreign domain by its name."""
     if depth > _DEEPEST:
         raise ValueError("graphs are nested too deeply")
-    if message == "tensor":
-        return any(
-            field == _EXTERNAL_DATA or (field == _DATA_LOCATION and value != 0)
-            for field, value in _fields(data)
-        )
-    return any(
-        _holds_external_data(value, _TREE[message][field], depth + 1)
-        for field, value in _fields(data)
-        if field in _TREE[message] and isinstance(value, memoryview)
-    )
+    for field, value in _fields(data):
+        if message == "tensor":
+            if field == _EXTERNAL_DATA or (field == _DATA_LOCATION and value != 0):
+                yield ""
+        elif not isinstance(value, memoryview):
+            continue
+        elif field == _DOMAIN.get(message):
+            domain = bytes(value).decode("utf-8", "replace")
+            if domain not in DOMAINS:
+                yield domain
+        elif field in _TREE[message]:
+            yield from _survey(value, _TREE[message][field], depth + 1)
 
 
 def check(data: bytes, *, name: str) -> None:
-    """Refuse an ONNX model that is cut off or points to data in other files.
+    """Refuse an ONNX model that is cut off, points to other files, or has foreign operators.
 
     Args:
         data: the file's bytes.
@@ -88,13 +97,18 @@ def check(data: bytes, *, name: str) -> None:
     try:
         if not any(field == _GRAPH for field, _ in _fields(memoryview(data))):
             raise ValueError("there is no graph in it")
-        external = _holds_external_data(memoryview(data), "model", 0)
+        found = next(_survey(memoryview(data), "model", 0), None)
     except (ValueError, IndexError) as problem:
         raise errors.BundleError(
             f"{name} must be an ONNX model. Got bytes that do not parse ({problem}). "
             "Export the bundle again."
         ) from problem
-    if external:
+    if found:
+        raise errors.BundleError(
+            f"{name} must use operators of ONNX and onnxruntime alone. Got the domain {found!r}. "
+            "Do not use this bundle."
+        )
+    if found is not None:
         raise errors.BundleError(
             f"{name} must hold its own weights. Got tensors stored in other files. "
             "Export the model as one file."

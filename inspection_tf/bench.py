@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _engine, bundle, errors, images, runtime
+from inspection_tf import _batch, bundle, errors, images, runtime
 from inspection_tf._profile import Operator
 from inspection_tf._profile import profile as profile_model
 
@@ -147,39 +147,10 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
     inspector = way.inspector
     started = time.perf_counter()
     prepared = [inspector.prepare(*frame) for frame in frames]
-    image = np.concatenate([item.image for item in prepared])
-    template = None
-    if prepared[0].template is not None:
-        template = np.concatenate([item.template for item in prepared if item.template is not None])
     ready = time.perf_counter()
-    spent = 0.0
-    first: dict[int, NDArray[Any]] = {}
-    verdicts: dict[int, Any] = {}
-    if inspector.classifier is not None:
-        output = inspector.classifier.run(image, template)
-        spent += time.perf_counter() - ready
-        first = dict(enumerate(output))
-        for place, row in first.items():
-            size = prepared[place].placement.source_size
-            stopped = inspector.stopped(_engine.ng_score(row), size)
-            if stopped is not None:
-                verdicts[place] = stopped
-    rows = [place for place in range(len(frames)) if way.runs_both or place not in verdicts]
-    if rows:
-        called = time.perf_counter()
-        maps = inspector.engine.run(image[rows], None if template is None else template[rows])
-        spent += time.perf_counter() - called
-        for place, output in zip(rows, maps, strict=True):
-            if inspector.manifest.is_located:
-                called = time.perf_counter()
-                located = inspector.located(prepared[place], output)
-                spent += time.perf_counter() - called
-                size = prepared[place].placement.source_size
-                verdicts[place] = inspector.locate(located, size)
-                continue
-            probability = inspector.to_source(output[None], prepared[place].placement)
-            found = inspector.decide(probability, first=first.get(place))
-            verdicts.setdefault(place, found)
+    outputs = _batch.run(inspector, prepared, runs_both=way.runs_both)
+    spent = outputs.model_s
+    verdicts = _batch.conclude(inspector, prepared, outputs)
     done = time.perf_counter()
     each = 1e3 / len(frames)
     times = {
@@ -187,7 +158,8 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
         "model": each * spent,
         "post": each * (done - ready - spent),
     }
-    return times, [verdicts[place].outcome for place in range(len(frames))], len(rows)
+    rows = sum(output is not None for output in outputs.main)
+    return times, [verdict.outcome for verdict in verdicts], rows
 
 
 def _require_positive(repeats: int, batch_size: int) -> None:

@@ -5,10 +5,9 @@ only then lets a parser see anything. See `Manifest` for what a bundle says of i
 """
 
 import contextlib
-import json
 import re
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
@@ -23,21 +22,24 @@ from inspection_tf import (
     registration,
     thresholds,
 )
+from inspection_tf._bundle_files import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    check_files,
+    check_name,
+    parse_manifest,
+    refuse,
+)
+from inspection_tf._engine_entry import AUTO, FOLDER, ONNX, EngineEntry
 from inspection_tf.closeups import CloseupSpec
 
-# 2: several graphs and classes, templates; 3: fields and their corners. Older ones are still read.
-SCHEMA_VERSION = 3
+# 2: several graphs and classes, templates; 3: fields and their corners; 4: engines and tiles.
+# Older ones are still read.
+SCHEMA_VERSION = 4
 SEGMENTER, CLASSIFIER = "segmenter", "classifier"
 LOCATOR, REFINER = "locator", "refiner"
+_ENGINE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 Task = Literal["segmentation", "two_stage_segmentation", "corners"]
-MANIFEST = "manifest.json"
-MAX_MANIFEST_BYTES = 16 * 2**20
-MAX_FILE_BYTES = 2 * 2**30
-_DEEPEST_JSON = 40
-# Also takes a string that is cut off, and never has to try twice.
-_JSON_STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
-_BRACKET = re.compile(rb"[\[\]{}]")
-_SUFFIXES = frozenset({".onnx", ".keras", ".json", ".npy", ".png", ".md"})
 
 
 class Graph(config.Section):
@@ -117,6 +119,9 @@ class Manifest(config.Section):
     metrics: dict[str, Any] = pydantic.Field(default_factory=dict)
     parity: dict[str, Any] = pydantic.Field(default_factory=dict)
     audit: tuple[dict[str, Any], ...] = ()
+    """Edits after the export."""
+    engines: dict[str, EngineEntry] = pydantic.Field(default_factory=dict)
+    """What the bundle was converted to."""
     provenance: Provenance
     files: dict[str, str] = pydantic.Field(default_factory=dict)
     """SHA-256 of every file but this one."""
@@ -147,134 +152,20 @@ class Manifest(config.Section):
 
     def for_model(self) -> str:
         """Return the part that the model's own metadata repeats, as JSON."""
-        return self.model_dump_json(exclude={"files", "metrics", "parity", "audit", "provenance"})
-
-
-def _refuse(path: Path, requirement: str, received: str, way_out: str) -> errors.BundleError:
-    return errors.BundleError(f"{path}: {requirement}. Got {received}. {way_out}.")
-
-
-def _nesting(text: bytes) -> int:
-    """Return how deep a JSON text is nested, without parsing it; brackets in strings are none."""
-    depth = deepest = 0
-    for bracket in _BRACKET.findall(_JSON_STRING.sub(b"", text)):
-        depth += 1 if bracket in b"[{" else -1
-        deepest = max(deepest, depth)
-    return deepest
-
-
-def _parse_manifest(root: Path) -> dict[str, Any]:
-    path = root / MANIFEST
-    if not path.is_file() or path.is_symlink():
-        raise _refuse(
-            root,
-            "a bundle must hold manifest.json",
-            "none",
-            "Give the folder named bundle of a run",
+        return self.model_dump_json(
+            exclude={"files", "metrics", "parity", "audit", "engines", "provenance"}
         )
-    if path.stat().st_size > MAX_MANIFEST_BYTES:
-        raise _refuse(
-            path,
-            f"the manifest must be under {MAX_MANIFEST_BYTES} bytes",
-            f"{path.stat().st_size}",
-            "Use a bundle as it was written",
-        )
-    text = path.read_bytes()
-    if (deepest := _nesting(text)) > _DEEPEST_JSON:
-        raise _refuse(
-            path,
-            "the manifest must be flat",
-            f"{deepest} levels of nesting",
-            "Use a bundle as it was written",
-        )
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as problem:
-        raise _refuse(
-            path,
-            "the manifest must be JSON",
-            f"text that does not parse ({problem})",
-            "Copy the bundle again",
-        ) from problem
-    version = values.get("schema_version") if isinstance(values, dict) else None
-    if type(version) is not int:  # True is an int, but no version
-        raise _refuse(
-            path,
-            "the manifest must name its schema_version",
-            "none" if version is None else repr(version),
-            "Use a bundle as it was written",
-        )
-    if version > SCHEMA_VERSION:
-        raise _refuse(
-            path,
-            f"this version reads bundles up to schema {SCHEMA_VERSION}",
-            f"schema {version}",
-            "Upgrade inspection-tf",
-        )
-    return dict(values)
 
 
-def _check_name(root: Path, name: str) -> Path:
-    pure = PurePosixPath(name)
-    if pure.is_absolute() or ".." in pure.parts or "\\" in name or ":" in name or not pure.parts:
-        raise _refuse(
-            root, "files must lie inside the bundle", repr(name), "Do not use this bundle"
-        )
-    if pure.suffix not in _SUFFIXES:
-        raise _refuse(
-            root,
-            f"files must be of the types {sorted(_SUFFIXES)}",
-            repr(name),
-            "Do not use this bundle",
-        )
-    return root.joinpath(*pure.parts)
-
-
-def _check_files(root: Path, manifest: Manifest) -> None:
-    expected = {name: _check_name(root, name) for name in manifest.files}
-    found = set()
-    for path in sorted(root.rglob("*")):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise _refuse(
-                path,
-                "a bundle must hold plain files only",
-                "a link or device",
-                "Copy the bundle again, following links",
-            )
-        if path.is_file() and path != root / MANIFEST:
-            found.add(path.relative_to(root).as_posix())
-    for name in sorted(set(expected) - found):
-        raise _refuse(
-            root, "every file of the manifest must be there", f"no {name}", "Copy the bundle again"
-        )
-    for name in sorted(found - set(expected)):
-        raise _refuse(root, "every file must be in the manifest", f"an extra {name}", "Remove it")
-    for name, path in expected.items():
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise _refuse(
-                path,
-                f"files must be under {MAX_FILE_BYTES} bytes",
-                f"{path.stat().st_size}",
-                "Do not use this bundle",
-            )
-        if files.sha256(path) != manifest.files[name]:
-            raise _refuse(
-                path,
-                "the file must be as it was written",
-                "another SHA-256",
-                "Copy the bundle again",
-            )
+def _check_graphs(root: Path, manifest: Manifest) -> None:
     for graph in manifest.graphs:
-        if graph.file not in expected:
-            raise _refuse(
+        if graph.file not in manifest.files:
+            raise refuse(
                 root,
                 "every graph must be a file of the manifest",
                 repr(graph.file),
                 "Do not use this bundle",
             )
-
-
-def _check_graphs(root: Path, manifest: Manifest) -> None:
     names = [graph.name for graph in manifest.graphs]
     inputs = [item.name for item in manifest.inputs]
     graphs = {
@@ -289,18 +180,76 @@ def _check_graphs(root: Path, manifest: Manifest) -> None:
         ("stage_points", sorted(manifest.stage_points), [graphs[: graphs.index(manifest.main)]]),
     ):
         if found not in allowed:
-            raise _refuse(
+            raise refuse(
                 root,
                 f"{what} must be {' or '.join(str(one) for one in allowed)}",
                 str(found),
                 "Use a bundle as it was written",
             )
     if any(item.preprocessing != manifest.inputs[0].preprocessing for item in manifest.inputs):
-        raise _refuse(
+        raise refuse(
             root,
             "image and template must have one preprocessing",
             "two",
             "Use a bundle as it was written",
+        )
+
+
+def _check_engines(root: Path, manifest: Manifest) -> None:
+    names = sorted(graph.name for graph in manifest.graphs)
+    for name, entry in manifest.engines.items():
+        if not _ENGINE_NAME.fullmatch(name) or name in (ONNX, AUTO):
+            raise refuse(
+                root,
+                "an engine's name must be of lower-case letters, digits, - and _",
+                repr(name),
+                "Do not use this bundle",
+            )
+        own = f"{FOLDER}/{name}/"
+        used = [*entry.files.values(), *(sample.output for sample in entry.golden)]
+        for file in used:
+            if not file.startswith(own) or file not in manifest.files:
+                raise refuse(
+                    root,
+                    f"files of the engine {name} must be in the manifest and lie in {own}",
+                    repr(file),
+                    "Do not use this bundle",
+                )
+        if entry.may_run and sorted(entry.files) != names:
+            raise refuse(
+                root,
+                f"the engine {name} must have the graphs {', '.join(names)}",
+                ", ".join(sorted(entry.files)) or "none",
+                "Use a bundle as it was written",
+            )
+    for file in manifest.files:
+        parts = file.split("/")
+        if parts[0] == FOLDER and parts[1] not in manifest.engines:
+            raise refuse(
+                root, "every engine must be in the manifest", repr(file), "Do not use this bundle"
+            )
+
+
+def _check_models(root: Path, manifest: Manifest) -> None:
+    """Look into every model that a parser will see."""
+    for file in manifest.files:
+        path = root / file
+        if path.suffix == ".onnx":
+            _onnx_guard.check(path.read_bytes(), name=str(path))
+        elif path.suffix == ".xml":
+            _check_ir(path)
+
+
+def _check_ir(path: Path) -> None:
+    """Refuse an OpenVINO model that declares types or entities of its own: it never does."""
+    text = path.read_bytes()
+    if len(text) > MAX_MANIFEST_BYTES or b"<!" in text or not path.with_suffix(".bin").is_file():
+        raise refuse(
+            path,
+            f"an OpenVINO model must be plain XML under {MAX_MANIFEST_BYTES} bytes, its .bin "
+            "beside it",
+            "another file",
+            "Do not use this bundle",
         )
 
 
@@ -315,18 +264,18 @@ def read(root: str | Path) -> Manifest:
     """
     root = Path(root)
     if not root.is_dir():
-        raise _refuse(root, "a bundle must be a folder", "none there", "Check the path")
+        raise refuse(root, "a bundle must be a folder", "none there", "Check the path")
     try:
-        values = _parse_manifest(root)
+        values = parse_manifest(root, newest=SCHEMA_VERSION)
         manifest = config.validate(Manifest, values, origin=str(root / MANIFEST))
-        _check_files(root, manifest)
+        check_files(root, manifest.files)
         _check_graphs(root, manifest)
-        for graph in manifest.graphs:
-            _onnx_guard.check((root / graph.file).read_bytes(), name=str(root / graph.file))
+        _check_engines(root, manifest)
+        _check_models(root, manifest)
     except errors.ConfigError as problem:
         raise errors.BundleError(str(problem)) from problem
     except OSError as problem:
-        raise _refuse(
+        raise refuse(
             root, "a bundle must be readable", str(problem.strerror), "Check its permissions"
         ) from problem
     return manifest
@@ -349,9 +298,13 @@ class Draft:
         Raises:
             errors.BundleError: the name leaves the bundle or has another type than a bundle holds.
         """
-        path = _check_name(self.root, name)
+        path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data.encode() if isinstance(data, str) else data)
+
+    def path(self, name: str) -> Path:
+        """Return where a file of the bundle goes; see `write`."""
+        return check_name(self.root, name)
 
     def seal(self, manifest: Manifest) -> Manifest:
         """Hash every file and write the manifest; returns it with the hashes."""
@@ -374,4 +327,15 @@ def writing(final: str | Path) -> Iterator[Draft]:
         errors.StorageError: the disk is full; nothing is left behind.
     """
     with files.new_folder(final) as folder:
+        yield Draft(folder)
+
+
+@contextlib.contextmanager
+def editing(root: str | Path) -> Iterator[Draft]:
+    """Give a copy of a bundle that takes its place when the block ends well, else vanishes.
+
+    Raises:
+        errors.StorageError: the disk is full; the bundle is as it was.
+    """
+    with files.edited_folder(root) as folder:
         yield Draft(folder)

@@ -147,6 +147,40 @@ def new_folder(final: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def edited_folder(final: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a copy of a folder that takes its place when the block ends well, else vanishes.
+
+    Two renames put it there; whatever ends the process between them leaves both folders whole.
+
+    Raises:
+        errors.StorageError: the disk is full or the parent cannot be written; `final` is as before.
+    """
+    final = Path(final)
+    made: list[Path] = []
+    try:
+        for _ in range(2):
+            made.append(Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent)))
+        copy, old = made
+        shutil.copytree(final, copy, dirs_exist_ok=True)
+        yield copy
+        _sync_tree(copy)
+        old.rmdir()
+        final.rename(old)
+        try:
+            copy.rename(final)
+        except BaseException:  # also when the process is told to stop
+            if not final.exists():
+                old.rename(final)
+            raise
+        _sync_folder(final.parent)
+    except OSError as problem:
+        raise _storage_error(final, problem) from problem
+    finally:
+        for path in made:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def sha256(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file's bytes, in hex."""
     with Path(path).open("rb") as stream:

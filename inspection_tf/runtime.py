@@ -8,47 +8,42 @@ come out as they were recorded.
 """
 
 import dataclasses
+import functools
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _engine, _golden, _locating, errors
+from inspection_tf import _batch, _engine, _engine_start, _golden, _locating, _prepared, errors
 from inspection_tf._engine import Engine, Network
+from inspection_tf._engine_entry import AUTO, ONNX
 from inspection_tf._golden import GOLDEN, GOLDEN_TOLERANCE
 from inspection_tf._judging import Judge
+from inspection_tf._prepared import Prepared
 
 # What declares pydantic sections is imported where it is first needed: `import pydantic` alone is
 # lazy, and the first section brings the other two thirds of it.
 if TYPE_CHECKING:
     from inspection_tf import bundle, decision, images
 
-__all__ = ["GOLDEN", "GOLDEN_TOLERANCE", "Engine", "Inspector", "Network", "Prepared", "Source"]
+__all__ = [
+    "AUTO",
+    "GOLDEN",
+    "GOLDEN_TOLERANCE",
+    "ONNX",
+    "Engine",
+    "Inspector",
+    "Network",
+    "Prepared",
+    "Source",
+]
 
 Source = str | os.PathLike[str] | bytes | NDArray[Any]
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Prepared:
-    """An image, and its template if there is one, as the networks take them.
-
-    Attributes:
-        image: (1, height, width, channels), uint8.
-        template: likewise, or None.
-        placement: where the source lies in it.
-        pixels: (H, W) or (H, W, 3) uint8, the source in the channels of the networks, for a second
-            look; None where there is none.
-    """
-
-    image: NDArray[np.uint8]
-    template: NDArray[np.uint8] | None
-    placement: "images.Placement"
-    pixels: NDArray[np.uint8] | None = None
 
 
 class Inspector(Judge):
@@ -59,6 +54,8 @@ class Inspector(Judge):
         engine: runs the network that finds defects, or a field.
         classifier: runs the network that decides whether the other one is needed; None without one.
         refiner: runs the network that looks at each corner once more; None without one.
+        engine_name: what runs them all.
+        batch: images a call, where `inspect_many` has several.
     """
 
     def __init__(
@@ -91,40 +88,78 @@ class Inspector(Judge):
         self.classifier = classifier
         self.refiner = refiner
         self.model_sha256 = model_sha256
+        self.engine_name = ONNX
+        self.batch = 1
         self.preprocessing = manifest.inputs[0].preprocessing
 
     @classmethod
     def load(
-        cls, root: str | Path, *, check_golden: bool = True, threads: int | None = None
+        cls,
+        root: str | Path,
+        *,
+        engine: str = ONNX,
+        check_golden: bool = True,
+        threads: int | None = None,
+        batch: int = 1,
+        device: str = "cpu",
     ) -> "Inspector":
         """Read, check and start a bundle.
 
         Args:
             root: the bundle's folder.
+            engine: `onnx`, the float32 ONNX files; the name of an engine that the bundle was
+                converted to; or `auto`, the fastest of them on this machine, which is timed the
+                first time and then remembered.
             check_golden: run the golden samples; leave it on outside of tests.
             threads: of one inference; None: one for each core.
+            batch: images a call of the networks, where `inspect_many` has several.
+            device: cpu, cuda or tensorrt for onnxruntime; one of OpenVINO's for its engines.
 
         Raises:
-            errors.BundleError: the bundle is not as it was written, or its golden samples do not
-                come out.
+            errors.BundleError: the bundle is not as it was written, the engine cannot be started,
+                or its golden samples do not come out.
+            errors.ConfigError: the bundle has no such engine, or `batch` is not positive.
         """
         from inspection_tf import bundle
 
+        if batch < 1:
+            raise errors.ConfigError(f"batch must be at least 1. Got {batch}. Use for example 4.")
         root = Path(root)
         manifest = bundle.read(root)
+        join = functools.partial(cls._of, root, manifest, batch)
 
-        def start(name: str) -> Engine:
-            return Engine((root / manifest.graph(name).file).read_bytes(), threads=threads)
+        def check(name: str, networks: dict[str, Network]) -> None:
+            if check_golden:
+                join(name, networks).check_golden(root)
 
+        asked: dict[str, Any] = {"threads": threads, "device": device}
+        if engine == AUTO:
+            return join(*_engine_start.fastest(root, manifest, check, **asked))
+        networks = _engine_start.start(root, manifest, engine, **asked)
+        check(engine, networks)
+        return join(engine, networks)
+
+    @classmethod
+    def _of(
+        cls,
+        root: Path,
+        manifest: "bundle.Manifest",
+        batch: int,
+        name: str,
+        networks: Mapping[str, Network],
+    ) -> "Inspector":
+        from inspection_tf import bundle
+
+        entry = manifest.engines.get(name)
+        file = entry.files[manifest.main] if entry else manifest.graph(manifest.main).file
         inspector = cls(
             manifest,
-            start(manifest.main),
-            model_sha256=manifest.files[manifest.graph(manifest.main).file],
-            classifier=start(bundle.CLASSIFIER) if manifest.is_cascade else None,
-            refiner=start(bundle.REFINER) if manifest.closeups else None,
+            networks[manifest.main],
+            model_sha256=manifest.files[file],
+            classifier=networks.get(bundle.CLASSIFIER),
+            refiner=networks.get(bundle.REFINER),
         )
-        if check_golden:
-            inspector.check_golden(root)
+        inspector.engine_name, inspector.batch = name, batch
         return inspector
 
     def prepare(self, image: NDArray[Any], template: NDArray[Any] | None = None) -> Prepared:
@@ -138,26 +173,9 @@ class Inspector(Judge):
             errors.ImageError: a template is missing, of another size, or not wanted; or the image
                 does not fit the bundle.
         """
-        from inspection_tf import images, registration
-
-        if (template is not None) != self.manifest.has_template:
-            raise errors.ImageError(
-                "This bundle compares each image with its template. Got an image without one. "
-                "Give its template."
-                if template is None
-                else "This bundle inspects images alone. Got a template too. Leave it out."
-            )
-        if template is None:
-            # The steps of `images.preprocess`, of which a second look needs the first.
-            image = images.read(image)
-            placement = images.placement((image.shape[0], image.shape[1]), self.preprocessing)
-            pixels = images.in_channels(image, self.preprocessing)
-            prepared = images.lay(pixels, placement)
-            return Prepared(prepared[None], None, placement, pixels if self.refiner else None)
-        prepared, laid, placement = registration.prepare(
-            image, template, self.preprocessing, self.manifest.alignment
+        return _prepared.prepare(
+            self.manifest, image, template, keeps_pixels=self.refiner is not None
         )
-        return Prepared(prepared[None], laid[None], placement)
 
     def class_probability(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return what the first stage says of an image: (classes,), 0..1, OK first.
@@ -171,13 +189,21 @@ class Inspector(Judge):
                 "Ask for its probability."
             )
         output = self.classifier.run(prepared.image, prepared.template)
-        if output.ndim != 2 or output.shape[0] != 1 or output.shape[1] < 2:
+        row: NDArray[np.float32] = self.classes_of(output, 1)[0]
+        return row
+
+    def classes_of(self, output: NDArray[Any], count: int) -> NDArray[np.float32]:
+        """Return the first stage's output for `count` images, (count, classes), OK first.
+
+        Raises:
+            errors.BundleError: it is something else.
+        """
+        if output.ndim != 2 or output.shape[0] != count or output.shape[1] < 2:
             raise errors.BundleError(
-                f"The classifier must return (1, classes), OK first. Got {output.shape}. "
+                f"The classifier must return ({count}, classes), OK first. Got {output.shape}. "
                 "Export the bundle again."
             )
-        row: NDArray[np.float32] = output[0]
-        return row
+        return output
 
     def ng_score(self, prepared: Prepared) -> float:
         """Return the first stage's score: how sure it is that the image is not OK, 0..1."""
@@ -277,50 +303,58 @@ class Inspector(Judge):
         Raises:
             errors.ImageError: the image cannot be read or does not fit the bundle.
         """
+        loaded = self._load((source, template))
+        ready = time.perf_counter()
+        verdict, model_s = self.judge(loaded.prepared)
+        post_s = time.perf_counter() - ready - model_s
+        return self._finished(verdict, loaded, 1e3 * model_s, 1e3 * post_s, metadata)
+
+    def _load(self, pair: tuple[Source, Source | None]) -> _batch.Loaded:
         from inspection_tf import images
 
         def read(given: Source) -> NDArray[Any]:
             return images.read(given, orientation=self.preprocessing.orientation)
 
         started = time.perf_counter()
+        source, template = pair
         image = read(source)
         prepared = self.prepare(image, None if template is None else read(template))
-        ready = time.perf_counter()
-        verdict, model_s = self.judge(prepared)
-        done = time.perf_counter()
+        return _batch.Loaded(image, prepared, 1e3 * (time.perf_counter() - started))
+
+    def _load_both(self, pair: tuple[Source | None, Source | None]) -> _batch.Loaded:
+        source, template = pair
+        if source is None or template is None:
+            raise errors.ImageError(
+                "Each image must have its template. Got more "
+                f"{'templates' if source is None else 'images'} of the two. Give as many."
+            )
+        return self._load((source, template))
+
+    def _finished(
+        self,
+        verdict: "decision.Verdict",
+        loaded: _batch.Loaded,
+        model_ms: float,
+        post_ms: float,
+        metadata: Mapping[str, str] | None,
+    ) -> "decision.Verdict":
+        from inspection_tf import images
+
         return dataclasses.replace(
             verdict,
             model_id=self.manifest.model_id,
             model_sha256=self.model_sha256,
-            image_sha256=images.digest(image),
-            ms={
-                "pre": 1e3 * (ready - started),
-                "model": 1e3 * model_s,
-                "post": 1e3 * (done - ready - model_s),
-            },
+            image_sha256=images.digest(loaded.image),
+            ms={"pre": loaded.pre_ms, "model": model_ms, "post": post_ms},
             metadata=dict(metadata or {}),
-            image=image,
+            image=loaded.image,
         )
 
     def judge(self, prepared: Prepared) -> "tuple[decision.Verdict, float]":
         """Decide about a prepared image; returns the verdict and the seconds in the networks."""
-        first, spent = None, 0.0
-        if self.manifest.is_located:
-            started = time.perf_counter()
-            located = self.located(prepared)
-            spent = time.perf_counter() - started
-            return self.locate(located, prepared.placement.source_size), spent
-        if self.classifier is not None:
-            started = time.perf_counter()
-            first = self.class_probability(prepared)
-            spent = time.perf_counter() - started
-            stopped = self.stopped(_engine.ng_score(first), prepared.placement.source_size)
-            if stopped is not None:
-                return stopped, spent
-        started = time.perf_counter()
-        output = self.engine.run(prepared.image, prepared.template)
-        spent += time.perf_counter() - started
-        return self.decide(self.to_source(output, prepared.placement), first=first), spent
+        outputs = _batch.run(self, [prepared])
+        (verdict,) = _batch.conclude(self, [prepared], outputs)
+        return verdict, outputs.model_s
 
     def inspect_many(
         self,
@@ -329,10 +363,12 @@ class Inspector(Judge):
         templates: Iterable[Source] | None = None,
         metadata: Mapping[str, str] | None = None,
     ) -> "Iterator[decision.Verdict]":
-        """Decide about images one after the other; see `inspect`.
+        """Decide about images, `batch` of them a call; see `inspect`.
+
+        Images are decoded, run and decided about each while the others are; verdicts come in order.
 
         Args:
-            sources: the images.
+            sources: the images; taken some batches ahead.
             templates: one for each, in their order, where the bundle compares.
             metadata: passed through to every verdict.
 
@@ -340,17 +376,12 @@ class Inspector(Judge):
             errors.ImageError: one cannot be read, or there are not as many templates as images;
                 those before it have their verdicts.
         """
-        if templates is None:
-            for source in sources:
-                yield self.inspect(source, metadata=metadata)
-            return
-        for source, template in itertools.zip_longest(sources, templates):
-            if source is None or template is None:
-                raise errors.ImageError(
-                    "Each image must have its template. Got more "
-                    f"{'templates' if source is None else 'images'} of the two. Give as many."
-                )
-            yield self.inspect(source, template=template, metadata=metadata)
+        load: Callable[[Any], _batch.Loaded] = self._load
+        pairs: Iterable[Any] = ((source, None) for source in sources)
+        if templates is not None:
+            load, pairs = self._load_both, itertools.zip_longest(sources, templates)
+        finish = functools.partial(self._finished, metadata=metadata)
+        return _batch.stream(load, pairs, self, finish, batch=self.batch)
 
     def check_golden(self, root: str | Path) -> int:
         """Run the golden samples of a bundle, every network on each of them.

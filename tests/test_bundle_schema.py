@@ -101,7 +101,7 @@ def test_what_is_written_now_is_schema_3(toy_bundle, toy_cascade, toy_pair):
         (toy_pair.path, False, True),
     ):
         manifest = bundle.read(root)
-        assert manifest.schema_version == bundle.SCHEMA_VERSION == 3
+        assert manifest.schema_version == bundle.SCHEMA_VERSION == 4
         assert (manifest.is_cascade, manifest.has_template) == (is_cascade, has_template)
 
 

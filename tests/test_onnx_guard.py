@@ -61,13 +61,13 @@ def in_branch(**options):
 
 def in_function(**options):
     made = model()
-    made.functions.add(name="f", domain="d").node.add().CopyFrom(constant(**options))
+    made.functions.add(name="f", domain="ai.onnx").node.add().CopyFrom(constant(**options))
     return made
 
 
 def in_default_of_a_function(**options):
     made = model()
-    default = made.functions.add(name="f", domain="d").attribute_proto.add()
+    default = made.functions.add(name="f", domain="ai.onnx").attribute_proto.add()
     default.CopyFrom(onnx.helper.make_attribute("value", tensor(**options)))
     return made
 

@@ -4,6 +4,7 @@ import json
 import math
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -120,21 +121,72 @@ def test_an_array_is_left_as_it_was(inspector, defective):
     np.testing.assert_array_equal(defective, before)
 
 
-def test_many_images_are_inspected_in_order_and_one_at_a_time(inspector, good, defective):
+def test_many_images_are_inspected_in_order_and_a_few_ahead(inspector, good, defective):
     drawn = []
 
     def sources():
-        for source in (good, defective, good):
+        for source in (good, defective, good) * 10:
             drawn.append(source)
             yield source
 
     verdicts = inspector.inspect_many(sources(), metadata={"lot": "A"})
     assert drawn == []
     assert next(verdicts).outcome == "OK"
-    assert len(drawn) == 1
+    assert len(drawn) < 10
     rest = list(verdicts)
-    assert [verdict.outcome for verdict in rest] == ["NG", "OK"]
+    assert [verdict.outcome for verdict in rest] == ["NG", "OK"] + ["OK", "NG", "OK"] * 9
     assert {verdict.metadata["lot"] for verdict in rest} == {"A"}
+    assert all(verdict.ms.keys() == {"pre", "model", "post"} for verdict in rest)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 16])
+def test_a_batch_gives_the_verdicts_of_single_images(toy_bundle, toy_records, batch):
+    sources = [record.read_image() for record in toy_records][:7]
+    single = runtime.Inspector.load(toy_bundle)
+    several = runtime.Inspector.load(toy_bundle, batch=batch)
+    found = [facts(verdict) for verdict in several.inspect_many(sources)]
+    for one, source in zip(found, sources, strict=True):
+        expected = facts(single.inspect(source))
+        assert one.pop("score") == pytest.approx(expected.pop("score"), abs=1e-5)
+        assert one["outcome"] == expected["outcome"]
+
+
+def test_a_verdict_does_not_wait_for_the_next_image(inspector, good):
+    come = threading.Event()
+
+    def camera():
+        yield good
+        assert come.wait(60)
+        yield good
+
+    verdicts = inspector.inspect_many(camera())
+    assert next(verdicts).outcome == "OK"
+    come.set()
+    assert next(verdicts).outcome == "OK"
+
+
+def test_an_image_that_cannot_be_read_ends_a_stream_after_those_before_it(toy_bundle, good):
+    inspector = runtime.Inspector.load(toy_bundle, batch=2)
+    verdicts = inspector.inspect_many([good, good, good, b"no image", good])
+    assert [next(verdicts).outcome for _ in range(3)] == ["OK"] * 3
+    with pytest.raises(errors.ImageError):
+        next(verdicts)
+
+
+def test_what_the_caller_raises_in_between_reaches_the_caller(inspector, good):
+    def sources():
+        yield good
+        raise KeyError("the camera is gone")
+
+    verdicts = inspector.inspect_many(sources())
+    assert next(verdicts).outcome == "OK"
+    with pytest.raises(KeyError, match="the camera is gone"):
+        next(verdicts)
+
+
+def test_a_batch_must_be_positive(toy_bundle):
+    with pytest.raises(errors.ConfigError, match=r"at least 1\. Got 0"):
+        runtime.Inspector.load(toy_bundle, batch=0)
 
 
 def test_four_threads_share_an_inspector(inspector, toy_records):

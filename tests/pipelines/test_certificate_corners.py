@@ -61,7 +61,7 @@ def test_the_run_folder_holds_both_looks(field_run):
 def test_the_bundle_says_what_it_locates(field_run):
     out, report = field_run
     manifest = bundle.read(out / "bundle")
-    assert (manifest.task, manifest.schema_version) == ("corners", 3)
+    assert (manifest.task, manifest.schema_version) == ("corners", bundle.SCHEMA_VERSION)
     assert [graph.name for graph in manifest.graphs] == ["locator", "refiner"]
     assert [output.shape[1] for output in manifest.outputs] == [9, 3]
     assert manifest.classes == ("no field",)

@@ -1,0 +1,201 @@
+"""What a bundle's folder may hold: a manifest of JSON, and the plain files that it lists."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from inspection_tf import errors, files
+from inspection_tf._engine_entry import FOLDER
+
+MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 16 * 2**20
+MAX_FILE_BYTES = 2 * 2**30
+_DEEPEST_JSON = 40
+# Also takes a string that is cut off, and never has to try twice.
+_JSON_STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
+_BRACKET = re.compile(rb"[\[\]{}]")
+_MOST_FILES = 10_000
+_SUFFIXES = frozenset({".onnx", ".keras", ".json", ".npy", ".png", ".md"})
+# Of engines, which other software reads; nothing of it is ever run as a program by this package.
+_ENGINE_SUFFIXES = frozenset(
+    {".onnx", ".xml", ".bin", ".tflite", ".engine", ".pb", ".index", ".pbtxt", ".py", ".sh"}
+    | {".json", ".npy", ".md"}
+)
+_SHARD = re.compile(r"variables\.data-\d{5}-of-\d{5}")  # of a SavedModel
+CHECK = "golden/check.py"
+
+
+def refuse(path: Path, requirement: str, received: str, way_out: str) -> errors.BundleError:
+    """Return the error of a bundle that is not as it was written."""
+    return errors.BundleError(f"{path}: {requirement}. Got {received}. {way_out}.")
+
+
+def _nesting(text: bytes) -> int:
+    """Return how deep a JSON text is nested, without parsing it; brackets in strings are none."""
+    depth = deepest = 0
+    for bracket in _BRACKET.findall(_JSON_STRING.sub(b"", text)):
+        depth += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, depth)
+    return deepest
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} stands twice in one object")
+    return values
+
+
+def parse_manifest(root: Path, *, newest: int) -> dict[str, Any]:
+    """Read `manifest.json`, sizes and nesting first.
+
+    Args:
+        root: the bundle's folder.
+        newest: schema that is known.
+
+    Raises:
+        errors.BundleError: there is none, it is too large or too deep, no JSON, or newer.
+    """
+    path = root / MANIFEST
+    if not path.is_file() or path.is_symlink():
+        raise refuse(
+            root,
+            "a bundle must hold manifest.json",
+            "none",
+            "Give the folder named bundle of a run",
+        )
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise refuse(
+            path,
+            f"the manifest must be under {MAX_MANIFEST_BYTES} bytes",
+            f"{path.stat().st_size}",
+            "Use a bundle as it was written",
+        )
+    text = path.read_bytes()
+    if (deepest := _nesting(text)) > _DEEPEST_JSON:
+        raise refuse(
+            path,
+            "the manifest must be flat",
+            f"{deepest} levels of nesting",
+            "Use a bundle as it was written",
+        )
+    try:
+        values = json.loads(text, object_pairs_hook=_once)
+    except (ValueError, RecursionError) as problem:
+        raise refuse(
+            path,
+            "the manifest must be JSON",
+            f"text that does not parse ({problem})",
+            "Copy the bundle again",
+        ) from problem
+    version = values.get("schema_version") if isinstance(values, dict) else None
+    if type(version) is not int:  # True is an int, but no version
+        raise refuse(
+            path,
+            "the manifest must name its schema_version",
+            "none" if version is None else repr(version),
+            "Use a bundle as it was written",
+        )
+    if version > newest:
+        raise refuse(
+            path,
+            f"this version reads bundles up to schema {newest}",
+            f"schema {version}",
+            "Upgrade inspection-tf",
+        )
+    return dict(values)
+
+
+def _is_known_type(pure: PurePosixPath) -> bool:
+    if pure.parts[0] == FOLDER:
+        known = pure.suffix in _ENGINE_SUFFIXES or _SHARD.fullmatch(pure.name)
+        return len(pure.parts) > 2 and bool(known)
+    return pure.suffix in _SUFFIXES or str(pure) == CHECK
+
+
+def check_name(root: Path, name: str) -> Path:
+    """Return where a file of the manifest lies.
+
+    Raises:
+        errors.BundleError: it leaves the bundle, or is of a type that no bundle holds.
+    """
+    pure = PurePosixPath(name)
+    odd = ".." in pure.parts or "\\" in name or ":" in name or not name.isprintable()
+    if pure.is_absolute() or odd or not pure.parts or str(pure) != name:
+        raise refuse(root, "files must lie inside the bundle", repr(name), "Do not use this bundle")
+    if not _is_known_type(pure):
+        raise refuse(
+            root,
+            f"files must be of the types {sorted(_SUFFIXES)}, or of an engine in its folder",
+            repr(name),
+            "Do not use this bundle",
+        )
+    return root.joinpath(*pure.parts)
+
+
+def check_files(root: Path, listed: Mapping[str, str]) -> None:
+    """Compare a bundle's folder with the files that its manifest lists.
+
+    Args:
+        root: the bundle's folder.
+        listed: file to SHA-256, in hex.
+
+    Raises:
+        errors.BundleError: one is missing, extra, altered, a link, too large, or of another type.
+    """
+    if len(listed) > _MOST_FILES:
+        raise refuse(
+            root, f"a bundle has up to {_MOST_FILES} files", f"{len(listed)}", "Do not use it"
+        )
+    expected = {name: check_name(root, name) for name in listed}
+    folded = [name.casefold() for name in listed]
+    if len(set(folded)) < len(folded):
+        raise refuse(
+            root,
+            "names must differ by more than case",
+            next(repr(name) for name in listed if folded.count(name.casefold()) > 1),
+            "Do not use this bundle",
+        )
+    found = set()
+    for path in sorted(root.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise refuse(
+                path,
+                "a bundle must hold plain files only",
+                "a link or device",
+                "Copy the bundle again, following links",
+            )
+        if path.is_file() and path.stat().st_nlink > 1:
+            raise refuse(
+                path,
+                "a bundle must hold files of its own",
+                "a hard link to a file elsewhere",
+                "Copy the bundle again, without linking",
+            )
+        if path.is_file() and path != root / MANIFEST:
+            found.add(path.relative_to(root).as_posix())
+    for name in sorted(set(expected) - found):
+        raise refuse(
+            root, "every file of the manifest must be there", f"no {name}", "Copy the bundle again"
+        )
+    for name in sorted(found - set(expected)):
+        raise refuse(root, "every file must be in the manifest", f"an extra {name}", "Remove it")
+    for name, path in expected.items():
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise refuse(
+                path,
+                f"files must be under {MAX_FILE_BYTES} bytes",
+                f"{path.stat().st_size}",
+                "Do not use this bundle",
+            )
+        if files.sha256(path) != listed[name]:
+            raise refuse(
+                path,
+                "the file must be as it was written",
+                "another SHA-256",
+                "Copy the bundle again",
+            )

@@ -1,0 +1,65 @@
+"""A network that LiteRT (once TensorFlow Lite) runs."""
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+
+
+class LiteRtEngine:
+    """A network that LiteRT runs; threads take turns."""
+
+    def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
+        """Read a model.
+
+        Args:
+            path: of a .tflite file with one signature.
+            threads: of one inference; None: one for each core.
+
+        Raises:
+            errors.BundleError: LiteRT is absent or refuses the model.
+        """
+        try:
+            from ai_edge_litert import interpreter
+        except ImportError as problem:
+            raise errors.BundleError(
+                "A LiteRT engine needs LiteRT. Got an environment without it. "
+                'Install it: pip install "inspection-tf[litert]".'
+            ) from problem
+        try:
+            # From bytes, which were checked, not from a path, which could be another file by now.
+            self._interpreter = interpreter.Interpreter(
+                model_content=Path(path).read_bytes(), num_threads=threads or os.cpu_count()
+            )
+            (name,) = self._interpreter.get_signature_list()
+            self._run = self._interpreter.get_signature_runner(name)
+        except (ValueError, RuntimeError) as problem:
+            raise errors.BundleError(
+                f"LiteRT must be able to load the model. Got: {str(problem).splitlines()[0]}. "
+                "Convert the bundle again."
+            ) from problem
+        self._lock = threading.Lock()
+
+    def run(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> NDArray[Any]:
+        """Return the output for a batch; see `runtime.Engine.run`.
+
+        Raises:
+            errors.BundleError: the network does not accept the batch.
+        """
+        given = {"image": batch} if template is None else {"image": batch, "template": template}
+        try:
+            with self._lock:
+                (output,) = self._run(**given).values()
+                return np.array(output)
+        except (ValueError, RuntimeError) as problem:
+            raise errors.BundleError(
+                f"The network must accept {batch.dtype} of shape {batch.shape}. "
+                f"Got: {str(problem).splitlines()[0]}. Convert the bundle again."
+            ) from problem

@@ -1,0 +1,95 @@
+"""A network that OpenVINO runs."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+
+
+def core() -> Any:
+    """Return OpenVINO's entry point.
+
+    Raises:
+        errors.BundleError: OpenVINO is not installed.
+    """
+    try:
+        import openvino
+    except ImportError as problem:
+        raise errors.BundleError(
+            "An OpenVINO engine needs OpenVINO. Got an environment without it. "
+            'Install it: pip install "inspection-tf[openvino]".'
+        ) from problem
+    return openvino.Core()
+
+
+@contextlib.contextmanager
+def _refusing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as problem:  # the one base of OpenVINO's errors
+        first_line = next((line for line in str(problem).splitlines() if line.strip()), "no reason")
+        if "alloc" in first_line.lower():
+            raise errors.StorageError(
+                f"The network must fit into memory. Got: {first_line}. Use smaller batches."
+            ) from problem
+        raise errors.BundleError(
+            f"OpenVINO must be able to {what}. Got: {first_line}. "
+            "Convert the bundle again with the version of OpenVINO that runs it."
+        ) from problem
+
+
+class OpenVinoEngine:
+    """A network that OpenVINO runs; threads may share it.
+
+    Attributes:
+        model: compiled.
+    """
+
+    def __init__(
+        self,
+        model: str | Path | Any,
+        *,
+        options: Mapping[str, str] | None = None,
+        threads: int | None = None,
+        device: str = "CPU",
+    ) -> None:
+        """Read and compile a model.
+
+        Args:
+            model: path of an IR (.xml, its weights beside it) or ONNX file, or a model of OpenVINO.
+            options: of OpenVINO, such as INFERENCE_PRECISION_HINT.
+            threads: of one inference; None: as OpenVINO likes.
+            device: CPU, GPU, NPU, or another that OpenVINO has.
+
+        Raises:
+            errors.BundleError: OpenVINO is absent, or refuses the model or the device.
+        """
+        start = core()
+        asked: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY", **(options or {})}
+        if threads and device == "CPU":
+            asked["INFERENCE_NUM_THREADS"] = str(threads)
+        with _refusing("load the model"):
+            read = start.read_model(model) if isinstance(model, (str, Path)) else model
+            self.model = start.compile_model(read, device, asked)
+        self._inputs = [port.get_any_name() for port in self.model.inputs]
+
+    def run(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> NDArray[Any]:
+        """Return the output for a batch; see `runtime.Engine.run`.
+
+        Raises:
+            errors.StorageError: memory does not suffice.
+            errors.BundleError: the network does not accept the batch.
+        """
+        given = {"image": batch} if template is None else {"image": batch, "template": template}
+        with _refusing(f"run {batch.dtype} of shape {batch.shape}"):
+            # A request of its own for each call: requests are not for several threads.
+            request = self.model.create_infer_request()
+            request.infer({name: np.ascontiguousarray(given[name]) for name in self._inputs})
+            return np.array(request.get_output_tensor(0).data)

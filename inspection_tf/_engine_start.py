@@ -1,0 +1,220 @@
+"""Which engine of a bundle runs, and how it is started."""
+
+import hashlib
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inspection_tf import _engine_entry, errors, files
+from inspection_tf._engine import Engine, Network
+from inspection_tf._engine_entry import AUTO, ONNX, EngineEntry
+
+if TYPE_CHECKING:
+    from inspection_tf import bundle
+
+_PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt": (
+        "TensorrtExecutionProvider",
+        "CUDAExecutionProvider",
+        "CPUExecutionProvider",
+    ),
+}
+_CALLS, _WARM = 7, 2  # of the timing that chooses
+
+
+def _of_onnxruntime(path: Path, threads: int | None, device: str) -> Network:
+    if device not in _PROVIDERS:
+        raise errors.ConfigError(
+            f"onnxruntime's device must be {', '.join(_PROVIDERS)}. Got {device!r}. Choose one."
+        )
+    import onnxruntime
+
+    wanted, known = _PROVIDERS[device], onnxruntime.get_available_providers()
+    if wanted[0] not in known:
+        raise errors.BundleError(
+            f"The device {device} needs onnxruntime with {wanted[0]}. Got one with "
+            f"{', '.join(known)}. Install onnxruntime-gpu, or choose another device."
+        )
+    return Engine(path.read_bytes(), threads=threads, providers=wanted)
+
+
+def start(
+    root: Path,
+    manifest: "bundle.Manifest",
+    name: str,
+    *,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> dict[str, Network]:
+    """Start every network of an engine.
+
+    Args:
+        root: the bundle's folder, already checked.
+        manifest: of the bundle.
+        name: of the engine; `onnx` is the bundle's own ONNX files.
+        threads: of one inference; None: one for each core.
+        device: cpu, cuda, tensorrt; of OpenVINO one that it names, such as gpu.
+
+    Returns:
+        The graphs by name.
+
+    Raises:
+        errors.ConfigError: the bundle has no such engine, or it cannot use such a device.
+        errors.BundleError: it cannot be started here, or was not let through.
+    """
+    if name == ONNX:
+        return {
+            graph.name: _of_onnxruntime(root / graph.file, threads, device)
+            for graph in manifest.graphs
+        }
+    entry = manifest.engines.get(name)
+    if entry is None:
+        raise errors.ConfigError(
+            f"The engine must be one of {', '.join([AUTO, ONNX, *manifest.engines])}. "
+            f"Got {name!r}. Convert the bundle: inspection convert BUNDLE --to {name}."
+        )
+    if entry.kind not in _engine_entry.RUNNABLE:
+        raise errors.BundleError(
+            f"The engine {name} is for other software ({entry.kind}). Got it asked for here. "
+            f"Choose one of {', '.join([AUTO, ONNX])}, or see engines/{name}."
+        )
+    return {
+        graph: start_one(root / file, entry, threads=threads, device=device)
+        for graph, file in entry.files.items()
+    }
+
+
+def start_one(
+    path: Path, entry: EngineEntry, *, threads: int | None = None, device: str = "cpu"
+) -> Network:
+    """Start one network of an engine; see `start`.
+
+    Args:
+        path: of the file that it starts from.
+        entry: what the manifest says of the engine.
+        threads: of one inference.
+        device: see `start`.
+    """
+    if entry.kind == "openvino":
+        from inspection_tf._engine_openvino import OpenVinoEngine
+
+        return OpenVinoEngine(path, options=entry.options, threads=threads, device=device.upper())
+    if entry.kind == "litert":
+        from inspection_tf._engine_litert import LiteRtEngine
+
+        return LiteRtEngine(path, threads=threads)
+    if entry.kind in ("tensorrt", "tensorrt_rtx"):
+        from inspection_tf._engine_tensorrt import TensorRtEngine
+
+        return TensorRtEngine(path, module=entry.kind)
+    return _of_onnxruntime(path, threads, device)
+
+
+def _memory() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "inspection_tf" / "engines.json"
+
+
+def _here(manifest: "bundle.Manifest", threads: int | None, device: str) -> str:
+    """Return what a choice holds for: this machine, these files, this many threads."""
+    machine = platform.node(), platform.machine(), platform.processor(), os.cpu_count()
+    about = [machine, sorted(manifest.files.items()), threads, device]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+
+
+def _remembered(key: str, among: Mapping[str, Any]) -> str | None:
+    try:
+        name = json.loads(_memory().read_bytes()).get(key)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return name if isinstance(name, str) and name in among else None
+
+
+def _remember(key: str, name: str) -> None:
+    path = _memory()
+    try:
+        try:
+            known = dict(json.loads(path.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            known = {}
+        files.make_folder(path.parent)
+        files.write(path, json.dumps(known | {key: name}), sync=False)
+    except errors.StorageError:
+        return  # it is timed again the next time
+
+
+def fastest(
+    root: Path,
+    manifest: "bundle.Manifest",
+    check: Callable[[str, dict[str, Network]], None],
+    *,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> tuple[str, dict[str, Network]]:
+    """Start the fastest engine of a bundle that may run on this machine.
+
+    Each is timed on a grey image the first time; the choice is remembered in the user's cache
+    folder (`$XDG_CACHE_HOME/inspection_tf`) for this machine and these files.
+
+    Args:
+        root: the bundle's folder, already checked.
+        manifest: of the bundle.
+        check: raises for an engine that does not reproduce its golden samples.
+        threads: of one inference.
+        device: see `start`.
+
+    Returns:
+        Its name and its networks.
+
+    Raises:
+        errors.BundleError: not even the ONNX files run.
+    """
+    among = [ONNX, *(name for name, entry in manifest.engines.items() if entry.may_run)]
+    key = _here(manifest, threads, device)
+    known = _remembered(key, dict.fromkeys(among))
+    if known is not None:
+        try:
+            networks = start(root, manifest, known, threads=threads, device=device)
+            check(known, networks)
+        except errors.InspectionError:
+            pass  # what it needs was removed since; the others are tried
+        else:
+            return known, networks
+    started: dict[str, dict[str, Network]] = {}
+    for name in among:
+        try:
+            networks = start(root, manifest, name, threads=threads, device=device)
+            check(name, networks)
+        except errors.InspectionError:
+            if name == ONNX:
+                raise
+            continue
+        started[name] = networks
+    best = min(started, key=_times(manifest, started).__getitem__)
+    _remember(key, best)
+    return best, started[best]
+
+
+def _times(
+    manifest: "bundle.Manifest", started: Mapping[str, dict[str, Network]]
+) -> dict[str, float]:
+    """Return the median seconds of one image through the main network of each, in turns."""
+    spec = manifest.inputs[0].preprocessing
+    image = np.full((1, *spec.size, 1 if spec.channels == "gray" else 3), 127, np.uint8)
+    template = image if manifest.has_template else None
+    spent: dict[str, list[float]] = {name: [] for name in started}
+    for call in range(_WARM + _CALLS):
+        for name, networks in started.items():
+            began = time.perf_counter()
+            networks[manifest.main].run(image, template)
+            if call >= _WARM:
+                spent[name].append(time.perf_counter() - began)
+    return {name: float(np.median(times)) for name, times in spent.items()}

@@ -1,0 +1,137 @@
+"""A network that TensorRT, or TensorRT-RTX, runs on an NVIDIA GPU."""
+
+import importlib
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+
+EXTRA = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx-cu13"}
+"""Module to the package that brings it."""
+
+
+def library(name: str) -> Any:
+    """Return the module of TensorRT or TensorRT-RTX.
+
+    Raises:
+        errors.BundleError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as problem:
+        raise errors.BundleError(
+            f"This engine needs {name}. Got an environment without it. "
+            f"Install it: pip install {EXTRA[name]}."
+        ) from problem
+
+
+def _cuda() -> Any:
+    try:
+        return importlib.import_module("cuda.bindings.runtime")
+    except ImportError as problem:
+        raise errors.BundleError(
+            "A TensorRT engine is run through CUDA's own bindings. Got an environment without "
+            "them. Install them: pip install cuda-python."
+        ) from problem
+
+
+class _Memory:
+    """Calls of CUDA that become our errors, and the buffers of one engine."""
+
+    def __init__(self) -> None:
+        self._cuda = _cuda()
+        self._held: dict[str, tuple[int, int]] = {}
+        self.stream = self.call("cudaStreamCreate")
+
+    def call(self, name: str, *given: Any) -> Any:
+        code, *found = getattr(self._cuda, name)(*given)
+        if int(code):
+            raise errors.BundleError(
+                f"TensorRT must be able to use the GPU. Got {code} from {name}. "
+                "Check the driver with nvidia-smi, or choose another engine."
+            )
+        return found[0] if found else None
+
+    def room(self, name: str, size: int) -> int:
+        """Return the address of at least `size` bytes on the GPU, kept from call to call."""
+        address, held = self._held.get(name, (0, 0))
+        if held < size:
+            if address:
+                self.call("cudaFree", address)
+            address = int(self.call("cudaMalloc", size))
+            self._held[name] = address, size
+        return address
+
+    def copy(self, to: int, source: int, size: int, *, is_upload: bool) -> None:
+        kinds = self._cuda.cudaMemcpyKind
+        kind = kinds.cudaMemcpyHostToDevice if is_upload else kinds.cudaMemcpyDeviceToHost
+        self.call("cudaMemcpyAsync", to, source, size, kind, self.stream)
+
+
+class TensorRtEngine:
+    """A network that TensorRT runs; threads take turns."""
+
+    def __init__(self, path: str | Path, *, module: str) -> None:
+        """Read a plan.
+
+        Args:
+            path: of the plan.
+            module: `tensorrt` or `tensorrt_rtx`, whichever wrote it.
+
+        Raises:
+            errors.BundleError: TensorRT, CUDA or the GPU is absent, or it refuses the plan.
+        """
+        trt = library(module)
+        self._memory = _Memory()
+        self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+        self._engine = self._runtime.deserialize_cuda_engine(Path(path).read_bytes())
+        if self._engine is None:
+            raise errors.BundleError(
+                f"{module} must be able to load {path}. Got a refusal. Build the engine on this "
+                "machine: inspection convert BUNDLE --to tensorrt."
+            )
+        self._context = self._engine.create_execution_context()
+        names = [self._engine.get_tensor_name(n) for n in range(self._engine.num_io_tensors)]
+        is_input = [self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names]
+        self._inputs = [name for name, given in zip(names, is_input, strict=True) if given]
+        (self._output,) = (name for name, given in zip(names, is_input, strict=True) if not given)
+        self._lock = threading.Lock()
+
+    def run(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the output for a batch; see `runtime.Engine.run`.
+
+        Raises:
+            errors.BundleError: the network does not accept the batch, or the GPU fails.
+        """
+        given = {"image": batch} if template is None else {"image": batch, "template": template}
+        with self._lock:
+            memory, context = self._memory, self._context
+            kept = []  # until the copies are done
+            for name in self._inputs:
+                array = np.ascontiguousarray(given[name])
+                kept.append(array)
+                if not context.set_input_shape(name, array.shape):
+                    raise errors.BundleError(
+                        f"The network must accept {array.dtype} of shape {array.shape}. Got a "
+                        "refusal. Give batches within the profile that the engine was built for."
+                    )
+                address = memory.room(name, array.nbytes)
+                memory.copy(address, array.ctypes.data, array.nbytes, is_upload=True)
+                context.set_tensor_address(name, address)
+            output = np.empty(tuple(context.get_tensor_shape(self._output)), np.float32)
+            address = memory.room(self._output, output.nbytes)
+            context.set_tensor_address(self._output, address)
+            if not context.execute_async_v3(int(memory.stream)):
+                raise errors.BundleError(
+                    "TensorRT must be able to run the network. Got a failure. "
+                    "Check the GPU with nvidia-smi, or choose another engine."
+                )
+            memory.copy(output.ctypes.data, address, output.nbytes, is_upload=False)
+            memory.call("cudaStreamSynchronize", memory.stream)
+            return output
