@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inspection_tf import errors
+from inspection_tf import _provenance, errors
 
 if TYPE_CHECKING:
     from inspection_tf import bundle
@@ -21,27 +21,15 @@ def from_provenance(manifest: "bundle.Manifest", split: str) -> "Records":
     Raises:
         errors.DataError: the data is not what it was, or has no such split.
     """
-    from inspection_tf import config
-    from inspection_tf.datasets import sources
-
-    data = manifest.provenance.data
-    spec = config.validate(sources.DataSpec, data.source, origin="the bundle's provenance")
-    found = sources.read(spec)
-    if found.sha256() != data.sha256:
-        raise errors.DataError(
-            "The data must be what the bundle was made from. Got another hash for "
-            f"{found.origin}. Restore it, or give a ROOT of other labelled images."
-        )
     if split == "all":
-        return found
-    if split not in data.splits:
+        return _provenance.everything(manifest)
+    known = manifest.provenance.data.splits
+    if split not in known:
         raise errors.DataError(
-            f"The bundle must have a {split} split. Got only {', '.join(data.splits)}: it was "
+            f"The bundle must have a {split} split. Got only {', '.join(known)}: it was "
             "cross-validated and trained on every image. Give a ROOT of other labelled images."
         )
-    if spec.folds:
-        return sources.for_training(found, spec).select(data.splits[split])
-    return sources.split(found, spec, seed=manifest.provenance.seed)[split]
+    return _provenance.parts(manifest)[split]
 
 
 def from_root(

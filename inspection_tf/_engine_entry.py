@@ -11,6 +11,8 @@ ONNX = "onnx"
 """Name of what every bundle has: its own float32 ONNX files on onnxruntime."""
 AUTO = "auto"
 PASSED, NOT_RUN = "passed", "built, not run"
+ALL = "all"
+"""Instead of the names of operators: all of them."""
 
 Kind = Literal[
     "onnxruntime",
@@ -74,6 +76,8 @@ class EngineEntry(config.Section):
     """None: any number of images a call."""
     versions: dict[str, str] = pydantic.Field(default_factory=dict)
     calibration: Calibration | None = None
+    float_operators: dict[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
+    """int8: by graph, what stays in float32; `all` where the whole graph does."""
     state: Literal["passed", "built, not run"] = "built, not run"
     parity: dict[str, Any] = pydantic.Field(default_factory=dict)
     """Of the gate; empty if it did not run."""

@@ -108,7 +108,7 @@ def summarize(
     ordered = sorted(rows, key=lambda row: row.id)
     is_located = ordered[0].is_located
     estimates = _estimates.bootstrap(
-        _of_fields(ordered) if is_located else _statistics(ordered, classes),
+        of_fields(ordered) if is_located else of_maps(ordered, classes),
         groups=len({row.group or row.id for row in ordered}),
         images=len(ordered),
         seed=seed,
@@ -132,13 +132,15 @@ def summarize(
     return {name: estimates[name] for name in (*MEANING, *of_classes)}
 
 
-def _statistics(
+def of_maps(
     rows: Sequence[ImageResult], classes: Sequence[str]
 ) -> dict[str, tuple[Statistic, int]]:
+    """Return the metrics of pixels, regions and scores as statistics of counts of groups."""
+
     def column(value: Callable[[ImageResult], float | None]) -> Floats:
         return np.array([value(row) or 0.0 for row in rows])
 
-    group_of = _groups(rows)
+    group_of = groups(rows)
     is_defect = np.array([row.is_defect for row in rows])
     marked = column(lambda row: row.true_area_px > 0)
     clean = column(lambda row: not row.is_defect and not row.found_area_px)
@@ -166,7 +168,7 @@ def _statistics(
     return statistics
 
 
-def _groups(rows: Sequence[ImageResult]) -> NDArray[np.int64]:
+def groups(rows: Sequence[ImageResult]) -> NDArray[np.int64]:
     """Return the index of each image's group."""
     return np.unique([row.group or row.id for row in rows], return_inverse=True)[1]
 
@@ -180,8 +182,9 @@ def _ranking(
     return {"image_average_precision": (precision, bearing), "image_auroc": (auroc, bearing)}
 
 
-def _of_fields(rows: Sequence[ImageResult]) -> dict[str, tuple[Statistic, int]]:
-    group_of = _groups(rows)
+def of_fields(rows: Sequence[ImageResult]) -> dict[str, tuple[Statistic, int]]:
+    """Return the metrics of corners and scores as statistics of counts of groups."""
+    group_of = groups(rows)
     found = [row.corners for row in rows]
     is_ok = [row.outcome == "OK" for row in rows]
     return {**_corner_results.statistics(found, is_ok, group_of), **_ranking(rows, group_of)}

@@ -17,7 +17,16 @@ from inspection_tf import _batch, bundle, errors, images, runtime
 from inspection_tf._profile import Operator
 from inspection_tf._profile import profile as profile_model
 
-__all__ = ["Frame", "Operator", "Timing", "golden_frames", "profile", "profile_model", "run"]
+__all__ = [
+    "Frame",
+    "Operator",
+    "Timing",
+    "golden_frames",
+    "inspect_batch",
+    "profile",
+    "profile_model",
+    "run",
+]
 
 Frame = tuple[NDArray[Any], NDArray[Any] | None]
 """A decoded image and its template, None where there is none."""
@@ -140,6 +149,12 @@ def golden_frames(root: str | Path) -> list[Frame]:
         return None if name is None else images.read(root / name)
 
     return [(images.read(root / s["image"]), read(s.get("template"))) for s in samples]
+
+
+def inspect_batch(inspector: runtime.Inspector, frames: Sequence[Frame]) -> list[Any]:
+    """Return the verdicts on decoded frames, one batch of them."""
+    prepared = [inspector.prepare(*frame) for frame in frames]
+    return list(_batch.conclude(inspector, prepared, _batch.run(inspector, prepared)))
 
 
 def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[str], int]:

@@ -14,6 +14,7 @@ import tyro
 
 from inspection_tf import (
     _cli_data,
+    _cli_deploy,
     _cli_synthesis,
     _cli_tables,
     errors,
@@ -344,6 +345,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "evaluate": evaluate,
     "verify": verify,
     "bench": bench,
+    "convert": _cli_deploy.convert,
     "synthesize": synthesize,
     "markers": markers,
 }

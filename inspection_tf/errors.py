@@ -13,6 +13,7 @@ InspectionError            70  an internal error; the base of all
 """
 
 from collections.abc import Iterable
+from typing import Any
 
 OK = 0
 NOT_OK = 1  # something inspected is NG or REVIEW
@@ -64,9 +65,14 @@ class DivergedError(InspectionError):
 
 
 class GateError(InspectionError):
-    """A gate refused: what was exported does not decide as what was trained."""
+    """A gate refused: what was exported does not decide as what was trained.
+
+    Attributes:
+        report: what was compared, ready for JSON; None where there is no more to say.
+    """
 
     exit_code = 7
+    report: dict[str, Any] | None = None
 
 
 def gravest(exit_codes: Iterable[int]) -> int:

@@ -36,6 +36,7 @@ from inspection_tf import _image_results, _summary, config, decision, files, run
 from inspection_tf._class_results import score_regions
 from inspection_tf._estimates import Estimate
 from inspection_tf._image_results import Audit, ImageResult, Inspector, inspect_records, read_truth
+from inspection_tf._metric_changes import changes, worsening
 from inspection_tf._summary import MEANING, meaning, summarize
 from inspection_tf.datasets import records
 
@@ -49,6 +50,7 @@ __all__ = [
     "ImageResult",
     "Inspector",
     "Look",
+    "changes",
     "inspect_records",
     "look",
     "meaning",
@@ -58,6 +60,7 @@ __all__ = [
     "score_regions",
     "summarize",
     "table",
+    "worsening",
     "write",
 ]
 

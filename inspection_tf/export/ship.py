@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import bundle, decision, errors, evaluation, files, images, runtime, thresholds
 from inspection_tf.datasets.records import Record, Records
-from inspection_tf.export import _points, card, gate, onnx
+from inspection_tf.export import _kit, _points, card, gate, onnx
 from inspection_tf.export._points import Networks, Terms
 
 __all__ = ["Networks", "Shipped", "Terms", "Tuning", "convert", "ship"]
@@ -172,7 +172,7 @@ def _golden_records(
 def _write_golden(
     draft: bundle.Draft, inspector: runtime.Inspector, chosen: Iterable[Record]
 ) -> None:
-    samples = []
+    samples, shown = [], set[str]()
     turn = inspector.preprocessing.orientation
     for number, record in enumerate(chosen):
         image, template = record.read_pair(orientation=turn)
@@ -189,9 +189,14 @@ def _write_golden(
         first = {}
         if inspector.classifier is not None:
             first = {"first_score": inspector.ng_score(prepared), "decided_by": verdict.decided_by}
+        tensors = {}
+        if verdict.outcome not in shown:  # one of each says enough, and maps are large
+            tensors["tensors"] = _kit.write_tensors(draft, inspector, prepared, number)
+            shown.add(verdict.outcome)
         samples.append(
             {
                 **names,
+                **tensors,
                 "id": record.id,
                 "outcome": verdict.outcome,
                 "score": verdict.to_dict()["score"],
@@ -339,6 +344,7 @@ def ship(
             draft.write("source/refiner.keras", _keras_file(refiner))
         _write_golden(draft, inspector, golden)
         draft.write("MODEL_CARD.md", card.render(manifest))
+        _kit.write(draft, manifest)
         manifest = draft.seal(manifest)
         runtime.Inspector.load(draft.root)  # a bundle that refuses itself is never written
     return Shipped(manifest, rows, report, tuple(inspectors))

@@ -1,0 +1,66 @@
+"""`inspection convert`: from a bundle to the engine that a box runs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from inspection_tf import errors, files
+from inspection_tf.export._order import ConvertSpec
+
+Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
+
+
+def _lines(name: str, entry: Any) -> list[str]:
+    lines = [f"engines/{name}: {entry.kind}, {entry.precision}, {entry.state}"]
+    parity = entry.parity
+    if parity:
+        lines.append(
+            f"gate: {parity['images']} images at batch {', '.join(map(str, parity['batch_sizes']))}"
+            f", {len(parity['changed_verdicts'])} changed verdicts, largest score difference "
+            f"{parity['max_score_difference']:.2g}, mean output difference "
+            f"{parity['mean_output_difference']:.2g}"
+        )
+    for size, spent in entry.speed.get("engine_ms", {}).items():
+        beside = entry.speed["onnx_ms"][size]
+        lines.append(f"batch {size}: {spent:.2f} ms an image, onnx {beside:.2f}")
+    if entry.state != "passed":
+        where = entry.options.get("script") or f"engines/{name}"
+        lines.append(f"next: the machine it is for; see {where}")
+    return lines
+
+
+def convert(
+    bundle: Bundle,
+    /,
+    *,
+    to: str,
+    settings: Annotated[ConvertSpec, tyro.conf.arg(name="")] = ConvertSpec(),  # noqa: B008
+    name: str = "",
+    data: Path | None = None,
+    report: Path | None = None,
+) -> int:
+    """Add an engine to a bundle once it is proved to decide alike; else the bundle is as it was.
+
+    Args:
+        bundle: folder of the bundle.
+        to: openvino, openvino-bf16, openvino-int8, onnx-int8, onnx-fp16, savedmodel, litert,
+            tensorrt, tftrt or triton.
+        settings: how.
+        name: of the engine in the bundle; by default that of --to.
+        data: folder of the images the bundle was made from; by default where they lay.
+        report: file for what the gate found, also where it refuses.
+    """
+    from inspection_tf.export import convert as converting
+
+    try:
+        done = converting.convert(bundle, to, name=name, data=data, spec=settings)
+    except errors.GateError as problem:
+        if report is not None and problem.report is not None:
+            files.write_json(report, problem.report)
+        raise
+    if report is not None:
+        files.write_json(report, done.entry.parity)
+    sys.stdout.write("\n".join(_lines(done.name, done.entry)) + "\n")
+    return errors.OK

@@ -1,0 +1,93 @@
+"""How metrics change from one inspector to another on the same images, with paired intervals."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from inspection_tf import _corner_results, _estimates, _summary, errors
+from inspection_tf._estimates import Estimate, Floats, Statistic
+from inspection_tf._image_results import ImageResult
+
+LOWER_IS_BETTER = ("escape_rate", "overkill_rate", "review_rate", "corner_error_")
+"""Starts of the names of metrics that should fall; all others should rise."""
+
+
+def _rate(
+    rows: Sequence[ImageResult],
+    counts: Callable[[ImageResult], bool],
+    among: Callable[[ImageResult], bool],
+) -> tuple[Statistic, int]:
+    group_of = _summary.groups(rows)
+    above = np.array([counts(row) and among(row) for row in rows], np.float64)
+    below = np.array([among(row) for row in rows], np.float64)
+    return _estimates.ratio_of_sums(above, below, group_of)
+
+
+def _all(rows: Sequence[ImageResult], classes: Sequence[str]) -> dict[str, tuple[Statistic, int]]:
+    found = _summary.of_fields(rows) if rows[0].is_located else _summary.of_maps(rows, classes)
+    return {
+        **found,
+        "escape_rate": _rate(rows, lambda r: r.error == "escape", lambda r: r.is_defect),
+        "overkill_rate": _rate(rows, lambda r: r.error == "overkill", lambda r: not r.is_defect),
+        "review_rate": _rate(rows, lambda r: r.outcome == "REVIEW", lambda _: True),
+        "ok_ng_accuracy": _rate(
+            rows, lambda r: r.outcome == ("NG" if r.is_defect else "OK"), lambda _: True
+        ),
+    }
+
+
+def _difference(before: Statistic, after: Statistic) -> Statistic:
+    def statistic(counts: Floats) -> Floats:
+        return np.asarray(after(counts) - before(counts))
+
+    return statistic
+
+
+def changes(
+    before: Sequence[ImageResult],
+    after: Sequence[ImageResult],
+    *,
+    classes: Sequence[str] = ("defect",),
+    seed: int = 0,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> dict[str, Estimate]:
+    """Return `after - before` of every metric of `summarize`, its interval from paired resamples.
+
+    Args:
+        before: rows of one inspector.
+        after: rows of another one on the same images.
+        classes: as `inspect_records` had them.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+        confidence: of every interval, 0..1.
+
+    Raises:
+        errors.DataError: there is no row, or the images differ.
+    """
+    first, second = (sorted(rows, key=lambda row: row.id) for rows in (before, after))
+    if not first or [row.id for row in first] != [row.id for row in second]:
+        raise errors.DataError(
+            "A change must be measured on the same images, at least one. "
+            f"Got {len(first)} and {len(second)}. Inspect the same records twice."
+        )
+    old, new = _all(first, classes), _all(second, classes)
+    found = _estimates.bootstrap(
+        {
+            name: (_difference(old[name][0], new[name][0]), min(old[name][1], new[name][1]))
+            for name in old
+        },
+        groups=len({row.group or row.id for row in first}),
+        images=len(first),
+        seed=seed,
+        resamples=resamples,
+        confidence=confidence,
+    )
+    of_classes = [name for name in found if name.startswith(_summary.CLASS_PREFIX)]
+    ordered = (*_corner_results.MEANING, *_summary.MEANING, *of_classes)
+    return {name: found[name] for name in ordered if name in found}
+
+
+def worsening(name: str, change: float) -> float:
+    """Return by how much a metric got worse; negative where it got better."""
+    return change if name.startswith(LOWER_IS_BETTER) else -change

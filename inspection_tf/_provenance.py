@@ -1,0 +1,59 @@
+"""The labelled images that a bundle was made from, read or drawn again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inspection_tf import errors
+
+if TYPE_CHECKING:
+    from inspection_tf import bundle
+    from inspection_tf.datasets.records import Records
+    from inspection_tf.datasets.sources import DataSpec
+
+
+def _read(manifest: "bundle.Manifest", root: Path | None) -> "tuple[Records, DataSpec]":
+    from inspection_tf import config
+    from inspection_tf.datasets import sources
+
+    data = manifest.provenance.data
+    values = data.source if root is None else {**data.source, "root": str(root)}
+    spec = config.validate(sources.DataSpec, values, origin="the bundle's provenance")
+    found = sources.read(spec)
+    if found.sha256() != data.sha256:
+        raise errors.DataError(
+            "The data must be what the bundle was made from. Got another hash for "
+            f"{found.origin}. Restore it, or give the folder that holds it."
+        )
+    return found, spec
+
+
+def everything(manifest: "bundle.Manifest", root: Path | None = None) -> "Records":
+    """Return all images, none composed.
+
+    Args:
+        manifest: of the bundle.
+        root: where they lie now; None: where they lay.
+
+    Raises:
+        errors.DataError: the data is absent, or not what it was.
+    """
+    return _read(manifest, root)[0]
+
+
+def parts(manifest: "bundle.Manifest", root: Path | None = None) -> "dict[str, Records]":
+    """Return the splits of a bundle's data; of a cross-validated one all is `train`.
+
+    Args:
+        manifest: of the bundle.
+        root: where the images lie now; None: where they lay.
+
+    Raises:
+        errors.DataError: the data is absent, or not what it was.
+    """
+    from inspection_tf.datasets import sources
+
+    found, spec = _read(manifest, root)
+    if spec.folds:
+        every = sources.for_training(found, spec)
+        return {name: every.select(ids) for name, ids in manifest.provenance.data.splits.items()}
+    return sources.split(found, spec, seed=manifest.provenance.seed)

@@ -1,0 +1,204 @@
+"""ONNX files of lower precision: int8 with scales from images, and float16."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors, runtime
+from inspection_tf._engine_entry import ALL, EngineEntry
+from inspection_tf.export import _order, _retreat
+
+QUANTIZED = ("Conv", "ConvTranspose")
+"""Operators that become int8: where the work is. What scales an image or reads a heatmap stays."""
+
+
+def int8(order: _order.Order) -> EngineEntry:
+    """Write static Q/DQ files for onnxruntime: int8 weights per channel, uint8 activations.
+
+    Raises:
+        errors.BundleError: the package onnx is absent, or a graph cannot be quantized.
+    """
+    samples = order.samples()
+    files: dict[str, str] = {}
+    floats: dict[str, tuple[str, ...]] = {}
+    for graph in order.graphs:
+        plain = _prepared(order.model(graph))
+        operators = [_retreat.Operator(*found) for found in _operators(plain)]
+
+        def quantize(kept: tuple[str, ...], plain: bytes = plain, graph: str = graph) -> bytes:
+            return quantized(plain, samples[graph], keep=kept, for_tensorrt=False)
+
+        def start(data: bytes) -> runtime.Network:
+            return runtime.Engine(data)
+
+        found = _retreat.find(graph, operators, quantize, start, order.judge)
+        data, kept = found or (order.model(graph).read_bytes(), (ALL,))
+        (order.folder / f"{graph}.onnx").write_bytes(data)
+        files[graph] = order.at(f"{graph}.onnx")
+        floats[graph] = kept
+    _order.require_int8(floats, order)
+    return EngineEntry(
+        kind="onnxruntime",
+        precision="int8",
+        files=files,
+        float_operators=floats,
+        versions=_order.versions("onnxruntime", "onnx"),
+        score_tolerance=order.spec.gate.band,
+        output_tolerance=order.spec.gate.metric_drop,
+    )
+
+
+def float16(order: _order.Order) -> EngineEntry:
+    """Write float16 files for onnxruntime: uint8 goes in and float32 comes out, as before.
+
+    Raises:
+        errors.BundleError: the package onnx is absent, or a graph cannot be converted.
+    """
+    files = {}
+    for graph in order.graphs:
+        (order.folder / f"{graph}.onnx").write_bytes(in_float16(order.model(graph)))
+        files[graph] = order.at(f"{graph}.onnx")
+    return EngineEntry(
+        kind="onnxruntime",
+        precision="float16",
+        files=files,
+        versions=_order.versions("onnxruntime", "onnx"),
+        score_tolerance=order.spec.gate.band,
+        output_tolerance=order.spec.gate.metric_drop,
+    )
+
+
+def in_float16(path: Path) -> bytes:
+    """Return an ONNX file with weights and computation in float16, inputs and outputs as before.
+
+    Raises:
+        errors.BundleError: the package onnx is absent, or the graph cannot be converted.
+    """
+    try:
+        import onnx
+        from onnxruntime.transformers import float16 as library
+    except ImportError as problem:
+        raise _order.missing("onnx", "engines", "A float16 engine") from problem
+    try:
+        proto = library.convert_float_to_float16(onnx.load(path), keep_io_types=True)
+        return _tidied(proto)
+    except Exception as problem:  # a converter raises whatever it stumbles over
+        raise errors.BundleError(
+            f"Every operator must have a float16 twin. Got: {_order.first_line(problem)}. "
+            "Choose another engine."
+        ) from problem
+
+
+def _reader(samples: Sequence[Mapping[str, NDArray[np.uint8]]]) -> Any:
+    from onnxruntime import quantization
+
+    class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._left: Iterator[Mapping[str, NDArray[np.uint8]]] = iter(samples)
+
+        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+            return dict(given) if (given := next(self._left, None)) is not None else None
+
+    return Reader()
+
+
+def _library() -> Any:
+    try:
+        import onnx
+        from onnxruntime import quantization
+    except ImportError as problem:
+        raise _order.missing("onnx", "engines", "An int8 engine of ONNX") from problem
+    return onnx, quantization
+
+
+def _prepared(path: Path) -> bytes:
+    """Return an ONNX file with norms folded into convolutions, as the quantizer wants it."""
+    _library()
+    from onnxruntime.quantization import shape_inference
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder) / "plain.onnx"
+        shape_inference.quant_pre_process(str(path), str(plain), skip_symbolic_shape=True)
+        return plain.read_bytes()
+
+
+def _operators(data: bytes) -> list[tuple[str, bool]]:
+    """Return the convolutions of an ONNX file in order: name, and whether it is depthwise."""
+    onnx, _ = _library()
+    return [
+        (node.name, any(a.name == "group" and a.i > 1 for a in node.attribute))
+        for node in onnx.load_from_string(data).graph.node
+        if node.op_type in QUANTIZED
+    ]
+
+
+def for_tensorrt(path: Path, samples: Sequence[Mapping[str, NDArray[np.uint8]]]) -> bytes:
+    """Return an ONNX file whose convolutions are int8, as TensorRT reads them.
+
+    Args:
+        path: of the float32 file.
+        samples: what it is fed on the calibration images.
+
+    Raises:
+        errors.BundleError: the package onnx is absent, or the graph cannot be quantized.
+    """
+    return quantized(_prepared(path), samples, keep=(), for_tensorrt=True)
+
+
+def quantized(
+    plain: bytes,
+    samples: Sequence[Mapping[str, NDArray[np.uint8]]],
+    *,
+    keep: Sequence[str],
+    for_tensorrt: bool,
+) -> bytes:
+    """Return an ONNX file whose convolutions are int8, as pairs of Q and DQ.
+
+    Args:
+        plain: of `_prepared`.
+        samples: what it is fed on the calibration images.
+        keep: names of the nodes that stay in float32.
+        for_tensorrt: signed and symmetric activations, biases left in float32; else unsigned ones,
+            which processors multiply faster.
+
+    Raises:
+        errors.BundleError: the graph cannot be quantized.
+    """
+    onnx, quantization = _library()
+    kinds = quantization.QuantType
+    special = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
+    with tempfile.TemporaryDirectory() as folder:
+        done = Path(folder) / "int8.onnx"
+        try:
+            quantization.quantize_static(
+                onnx.load_from_string(plain),
+                str(done),
+                _reader(samples),
+                quant_format=quantization.QuantFormat.QDQ,
+                op_types_to_quantize=["Conv"] if for_tensorrt else list(QUANTIZED),
+                nodes_to_exclude=list(keep),
+                per_channel=True,
+                activation_type=kinds.QInt8 if for_tensorrt else kinds.QUInt8,
+                weight_type=kinds.QInt8,
+                extra_options=special if for_tensorrt else {},
+            )
+        except Exception as problem:  # the quantizer raises whatever it stumbles over
+            raise errors.BundleError(
+                f"The graph must be quantized by onnxruntime. Got: {_order.first_line(problem)}. "
+                "Choose another engine."
+            ) from problem
+        return _tidied(onnx.load(done))
+
+
+def _tidied(proto: Any) -> bytes:
+    """Leave out the domains that no operator is of: onnxruntime lists all that it knows."""
+    used = {node.domain for node in proto.graph.node}
+    kept = [entry for entry in proto.opset_import if entry.domain in used]
+    del proto.opset_import[:]
+    proto.opset_import.extend(kept)
+    del proto.metadata_props[:]
+    return bytes(proto.SerializeToString())

@@ -1,0 +1,210 @@
+"""OpenVINO's own files: float32, bfloat16 by a hint, and int8 by NNCF."""
+
+import contextlib
+import functools
+import io
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from inspection_tf import _engine_openvino, errors
+from inspection_tf._engine_entry import ALL, EngineEntry
+from inspection_tf.export import _order, _retreat, engine_gate
+
+_PRECISION = "INFERENCE_PRECISION_HINT"
+
+
+def _read(path: Path) -> Any:
+    try:
+        return _engine_openvino.core().read_model(path)
+    except RuntimeError as problem:
+        raise errors.BundleError(
+            f"OpenVINO must be able to read the network. Got: {_order.first_line(problem)}. "
+            "Export the bundle again, or install a newer OpenVINO."
+        ) from problem
+
+
+def _save(model: Any, path: Path) -> None:
+    import openvino
+
+    # Weights as they are: by default they would be stored in half precision.
+    openvino.save_model(model, path, compress_to_fp16=False)
+
+
+def _entry(order: _order.Order, **values: Any) -> EngineEntry:
+    return EngineEntry(
+        kind="openvino",
+        files={graph: order.at(f"{graph}.xml") for graph in order.graphs},
+        versions=_order.versions("openvino", "nncf"),
+        **values,
+    )
+
+
+def float32(order: _order.Order) -> EngineEntry:
+    """Write the networks as OpenVINO keeps them.
+
+    Raises:
+        errors.BundleError: OpenVINO is absent or refuses a network.
+    """
+    for graph in order.graphs:
+        _save(_read(order.model(graph)), order.folder / f"{graph}.xml")
+    # Without it some processors compute in bfloat16.
+    return _entry(order, precision="float32", options={_PRECISION: "f32"})
+
+
+def bfloat16(order: _order.Order) -> EngineEntry:
+    """Write the same files, run in bfloat16 where the processor can.
+
+    Raises:
+        errors.BundleError: OpenVINO is absent or refuses a network.
+    """
+    float32(order)
+    return _entry(
+        order,
+        precision="bfloat16",
+        options={_PRECISION: "bf16"},
+        score_tolerance=order.spec.gate.band,
+        output_tolerance=order.spec.gate.metric_drop,
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep NNCF from telling who uses it, and its bars off stdout, and off what is no terminal."""
+    before = os.environ.get("OPENVINO_TELEMETRY_DISABLE")
+    os.environ["OPENVINO_TELEMETRY_DISABLE"] = "1"
+    logging.getLogger("nncf").setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):
+            yield
+    finally:
+        if before is None:
+            del os.environ["OPENVINO_TELEMETRY_DISABLE"]
+        else:
+            os.environ["OPENVINO_TELEMETRY_DISABLE"] = before
+
+
+def int8(order: _order.Order) -> EngineEntry:
+    """Write the networks with int8 convolutions, quantized by NNCF.
+
+    Raises:
+        errors.BundleError: OpenVINO or NNCF is absent, or refuses a network.
+    """
+    with _quiet():
+        try:
+            import nncf
+        except ImportError as problem:
+            raise _order.missing("nncf", "openvino", "An int8 engine of OpenVINO") from problem
+        samples = order.samples()
+        floats: dict[str, tuple[str, ...]] = {}
+        for graph in order.graphs:
+            model = _read(order.model(graph))
+            quantize = functools.partial(_quantized, nncf, order, graph, samples[graph])
+            found: tuple[Any, tuple[str, ...]] | None
+            if order.spec.accuracy_control:
+                found = quantize(()), ()
+            else:
+                operators = _operators(model)
+                found = _retreat.find(graph, operators, quantize, _started, order.judge)
+            done, kept = found or (model, (ALL,))
+            _save(done, order.folder / f"{graph}.xml")
+            floats[graph] = kept
+    _order.require_int8(floats, order)
+    return _entry(
+        order,
+        precision="int8",
+        float_operators=floats,
+        # What is not int8 stays in float32, on every processor.
+        options={_PRECISION: "f32"},
+        score_tolerance=order.spec.gate.band,
+        output_tolerance=order.spec.gate.metric_drop,
+    )
+
+
+# What turns heatmaps into coordinates needs more than 256 levels.
+_FLOAT_TYPES = ["MatMul", "Multiply", "Add", "Subtract", "Divide", "Softmax", "ReduceSum"]
+_CONVOLUTIONS = {"Convolution": False, "ConvolutionBackpropData": False, "MatMul": False} | {
+    "GroupConvolution": True,
+    "GroupConvolutionBackpropData": True,
+}
+
+
+def _operators(model: Any) -> list[_retreat.Operator]:
+    """Return what can be int8, in order."""
+    return [
+        _retreat.Operator(found.get_friendly_name(), _CONVOLUTIONS[found.get_type_name()])
+        for found in model.get_ordered_ops()
+        if found.get_type_name() in _CONVOLUTIONS
+    ]
+
+
+def _started(model: Any) -> _engine_openvino.OpenVinoEngine:
+    return _engine_openvino.OpenVinoEngine(model, options={_PRECISION: "f32"})
+
+
+def _quantized(
+    nncf: Any, order: _order.Order, graph: str, samples: list[Any], kept: tuple[str, ...]
+) -> Any:
+    """Return a network of int8 but for some operators.
+
+    Raises:
+        errors.BundleError: NNCF refuses it.
+    """
+    ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet
+    common: dict[str, Any] = {
+        "ignored_scope": nncf.IgnoredScope(
+            names=list(kept),
+            types=_FLOAT_TYPES if order.manifest.is_located else [],
+            validate=False,
+        ),
+        "subset_size": len(samples),
+        "preset": nncf.QuantizationPreset.MIXED,
+    }
+    # The mean over images, the default, cuts off what only the few defects reach.
+    advanced = nncf.AdvancedQuantizationParameters(activations_range_estimator_params=ranges.MINMAX)
+    try:
+        model, data = _read(order.model(graph)), nncf.Dataset(samples)
+        if not order.spec.accuracy_control:
+            return nncf.quantize(model, data, advanced_parameters=advanced, **common)
+        return nncf.quantize_with_accuracy_control(
+            model,
+            calibration_dataset=data,
+            validation_dataset=nncf.Dataset([0]),
+            validation_fn=_validation(order, graph),
+            max_drop=order.spec.gate.metric_drop,
+            advanced_quantization_parameters=advanced,
+            **common,
+        )
+    except Exception as problem:  # NNCF raises whatever it stumbles over
+        if isinstance(problem, errors.InspectionError):
+            raise
+        raise errors.BundleError(
+            f"The network must be quantized by NNCF. Got: {_order.first_line(problem)}. "
+            "Choose another engine."
+        ) from problem
+
+
+def _validation(order: _order.Order, graph: str) -> Any:
+    """Return NNCF's judge: 1 minus what the worst metric loses with this network in its place."""
+
+    def validate(model: Any, _data: Any) -> tuple[float, None]:
+        parity = order.judge({graph: _Compiled(model)})
+        return 1.0 - engine_gate.worst_drop(parity), None
+
+    return validate
+
+
+class _Compiled:
+    """A model that NNCF compiled, as a network of the runtime."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def run(self, batch: Any, template: Any = None) -> Any:
+        given = {"image": batch} if template is None else {"image": batch, "template": template}
+        request = self.model.create_infer_request()
+        request.infer(given)
+        return request.get_output_tensor(0).data.copy()

@@ -1,0 +1,179 @@
+"""TensorRT plans, over the API that tensorrt 10, tensorrt 11 and tensorrt_rtx share.
+
+Precision comes from the ONNX that goes in: networks are strongly typed, int8 is Q/DQ, and there are
+no flags and no calibrator. `tensorrt_rtx` builds ahead of time, without a GPU.
+"""
+
+import contextlib
+import importlib.util
+from typing import Any
+
+from inspection_tf import _engine_tensorrt, errors
+from inspection_tf._engine_entry import EngineEntry, Kind, Precision
+from inspection_tf.export import _build_onnx, _order
+
+MODULES: tuple[Kind, ...] = ("tensorrt", "tensorrt_rtx")
+_PRECISIONS: dict[str, Precision] = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
+
+
+def build(order: _order.Order) -> EngineEntry:
+    """Build a plan for each network; without any TensorRT write a script for `trtexec` instead.
+
+    Raises:
+        errors.ConfigError: precision or compute capability is not known.
+        errors.BundleError: TensorRT refuses a network.
+    """
+    if order.spec.precision not in _PRECISIONS:
+        raise errors.ConfigError(
+            f"precision must be one of {', '.join(_PRECISIONS)}. Got {order.spec.precision!r}. "
+            "Choose one."
+        )
+    models = _models(order)
+    found = [name for name in MODULES if importlib.util.find_spec(name)]
+    if not found:
+        return _script(order, models)
+    return _plans(order, models, found[0])
+
+
+def _models(order: _order.Order) -> dict[str, bytes]:
+    precision = order.spec.precision
+    if precision == "fp16":
+        return {graph: _build_onnx.in_float16(order.model(graph)) for graph in order.graphs}
+    if precision == "int8":
+        samples = order.samples()
+        return {
+            graph: _build_onnx.for_tensorrt(order.model(graph), samples[graph])
+            for graph in order.graphs
+        }
+    return {graph: order.model(graph).read_bytes() for graph in order.graphs}
+
+
+def _plans(order: _order.Order, models: dict[str, bytes], module: Kind) -> EngineEntry:
+    trt = _engine_tensorrt.library(module)
+    target = ""
+    for graph, data in models.items():
+        plan, target = _plan(trt, order, graph, data)
+        (order.folder / f"{graph}.engine").write_bytes(plan)
+    packages = ("tensorrt", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12", "onnxruntime")
+    return EngineEntry(
+        kind=module,
+        precision=_PRECISIONS[order.spec.precision],
+        files={graph: order.at(f"{graph}.engine") for graph in models},
+        target=target,
+        batch=order.spec.batch,
+        versions={module: trt.__version__, **_order.versions(*packages)},
+        score_tolerance=order.spec.gate.band,
+        output_tolerance=order.spec.gate.metric_drop,
+    )
+
+
+def _logger(trt: Any) -> Any:
+    class Quiet(trt.ILogger):  # type: ignore[misc]
+        """Keeps the first error, instead of printing all."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.first = ""
+
+        def log(self, severity: Any, message: str) -> None:
+            worst = (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR)
+            # Without a driver it says so each time, and builds ahead of time all the same.
+            if severity in worst and not self.first and "Cuda Runtime" not in message:
+                self.first = message
+
+    return Quiet()
+
+
+def _plan(trt: Any, order: _order.Order, graph: str, data: bytes) -> tuple[bytes, str]:
+    logger = _logger(trt)
+    builder = trt.Builder(logger)
+    # Without the flag tensorrt 10 would choose precisions itself; 11 and RTX know no other way.
+    flags = 0
+    kinds = trt.NetworkDefinitionCreationFlag
+    if hasattr(kinds, "STRONGLY_TYPED"):
+        with contextlib.suppress(TypeError, AttributeError):
+            flags = 1 << int(kinds.STRONGLY_TYPED)
+    network = builder.create_network(flags)
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(data):
+        problem = parser.get_error(0) if parser.num_errors else None
+        received = _order.first_line(Exception(problem.desc() if problem else logger.first))
+        raise errors.BundleError(
+            f"TensorRT must be able to parse the {graph}. Got: {received}. "
+            "Choose another precision, or another engine."
+        )
+    config = builder.create_builder_config()
+    target = _set_target(trt, config, order.spec.compute_capability)
+    profile = builder.create_optimization_profile()
+    batch = order.spec.batch
+    for place in range(network.num_inputs):
+        tensor = network.get_input(place)
+        shape = tuple(tensor.shape)[1:]
+        counts = (batch.smallest, batch.usual, batch.largest)
+        if graph == "refiner":  # it sees the four corners of each image
+            counts = (4 * counts[0], 4 * counts[1], 4 * counts[2])
+        profile.set_shape(tensor.name, *((count, *shape) for count in counts))
+    config.add_optimization_profile(profile)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise errors.BundleError(
+            f"TensorRT must be able to build the {graph}. "
+            f"Got: {_order.first_line(Exception(logger.first))}. "
+            "Choose another precision, or another engine."
+        )
+    return bytes(plan), target
+
+
+def _set_target(trt: Any, config: Any, asked: str) -> str:
+    """Say what the plan is for where it can be built without that GPU; returns it."""
+    if not hasattr(config, "set_compute_capability"):
+        return "the GPU that built it"
+    name = f"SM{asked.replace('.', '')}"
+    known = [kind for kind in dir(trt.ComputeCapability) if kind.startswith("SM")]
+    if name not in known:
+        raise errors.ConfigError(
+            f"The compute capability must be one of "
+            f"{', '.join(f'{k[2:-1]}.{k[-1]}' for k in known)}. Got {asked!r}. "
+            "Choose that of the GPU which will run the engine."
+        )
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(getattr(trt.ComputeCapability, name), 0)
+    return name
+
+
+def _script(order: _order.Order, models: dict[str, bytes]) -> EngineEntry:
+    """Write the ONNX files and a script that builds them where `trtexec` is."""
+    batch = order.spec.batch
+    lines = ["#!/usr/bin/env bash", "# Builds the engines of this folder on the machine that runs"]
+    lines += ["# them; needs trtexec of TensorRT 10.", "set -euo pipefail", 'cd "$(dirname "$0")"']
+    spec = order.manifest.inputs[0].preprocessing
+    for graph, data in models.items():
+        (order.folder / f"{graph}.onnx").write_bytes(data)
+        each, size, channels = 1, spec.size, 1 if spec.channels == "gray" else 3
+        if graph == "refiner" and order.manifest.closeups is not None:
+            each, size = 4, (order.manifest.closeups.size_px,) * 2
+        shapes = {
+            kind: ",".join(
+                f"{item.name}:{each * count}x{size[0]}x{size[1]}x{channels}"
+                for item in order.manifest.inputs
+            )
+            for kind, count in (
+                ("min", batch.smallest),
+                ("opt", batch.usual),
+                ("max", batch.largest),
+            )
+        }
+        profile = " ".join(f"--{kind}Shapes={shape}" for kind, shape in shapes.items())
+        lines.append(
+            f"trtexec --onnx={graph}.onnx --saveEngine={graph}.engine --stronglyTyped {profile}"
+        )
+    (order.folder / "build.sh").write_text("\n".join(lines) + "\n")
+    return EngineEntry(
+        kind="trtexec",
+        precision=_PRECISIONS[order.spec.precision],
+        files={graph: order.at(f"{graph}.onnx") for graph in models},
+        target="the GPU that builds it",
+        batch=batch,
+        options={"script": order.at("build.sh")},
+        versions=_order.versions("onnxruntime", "onnx"),
+    )

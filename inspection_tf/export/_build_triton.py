@@ -1,0 +1,115 @@
+"""A model repository for NVIDIA Triton: the networks, and the verdict beside them."""
+
+import math
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from inspection_tf import bundle, errors
+from inspection_tf._engine_entry import EngineEntry
+from inspection_tf.export import _order
+
+VERDICT = "inspection"
+_BACKENDS = {"onnxruntime": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}
+_FILES = {"onnxruntime": "model.onnx", "openvino": "model.xml", "tensorrt": "model.engine"}
+
+
+def build(order: _order.Order) -> EngineEntry:
+    """Write a repository: a model for each network, and `inspection`, which asks them.
+
+    Raises:
+        errors.ConfigError: the bundle has no engine of that name, or Triton cannot run it.
+    """
+    manifest, spec = order.manifest, order.spec
+    entry = manifest.engines.get(spec.engine)
+    if spec.engine and entry is None:
+        raise errors.ConfigError(
+            f"--engine must be an engine of the bundle. Got {spec.engine!r}. Convert it first: "
+            f"inspection convert BUNDLE --to {spec.engine}."
+        )
+    kind = "onnxruntime" if entry is None else entry.kind
+    if kind not in _BACKENDS:
+        raise errors.ConfigError(
+            f"Triton runs {', '.join(_BACKENDS)}. Got {spec.engine}, of the kind {kind}. "
+            "Choose another engine of the bundle."
+        )
+    files = {}
+    for graph in order.graphs:
+        source = order.model(graph) if entry is None else order.root / entry.files[graph]
+        folder = order.folder / "models" / graph / "1"
+        folder.mkdir(parents=True)
+        target = folder / _FILES[kind]
+        shutil.copyfile(source, target)
+        if kind == "openvino":
+            shutil.copyfile(source.with_suffix(".bin"), target.with_suffix(".bin"))
+        files[graph] = order.at(target.relative_to(order.folder).as_posix())
+        text = _network_config(order, graph, _BACKENDS[kind])
+        (folder.parent / "config.pbtxt").write_text(text)
+    _write_verdict(order)
+    return EngineEntry(
+        kind="triton",
+        precision="float32" if entry is None else entry.precision,
+        files=files,
+        target="Triton",
+        batch=spec.batch,
+        options={"backend": _BACKENDS[kind], "serves": spec.engine or "onnx"},
+        versions=_order.versions("onnxruntime", "openvino"),
+    )
+
+
+def _write_verdict(order: _order.Order) -> None:
+    folder = order.folder / "models" / VERDICT / "1"
+    folder.mkdir(parents=True)
+    code = Path(__file__).with_name("_triton_model.py")
+    shutil.copyfile(code, folder / "model.py")
+    text = order.manifest.model_dump_json(exclude={"engines"}, indent=2)
+    (folder / "manifest.json").write_text(text + "\n")
+    inputs = "".join(
+        f'  {{ name: "{item.name}" data_type: TYPE_UINT8 dims: [ -1 ] }}{comma}\n'
+        for item, comma in _with_commas(order.manifest.inputs)
+    )
+    (folder.parent / "config.pbtxt").write_text(
+        f'name: "{VERDICT}"\nbackend: "python"\n'
+        "# One image a request: the bytes of a file in, the verdict as JSON out.\n"
+        f"max_batch_size: 0\ninput [\n{inputs}]\n"
+        'output [\n  { name: "verdict" data_type: TYPE_STRING dims: [ 1 ] }\n]\n'
+        f"instance_group [ {{ count: {order.spec.instances} kind: KIND_CPU }} ]\n"
+    )
+
+
+def _with_commas(items: "Sequence[bundle.Input]") -> "list[tuple[bundle.Input, str]]":
+    return [(item, "," if place < len(items) - 1 else "") for place, item in enumerate(items)]
+
+
+def _network_config(order: _order.Order, graph: str, backend: str) -> str:
+    manifest, spec = order.manifest, order.spec
+    pre = manifest.inputs[0].preprocessing
+    size, each = pre.size, 1
+    if graph == bundle.REFINER and manifest.closeups is not None:
+        size, each = (manifest.closeups.size_px,) * 2, 4  # the corners of an image
+    dims = f"[ {size[0]}, {size[1]}, {1 if pre.channels == 'gray' else 3} ]"
+    (output,) = (item for item in manifest.outputs if item.graph == graph)
+    shape = ", ".join(str(number) for number in output.shape[1:])
+    inputs = "".join(
+        f'  {{ name: "{item.name}" data_type: TYPE_UINT8 dims: {dims} }}{comma}\n'
+        for item, comma in _with_commas(manifest.inputs)
+    )
+    warm = "".join(
+        f'    inputs {{ key: "{item.name}" value: {{ data_type: TYPE_UINT8 dims: {dims} '
+        "random_data: true } }\n"
+        for item in manifest.inputs
+    )
+    preferred = each * 2 ** int(math.log2(spec.batch.usual))
+    file = f'default_model_filename: "{_FILES[backend]}"\n'
+    largest = each * spec.batch.largest
+    return (
+        f'name: "{graph}"\nbackend: "{backend}"\n{file}max_batch_size: {largest}\n'
+        f"input [\n{inputs}]\n"
+        f'output [\n  {{ name: "{output.name}" data_type: TYPE_FP32 dims: [ {shape} ] }}\n]\n'
+        "dynamic_batching {\n"
+        f"  preferred_batch_size: [ {preferred} ]\n"
+        f"  max_queue_delay_microseconds: {spec.queue_delay_us}\n}}\n"
+        f"instance_group [ {{ count: {spec.instances} kind: "
+        f"{'KIND_GPU' if backend == 'tensorrt' else 'KIND_CPU'} }} ]\n"
+        f'model_warmup [\n  {{\n    name: "one"\n    batch_size: 1\n{warm}  }}\n]\n'
+    )

@@ -1,0 +1,305 @@
+"""The gate of engines: one is let through when it decides as the float32 ONNX files do.
+
+Every tune and test image goes through both, at several batch sizes. What a low precision may
+change is bounded: outputs move, so verdicts may change where the score lies at the threshold, and
+nowhere else.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from inspection_tf import _batch, bundle, config, decision, errors, evaluation, runtime
+from inspection_tf.datasets.records import Record, Records
+from inspection_tf.export import _points
+
+OF_CORNERS = "corner_error_relative"
+# They count verdicts, of which it is already said how many may change.
+RATES = ("escape_rate", "overkill_rate", "review_rate", "ok_ng_accuracy")
+
+
+class GateSpec(config.Section):
+    """What an engine may change."""
+
+    band: float = 0.02
+    """Distance of a score from its threshold within which a verdict may change."""
+    flipped_share: float = 0.01
+    """Share of all images whose verdict may change within the band."""
+    metric_drop: float = 0.005
+    """How much worse any metric of pixels, regions or scores may be. Rates of verdicts are bounded
+    by the changed verdicts, and errors in px by the ones in shares of the width."""
+    corner_error_rise: float = 0.0005
+    """How much larger the mean and the median error of corners may be, in shares of the width."""
+    batch_sizes: tuple[int, ...] = (1, 4)
+    """Images a call, each compared on all images."""
+
+
+class EngineFlip(config.Section):
+    """A verdict that an engine changed."""
+
+    id: str
+    batch_size: int
+    outcome_before: str
+    outcome_after: str
+    score_before: float | None
+    score_after: float | None
+    margin: float | None
+    """Distance of the score before from the threshold."""
+
+
+class EngineParity(config.Section):
+    """How far an engine is from the float32 ONNX files, on every tune and test image."""
+
+    reference: str = "onnx float32"
+    images: int
+    splits: tuple[str, ...]
+    batch_sizes: tuple[int, ...]
+    max_output_difference: float | None
+    """None: an output was not finite."""
+    mean_output_difference: float | None
+    max_score_difference: float | None
+    changes: dict[str, dict[str, float | None]]
+    """Metric to what it changed by, with the 95 % interval."""
+    changed_verdicts: tuple[EngineFlip, ...]
+    limits: GateSpec
+    failures: tuple[str, ...]
+    """In words; empty: the engine is let through."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the engine is let through."""
+        return not self.failures
+
+    def require(self, name: str) -> None:
+        """Refuse an engine that decides differently.
+
+        Raises:
+            errors.GateError: it went over a limit; its `report` is this.
+        """
+        if self.failures:
+            problem = errors.GateError(
+                f"The engine {name} must decide as the float32 ONNX files do. Got "
+                f"{'; '.join(self.failures)}, on {self.images} images. The bundle is as it was; "
+                "calibrate with more images, or choose a higher precision."
+            )
+            problem.report = self.model_dump(mode="json")
+            raise problem
+
+
+class _Replay:
+    """Gives verdicts that were reached before, to whatever measures an inspector."""
+
+    def __init__(self, verdicts: Sequence[decision.Verdict]) -> None:
+        self._left = iter(verdicts)
+
+    def inspect(self, _source: Any, /, *, template: Any = None) -> decision.Verdict:
+        del template
+        return next(self._left)
+
+
+class _Tally:
+    """What adds up over the batches of one comparison."""
+
+    def __init__(self) -> None:
+        self.worst = self.total = self.worst_score = 0.0
+        self.count = 0
+        self.flips: list[EngineFlip] = []
+        self.before: list[evaluation.ImageResult] = []
+        self.after: list[evaluation.ImageResult] = []
+
+    def add_outputs(self, first: _batch.Outputs, second: _batch.Outputs) -> None:
+        for one, other in zip(
+            (*first.main, *first.first), (*second.main, *second.first), strict=True
+        ):
+            if one is None or other is None:
+                continue
+            with np.errstate(invalid="ignore"):
+                apart = np.abs(np.asarray(one, np.float64) - other)
+            apart[~np.isfinite(apart)] = math.inf
+            self.worst = max(self.worst, float(apart.max()))
+            self.total += float(apart.mean())
+            self.count += 1
+
+    def add_verdicts(
+        self,
+        records: Sequence[Record],
+        before: Sequence[decision.Verdict],
+        after: Sequence[decision.Verdict],
+        batch_size: int,
+    ) -> None:
+        for record, old, new in zip(records, before, after, strict=True):
+            off = abs(old.score - new.score)
+            self.worst_score = max(self.worst_score, math.inf if math.isnan(off) else off)
+            if old.outcome != new.outcome:
+                flip = EngineFlip(
+                    id=record.id,
+                    batch_size=batch_size,
+                    outcome_before=old.outcome,
+                    outcome_after=new.outcome,
+                    score_before=_finite(old.score),
+                    score_after=_finite(new.score),
+                    margin=_finite(_margin(old)),
+                )
+                self.flips.append(flip)
+
+
+def _margin(verdict: decision.Verdict) -> float:
+    """Return how far a score is from the nearest threshold that its verdict hangs on."""
+    borders = [verdict.threshold]
+    if verdict.review_from is not None:
+        borders.append(verdict.review_from)
+    return min((verdict.score - border for border in borders), key=abs)
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
+
+
+def compare(
+    reference: runtime.Inspector,
+    candidate: runtime.Inspector,
+    parts: dict[str, Records],
+    spec: GateSpec,
+    progress: Callable[[int, int], None] | None = None,
+) -> EngineParity:
+    """Run an engine and the float32 ONNX files on the same images.
+
+    Args:
+        reference: of the bundle's own ONNX files.
+        candidate: the same bundle on the engine.
+        parts: split to its records.
+        spec: what may change.
+        progress: called with (done, of).
+
+    Raises:
+        errors.DataError: there is no image to compare on.
+    """
+    records = [record for part in parts.values() for record in part]
+    if not records:
+        raise errors.DataError(
+            "The gate needs tune or test images. Got none. Give the data of the bundle."
+        )
+    tally = _Tally()
+    steps = len(records) * len(spec.batch_sizes)
+    done = 0
+    for number, size in enumerate(spec.batch_sizes):
+        for first in range(0, len(records), size):
+            chunk = records[first : first + size]
+            _compare_batch(reference, candidate, chunk, tally, size, measures=number == 0)
+            done += len(chunk)
+            if progress is not None:
+                progress(done, steps)
+    manifest = reference.manifest
+    changes = evaluation.changes(tally.before, tally.after, classes=manifest.classes)
+    return EngineParity(
+        images=len(records),
+        splits=tuple(parts),
+        batch_sizes=spec.batch_sizes,
+        max_output_difference=_finite(tally.worst),
+        mean_output_difference=_finite(tally.total / max(tally.count, 1)),
+        max_score_difference=_finite(tally.worst_score),
+        changes={name: estimate.to_dict() for name, estimate in changes.items()},
+        changed_verdicts=tuple(tally.flips),
+        limits=spec,
+        failures=tuple(_failures(tally, changes, spec, images=len(records))),
+    )
+
+
+def _compare_batch(
+    reference: runtime.Inspector,
+    candidate: runtime.Inspector,
+    records: Sequence[Record],
+    tally: _Tally,
+    batch_size: int,
+    *,
+    measures: bool,
+) -> None:
+    prepared = [_points.prepare(reference, record) for record in records]
+    ran = [_batch.run(one, prepared, runs_both=True) for one in (reference, candidate)]
+    tally.add_outputs(*ran)
+    before, after = (
+        _batch.conclude(one, prepared, outputs)
+        for one, outputs in zip((reference, candidate), ran, strict=True)
+    )
+    tally.add_verdicts(records, before, after, batch_size)
+    if measures:
+        for rows, found in ((tally.before, before), (tally.after, after)):
+            rows += evaluation.inspect_records(
+                _Replay(found),
+                records,
+                classes=reference.manifest.classes,
+                orientation=reference.preprocessing.orientation,
+            )
+
+
+def _failures(
+    tally: _Tally,
+    changes: dict[str, evaluation.Estimate],
+    spec: GateSpec,
+    *,
+    images: int,
+) -> list[str]:
+    found = []
+    if not math.isfinite(tally.worst):
+        found.append("outputs that are not finite")
+    far = [flip for flip in tally.flips if flip.margin is None or abs(flip.margin) > spec.band]
+    if far:
+        named = "; ".join(_told(flip) for flip in far[:3])
+        found.append(
+            f"{len(far)} changed verdicts further than {spec.band:g} from the threshold ({named})"
+        )
+    near = {flip.id for flip in tally.flips} - {flip.id for flip in far}
+    if len(near) > spec.flipped_share * images:
+        found.append(
+            f"{len(near)} changed verdicts within {spec.band:g} of the threshold, more than "
+            f"{spec.flipped_share:.0%} of the images"
+        )
+    for name, limit in _limited(changes, spec).items():
+        worse = evaluation.worsening(name, changes[name].value or 0.0)
+        if worse > limit:
+            found.append(f"{name} worse by {worse:.4f}, more than {limit:g}")
+    return found
+
+
+def _limited(changes: Mapping[str, Any], spec: GateSpec) -> dict[str, float]:
+    """Return how much worse each metric may be, of those that have a limit."""
+    of_corners = (f"{OF_CORNERS}_mean", f"{OF_CORNERS}_median")
+    return {
+        name: spec.corner_error_rise if name in of_corners else spec.metric_drop
+        for name in changes
+        if "_px_" not in name and name not in RATES
+    }
+
+
+def worst_drop(parity: EngineParity) -> float:
+    """Return by how much the worst metric dropped, as a multiple of the default limit's unit.
+
+    An error of corners counts as many times as its limit is tighter. 0 where none dropped.
+    """
+    drops = [0.0]
+    for name, limit in _limited(parity.changes, parity.limits).items():
+        value = parity.changes[name]["value"] or 0.0
+        drops.append(evaluation.worsening(name, value) * parity.limits.metric_drop / limit)
+    return max(drops)
+
+
+def _told(flip: EngineFlip) -> str:
+    old, new = ("nan" if s is None else f"{s:.4f}" for s in (flip.score_before, flip.score_after))
+    return f"{flip.id} {flip.outcome_before} {old} -> {flip.outcome_after} {new}"
+
+
+def inspector(
+    manifest: bundle.Manifest, networks: dict[str, runtime.Network], name: str
+) -> runtime.Inspector:
+    """Join a manifest and the networks of an engine."""
+    joined = runtime.Inspector(
+        manifest,
+        networks[manifest.main],
+        model_sha256="",
+        classifier=networks.get(bundle.CLASSIFIER),
+        refiner=networks.get(bundle.REFINER),
+    )
+    joined.engine_name = name
+    return joined
