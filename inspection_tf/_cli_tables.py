@@ -8,14 +8,22 @@ from typing import Any
 from inspection_tf import errors
 
 TIMINGS: dict[str, Callable[[dict[str, Any]], str]] = {
-    "engine": lambda row: row["name"],
+    "engine": lambda row: row["name"].removesuffix("ExecutionProvider"),
+    "batch": lambda row: str(row["batch_size"]),
     "p50 ms": lambda row: f"{row['p50_ms']:.1f}",
-    "p95 ms": lambda row: f"{row['p95_ms']:.1f}",
+    "p95": lambda row: f"{row['p95_ms']:.1f}",
+    "p99": lambda row: f"{row['p99_ms']:.1f}",
     "pre": lambda row: f"{row['stages_ms']['pre']:.1f}",
     "model": lambda row: f"{row['stages_ms']['model']:.1f}",
     "post": lambda row: f"{row['stages_ms']['post']:.1f}",
     "images/s": lambda row: f"{row['images_per_s']:.1f}",
-    "segmented": lambda row: f"{row['segmented_share']:.0%}",
+    "segmented": lambda row: (
+        f"{row['segmented_share']:.0%}"
+        if row["segmented_share"] < 1 or "both" in row["name"]
+        else ""
+    ),
+    "file MB": lambda row: f"{row['file_bytes'] / 1e6:.1f}" if row["file_bytes"] else "",
+    "peak MB": lambda row: f"{row['peak_bytes'] / 1e6:.0f}" if row["peak_bytes"] else "",
     "NG": lambda row: str(row["outcomes"].count("NG")),
 }
 OPERATORS: dict[str, Callable[[dict[str, Any]], str]] = {
@@ -48,8 +56,12 @@ def show(
     import rich.console
     import rich.table
 
-    table = rich.table.Table(*columns, box=None)
-    for row in rows:
-        table.add_row(*(value(row) for value in columns.values()))
+    cells = {name: [value(row) for row in rows] for name, value in columns.items()}
+    shown = {name: values for name, values in cells.items() if any(values)}
+    table = rich.table.Table(box=None)
+    for place, name in enumerate(shown):
+        table.add_column(name, no_wrap=not place)
+    for row in zip(*shown.values(), strict=True):
+        table.add_row(*row)
     rich.console.Console(width=100).print(table)
     return errors.OK

@@ -10,7 +10,7 @@ FOLDER = "engines"
 ONNX = "onnx"
 """Name of what every bundle has: its own float32 ONNX files on onnxruntime."""
 AUTO = "auto"
-PASSED, NOT_RUN = "passed", "built, not run"
+PASSED, NOT_RUN, STALE = "passed", "built, not run", "must pass the gate again"
 ALL = "all"
 """Instead of the names of operators: all of them."""
 
@@ -78,7 +78,7 @@ class EngineEntry(config.Section):
     calibration: Calibration | None = None
     float_operators: dict[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
     """int8: by graph, what stays in float32; `all` where the whole graph does."""
-    state: Literal["passed", "built, not run"] = "built, not run"
+    state: Literal["passed", "built, not run", "must pass the gate again"] = "built, not run"
     parity: dict[str, Any] = pydantic.Field(default_factory=dict)
     """Of the gate; empty if it did not run."""
     speed: dict[str, Any] = pydantic.Field(default_factory=dict)

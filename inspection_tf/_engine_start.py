@@ -86,6 +86,11 @@ def start(
             f"The engine {name} is for other software ({entry.kind}). Got it asked for here. "
             f"Choose one of {', '.join([AUTO, ONNX])}, or see engines/{name}."
         )
+    if not entry.may_run:
+        raise errors.BundleError(
+            f"The engine {name} must have passed the gate. Got one of state {entry.state!r}. On "
+            f"the machine it is for: inspection convert BUNDLE --to {name}."
+        )
     return {
         graph: start_one(root / file, entry, threads=threads, device=device)
         for graph, file in entry.files.items()

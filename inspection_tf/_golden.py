@@ -87,7 +87,7 @@ def check(inspector: "runtime.Inspector", root: Path) -> int:
     except _UNREADABLE as problem:
         raise errors.BundleError(
             f"{root}: a bundle must hold golden samples that can be read. "
-            f"Got: {problem}. Export the bundle again."
+            f"Got: {str(problem).rstrip('.')}. Export the bundle again."
         ) from problem
     return len(samples)
 

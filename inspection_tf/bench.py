@@ -1,12 +1,12 @@
 """How fast a bundle is on this machine: decoded frame to verdict, stage by stage.
 
-Providers and Keras take turns within each round, so that a machine that slows down slows all. A
-cascade is timed as it is, and with both networks on every image, which must decide the same.
+Engines, providers and Keras take turns within each round, so that a machine that slows down slows
+all. A cascade is timed as it is, and with both networks on every image, which must decide the same.
 """
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import _batch, bundle, errors, images, runtime
+from inspection_tf._peak import peak_bytes
 from inspection_tf._profile import Operator
 from inspection_tf._profile import profile as profile_model
 
@@ -21,6 +22,7 @@ __all__ = [
     "Frame",
     "Operator",
     "Timing",
+    "best",
     "golden_frames",
     "inspect_batch",
     "profile",
@@ -46,20 +48,26 @@ class Timing:
         batch_size: images a call of the network.
         p50_ms: median time an image, decoded frame to verdict.
         p95_ms: 95th percentile of the same.
+        p99_ms: 99th percentile of the same.
         stages_ms: means of pre, model and post, an image.
         images_per_s: images a second over all rounds.
         segmented_share: share of the images that went through the segmenter.
         outcomes: of each frame that was timed, in order; those that fill no batch are left out.
+        file_bytes: size of the files that it starts from.
+        peak_bytes: most memory of a process that does nothing else; None: it was not measured.
     """
 
     name: str
     batch_size: int
     p50_ms: float
     p95_ms: float
+    p99_ms: float
     stages_ms: dict[str, float]
     images_per_s: float
     segmented_share: float = 1.0
     outcomes: tuple[str, ...] = ()
+    file_bytes: int = 0
+    peak_bytes: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
@@ -73,6 +81,7 @@ class _Way:
     name: str
     inspector: runtime.Inspector
     runs_both: bool = False
+    file_bytes: int = 0
 
 
 class _Keras:
@@ -115,8 +124,43 @@ def _keras_inspector(root: Path, manifest: bundle.Manifest) -> runtime.Inspector
     )
 
 
-def _ways(root: Path, *, threads: int | None, with_keras: bool, label: str = "") -> list[_Way]:
+def _sizes(root: Path, files: Iterable[str]) -> int:
+    """Return the bytes of the files that an engine starts from, weights beside them included."""
+    found = set()
+    for file in files:
+        path = root / file
+        found |= {path, *path.parent.glob(f"{path.stem}.bin")}
+    return sum(path.stat().st_size for path in found)
+
+
+def _engine_ways(
+    root: Path, manifest: bundle.Manifest, engines: Sequence[str], threads: int | None
+) -> list[_Way]:
+    """Return the engines that are asked for; `all` leaves out what this machine cannot run."""
+    ways = []
+    known = [name for name, entry in manifest.engines.items() if entry.may_run]
+    for name in known if "all" in engines else engines:
+        try:
+            inspector = runtime.Inspector.load(root, engine=name, threads=threads)
+        except errors.BundleError:
+            if "all" not in engines:
+                raise
+            continue
+        files = manifest.engines[name].files.values() if name in manifest.engines else ()
+        ways.append(_Way(name, inspector, file_bytes=_sizes(root, files)))
+    return ways
+
+
+def _ways(
+    root: Path,
+    *,
+    threads: int | None,
+    with_keras: bool,
+    label: str = "",
+    engines: Sequence[str] = (),
+) -> list[_Way]:
     manifest = runtime.Inspector.load(root, threads=threads).manifest
+    size = _sizes(root, (graph.file for graph in manifest.graphs))
 
     def start(name: str, provider: str) -> runtime.Engine:
         model = (root / manifest.graph(name).file).read_bytes()
@@ -130,9 +174,10 @@ def _ways(root: Path, *, threads: int | None, with_keras: bool, label: str = "")
         inspector = runtime.Inspector(
             manifest, engine, model_sha256="", classifier=first, refiner=second
         )
-        ways.append(_Way(label + provider, inspector))
+        ways.append(_Way(label + provider, inspector, file_bytes=size))
         if manifest.is_cascade:
             ways.append(_Way(f"{label}{provider}, both graphs", inspector, runs_both=True))
+    ways += _engine_ways(root, manifest, engines, threads)
     keras_inspector = _keras_inspector(root, manifest) if with_keras else None
     return [*ways, _Way(f"{label}keras", keras_inspector)] if keras_inspector else ways
 
@@ -177,23 +222,33 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
     return times, [verdict.outcome for verdict in verdicts], rows
 
 
-def _require_positive(repeats: int, batch_size: int) -> None:
-    if repeats < 1 or batch_size < 1:
+def _require_positive(repeats: int, batch_sizes: Sequence[int]) -> None:
+    if repeats < 1 or not batch_sizes or min(batch_sizes) < 1:
         raise errors.ConfigError(
-            "repeats and batch_size must be at least 1. "
-            f"Got {repeats} and {batch_size}. Use for example 30 and 1."
+            "repeats and batch sizes must be at least 1. "
+            f"Got {repeats} and {list(batch_sizes)}. Use for example 30 and 1."
         )
+
+
+def _batches(frames: Sequence[Frame], size: int) -> list[list[Frame]]:
+    shown = list(frames)
+    while len(shown) < size:
+        shown += shown
+    batches = [shown[first : first + size] for first in range(0, len(shown), size)]
+    return [batch for batch in batches if len(batch) == size]
 
 
 def run(
     root: str | Path,
     *,
     repeats: int | None = None,
-    batch_size: int = 1,
+    batch_sizes: Sequence[int] = (1,),
     threads: int | None = None,
     with_keras: bool = True,
     frames: Sequence[Frame] | None = None,
     against: str | Path | None = None,
+    engines: Sequence[str] = (),
+    memory: bool = False,
 ) -> list[Timing]:
     """Time a bundle.
 
@@ -201,49 +256,72 @@ def run(
         root: the bundle's folder.
         repeats: rounds over all frames that count, after one over some that does not; None: as
             many as make some 300 images, at least one.
-        batch_size: images a call of the network.
+        batch_sizes: images a call of the network, each timed.
         threads: of one inference; None: one for each core.
         with_keras: also time the source model, where Keras is installed.
         frames: what to inspect; by default the golden images. How fast a cascade is hangs on
             their mix.
         against: folder of another bundle, which inspects the same frames in turns with this one;
             its ways are called after it.
+        engines: names of engines of the bundle; `all`: those that run here.
+        memory: also measure the most memory that each engine's process takes.
+
+    Returns:
+        For each way to run the bundle one for each batch size.
 
     Raises:
-        errors.BundleError: a bundle is not as it was written.
-        errors.ConfigError: a number is not positive.
+        errors.BundleError: a bundle is not as it was written, or an engine does not run here.
+        errors.ConfigError: a number is not positive, or there is no such engine.
         errors.DataError: `frames` holds none.
     """
-    _require_positive(1 if repeats is None else repeats, batch_size)
+    _require_positive(1 if repeats is None else repeats, batch_sizes)
     if frames is not None and not len(frames):
         raise errors.DataError(
             "There must be an image to time. Got none. Choose another split, or leave it out."
         )
     root = Path(root)
-    ways = _ways(root, threads=threads, with_keras=with_keras)
+    ways = _ways(root, threads=threads, with_keras=with_keras, engines=engines)
     if against is not None:
         label = f"{bundle.read(against).model_id}: "
         ways += _ways(Path(against), threads=threads, with_keras=with_keras, label=label)
     shown = list(frames or golden_frames(root))
-    while len(shown) < batch_size:
-        shown += shown
-    batches = [shown[first : first + batch_size] for first in range(0, len(shown), batch_size)]
-    batches = [batch for batch in batches if len(batch) == batch_size]
-    measured: dict[str, list[dict[str, float]]] = {way.name: [] for way in ways}
-    outcomes: dict[str, tuple[str, ...]] = {}
-    segmented: dict[str, int] = {}
-    rounds = repeats or max(1, round(_ENOUGH / (len(batches) * batch_size)))
+    batches = {size: _batches(shown, size) for size in batch_sizes}
+    rounds = repeats or max(1, round(_ENOUGH / max(len(shown), max(batch_sizes))))
+    ran: dict[tuple[str, int], list[tuple[dict[str, float], list[str], int]]] = {}
+    times: dict[tuple[str, int], list[dict[str, float]]] = {}
     for round_number in range(rounds + 1):
-        for way in ways:
-            ran = [_once(way, batch) for batch in (batches if round_number else batches[:_WARM])]
-            outcomes[way.name] = tuple(outcome for _, found, _ in ran for outcome in found)
-            segmented[way.name] = sum(count for _, _, count in ran)
-            if round_number:
-                measured[way.name] += [times for times, _, _ in ran]
+        for size in batch_sizes:
+            for way in ways:
+                chosen = batches[size] if round_number else batches[size][:_WARM]
+                ran[way.name, size] = [_once(way, batch) for batch in chosen]
+                if round_number:
+                    found = [stages for stages, _, _ in ran[way.name, size]]
+                    times.setdefault((way.name, size), []).extend(found)
+    peaks = {
+        way.name: peak_bytes(root, way.inspector.engine_name, threads, max(batch_sizes))
+        for way in ways
+        if memory and not isinstance(way.inspector.engine, _Keras) and not way.runs_both
+    }
     return [
-        _summary(name, times, batch_size, segmented[name], outcomes[name])
-        for name, times in measured.items()
+        dataclasses.replace(
+            _summary(way.name, times[way.name, size], size, ran[way.name, size]),
+            file_bytes=way.file_bytes,
+            peak_bytes=peaks.get(way.name),
+        )
+        for way in ways
+        for size in batch_sizes
     ]
+
+
+def best(timings: Sequence[Timing]) -> list[Timing]:
+    """Return of each way the smallest batch and the one with the most images a second."""
+    kept = []
+    for name in dict.fromkeys(timing.name for timing in timings):
+        own = [timing for timing in timings if timing.name == name]
+        first = min(own, key=lambda timing: timing.batch_size)
+        fastest = max(own, key=lambda timing: timing.images_per_s)
+        kept += [first] if fastest is first else [first, fastest]
+    return kept
 
 
 def profile(root: str | Path, *, repeats: int = 10, threads: int | None = None) -> list[Operator]:
@@ -258,7 +336,7 @@ def profile(root: str | Path, *, repeats: int = 10, threads: int | None = None) 
         errors.BundleError: the bundle is not as it was written.
         errors.ConfigError: `repeats` is not positive.
     """
-    _require_positive(repeats, 1)
+    _require_positive(repeats, (1,))
     root = Path(root)
     inspector = runtime.Inspector.load(root, threads=threads)
     prepared = inspector.prepare(*golden_frames(root)[0])
@@ -281,19 +359,20 @@ def _summary(
     name: str,
     batches: list[dict[str, float]],
     batch_size: int,
-    segmented: int,
-    outcomes: tuple[str, ...],
+    last: list[tuple[dict[str, float], list[str], int]],
 ) -> Timing:
     totals = np.array([sum(stages.values()) for stages in batches])
+    outcomes = tuple(outcome for _, found, _ in last for outcome in found)
     return Timing(
         name=name,
         batch_size=batch_size,
         p50_ms=float(np.percentile(totals, 50)),
         p95_ms=float(np.percentile(totals, 95)),
+        p99_ms=float(np.percentile(totals, 99)),
         stages_ms={
             stage: float(np.mean([stages[stage] for stages in batches])) for stage in batches[0]
         },
         images_per_s=float(1e3 / totals.mean()),
-        segmented_share=segmented / len(outcomes),
+        segmented_share=sum(count for _, _, count in last) / len(outcomes),
         outcomes=outcomes,
     )

@@ -39,6 +39,13 @@ SCHEMA_VERSION = 4
 SEGMENTER, CLASSIFIER = "segmenter", "classifier"
 LOCATOR, REFINER = "locator", "refiner"
 _ENGINE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+_ENGINE_TYPES = {
+    "onnxruntime": ".onnx",
+    "openvino": ".xml",
+    "litert": ".tflite",
+    "tensorrt": ".engine",
+    "tensorrt_rtx": ".engine",
+}
 Task = Literal["segmentation", "two_stage_segmentation", "corners"]
 
 
@@ -159,10 +166,10 @@ class Manifest(config.Section):
 
 def _check_graphs(root: Path, manifest: Manifest) -> None:
     for graph in manifest.graphs:
-        if graph.file not in manifest.files:
+        if graph.file not in manifest.files or not graph.file.endswith(".onnx"):
             raise refuse(
                 root,
-                "every graph must be a file of the manifest",
+                "every graph must be an ONNX file of the manifest",
                 repr(graph.file),
                 "Do not use this bundle",
             )
@@ -207,6 +214,15 @@ def _check_engines(root: Path, manifest: Manifest) -> None:
             )
         own = f"{FOLDER}/{name}/"
         used = [*entry.files.values(), *(sample.output for sample in entry.golden)]
+        kind = _ENGINE_TYPES.get(entry.kind, "")
+        other = next((file for file in entry.files.values() if not file.endswith(kind)), None)
+        if other is not None:
+            raise refuse(
+                root,
+                f"the engine {name}, of {entry.kind}, must start from files {kind}",
+                repr(other),
+                "Do not use this bundle",
+            )
         for file in used:
             if not file.startswith(own) or file not in manifest.files:
                 raise refuse(

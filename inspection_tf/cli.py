@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import tyro
 
 from inspection_tf import (
+    _cli_bench,
     _cli_data,
     _cli_deploy,
     _cli_synthesis,
-    _cli_tables,
+    _cli_threshold,
+    config,
     errors,
     files,
     images,
@@ -156,6 +158,7 @@ def predict(
     *,
     out: Path | None = None,
     template: Path | None = None,
+    engine: str = runtime.ONNX,
     json: Switch = False,
 ) -> int:
     """Decide about images.
@@ -168,12 +171,13 @@ def predict(
         out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl; an
             image that a first stage stops has no score picture. Of a field NAME.field.png, seen
             from straight above, and no score picture.
+        engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
         json: print a line of JSON for each image instead of a table.
     """
     if not paths:
         raise errors.ConfigError("predict needs at least one image. Got none. Name files.")
     listed = _listed(paths)
-    inspector = runtime.Inspector.load(bundle)
+    inspector = runtime.Inspector.load(bundle, engine=engine)
     folder = _new_folder(out) if out is not None else None
     lines, codes = [], []
     for path, stem in zip(listed, _stems(listed), strict=True):
@@ -200,6 +204,7 @@ def evaluate(
     ) = None,
     split: Literal["train", "tune", "test", "all"] | None = None,
     order: tuple[Corner, Corner, Corner, Corner] | None = None,
+    engine: str = runtime.ONNX,
 ) -> int:
     """Measure a bundle on labelled images: metrics.json, per_image.csv, pictures.
 
@@ -210,12 +215,13 @@ def evaluate(
         format: layout of root; by default that of the bundle's own data.
         split: part of the bundle's own data, test by default; all images of a root.
         order: what p1, p2, p3 and p4 are in a corners.csv whose columns are called so.
+        engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
     """
     import rich.console
 
     from inspection_tf import evaluation, plots
 
-    inspector = runtime.Inspector.load(bundle)
+    inspector = runtime.Inspector.load(bundle, engine=engine)
     manifest = inspector.manifest
     if root is None:
         split = split or "test"
@@ -243,77 +249,22 @@ def evaluate(
     return errors.OK
 
 
-def verify(bundle: Bundle, /) -> int:
+def verify(bundle: Bundle, /, *, engine: str = runtime.ONNX) -> int:
     """Check a bundle: schema, paths, hashes, golden samples.
 
     Args:
         bundle: folder of the bundle.
+        engine: of the bundle, whose golden samples are run; onnx, its float32 networks.
     """
-    inspector = runtime.Inspector.load(bundle, check_golden=False)
+    inspector = runtime.Inspector.load(bundle, engine=engine, check_golden=False)
     samples = inspector.check_golden(bundle)
     manifest = inspector.manifest
     _say(
         f"{manifest.model_id}: schema {manifest.schema_version}, {len(manifest.files)} files as "
         f"written, {samples} golden samples as recorded"
+        f"{'' if engine == runtime.ONNX else f' on {inspector.engine_name}'}"
     )
     return errors.OK
-
-
-def bench(
-    bundle: Bundle,
-    /,
-    *,
-    repeats: int | None = None,
-    batch_size: int = 1,
-    threads: int | None = None,
-    split: Literal["train", "tune", "test"] | None = None,
-    against: Path | None = None,
-    profile: Switch = False,
-    json: Switch = False,
-) -> int:
-    """Time a bundle on this machine, decoded frame to verdict.
-
-    Args:
-        bundle: folder of the bundle.
-        repeats: rounds over the images that count; as many as make some 300 images by default.
-        batch_size: images a call of the network.
-        threads: of one inference; one for each core by default.
-        split: images of the bundle's own data instead of its golden ones. A cascade is as fast as
-            its share of OK images allows.
-        against: folder of another bundle that inspects the same images, in turns with this one.
-        profile: time each kind of operator of each network instead, on one golden image.
-        json: print JSON instead of a table.
-    """
-    from inspection_tf import bench as benchmark
-
-    if profile:
-        rounds = 30 if repeats is None else repeats
-        operators = benchmark.profile(bundle, repeats=rounds, threads=threads)
-        return _cli_tables.show(
-            [item.to_dict() for item in operators], _cli_tables.OPERATORS, as_json=json
-        )
-    frames = None
-    if split:
-        inspector = runtime.Inspector.load(bundle, check_golden=False)
-        turn = inspector.preprocessing.orientation
-        frames = [
-            record.read_pair(orientation=turn)
-            for record in _cli_data.from_provenance(inspector.manifest, split)
-        ]
-    timings = benchmark.run(
-        bundle,
-        repeats=repeats,
-        batch_size=batch_size,
-        threads=threads,
-        frames=frames,
-        against=against,
-    )
-    code = _cli_tables.show(
-        [timing.to_dict() for timing in timings], _cli_tables.TIMINGS, as_json=json
-    )
-    if not json and not against and len({timing.outcomes for timing in timings}) > 1:
-        _complain("warning: the engines do not decide alike; see --json")
-    return code
 
 
 def synthesize(kind: Annotated[_cli_synthesis.Kind, tyro.conf.arg(name="")]) -> int:
@@ -344,8 +295,9 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "predict": predict,
     "evaluate": evaluate,
     "verify": verify,
-    "bench": bench,
+    "bench": _cli_bench.bench,
     "convert": _cli_deploy.convert,
+    "threshold": _cli_threshold.threshold,
     "synthesize": synthesize,
     "markers": markers,
 }
@@ -357,16 +309,23 @@ def main(arguments: list[str] | None = None) -> int:
     Args:
         arguments: words after the program's name; `sys.argv` by default.
     """
-    return process.run(
-        lambda: int(
-            tyro.extras.subcommand_cli_from_dict(
-                COMMANDS,
-                prog="inspection",
-                description="Inspect images with a bundle.",
-                args=arguments,
+
+    def body() -> int:
+        import pydantic
+
+        try:
+            return int(
+                tyro.extras.subcommand_cli_from_dict(
+                    COMMANDS,
+                    prog="inspection",
+                    description="Inspect images with a bundle.",
+                    args=arguments,
+                )
             )
-        )
-    )
+        except pydantic.ValidationError as problem:  # sections check their own fields
+            raise errors.ConfigError(config.in_a_sentence(problem)) from None
+
+    return process.run(body)
 
 
 if __name__ == "__main__":

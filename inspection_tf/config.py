@@ -56,6 +56,15 @@ def _closest(field: str, section: type[Section]) -> str:
     return f"Perhaps you meant {where!r}." if match else f"Known fields: {where}."
 
 
+def in_a_sentence(problem: pydantic.ValidationError, origin: str = "The command line") -> str:
+    """Return requirement, what was received and the way out, of the first field that is wrong."""
+    field, message, received = _first_problem(problem)
+    return (
+        f"{origin}: {field or 'the configuration'} must be valid. Got {received}: {message}. "
+        "Correct that field."
+    )
+
+
 def validate(section: type[SectionT], values: Any, *, origin: str) -> SectionT:
     """Check a mapping against a section.
 
@@ -70,15 +79,12 @@ def validate(section: type[SectionT], values: Any, *, origin: str) -> SectionT:
     try:
         return section.model_validate(values)
     except pydantic.ValidationError as problem:
-        field, message, received = _first_problem(problem)
+        field, message, _ = _first_problem(problem)
         if message.startswith("Extra inputs"):
             raise errors.ConfigError(
                 f"{origin} may hold only known fields. Got {field!r}. {_closest(field, section)}"
             ) from None
-        raise errors.ConfigError(
-            f"{origin}: {field or 'the configuration'} must be valid. Got {received}: {message}. "
-            "Correct that field."
-        ) from None
+        raise errors.ConfigError(in_a_sentence(problem, origin)) from None
 
 
 def replace(section: SectionT, fields: Mapping[str, Any], *, origin: str) -> SectionT:

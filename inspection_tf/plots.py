@@ -16,6 +16,7 @@ from inspection_tf._class_figures import class_bars, confusion
 from inspection_tf._comparisons import comparison, joint_thresholds
 from inspection_tf._corner_figures import Located, corner_errors, located, worst_located
 from inspection_tf._curves import learning_curves, precision_recall, roc, score_histogram
+from inspection_tf._engine_figures import engine_times
 from inspection_tf._examples import Example, Show, grid
 from inspection_tf._overlays import class_picture, class_rgb, overlay, probability_map
 from inspection_tf._pareto import pareto
@@ -34,6 +35,7 @@ __all__ = [
     "comparison",
     "confusion",
     "corner_errors",
+    "engine_times",
     "grid",
     "joint_thresholds",
     "learning_curves",

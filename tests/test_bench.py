@@ -60,7 +60,7 @@ def test_a_cascade_is_timed_as_it_is_and_with_both_networks_and_in_keras(toy_cas
 
 @pytest.mark.parametrize("batch_size", [1, 3, 12])
 def test_every_way_decides_each_frame_as_inspect_does(toy_cascade, frames, expected, batch_size):
-    found = timings(toy_cascade.path, frames=frames, batch_size=batch_size)
+    found = timings(toy_cascade.path, frames=frames, batch_sizes=(batch_size,))
     assert len(found) >= 2
     for timing in found.values():
         assert timing.outcomes == expected
@@ -72,15 +72,15 @@ def test_pairs_are_timed_with_their_templates(toy_pair):
     single = timings(toy_pair.path, with_keras=True)
     assert set(single) == {CPU, "keras"}  # one network: no second way
     assert {timing.outcomes for timing in single.values()} == {("NG", "NG", "OK", "OK")}
-    batched = timings(toy_pair.path, batch_size=4)
+    batched = timings(toy_pair.path, batch_sizes=(4,))
     assert batched[CPU].outcomes == single[CPU].outcomes
     assert batched[CPU].segmented_share == 1.0
 
 
 def test_frames_that_fill_no_batch_are_left_out_and_few_are_repeated(toy_cascade, frames, expected):
-    some = timings(toy_cascade.path, frames=frames, batch_size=5)[CPU]
+    some = timings(toy_cascade.path, frames=frames, batch_sizes=(5,))[CPU]
     assert some.outcomes == expected[:10]
-    few = timings(toy_cascade.path, frames=frames[:2], batch_size=3)[CPU]
+    few = timings(toy_cascade.path, frames=frames[:2], batch_sizes=(3,))[CPU]
     assert few.outcomes == (expected[:2] * 2)[:3]
 
 
@@ -118,9 +118,9 @@ def test_no_frame_at_all_is_a_data_error_and_not_the_golden_images(toy_cascade):
         timings(toy_cascade.path, frames=[])
 
 
-@pytest.mark.parametrize("options", [{"repeats": 0}, {"batch_size": 0}, {"repeats": -1}])
+@pytest.mark.parametrize("options", [{"repeats": 0}, {"batch_sizes": (0,)}, {"repeats": -1}])
 def test_numbers_must_be_positive(toy_cascade, options):
-    with pytest.raises(errors.ConfigError, match="repeats and batch_size must be at least 1"):
+    with pytest.raises(errors.ConfigError, match="repeats and batch sizes must be at least 1"):
         timings(toy_cascade.path, **options)
 
 

@@ -158,7 +158,7 @@ def test_bench_prints_each_engine_with_its_stages(toy_bundle, capsys):
     for timing in timings:
         assert set(timing["stages_ms"]) == {"pre", "model", "post"}
         assert timing["p95_ms"] >= timing["p50_ms"] > 0
-    assert cli.main(["bench", str(toy_bundle), "--repeats", "2", "--batch-size", "3"]) == 0
+    assert cli.main(["bench", str(toy_bundle), "--repeats", "2", "--batch-sizes", "3"]) == 0
     assert "images/s" in capsys.readouterr().out
     assert cli.main(["bench", str(toy_bundle), "--repeats", "0"]) == 2
 

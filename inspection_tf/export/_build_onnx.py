@@ -35,12 +35,15 @@ def int8(order: _order.Order) -> EngineEntry:
         def start(data: bytes) -> runtime.Network:
             return runtime.Engine(data)
 
-        found = _retreat.find(graph, operators, quantize, start, order.judge)
-        data, kept = found or (order.model(graph).read_bytes(), (ALL,))
+        data, kept, is_alike = _retreat.find(
+            graph, operators, quantize, start, order.judge, first=order.rung
+        )
+        # A graph beside the main one may stay as it is; on the main one the gate has its say.
+        if not is_alike and graph != order.manifest.main:
+            data, kept = order.model(graph).read_bytes(), (ALL,)
         (order.folder / f"{graph}.onnx").write_bytes(data)
         files[graph] = order.at(f"{graph}.onnx")
         floats[graph] = kept
-    _order.require_int8(floats, order)
     return EngineEntry(
         kind="onnxruntime",
         precision="int8",

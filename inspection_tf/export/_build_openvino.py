@@ -103,16 +103,23 @@ def int8(order: _order.Order) -> EngineEntry:
         for graph in order.graphs:
             model = _read(order.model(graph))
             quantize = functools.partial(_quantized, nncf, order, graph, samples[graph])
-            found: tuple[Any, tuple[str, ...]] | None
+            kept: tuple[str, ...] = ()
             if order.spec.accuracy_control:
-                found = quantize(()), ()
+                done = quantize(kept)
             else:
-                operators = _operators(model)
-                found = _retreat.find(graph, operators, quantize, _started, order.judge)
-            done, kept = found or (model, (ALL,))
+                done, kept, is_alike = _retreat.find(
+                    graph,
+                    _operators(model),
+                    quantize,
+                    _started,
+                    order.judge,
+                    first=order.rung,
+                )
+                # A graph beside the main one may stay as it is; on that one the gate has its say.
+                if not is_alike and graph != order.manifest.main:
+                    done, kept = model, (ALL,)
             _save(done, order.folder / f"{graph}.xml")
             floats[graph] = kept
-    _order.require_int8(floats, order)
     return _entry(
         order,
         precision="int8",

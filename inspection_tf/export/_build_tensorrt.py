@@ -130,6 +130,7 @@ def _set_target(trt: Any, config: Any, asked: str) -> str:
         return "the GPU that built it"
     name = f"SM{asked.replace('.', '')}"
     known = [kind for kind in dir(trt.ComputeCapability) if kind.startswith("SM")]
+    known.sort(key=lambda kind: int(kind[2:]))
     if name not in known:
         raise errors.ConfigError(
             f"The compute capability must be one of "

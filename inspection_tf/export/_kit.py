@@ -1,14 +1,15 @@
 """The acceptance kit of a bundle: what an integrator checks without this package."""
 
 import io
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _batch, bundle, runtime
+from inspection_tf import _batch, bundle, images, runtime
 from inspection_tf._bundle_files import CHECK
 
 PAGE = "INTEGRATION.md"
@@ -59,7 +60,49 @@ def networks_of(inspector: runtime.Inspector) -> dict[str, runtime.Network]:
     return {name: network for name, network in found.items() if network is not None}
 
 
-def write_tensors(
+def write_golden(
+    draft: bundle.Draft,
+    inspector: runtime.Inspector,
+    chosen: Iterable[tuple[str, NDArray[Any], NDArray[Any] | None]],
+) -> None:
+    """Write golden samples: images, what the networks say of them, and the verdicts.
+
+    Args:
+        draft: of the bundle.
+        inspector: of the bundle.
+        chosen: id, image and template, decoded and turned.
+    """
+    samples: list[dict[str, Any]] = []
+    shown: set[str] = set()
+    for number, (name, image, template) in enumerate(chosen):
+        prepared = inspector.prepare(image, template)
+        verdict = inspector.judge(prepared)[0]
+        names = {"image": f"golden/{number}.png", "output": f"golden/{number}.npy"}
+        draft.write(names["output"], _npy(inspector.output(prepared)))
+        draft.write(names["image"], images.encode_png(image))
+        if template is not None:
+            names["template"] = f"golden/{number}_template.png"
+            draft.write(names["template"], images.encode_png(template))
+        more: dict[str, Any] = {}
+        if inspector.classifier is not None:
+            more |= {"first_score": inspector.ng_score(prepared), "decided_by": verdict.decided_by}
+        if verdict.outcome not in shown:  # one of each says enough, and maps are large
+            more["tensors"] = _write_tensors(draft, inspector, prepared, number)
+            shown.add(verdict.outcome)
+        samples.append(
+            {
+                **names,
+                "id": name,
+                "outcome": verdict.outcome,
+                "score": verdict.to_dict()["score"],
+                **more,
+                "regions": [region.to_dict() for region in verdict.regions],
+            }
+        )
+    draft.write(runtime.GOLDEN, json.dumps(samples, indent=2) + "\n")
+
+
+def _write_tensors(
     draft: bundle.Draft, inspector: runtime.Inspector, prepared: runtime.Prepared, number: int
 ) -> list[dict[str, Any]]:
     """Write what each network is fed on a golden image, and what it returns.
@@ -129,8 +172,8 @@ def page(manifest: bundle.Manifest) -> str:
     lines = [
         f"Networks: {files}; ONNX, float32, any batch.",
         (
-            f"Input: {inputs}, uint8 (batch, {spec.size[0]}, {spec.size[1]}, {channels}), not scaled: "
-            "the graph does that."
+            f"Input: {inputs}, uint8 (batch, {spec.size[0]}, {spec.size[1]}, {channels}), "
+            "not scaled: the graph does that."
         ),
         (
             f"Before it: orientation {spec.orientation}, fit {spec.fit}, 16 bit by the window in "
@@ -142,8 +185,8 @@ def page(manifest: bundle.Manifest) -> str:
         "Everything above stands in `manifest.json`; an output that is not finite is never OK.",
         "Is the model right here? `python golden/check.py` (numpy, onnxruntime): exit code 0.",
         (
-            "Is your integration right? Each `golden/*.png` must come out as `golden/expected.json` "
-            "says: outcome, and score within 0.001."
+            "Is your integration right? Each `golden/*.png` must come out as "
+            "`golden/expected.json` says: outcome, and score within 0.001."
         ),
         "With Python: `pip install inspection-tf`, `runtime.Inspector.load(BUNDLE)` does it all.",
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pydantic
 
 from inspection_tf import bundle, config, errors, runtime
-from inspection_tf._engine_entry import ALL, BatchProfile, EngineEntry
+from inspection_tf._engine_entry import BatchProfile, EngineEntry
 from inspection_tf.export._calibration import Samples
 from inspection_tf.export.engine_gate import EngineParity, GateSpec
 
@@ -23,7 +23,7 @@ class ConvertSpec(config.Section):
     accuracy_control: bool = False
     """openvino-int8: bring operators back to float32 until no metric drops further than the gate
     allows."""
-    judged_images: int = pydantic.Field(default=300, ge=1)
+    judged_images: int = pydantic.Field(default=1000, ge=1)
     """int8: tune images on which it is tried how many operators must stay in float32."""
     precision: str = "fp32"
     """tensorrt: fp32, fp16 or int8."""
@@ -53,6 +53,7 @@ class Order:
         samples: draws what each network is fed on the calibration images.
         judge: compares the bundle on other networks, by graph, with the bundle as it is, on tune
             images.
+        rung: int8: from which `_retreat` starts, after the gate refused the ones before.
     """
 
     root: Path
@@ -62,6 +63,7 @@ class Order:
     spec: ConvertSpec
     samples: Callable[[], Samples]
     judge: Callable[[dict[str, runtime.Network]], EngineParity]
+    rung: int = 0
 
     def model(self, graph: str) -> Path:
         """Return the float32 ONNX file of a graph."""
@@ -108,17 +110,3 @@ def first_line(problem: BaseException) -> str:
     """Return what a library said, in one line."""
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
     return lines[0] if lines else type(problem).__name__
-
-
-def require_int8(floats: dict[str, tuple[str, ...]], order: Order) -> None:
-    """Refuse an int8 engine none of which is int8.
-
-    Raises:
-        errors.GateError: every network had to stay in float32.
-    """
-    if floats.get(order.manifest.main) == (ALL,):
-        raise errors.GateError(
-            f"The engine {order.name} must decide as the float32 ONNX files do. Got other verdicts "
-            f"however many operators of the {order.manifest.main} stayed in float32. The bundle is "
-            "as it was; calibrate with more images, or choose a higher precision."
-        )

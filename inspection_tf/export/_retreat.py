@@ -15,6 +15,8 @@ from inspection_tf.export.engine_gate import EngineParity
 
 _LOG = logging.getLogger("inspection_tf")
 _FIRST_FEW = 6
+MOST = 5
+"""Rungs that a network can have beyond the first."""
 Made = TypeVar("Made")
 
 
@@ -43,6 +45,8 @@ def rungs(operators: Sequence[Operator]) -> list[tuple[str, ...]]:
     if depthwise:
         steps.append([*steps[-1], *depthwise])
     steps.append([*names[:_FIRST_FEW], *depthwise, *names[-3:]])
+    eighth = len(names) / 8
+    steps.append([*names[: round(3 * eighth)], *depthwise, *names[round(5 * eighth) :]])
     unique = dict.fromkeys(tuple(name for name in names if name in step) for step in steps)
     return [step for step in unique if len(step) < len(names)] or [()]
 
@@ -53,7 +57,9 @@ def find(
     quantize: Callable[[tuple[str, ...]], Made],
     start: Callable[[Made], runtime.Network],
     judge: Callable[[dict[str, runtime.Network]], EngineParity],
-) -> tuple[Made, tuple[str, ...]] | None:
+    *,
+    first: int = 0,
+) -> tuple[Made, tuple[str, ...], bool]:
     """Quantize a network with as little in float32 as the gate allows on the tune images.
 
     Args:
@@ -62,11 +68,14 @@ def find(
         quantize: makes it int8 but for some operators.
         start: of what that made.
         judge: compares the bundle with other networks to the bundle as it is.
+        first: of the rungs that is tried; the last one where there are fewer.
 
     Returns:
-        The quantized network and the operators that stay; None if each attempt changes verdicts.
+        The quantized network, the operators that stay, and whether it decides alike; the last
+        attempt if none does.
     """
-    for kept in rungs(operators):
+    steps = rungs(operators)
+    for kept in steps[min(first, len(steps) - 1) :]:
         made = quantize(kept)
         parity = judge({graph: start(made)})
         _LOG.info(
@@ -77,5 +86,5 @@ def find(
             "decides alike" if parity.passed else "; ".join(parity.failures),
         )
         if parity.passed:
-            return made, kept
-    return None
+            break
+    return made, kept, parity.passed

@@ -21,7 +21,7 @@ Rules: {rules}.
 | metric | value | 95 % interval |
 |---|---|---|
 {metrics}
-
+{edits}
 `dice_defective` is the mean over defective images, `iou_pooled` counts all pixels together, and
 `dice_all_images` counts a good image without a region as 1. Rates: a defective image judged OK is
 an escape, a good image judged NG an overkill.
@@ -31,7 +31,7 @@ an escape, a good image judged NG an overkill.
 `inspection verify BUNDLE` reads every hash and runs the golden samples. The export was compared
 with the trained model on {parity_images} images: largest score difference {parity_score:.2g},
 {parity_flips} changed verdicts.
-
+{engines}
 ## Where it fails
 
 It knows the surfaces and defects it was trained on. Other parts, cameras, lenses, lights or
@@ -60,7 +60,7 @@ right, bottom right, bottom left of the field as it reads.
 | metric | value | 95 % interval |
 |---|---|---|
 {metrics}
-
+{edits}
 Errors of corners are distances, of all photos that show the field, whatever was decided; relative
 ones are shares of the photo's width. An escape is a photo without the field that was judged OK.
 
@@ -69,12 +69,44 @@ ones are shares of the photo's width. An escape is a photo without the field tha
 `inspection verify BUNDLE` reads every hash and runs the golden samples. The export was compared
 with the trained model on {parity_images} photos: largest difference of a corner {parity_px:.2g} px,
 of a score {parity_score:.2g}, {parity_flips} changed verdicts.
-
+{engines}
 ## Where it fails
 
 It knows documents, backgrounds, cameras and lights like those it was trained on. Others need new
 photos and a new measurement. It finds one field in a photo: of two it shows one.
 """
+
+
+def _edits(manifest: bundle.Manifest) -> str:
+    """Say that thresholds were edited since: the metrics above are those of before."""
+    return "".join(
+        f"\nEdited on {edit['at']}, after these were measured: threshold "
+        f"{edit['before']['threshold']:.6g} became {edit['after']['threshold']:.6g}"
+        f"{': ' + edit['reason'] if edit.get('reason') else ''}. `inspection evaluate` measures it "
+        "anew.\n"
+        for edit in manifest.audit
+    )
+
+
+def _engines(manifest: bundle.Manifest) -> str:
+    """Return a table of what the bundle was converted to."""
+    if not manifest.engines:
+        return ""
+    lines = [
+        "",
+        "Engines, compared with the float32 ONNX files:",
+        "",
+        "| engine | precision | state | images | changed verdicts | ms an image |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, entry in manifest.engines.items():
+        parity, spent = entry.parity, entry.speed.get("engine_ms", {}).values()
+        lines.append(
+            f"| {name} | {entry.precision} | {entry.state} | {parity.get('images', '-')} | "
+            f"{len(parity['changed_verdicts']) if parity else '-'} | "
+            f"{f'{min(spent):.2f}' if spent else '-'} |"
+        )
+    return "\n".join(lines) + "\n"
 
 
 def _number(value: float | None) -> str:
@@ -143,6 +175,8 @@ def render(manifest: bundle.Manifest) -> str:
         images=report["counts"]["images"],
         defective=report["counts"]["defective"],
         metrics="\n".join(lines),
+        edits=_edits(manifest),
+        engines=_engines(manifest),
         parity_images=manifest.parity["images"],
         parity_px=manifest.parity.get("max_corner_difference_px", 0.0),
         parity_score=manifest.parity["max_score_difference"],

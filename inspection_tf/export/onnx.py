@@ -11,7 +11,9 @@ import keras
 import numpy as np
 
 from inspection_tf import errors, runtime
+from inspection_tf.export._metadata import set_metadata
 
+__all__ = ["CORNERS", "IMAGE", "OPSET", "convert", "is_float32", "rebuild_float32", "set_metadata"]
 OPSET = 18
 _FIRST_NAME = 10**6  # all names of a graph have as many digits
 IMAGE, TEMPLATE = "image", "template"
@@ -297,16 +299,3 @@ def weigh(model: keras.Model, *, rounds: int = 50) -> tuple[int, float]:
         engine.run(*images)
         spent.append(time.perf_counter() - started)
     return len(data), 1e3 * float(np.median(spent[3:]))
-
-
-def set_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
-    """Return an ONNX file with these metadata entries added or replaced."""
-    import onnx
-
-    proto = onnx.load_from_string(data)
-    kept = {entry.key: entry.value for entry in proto.metadata_props} | metadata
-    del proto.metadata_props[:]
-    for name, value in kept.items():
-        entry = proto.metadata_props.add()
-        entry.key, entry.value = name, value
-    return bytes(proto.SerializeToString())

@@ -2,8 +2,6 @@
 
 import dataclasses
 import hashlib
-import io
-import json
 import logging
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -14,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, decision, errors, evaluation, files, images, runtime, thresholds
+from inspection_tf import bundle, decision, errors, evaluation, files, runtime, thresholds
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.export import _kit, _points, card, gate, onnx
 from inspection_tf.export._points import Networks, Terms
@@ -172,39 +170,9 @@ def _golden_records(
 def _write_golden(
     draft: bundle.Draft, inspector: runtime.Inspector, chosen: Iterable[Record]
 ) -> None:
-    samples, shown = [], set[str]()
     turn = inspector.preprocessing.orientation
-    for number, record in enumerate(chosen):
-        image, template = record.read_pair(orientation=turn)
-        prepared = inspector.prepare(image, template)
-        verdict = inspector.judge(prepared)[0]
-        names = {"image": f"golden/{number}.png", "output": f"golden/{number}.npy"}
-        buffer = io.BytesIO()
-        np.save(buffer, inspector.output(prepared), allow_pickle=False)
-        draft.write(names["image"], images.encode_png(image))
-        draft.write(names["output"], buffer.getvalue())
-        if template is not None:
-            names["template"] = f"golden/{number}_template.png"
-            draft.write(names["template"], images.encode_png(template))
-        first = {}
-        if inspector.classifier is not None:
-            first = {"first_score": inspector.ng_score(prepared), "decided_by": verdict.decided_by}
-        tensors = {}
-        if verdict.outcome not in shown:  # one of each says enough, and maps are large
-            tensors["tensors"] = _kit.write_tensors(draft, inspector, prepared, number)
-            shown.add(verdict.outcome)
-        samples.append(
-            {
-                **names,
-                **tensors,
-                "id": record.id,
-                "outcome": verdict.outcome,
-                "score": verdict.to_dict()["score"],
-                **first,
-                "regions": [region.to_dict() for region in verdict.regions],
-            }
-        )
-    draft.write(runtime.GOLDEN, json.dumps(samples, indent=2) + "\n")
+    pairs = [(record.id, *record.read_pair(orientation=turn)) for record in chosen]
+    _kit.write_golden(draft, inspector, pairs)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,173 @@
+"""Another operating point for a bundle that is already out; the edit is noted in its audit."""
+
+import datetime
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inspection_tf import _provenance, bench, bundle, errors, runtime, thresholds
+from inspection_tf._engine_entry import PASSED, STALE
+from inspection_tf.export import _kit, _metadata, _points, card
+
+_LOWEST_MASK_THRESHOLD = 0.01
+
+
+def set_threshold(root: str | Path, threshold: float, *, reason: str = "") -> bundle.Manifest:
+    """Set the threshold of the score that decides; of a cascade, the second one.
+
+    Args:
+        root: the bundle's folder.
+        threshold: 0 to 1, both excluded.
+        reason: noted in the audit.
+
+    Returns:
+        The manifest as it is now; its operating point promises nothing.
+
+    Raises:
+        errors.ConfigError: the threshold is none.
+        errors.BundleError: the bundle is not as it was written.
+        errors.StorageError: the disk is full; the bundle is as it was.
+    """
+    if not 0 < threshold < 1:
+        raise errors.ConfigError(
+            f"A threshold must lie between 0 and 1. Got {threshold}. Use for example 0.5."
+        )
+    manifest = runtime.Inspector.load(root).manifest
+    old = manifest.operating_point
+    review = old.review_from if old.review_from is None or old.review_from < threshold else None
+    mask = old.mask_threshold
+    if not manifest.is_located:
+        # An image may be NG below the pixel threshold; then the verdict shows the region as well.
+        mask = max(_LOWEST_MASK_THRESHOLD, min(mask, threshold))
+    point = thresholds.OperatingPoint(
+        threshold=threshold,
+        review_from=review,
+        mask_threshold=mask,
+        method="fixed",
+        note="Set by hand after the export; nothing is promised.",
+    )
+    return _edit(Path(root), manifest, _points.Points(point, dict(manifest.stage_points)), reason)
+
+
+def promise(
+    root: str | Path,
+    escape_rate: float,
+    *,
+    confidence: float = 0.95,
+    data: str | Path | None = None,
+    reason: str = "",
+) -> bundle.Manifest:
+    """Choose the thresholds for a promised escape rate, from the tune images of the bundle.
+
+    Args:
+        root: the bundle's folder.
+        escape_rate: at most this share of defective images is judged OK, 0 to 1.
+        confidence: of the promise, 0 to 1.
+        data: folder of the images that the bundle was made from; None: where they lay.
+        reason: noted in the audit.
+
+    Returns:
+        The manifest as it is now.
+
+    Raises:
+        errors.ConfigError: a number is out of range.
+        errors.DataError: the images are absent or not what they were, the bundle has no tune
+            split, or it holds too few defects for the promise.
+        errors.BundleError: the bundle is not as it was written.
+        errors.StorageError: the disk is full; the bundle is as it was.
+    """
+    if not (0 < escape_rate < 1 and 0 < confidence < 1):
+        raise errors.ConfigError(
+            "Escape rate and confidence must lie between 0 and 1. "
+            f"Got {escape_rate} and {confidence}. Use for example 0.05 and 0.95."
+        )
+    root = Path(root)
+    manifest = runtime.Inspector.load(root).manifest
+    parts = _provenance.parts(manifest, None if data is None else Path(data))
+    if not len(parts.get("tune", ())):
+        raise errors.DataError(
+            "A promise needs images that did not teach the network. Got a bundle without a tune "
+            "split: it was cross-validated. Use --set, or train with data.tune."
+        )
+    spec = thresholds.ThresholdSpec(
+        method="escape_rate", max_escape_rate=escape_rate, confidence=confidence
+    )
+    files = {graph.name: (root / graph.file).read_bytes() for graph in manifest.graphs}
+    networks = _points.Networks(
+        files[manifest.main], files.get(bundle.CLASSIFIER), files.get(bundle.REFINER)
+    )
+    points = _points.choose([(networks, parts["tune"])], manifest, spec)
+    if points.whole.promise is None:
+        raise errors.DataError(
+            f"An escape rate of at most {escape_rate:g} at {confidence:g} confidence must be "
+            f"promised on {points.whole.promise_needs} defective images. Got "
+            f"{points.whole.counts.get('defective', 0)} in the tune split. Promise less, or train "
+            "with more of them."
+        )
+    return _edit(root, manifest, points, reason)
+
+
+def _edit(
+    root: Path, manifest: bundle.Manifest, points: _points.Points, reason: str
+) -> bundle.Manifest:
+    """Write thresholds, metadata, golden verdicts and audit; or leave the bundle as it is."""
+    samples = json.loads((root / runtime.GOLDEN).read_bytes())
+    frames = bench.golden_frames(root)
+    audit = {
+        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "what": "threshold",
+        "reason": reason,
+        "before": _told(manifest.operating_point, manifest.stage_points),
+        "after": _told(points.whole, points.stages),
+        "engines_stopped": [name for name, entry in manifest.engines.items() if entry.may_run],
+    }
+    changed = manifest.model_copy(
+        update={
+            "schema_version": bundle.SCHEMA_VERSION,
+            "operating_point": points.whole,
+            "stage_points": points.stages,
+            # Their gate was about verdicts at the threshold before.
+            "engines": {
+                name: entry.model_copy(update={"state": STALE, "golden": ()})
+                if entry.state == PASSED
+                else entry
+                for name, entry in manifest.engines.items()
+            },
+        }
+    )
+    with bundle.editing(root) as draft:
+        files = {}
+        for graph in changed.graphs:
+            texts = {"inspection_tf": changed.for_model(), "model_id": changed.model_id}
+            files[graph.name] = _metadata.set_metadata((root / graph.file).read_bytes(), texts)
+            draft.write(graph.file, files[graph.name])
+        networks = _points.Networks(
+            files[changed.main], files.get(bundle.CLASSIFIER), files.get(bundle.REFINER)
+        )
+        inspector = networks.inspector(changed)
+        named = [sample["id"] for sample in samples]
+        _kit.write_golden(
+            draft, inspector, [(n, *frame) for n, frame in zip(named, frames, strict=True)]
+        )
+        now = json.loads(draft.path(runtime.GOLDEN).read_bytes())
+        audit["golden_changed"] = [
+            after["id"]
+            for before, after in zip(samples, now, strict=True)
+            if before["outcome"] != after["outcome"]
+        ]
+        changed = changed.model_copy(update={"audit": (*manifest.audit, audit)})
+        draft.write("MODEL_CARD.md", card.render(changed))
+        _kit.write(draft, changed)
+        sealed = draft.seal(changed)
+        runtime.Inspector.load(draft.root)  # a bundle that refuses itself is never written
+    return sealed
+
+
+def _told(
+    point: thresholds.OperatingPoint, stages: Mapping[str, thresholds.OperatingPoint]
+) -> dict[str, Any]:
+    return {
+        **point.model_dump(mode="json", exclude={"counts", "tune"}),
+        "stages": {name: stage.threshold for name, stage in stages.items()},
+    }

@@ -1,0 +1,294 @@
+import shutil
+
+import numpy as np
+import pytest
+from engine_checks import contents, manifest_values, spec
+
+from inspection_tf import bench, bundle, cli, errors, runtime
+from inspection_tf._engine_entry import BatchProfile
+from inspection_tf.export import convert
+
+pytest.importorskip("openvino")
+RUN = ("openvino", "openvino-bf16", "openvino-int8", "onnx-int8", "onnx-fp16", "litert")
+
+
+@pytest.fixture(scope="module")
+def converted(toy_bundle, tmp_path_factory):
+    """The toy bundle with an engine of its own, made once: leave it as it is."""
+    root = shutil.copytree(toy_bundle, tmp_path_factory.mktemp("converted") / "bundle")
+    convert.convert(root, "openvino", spec=spec())
+    return root
+
+
+def test_an_engine_lies_in_its_folder_and_in_the_manifest(converted, toy_bundle):
+    manifest = bundle.read(converted)
+    assert manifest.schema_version == bundle.SCHEMA_VERSION
+    (entry,) = manifest.engines.values()
+    assert (entry.kind, entry.precision, entry.state) == ("openvino", "float32", "passed")
+    assert entry.files == {"segmenter": "engines/openvino/segmenter.xml"}
+    assert entry.parity["splits"] == ["tune", "test"]
+    assert entry.parity["images"] == 8
+    assert entry.parity["batch_sizes"] == [1, 4]
+    assert entry.parity["changed_verdicts"] == []
+    assert entry.parity["max_output_difference"] < 1e-5
+    assert set(entry.speed["engine_ms"]) == {"1", "4"}
+    assert "openvino" in entry.versions
+    assert "| openvino | float32 | passed | 8 | 0 |" in (converted / "MODEL_CARD.md").read_text()
+    # Everything else is as it was.
+    before, after = contents(toy_bundle), contents(converted)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {"manifest.json", "MODEL_CARD.md"}
+    assert all(name.startswith("engines/openvino/") for name in set(after) - set(before))
+
+
+def test_an_inspector_runs_on_it_and_says_so(converted, toy_records):
+    plain = runtime.Inspector.load(converted)
+    other = runtime.Inspector.load(converted, engine="openvino", threads=1, batch=4)
+    assert (plain.engine_name, other.engine_name) == ("onnx", "openvino")
+    images = [record.read_image() for record in toy_records]
+    for image, verdict in zip(images, other.inspect_many(images), strict=True):
+        expected = plain.inspect(image)
+        assert verdict.outcome == expected.outcome
+        assert verdict.score == pytest.approx(expected.score, abs=1e-5)
+        assert verdict.model_sha256 != expected.model_sha256
+
+
+def test_auto_takes_the_fastest_that_reproduces_itself_and_remembers(
+    converted, tmp_path, monkeypatch
+):
+    from inspection_tf import _engine_start
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    timed = []
+
+    def times(manifest, started):
+        timed.append(sorted(started))
+        return {"onnx": 2.0, "openvino": 1.0}
+
+    monkeypatch.setattr(_engine_start, "_times", times)
+    assert runtime.Inspector.load(converted, engine="auto").engine_name == "openvino"
+    assert runtime.Inspector.load(converted, engine="auto").engine_name == "openvino"
+    assert timed == [["onnx", "openvino"]]  # once
+    assert runtime.Inspector.load(converted, engine="auto", threads=1).engine_name == "openvino"
+    assert len(timed) == 2  # for other threads again
+    (tmp_path / "inspection_tf" / "engines.json").write_text("no JSON")
+    assert runtime.Inspector.load(converted, engine="auto").engine_name == "openvino"
+    # What it needs is gone: the next one.
+    monkeypatch.setattr(_engine_start, "start_one", refuse)
+    assert runtime.Inspector.load(converted, engine="auto").engine_name == "onnx"
+
+
+def refuse(*_given, **_options):
+    raise errors.BundleError("it is not installed")
+
+
+def test_an_unwritable_cache_is_no_reason_to_fail(converted, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert runtime.Inspector.load(converted, engine="auto").engine_name in ("onnx", "openvino")
+
+
+def test_an_engine_that_is_not_there_is_named_with_those_that_are(converted):
+    with pytest.raises(errors.ConfigError, match=r"one of auto, onnx, openvino\. Got 'tensorrt'"):
+        runtime.Inspector.load(converted, engine="tensorrt")
+
+
+def test_an_engine_that_decides_otherwise_here_refuses_to_start(converted, tmp_path, reseal):
+    root = shutil.copytree(converted, tmp_path / "bundle")
+    values = manifest_values(root)
+    values["engines"]["openvino"]["golden"][0]["score"] = 0.5
+    reseal(root, **values)
+    with pytest.raises(errors.BundleError, match="of the engine openvino must come out"):
+        runtime.Inspector.load(root, engine="openvino")
+    path = root / values["engines"]["openvino"]["golden"][1]["output"]
+    np.save(path, np.load(path) + np.float32(0.01))
+    values["engines"]["openvino"]["golden"] = values["engines"]["openvino"]["golden"][1:]
+    reseal(root, **values)
+    with pytest.raises(errors.BundleError, match="has 3 of them"):
+        runtime.Inspector.load(root, engine="openvino")
+    assert runtime.Inspector.load(root).engine_name == "onnx"
+
+
+def test_an_engine_that_did_not_pass_is_not_started(converted, tmp_path, reseal):
+    root = shutil.copytree(converted, tmp_path / "bundle")
+    values = manifest_values(root)
+    values["engines"]["openvino"]["state"] = "built, not run"
+    reseal(root, **values)
+    with pytest.raises(errors.BundleError, match="must have passed the gate"):
+        runtime.Inspector.load(root, engine="openvino")
+    assert runtime.Inspector.load(root, engine="auto").engine_name == "onnx"
+
+
+def test_bench_times_the_engines_and_the_best_batch(converted, tmp_path, capsys):
+    words = ["bench", str(converted), "--engines", "all", "--repeats", "2"]
+    out = tmp_path / "out"
+    words += ["--batch-sizes", "1", "4", "--out", str(out)]
+    assert cli.main(words) == 0
+    assert "openvino" in capsys.readouterr().out
+    assert (out / "bench.png").stat().st_size > 5000
+    timings = bench.run(converted, engines=["openvino"], repeats=1, with_keras=False, memory=True)
+    assert [timing.name for timing in timings] == ["CPUExecutionProvider", "openvino"]
+    for timing in timings:
+        assert timing.p50_ms <= timing.p95_ms <= timing.p99_ms
+        assert timing.peak_bytes > 30e6
+    root, entry = converted, bundle.read(converted).engines["openvino"]
+    weights = (root / entry.files["segmenter"]).with_suffix(".bin").stat().st_size
+    assert timings[1].file_bytes > weights > 1000
+    with pytest.raises(errors.ConfigError, match="must be one of"):
+        bench.run(converted, engines=["other"])
+
+
+def test_best_keeps_the_smallest_and_the_fastest_batch():
+    def timing(name, size, speed):
+        return bench.Timing(name, size, 1.0, 1.0, 1.0, {}, speed)
+
+    one, two, four = timing("a", 1, 5.0), timing("a", 2, 9.0), timing("a", 4, 7.0)
+    alone = timing("b", 1, 3.0)
+    assert bench.best([one, two, four, alone, timing("b", 4, 2.0)]) == [one, two, alone]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--to", "coreml"), 2, "--to must be one of"),
+        (("--to", "tensorrt", "--precision", "fp8"), 2, "precision must be one of"),
+        (("--to", "triton", "--engine", "openvino-int8"), 2, "must be an engine of the bundle"),
+        (("--to", "onnx-int8", "--calibration-images", "0"), 2, "calibration_images"),
+        (("--to", "openvino", "--data", "/nowhere"), 0, ""),  # drawn images need no folder
+    ],
+)
+def test_what_cannot_be_converted_is_said_in_a_sentence(toy_bundle_copy, words, code, said, capsys):
+    before = contents(toy_bundle_copy)
+    assert cli.main(["convert", str(toy_bundle_copy), *words]) == code
+    assert said in capsys.readouterr().err
+    assert (contents(toy_bundle_copy) == before) == bool(code)
+
+
+def test_other_data_than_the_bundles_own_is_exit_3(toy_bundle_copy, reseal, capsys):
+    values = manifest_values(toy_bundle_copy)
+    values["provenance"]["data"]["sha256"] = "0" * 64
+    reseal(toy_bundle_copy, **values)
+    before = contents(toy_bundle_copy)
+    assert cli.main(["convert", str(toy_bundle_copy), "--to", "openvino"]) == 3
+    assert "must be what the bundle was made from" in capsys.readouterr().err
+    assert contents(toy_bundle_copy) == before
+
+
+def test_without_the_library_the_sentence_names_what_to_install(
+    toy_bundle_copy, monkeypatch, capsys
+):
+    import sys
+
+    for module, to in (("openvino", "openvino"), ("nncf", "openvino-int8"), ("onnx", "onnx-fp16")):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, module, None)
+            assert cli.main(["convert", str(toy_bundle_copy), "--to", to]) == 4
+        assert "pip install" in capsys.readouterr().err
+
+
+def test_a_full_disk_leaves_the_bundle_as_it_was(toy_bundle_copy, monkeypatch, capsys):
+    before = contents(toy_bundle_copy)
+
+    def full(*_given, **_options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(bundle.Draft, "seal", full)
+    assert cli.main(["convert", str(toy_bundle_copy), "--to", "openvino"]) == 5
+    assert "No space left" in capsys.readouterr().err
+    assert contents(toy_bundle_copy) == before
+    assert [path.name for path in toy_bundle_copy.parent.iterdir()] == ["bundle"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("made", ["toy_shipped", "toy_cascade", "toy_pair"])
+@pytest.mark.parametrize("to", RUN)
+def test_every_engine_of_every_bundle_decides_alike(request, tmp_path, made, to):
+    source = request.getfixturevalue(made).path
+    root = shutil.copytree(source, tmp_path / "bundle")
+    # Toy networks have few channels, and few images: verdicts must hold, not every metric.
+    found = convert.convert(root, to, spec=spec(gate=toy_gate()))
+    assert found.entry.state == "passed"
+    assert sorted(found.entry.files) == sorted(graph.name for graph in found.manifest.graphs)
+    assert (found.entry.calibration is not None) == ("int8" in to)
+    plain, other = runtime.Inspector.load(root), runtime.Inspector.load(root, engine=to, batch=3)
+    frames = bench.golden_frames(root)
+    pictures = [image for image, _ in frames]
+    templates = None if frames[0][1] is None else [template for _, template in frames]
+    verdicts = list(other.inspect_many(pictures, templates=templates))
+    for (image, template), verdict in zip(frames, verdicts, strict=True):
+        assert verdict.outcome == plain.inspect(image, template=template).outcome
+
+
+def toy_gate():
+    from inspection_tf.export import engine_gate
+
+    return engine_gate.GateSpec(metric_drop=0.1, batch_sizes=(1, 3))
+
+
+@pytest.mark.slow
+def test_a_savedmodel_passes_the_gate_and_is_for_other_software(toy_bundle_copy, capsys):
+    words = ["convert", str(toy_bundle_copy), "--to", "savedmodel"]
+    assert cli.main(words) == 0
+    assert "savedmodel, float32, passed" in capsys.readouterr().out
+    with pytest.raises(errors.BundleError, match="for other software"):
+        runtime.Inspector.load(toy_bundle_copy, engine="savedmodel")
+    assert runtime.Inspector.load(toy_bundle_copy, engine="auto").engine_name == "onnx"
+
+
+@pytest.mark.slow
+def test_tf_trt_is_said_to_be_elsewhere(toy_bundle_copy, capsys):
+    before = contents(toy_bundle_copy)
+    assert cli.main(["convert", str(toy_bundle_copy), "--to", "tftrt"]) == 4
+    assert "inspection convert BUNDLE --to tensorrt" in capsys.readouterr().err
+    assert contents(toy_bundle_copy) == before
+
+
+@pytest.mark.slow
+def test_accuracy_control_keeps_what_the_metrics_need(toy_bundle_copy):
+    found = convert.convert(
+        toy_bundle_copy, "openvino-int8", spec=spec(accuracy_control=True, gate=toy_gate())
+    )
+    assert found.entry.precision == "int8"
+    assert found.entry.float_operators == {"segmenter": ()}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+@pytest.mark.parametrize("made", ["toy_shipped", "toy_cascade", "toy_pair"])
+def test_tensorrt_is_built_ahead_of_time_and_not_run(request, tmp_path, made, precision):
+    pytest.importorskip("tensorrt_rtx")
+    root = shutil.copytree(request.getfixturevalue(made).path, tmp_path / "bundle")
+    asked = spec(
+        precision=precision,
+        compute_capability="8.6",
+        batch=BatchProfile(smallest=1, usual=2, largest=8),
+    )
+    entry = convert.convert(root, "tensorrt", spec=asked).entry
+    assert (entry.kind, entry.target, entry.state) == ("tensorrt_rtx", "SM86", "built, not run")
+    assert (entry.batch.usual, entry.batch.largest) == (2, 8)
+    assert (entry.calibration is not None) == (precision == "int8")
+    for file in entry.files.values():
+        assert (root / file).stat().st_size > 10_000
+    with pytest.raises(errors.BundleError, match="must have passed the gate"):
+        runtime.Inspector.load(root, engine="tensorrt")
+    assert runtime.Inspector.load(root, engine="auto").engine_name == "onnx"
+
+
+@pytest.mark.slow
+def test_a_compute_capability_that_is_none_lists_those_there_are(toy_bundle_copy, capsys):
+    pytest.importorskip("tensorrt_rtx")
+    words = ["convert", str(toy_bundle_copy), "--to", "tensorrt", "--compute-capability", "3.0"]
+    assert cli.main(words) == 2
+    assert "must be one of 7.5, 8.0, 8.6, 8.9, 12.0" in capsys.readouterr().err
+
+
+def test_without_tensorrt_a_script_is_written(toy_bundle_copy, monkeypatch, capsys):
+    from inspection_tf.export import _build_tensorrt
+
+    monkeypatch.setattr(_build_tensorrt, "MODULES", ())
+    assert cli.main(["convert", str(toy_bundle_copy), "--to", "tensorrt"]) == 0
+    assert "engines/tensorrt/build.sh" in capsys.readouterr().out
+    text = (toy_bundle_copy / "engines" / "tensorrt" / "build.sh").read_text()
+    assert "trtexec --onnx=segmenter.onnx --saveEngine=segmenter.engine" in text
+    assert "--minShapes=image:1x64x64x1 --optShapes=image:4x64x64x1" in text
+    assert bundle.read(toy_bundle_copy).engines["tensorrt"].kind == "trtexec"

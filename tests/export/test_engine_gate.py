@@ -1,0 +1,315 @@
+import shutil
+
+import numpy as np
+import pytest
+from engine_checks import contents, spec
+
+from inspection_tf import _batch, cli, decision, errors, evaluation, images, runtime
+from inspection_tf.export import _calibration, _order, convert, engine_gate
+
+library = pytest.importorskip("onnx")
+pytest.importorskip("openvino")
+
+
+def altered(monkeypatch, tmp_path, change):
+    """Let every builder start from networks that were changed."""
+
+    def model(order, graph):
+        proto = library.load(order.root / order.manifest.graph(graph).file)
+        change(proto.graph)
+        path = tmp_path / f"{graph}.onnx"
+        library.save(proto, path)
+        return path
+
+    monkeypatch.setattr(_order.Order, "model", model)
+
+
+def refused(root, to="openvino", **options):
+    """Convert and return what the gate found, after a look at the folder."""
+    before = contents(root)
+    with pytest.raises(errors.GateError, match="The bundle is as it was") as caught:
+        convert.convert(root, to, spec=spec(**options))
+    assert contents(root) == before
+    assert [path.name for path in root.parent.iterdir() if path.name != "bundle"] == []
+    assert caught.value.report["failures"]
+    return caught.value.report
+
+
+def wrong_mean(graph):
+    """Shift the images by 40 grey values, as a forgotten mean would."""
+    (name,) = (v.name for v in graph.initializer if v.name.endswith("scaling/add:input1"))
+    (value,) = (v for v in graph.initializer if v.name == name)
+    shifted = library.numpy_helper.to_array(value) + np.float32(40 / 32)
+    value.CopyFrom(library.numpy_helper.from_array(shifted, name))
+
+
+def without_sigmoid(graph):
+    (node,) = (node for node in graph.node if node.op_type == "Sigmoid")
+    node.op_type = "Identity"
+
+
+def test_a_wrong_mean_is_caught(toy_bundle_copy, monkeypatch, tmp_path):
+    folder = tmp_path / "models"
+    folder.mkdir()
+    names = [v.name for v in library.load(toy_bundle_copy / "model.onnx").graph.initializer]
+    assert any("add:input1" in name for name in names)
+
+    def change(graph):
+        name = next(v.name for v in graph.initializer if "scaling" in v.name and "add" in v.name)
+        (value,) = (v for v in graph.initializer if v.name == name)
+        shifted = library.numpy_helper.to_array(value) + np.float32(40 / 32)
+        value.CopyFrom(library.numpy_helper.from_array(shifted, name))
+
+    altered(monkeypatch, folder, change)
+    shutil.move(toy_bundle_copy, tmp_path / "own" / "bundle")
+    report = refused(tmp_path / "own" / "bundle")
+    assert report["max_output_difference"] > 0.1
+
+
+@pytest.fixture
+def own(toy_bundle_copy, tmp_path):
+    """A copy of the toy bundle in a folder with nothing beside it."""
+    (tmp_path / "own").mkdir()
+    return toy_bundle_copy.rename(tmp_path / "own" / "bundle")
+
+
+def test_a_missing_sigmoid_is_caught(own, monkeypatch, tmp_path):
+    altered(monkeypatch, tmp_path, without_sigmoid)
+    report = refused(own)
+    assert report["max_output_difference"] > 1
+
+
+def test_an_output_that_is_not_finite_is_caught(own, monkeypatch, tmp_path):
+    def change(graph):
+        (node,) = (node for node in graph.node if node.op_type == "Sigmoid")
+        node.op_type = "Sqrt"
+
+    altered(monkeypatch, tmp_path, change)
+    report = refused(own)
+    assert report["failures"][0] == "outputs that are not finite"
+    assert report["max_output_difference"] is None
+
+
+@pytest.mark.parametrize("to", ["openvino-int8", "onnx-int8"])
+def test_an_int8_engine_that_was_calibrated_on_black_images_is_caught(own, monkeypatch, to):
+    plain = _calibration.record_inputs
+
+    def black(*given):
+        found = plain(*given)
+        return {
+            graph: [{name: np.zeros_like(value) for name, value in one.items()} for one in seen]
+            for graph, seen in found.items()
+        }
+
+    if to == "openvino-int8":
+        pytest.importorskip("nncf")
+    monkeypatch.setattr(_calibration, "record_inputs", black)
+    assert "worse by" in "; ".join(refused(own, to=to)["failures"])
+
+
+@pytest.fixture(scope="module")
+def colour_bundle(tmp_path_factory, toy_deliver, toy_terms):
+    """A bundle that finds red discs among blue ones."""
+    import dataclasses
+
+    import keras
+
+    from inspection_tf.models import unet
+
+    root = tmp_path_factory.mktemp("colours")
+    rng = np.random.default_rng(2)
+    pictures, masks = [], []
+    for name in ("good", "defect", "masks"):
+        (root / name).mkdir()
+    rows, columns = np.ogrid[:64, :64]
+    for index in range(12):
+        image = rng.normal(120, 5, (64, 64, 3))
+        red = np.zeros((64, 64), bool)
+        for number, (x, y) in enumerate(rng.integers(10, 54, (2, 2))):
+            disc = (columns - x) ** 2 + (rows - y) ** 2 <= 36
+            is_red = bool(index % 2 and number)
+            image[disc] += (90, 0, -60) if is_red else (-60, 0, 90)
+            red[disc] = is_red
+        picture = np.clip(image, 0, 255).astype(np.uint8)
+        images.write_png(root / ("defect" if index % 2 else "good") / f"{index:02}.png", picture)
+        if index % 2:
+            images.write_png(root / "masks" / f"{index:02}.png", red)
+        pictures.append(picture)
+        masks.append(red)
+    keras.utils.set_random_seed(0)
+    model = unet.build(image_size=(64, 64), channels=3, filters=(4, 8), defect_prior=0.02)
+    model.compile(keras.optimizers.Adam(1e-2), {"probability": keras.losses.BinaryCrossentropy()})
+    target = np.stack(masks)[..., None].astype(np.float32)
+    for _ in range(250):
+        model.train_on_batch({"image": np.stack(pictures)}, {"probability": target})
+    preprocessing = images.Preprocessing(size=(64, 64), channels="rgb")
+    path = tmp_path_factory.mktemp("colour") / "bundle"
+    toy_deliver(
+        path, root, model, terms=dataclasses.replace(toy_terms, preprocessing=preprocessing)
+    )
+    return path
+
+
+def test_swapped_channels_are_caught(colour_bundle, monkeypatch, tmp_path):
+    (tmp_path / "own").mkdir()
+    own = shutil.copytree(colour_bundle, tmp_path / "own" / "bundle")
+
+    def change(graph):
+        cast = next(node for node in graph.node if "image" in node.input)
+        indices = library.numpy_helper.from_array(np.array([2, 1, 0], np.int64), "bgr")
+        graph.initializer.append(indices)
+        swap = library.helper.make_node("Gather", ["image", "bgr"], ["swapped"], axis=3)
+        cast.input[list(cast.input).index("image")] = "swapped"
+        graph.node.insert(0, swap)
+
+    altered(monkeypatch, tmp_path, change)
+    assert refused(own)["changed_verdicts"]
+
+
+def test_the_report_is_written_and_the_exit_code_is_7(own, monkeypatch, tmp_path, capsys):
+    import json
+
+    altered(monkeypatch, tmp_path, without_sigmoid)
+    words = ["convert", str(own), "--to", "openvino", "--report", str(tmp_path / "report.json")]
+    assert cli.main(words) == 7
+    assert "The bundle is as it was" in capsys.readouterr().err
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["failures"]
+    assert report["changes"].keys() >= {"dice_defective", "escape_rate"}
+
+
+# The limits, on figures made by hand
+
+
+def verdict(score, outcome=None, threshold=0.5):
+    return decision.Verdict(
+        outcome=outcome or ("NG" if score >= threshold else "OK"),
+        score=score,
+        threshold=threshold,
+    )
+
+
+def failures(pairs, spec=None, changes=None):
+    """Return what the gate says of (score before, score after) of images."""
+
+    class Named:
+        def __init__(self, name):
+            self.id = name
+
+    tally = engine_gate._Tally()
+    for place, (before, after) in enumerate(pairs):
+        tally.add_verdicts([Named(str(place))], [verdict(before)], [verdict(after)], 1)
+    found = engine_gate._failures(
+        tally, changes or {}, spec or engine_gate.GateSpec(), images=len(pairs)
+    )
+    return tally, found
+
+
+def test_a_verdict_may_change_at_the_threshold_of_one_image_in_a_hundred():
+    alike = [(0.1, 0.11)] * 99
+    tally, found = failures([*alike, (0.51, 0.49)])
+    assert found == []
+    assert tally.worst_score == pytest.approx(0.02)
+    assert failures([*alike[:98], (0.51, 0.49), (0.49, 0.505)])[1] == [
+        "2 changed verdicts within 0.02 of the threshold, more than 1% of the images"
+    ]
+
+
+def test_a_verdict_may_not_change_further_off():
+    tally, (found,) = failures([(0.1, 0.11)] * 99 + [(0.53, 0.49)])
+    assert "1 changed verdicts further than 0.02" in found
+    assert "99 NG 0.5300 -> OK 0.4900" in found
+    assert tally.flips[0].margin == pytest.approx(0.03)
+    assert failures([(0.53, 0.49)] + [(0.1, 0.1)] * 99, engine_gate.GateSpec(band=0.05))[1] == []
+
+
+def test_metrics_may_drop_a_little_and_rates_are_bounded_by_verdicts():
+    def change(**values):
+        return {name: evaluation.Estimate(value) for name, value in values.items()}
+
+    assert failures([(0.1, 0.1)], changes=change(dice_defective=-0.005, image_auroc=0.1))[1] == []
+    found = failures([(0.1, 0.1)], changes=change(dice_defective=-0.006))[1]
+    assert found == ["dice_defective worse by 0.0060, more than 0.005"]
+    assert failures([(0.1, 0.1)], changes=change(escape_rate=0.2, corner_error_px_mean=9))[1] == []
+    found = failures([(0.1, 0.1)], changes=change(corner_error_relative_mean=0.001))[1]
+    assert found == ["corner_error_relative_mean worse by 0.0010, more than 0.0005"]
+    assert failures([(0.1, 0.1)], changes=change(iou_pooled=None))[1] == []
+
+
+def test_the_change_of_a_metric_is_that_of_the_reports(toy_shipped, toy_parts):
+    inspector = runtime.Inspector.load(toy_shipped.path)
+    before = evaluation.measure(inspector, toy_parts["test"])
+
+    class Blind:
+        def run(self, batch, template=None):
+            return np.zeros((*batch.shape[:3], 1), np.float32)
+
+    after = evaluation.measure(
+        engine_gate.inspector(inspector.manifest, {"segmenter": Blind()}, "blind"),
+        toy_parts["test"],
+    )
+    changes = evaluation.changes(before, after)
+    first, second = evaluation.summarize(before), evaluation.summarize(after)
+    for name, change in changes.items():
+        if first[name].value is not None and second[name].value is not None:
+            assert change.value == pytest.approx(second[name].value - first[name].value)
+            assert change.low <= change.value <= change.high
+    assert changes["escape_rate"].value == 1.0
+    assert evaluation.changes(before, before)["dice_defective"].to_dict() == {
+        "value": 0.0,
+        "low": 0.0,
+        "high": 0.0,
+    }
+    with pytest.raises(errors.DataError, match="the same images"):
+        evaluation.changes(before, after[1:])
+
+
+def test_calibration_images_are_those_of_the_train_split_by_share_and_seed(toy_parts, toy_records):
+    train = toy_parts["train"]
+    chosen = _calibration.choose(train, count=2, seed=0)
+    assert sorted(record.is_defect for record in chosen) == [False, True]
+    again = _calibration.choose(train.select([r.id for r in train][::-1]), count=2, seed=0)
+    assert [record.id for record in again] == [record.id for record in chosen]
+    seeds = {tuple(r.id for r in _calibration.choose(train, count=2, seed=n)) for n in range(20)}
+    assert len(seeds) > 1
+    assert len(_calibration.choose(train, count=99, seed=0)) == len(train)
+    few = toy_records.select(
+        [r.id for r in toy_records.where(is_defect=False)] + ["surface/000001"]
+    )
+    shares = [record.is_defect for record in _calibration.choose(few, count=2, seed=0)]
+    assert shares.count(True) == 1  # at least one of each label
+    with pytest.raises(errors.DataError, match="none in the train split"):
+        _calibration.choose(train.select([]), count=2, seed=0)
+    with pytest.raises(errors.ConfigError, match="at least 1 image"):
+        _calibration.choose(train, count=0, seed=0)
+
+
+def test_a_cascade_is_calibrated_on_what_each_network_sees(toy_cascade):
+    from inspection_tf import _engine_start, _provenance
+
+    inspector = runtime.Inspector.load(toy_cascade.path)
+    manifest = inspector.manifest
+    networks = _engine_start.start(toy_cascade.path, manifest, "onnx")
+    train = _provenance.parts(manifest)["train"]
+    samples = _calibration.record_inputs(manifest, networks, train)
+    # The segmenter too: images that the classifier would stop.
+    assert {name: len(seen) for name, seen in samples.items()} == {
+        "classifier": len(train),
+        "segmenter": len(train),
+    }
+    assert samples["segmenter"][0]["image"].dtype == np.uint8
+
+
+def test_a_batch_of_a_cascade_runs_the_segmenter_on_what_passes(toy_cascade, toy_classes):
+    inspector = runtime.Inspector.load(toy_cascade.path)
+    prepared = [inspector.prepare(record.read_image()) for record in toy_classes]
+    outputs = _batch.run(inspector, prepared)
+    stopped = {place for place, output in enumerate(outputs.main) if output is None}
+    assert stopped == set(outputs.stopped)
+    assert 0 < len(stopped) < len(prepared)
+    verdicts = _batch.conclude(inspector, prepared, outputs)
+    single = [inspector.judge(item)[0] for item in prepared]
+    assert [v.outcome for v in verdicts] == [v.outcome for v in single]
+    assert [v.decided_by for v in verdicts] == [v.decided_by for v in single]
+    both = _batch.run(inspector, prepared, runs_both=True)
+    assert all(output is not None for output in both.main)
