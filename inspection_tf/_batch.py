@@ -56,6 +56,8 @@ def run(
     Raises:
         errors.BundleError: a network returns another shape or dtype than the bundle says.
     """
+    if inspector.manifest.tiles is not None:
+        return _run_tiles(inspector, prepared)
     image = np.concatenate([item.image for item in prepared])
     template = None
     if prepared[0].template is not None:
@@ -88,6 +90,12 @@ def run(
                 main[place] = inspector.located(prepared[place], output)
         spent += time.perf_counter() - started
     return Outputs(tuple(main), first, stopped, spent)
+
+
+def _run_tiles(inspector: "runtime.Inspector", prepared: "Sequence[runtime.Prepared]") -> Outputs:
+    started = time.perf_counter()
+    main = tuple(inspector.run(item) for item in prepared)
+    return Outputs(main, (), {}, time.perf_counter() - started)
 
 
 def _each(

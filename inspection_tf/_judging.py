@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from inspection_tf import _engine, _locating
 
 if TYPE_CHECKING:
-    from inspection_tf import bundle, decision
+    from inspection_tf import bundle, decision, images
+    from inspection_tf._prepared import Prepared
 
 
 class Judge:
@@ -19,6 +20,40 @@ class Judge:
     """
 
     manifest: "bundle.Manifest"
+
+    def checked(
+        self, output: NDArray[Any], size: tuple[int, int], *, count: int = 1
+    ) -> NDArray[np.float32]:
+        """Return a segmenter's output for `count` inputs of (height, width) px.
+
+        Raises:
+            errors.BundleError: it has another shape or dtype than the bundle says.
+        """
+        return _engine.checked(output, (count, *size, len(self.manifest.classes)))
+
+    def to_source(self, output: NDArray[Any], placement: "images.Placement") -> NDArray[np.float32]:
+        """Bring the segmenter's output for one image to the size of its source; see `defect_map`.
+
+        Raises:
+            errors.BundleError: the output has another shape or dtype than the bundle says.
+        """
+        layers = np.moveaxis(self.checked(output, placement.size)[0], -1, 0)
+        maps = [placement.map_to_source(np.ascontiguousarray(layer)) for layer in layers]
+        return maps[0] if len(maps) == 1 else np.stack(maps, axis=-1)
+
+    def memory_bytes(self, size: tuple[int, int]) -> int | None:
+        """Return the most memory that an image of (height, width) px needs; None without tiles."""
+        plan, spec = self.manifest.tiles, self.manifest.inputs[0].preprocessing
+        if plan is None:
+            return None
+        channels = 1 if spec.channels == "gray" else 3
+        return plan.memory_bytes(size, channels=channels, classes=len(self.manifest.classes))
+
+    def conclude(self, output: NDArray[Any], prepared: "Prepared") -> "decision.Verdict":
+        """Apply thresholds and rules to an `output`."""
+        if self.manifest.is_located:
+            return self.locate(output, prepared.placement.source_size)
+        return self.decide(output)
 
     def locate(self, located: NDArray[Any], size: tuple[int, int]) -> "decision.Verdict":
         """Apply the bundle's thresholds and rules to the corners of an image.

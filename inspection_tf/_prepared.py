@@ -17,7 +17,7 @@ class Prepared:
     """An image, and its template if there is one, as the networks take them.
 
     Attributes:
-        image: (1, height, width, channels), uint8.
+        image: (1, height, width, channels), uint8; where the bundle has tiles, the whole image.
         template: likewise, or None.
         placement: where the source lies in it.
         pixels: (H, W) or (H, W, 3) uint8, the source in the channels of the networks, for a second
@@ -62,7 +62,10 @@ def prepare(
     if template is None:
         # The steps of `images.preprocess`, of which a second look needs the first.
         image = images.read(image)
-        placement = images.placement((image.shape[0], image.shape[1]), spec)
+        size = (image.shape[0], image.shape[1])
+        if manifest.tiles is not None:  # of its own scale, whatever its size
+            spec = spec.model_copy(update={"size": size})
+        placement = images.placement(size, spec)
         pixels = images.in_channels(image, spec)
         prepared = images.lay(pixels, placement)
         return Prepared(prepared[None], None, placement, pixels if keeps_pixels else None)

@@ -31,6 +31,7 @@ from inspection_tf._bundle_files import (
     refuse,
 )
 from inspection_tf._engine_entry import AUTO, FOLDER, ONNX, EngineEntry
+from inspection_tf._tiling import TilePlan
 from inspection_tf.closeups import CloseupSpec
 
 # 2: several graphs and classes, templates; 3: fields and their corners; 4: engines and tiles.
@@ -122,6 +123,8 @@ class Manifest(config.Section):
     """corners: what a field can look like."""
     closeups: CloseupSpec | None = None
     """corners: what the refiner sees of each corner; none: there is no refiner."""
+    tiles: TilePlan | None = None
+    """How images larger than the network are cut; none: images are brought to its size."""
     mm_per_px: float | None = pydantic.Field(default=None, gt=0, allow_inf_nan=False)
     metrics: dict[str, Any] = pydantic.Field(default_factory=dict)
     parity: dict[str, Any] = pydantic.Field(default_factory=dict)
@@ -193,6 +196,12 @@ def _check_graphs(root: Path, manifest: Manifest) -> None:
                 str(found),
                 "Use a bundle as it was written",
             )
+    plan, spec = manifest.tiles, manifest.inputs[0].preprocessing
+    if plan is not None:
+        fits = manifest.task == "segmentation" and inputs == ["image"] and spec.fit == "exact"
+        problem = plan.problem(spec.size) if fits else "tiles need one network for single images"
+        if problem:
+            raise refuse(root, problem, str(plan.model_dump()), "Use a bundle as it was written")
     if any(item.preprocessing != manifest.inputs[0].preprocessing for item in manifest.inputs):
         raise refuse(
             root,

@@ -18,6 +18,7 @@ from inspection_tf import (
     _cli_deploy,
     _cli_synthesis,
     _cli_threshold,
+    _cli_tiles,
     config,
     errors,
     files,
@@ -298,6 +299,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "bench": _cli_bench.bench,
     "convert": _cli_deploy.convert,
     "threshold": _cli_threshold.threshold,
+    "tiles": _cli_tiles.tiles,
     "synthesize": synthesize,
     "markers": markers,
 }

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _batch, _engine, _engine_start, _golden, _locating, _prepared, errors
+from inspection_tf import (
+    _batch,
+    _engine,
+    _engine_start,
+    _golden,
+    _locating,
+    _prepared,
+    _tiling,
+    errors,
+)
 from inspection_tf._engine import Engine, Network
 from inspection_tf._engine_entry import AUTO, ONNX
 from inspection_tf._golden import GOLDEN, GOLDEN_TOLERANCE
@@ -29,7 +38,7 @@ from inspection_tf._prepared import Prepared
 # What declares pydantic sections is imported where it is first needed: `import pydantic` alone is
 # lazy, and the first section brings the other two thirds of it.
 if TYPE_CHECKING:
-    from inspection_tf import bundle, decision, images
+    from inspection_tf import bundle, decision
 
 __all__ = [
     "AUTO",
@@ -225,12 +234,6 @@ class Inspector(Judge):
         """
         return self.located(prepared) if self.manifest.is_located else self.defect_map(prepared)
 
-    def conclude(self, output: NDArray[Any], prepared: Prepared) -> "decision.Verdict":
-        """Apply thresholds and rules to an `output`."""
-        if self.manifest.is_located:
-            return self.locate(output, prepared.placement.source_size)
-        return self.decide(output)
-
     def located(
         self, prepared: Prepared, coarse: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
@@ -254,23 +257,20 @@ class Inspector(Judge):
     def run(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return the segmenter's output: (1, height, width, classes) of the network's input.
 
+        Where the bundle has tiles, of the whole image.
+
         Raises:
             errors.BundleError: it has another shape or dtype than the bundle says.
         """
-        return self._checked(self.engine.run(prepared.image, prepared.template))
+        plan, size = self.manifest.tiles, self.preprocessing.size
+        if plan is None:
+            return self.checked(self.engine.run(prepared.image, prepared.template), size)
 
-    def _checked(self, output: NDArray[Any]) -> NDArray[np.float32]:
-        return _engine.checked(output, (1, *self.preprocessing.size, len(self.manifest.classes)))
+        def network(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
+            return self.checked(self.engine.run(tiles), size, count=len(tiles))
 
-    def to_source(self, output: NDArray[Any], placement: "images.Placement") -> NDArray[np.float32]:
-        """Bring the segmenter's output for one image to the size of its source; see `defect_map`.
-
-        Raises:
-            errors.BundleError: the output has another shape or dtype than the bundle says.
-        """
-        layers = np.moveaxis(self._checked(output)[0], -1, 0)
-        maps = [placement.map_to_source(np.ascontiguousarray(layer)) for layer in layers]
-        return maps[0] if len(maps) == 1 else np.stack(maps, axis=-1)
+        classes = len(self.manifest.classes)
+        return _tiling.run(prepared.image[0], size, plan, network, classes=classes)
 
     def probability(
         self, image: NDArray[Any], template: NDArray[Any] | None = None

@@ -78,7 +78,7 @@ def test_a_schema_that_is_no_whole_number_is_refused(spoil, version):
         ({"operating_point": {"threshold": float("nan")}}, "operating_point.threshold"),
         (
             {"graphs": [{"name": "segmenter", "file": "b.onnx"}]},
-            "every graph must be a file of the",
+            "every graph must be an ONNX file of the",
         ),
         (
             {"graphs": [{"name": "a", "file": "model.onnx"}]},

@@ -125,8 +125,11 @@ def test_a_graph_is_found_by_its_name(toy_cascade):
             lambda m: m["stage_points"].update(segmenter=m["operating_point"]),
             r"Got \['classifier', 'segmenter'\]",
         ),
-        (lambda m: m["graphs"][0].update(file="gate.onnx"), "every graph must be a file"),
-        (lambda m: m["graphs"][0].update(file="../classifier.onnx"), "every graph must be a file"),
+        (lambda m: m["graphs"][0].update(file="gate.onnx"), "graph must be an ONNX file"),
+        (
+            lambda m: m["graphs"][0].update(file="../classifier.onnx"),
+            "graph must be an ONNX file",
+        ),
         (lambda m: m["inputs"][0].update(name="template"), r"inputs must be .*Got \['template'\]"),
         (lambda m: m["inputs"].append(m["inputs"][0]), r"Got \['image', 'image'\]"),
         (lambda m: m["alignment"].update(method="guess"), "alignment.method must be valid"),

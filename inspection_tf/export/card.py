@@ -85,6 +85,7 @@ def _edits(manifest: bundle.Manifest) -> str:
         f"{': ' + edit['reason'] if edit.get('reason') else ''}. `inspection evaluate` measures it "
         "anew.\n"
         for edit in manifest.audit
+        if edit["what"] == "threshold"
     )
 
 
