@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from inspection_tf import errors, files
-from inspection_tf._engine_entry import FOLDER
+from inspection_tf._engine_names import FOLDER
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 16 * 2**20

@@ -5,14 +5,7 @@ from typing import Any, Literal
 import pydantic
 
 from inspection_tf import config
-
-FOLDER = "engines"
-ONNX = "onnx"
-"""Name of what every bundle has: its own float32 ONNX files on onnxruntime."""
-AUTO = "auto"
-PASSED, NOT_RUN, STALE = "passed", "built, not run", "must pass the gate again"
-ALL = "all"
-"""Instead of the names of operators: all of them."""
+from inspection_tf._engine_names import PASSED, RUNNABLE
 
 Kind = Literal[
     "onnxruntime",
@@ -24,8 +17,6 @@ Kind = Literal[
     "trtexec",
     "triton",
 ]
-RUNNABLE = frozenset({"onnxruntime", "openvino", "litert", "tensorrt", "tensorrt_rtx"})
-"""Kinds that the runtime starts; the others are for other software."""
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 
 

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inspection_tf import _engine_entry, errors, files
+from inspection_tf import errors, files
 from inspection_tf._engine import Engine, Network
-from inspection_tf._engine_entry import AUTO, ONNX, EngineEntry
+from inspection_tf._engine_names import AUTO, ONNX, RUNNABLE
 
 if TYPE_CHECKING:
     from inspection_tf import bundle
+    from inspection_tf._engine_entry import EngineEntry
 
 _PROVIDERS = {
     "cpu": ("CPUExecutionProvider",),
@@ -81,7 +82,7 @@ def start(
             f"The engine must be one of {', '.join([AUTO, ONNX, *manifest.engines])}. "
             f"Got {name!r}. Convert the bundle: inspection convert BUNDLE --to {name}."
         )
-    if entry.kind not in _engine_entry.RUNNABLE:
+    if entry.kind not in RUNNABLE:
         raise errors.BundleError(
             f"The engine {name} is for other software ({entry.kind}). Got it asked for here. "
             f"Choose one of {', '.join([AUTO, ONNX])}, or see engines/{name}."
@@ -98,7 +99,7 @@ def start(
 
 
 def start_one(
-    path: Path, entry: EngineEntry, *, threads: int | None = None, device: str = "cpu"
+    path: Path, entry: "EngineEntry", *, threads: int | None = None, device: str = "cpu"
 ) -> Network:
     """Start one network of an engine; see `start`.
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
-from inspection_tf._engine_entry import EngineEntry, GoldenSample
 
 if TYPE_CHECKING:
     from inspection_tf import runtime
+    from inspection_tf._engine_entry import EngineEntry, GoldenSample
 
 GOLDEN = "golden/expected.json"
 # Other processors round differently; a wrong model is off by far more.
@@ -100,8 +100,8 @@ def _apart(value: float, recorded: float | None) -> float:
 
 def _compare_engine(
     inspector: "runtime.Inspector",
-    entry: EngineEntry,
-    recorded: GoldenSample,
+    entry: "EngineEntry",
+    recorded: "GoldenSample",
     prepared: "runtime.Prepared",
     expected: NDArray[Any],
 ) -> None:

@@ -9,58 +9,15 @@ the result is what the network would say of the whole image.
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pydantic
 from numpy.typing import NDArray
 
-from inspection_tf import config
+if TYPE_CHECKING:
+    from inspection_tf._tile_plan import TilePlan
 
-_DECIDED = 24
-"""Bytes a pixel that stitching and deciding take at most, beside map and image; measured."""
 _EDGES: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "zero": "constant"}
-
-
-class TilePlan(config.Section):
-    """How images that are larger than the network are cut; nothing is resized."""
-
-    stride: int = pydantic.Field(ge=1)
-    """px from tile to tile, a multiple of the network's total stride."""
-    margin: int = pydantic.Field(ge=0)
-    """px at each border of a tile that are not used; at least half the receptive field."""
-    total_stride: int = pydantic.Field(ge=1)
-    """px of the image for one cell of the network's coarsest map; tiles start at its multiples."""
-    blending: Literal["crop", "linear"] = "crop"
-    """Where tiles overlap beyond their margins: one of them, or a mean that fades over."""
-    edges: Literal["reflect", "replicate", "zero"] = "reflect"
-    """What lies beyond the image, where it ends within a tile."""
-    batch: int = pydantic.Field(default=1, ge=1)
-    """Tiles a call of the network."""
-    network_bytes: int = pydantic.Field(default=0, ge=0)
-    """Memory of a process that runs a batch of tiles, measured where the plan was made."""
-
-    @pydantic.model_validator(mode="after")
-    def _check(self) -> "TilePlan":
-        if self.stride % self.total_stride:
-            raise ValueError(f"stride must be a multiple of total_stride, {self.total_stride}")
-        return self
-
-    def problem(self, size: tuple[int, int]) -> str:
-        """Return what does not fit tiles of (height, width) px; "" if all does."""
-        side = min(size)
-        if self.stride + 2 * self.margin > side:
-            return f"stride and twice the margin must fit into {side} px"
-        # Else a tile would fade in and out at once.
-        if self.blending == "linear" and 3 * self.stride < 2 * (side - 2 * self.margin):
-            return f"linear blending needs a stride of {2 * (side - 2 * self.margin) / 3:.0f} px"
-        return ""
-
-    def memory_bytes(self, size: tuple[int, int], *, channels: int, classes: int) -> int:
-        """Return the most memory that a process needs for an image of (height, width) px."""
-        maps = 2 if self.blending == "linear" else 1
-        each = 3 * channels + 4 * classes * (1 + maps) + _DECIDED
-        return self.network_bytes + size[0] * size[1] * each
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -73,7 +30,7 @@ class _Tile:
     weight: NDArray[np.float32]  # of what is used
 
 
-def tiles(length: int, size: int, plan: TilePlan) -> list[_Tile]:
+def tiles(length: int, size: int, plan: "TilePlan") -> list[_Tile]:
     """Return the tiles of one axis of an image, in order; what they use covers it.
 
     Args:
@@ -102,7 +59,7 @@ def tiles(length: int, size: int, plan: TilePlan) -> list[_Tile]:
     return found
 
 
-def _seam(before: int, after: int, size: int, plan: TilePlan) -> tuple[int, int]:
+def _seam(before: int, after: int, size: int, plan: "TilePlan") -> tuple[int, int]:
     """Return where the fading from one tile to the next begins, and over how many px it goes."""
     overlap = before + size - after
     width = 0
@@ -111,7 +68,7 @@ def _seam(before: int, after: int, size: int, plan: TilePlan) -> tuple[int, int]
     return after + (overlap - width) // 2, width
 
 
-def count(image_size: tuple[int, int], size: tuple[int, int], plan: TilePlan) -> int:
+def count(image_size: tuple[int, int], size: tuple[int, int], plan: "TilePlan") -> int:
     """Return the number of tiles of an image of (height, width) px."""
     return math.prod(len(tiles(n, m, plan)) for n, m in zip(image_size, size, strict=True))
 
@@ -119,7 +76,7 @@ def count(image_size: tuple[int, int], size: tuple[int, int], plan: TilePlan) ->
 def run(
     pixels: NDArray[np.uint8],
     size: tuple[int, int],
-    plan: TilePlan,
+    plan: "TilePlan",
     network: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
     *,
     classes: int,

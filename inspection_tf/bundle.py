@@ -30,8 +30,9 @@ from inspection_tf._bundle_files import (
     parse_manifest,
     refuse,
 )
-from inspection_tf._engine_entry import AUTO, FOLDER, ONNX, EngineEntry
-from inspection_tf._tiling import TilePlan
+from inspection_tf._engine_entry import EngineEntry
+from inspection_tf._engine_names import AUTO, FOLDER, ONNX
+from inspection_tf._tile_plan import TilePlan
 from inspection_tf.closeups import CloseupSpec
 
 # 2: several graphs and classes, templates; 3: fields and their corners; 4: engines and tiles.

@@ -30,7 +30,7 @@ from inspection_tf import (
     errors,
 )
 from inspection_tf._engine import Engine, Network
-from inspection_tf._engine_entry import AUTO, ONNX
+from inspection_tf._engine_names import AUTO, ONNX
 from inspection_tf._golden import GOLDEN, GOLDEN_TOLERANCE
 from inspection_tf._judging import Judge
 from inspection_tf._prepared import Prepared

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from engine_checks import contents
 
-from inspection_tf import _tiling, bundle, cli, errors, runtime
+from inspection_tf import _tile_plan, _tiling, bundle, cli, errors, runtime
 from inspection_tf.export import _receptive, onnx, tiles
 from inspection_tf.models import segmenter, unet
 
 pytest.importorskip("onnx")
-PLAN = _tiling.TilePlan(stride=32, margin=8, total_stride=4)
+PLAN = _tile_plan.TilePlan(stride=32, margin=8, total_stride=4)
 
 
 def plan(**changes):
@@ -67,7 +67,7 @@ def test_a_plan_that_cannot_cover_is_named():
     assert "must fit into 40 px" in PLAN.problem((64, 40))
     assert "linear blending needs" in plan(stride=8, blending="linear").problem((64, 64))
     with pytest.raises(ValueError, match="multiple of total_stride"):
-        _tiling.TilePlan(stride=30, margin=8, total_stride=4)
+        _tile_plan.TilePlan(stride=30, margin=8, total_stride=4)
 
 
 # How far a network looks

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, runtime
-from inspection_tf._engine_entry import ALL, EngineEntry
+from inspection_tf._engine_entry import EngineEntry
+from inspection_tf._engine_names import ALL
 from inspection_tf.export import _order, _retreat
 
 QUANTIZED = ("Conv", "ConvTranspose")

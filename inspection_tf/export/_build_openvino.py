@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from inspection_tf import _engine_openvino, errors
-from inspection_tf._engine_entry import ALL, EngineEntry
+from inspection_tf._engine_entry import EngineEntry
+from inspection_tf._engine_names import ALL
 from inspection_tf.export import _order, _retreat, engine_gate
 
 _PRECISION = "INFERENCE_PRECISION_HINT"

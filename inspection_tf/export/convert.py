@@ -28,15 +28,8 @@ from inspection_tf import (
     errors,
     runtime,
 )
-from inspection_tf._engine_entry import (
-    FOLDER,
-    NOT_RUN,
-    ONNX,
-    PASSED,
-    RUNNABLE,
-    EngineEntry,
-    GoldenSample,
-)
+from inspection_tf._engine_entry import EngineEntry, GoldenSample
+from inspection_tf._engine_names import FOLDER, NOT_RUN, ONNX, PASSED, RUNNABLE
 from inspection_tf.datasets.records import Records
 from inspection_tf.export import _calibration, _order, _retreat, card, engine_gate
 from inspection_tf.export._order import ConvertSpec

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inspection_tf import _provenance, bench, bundle, errors, runtime, thresholds
-from inspection_tf._engine_entry import PASSED, STALE
+from inspection_tf._engine_names import PASSED, STALE
 from inspection_tf.export import _kit, _metadata, _points, card
 
 _LOWEST_MASK_THRESHOLD = 0.01

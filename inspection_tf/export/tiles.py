@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from inspection_tf import bundle, errors, runtime
-from inspection_tf._tiling import TilePlan
+from inspection_tf._tile_plan import TilePlan
 from inspection_tf.export import _metadata, _receptive, card
 
 _CHILD = """

@@ -90,6 +90,7 @@ def test_an_output_that_is_not_finite_is_caught(own, monkeypatch, tmp_path):
     assert report["max_output_difference"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", ["openvino-int8", "onnx-int8"])
 def test_an_int8_engine_that_was_calibrated_on_black_images_is_caught(own, monkeypatch, to):
     plain = _calibration.record_inputs

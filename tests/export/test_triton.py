@@ -102,6 +102,7 @@ def test_tensorrt_builds_both_looks(field_run, tmp_path, precision):
     assert sorted(entry.files) == ["locator", "refiner"]
 
 
+@pytest.mark.slow
 def test_it_serves_an_engine_of_the_bundle(toy_bundle_copy, capsys):
     pytest.importorskip("openvino")
     convert.convert(toy_bundle_copy, "openvino", spec=spec())

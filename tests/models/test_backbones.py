@@ -147,6 +147,7 @@ def test_a_backbone_survives_its_configuration_and_its_file(name, default, tmp_p
     assert list(loaded.output) == list(model.output)
 
 
+@pytest.mark.slow
 @each(FEATURES)
 def test_a_backbone_nested_in_a_model_exports_to_onnx(name):
     backbone = build(name, strides=(2, 8))

@@ -57,6 +57,7 @@ def climb(tmp_path, **changes):
     return certificate_corners.run(cfg, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_the_search_ends_on_the_first_size_that_solves(tmp_path, caplog):
     with caplog.at_level("INFO"):
         found = climb(tmp_path)

@@ -98,6 +98,7 @@ def test_a_finished_run_is_not_overwritten(finished):
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.slow
 def test_cross_validation_tests_every_image_once_and_trains_the_shipped_network_on_all(tmp_path):
     report = dagm_segmentation.run(toy(folds=2), tmp_path / "run")
     assert report["split"] == "out_of_fold"
@@ -108,6 +109,7 @@ def test_cross_validation_tests_every_image_once_and_trains_the_shipped_network_
     assert (tmp_path / "run" / "folds" / "2" / "history.csv").is_file()
 
 
+@pytest.mark.slow
 def test_composed_defects_train_and_the_real_ones_are_all_tested(tmp_path):
     settings = toy(defects="composed", compose={"per_image": 2}, count=40)
     report = dagm_segmentation.run(settings, tmp_path / "run")

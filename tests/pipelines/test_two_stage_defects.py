@@ -179,6 +179,7 @@ def test_a_run_interrupted_in_the_second_training_ends_as_if_it_never_was(
 # Its variants
 
 
+@pytest.mark.slow
 def test_a_single_stage_writes_a_bundle_of_one_network(tmp_path):
     out = tmp_path / "run"
     report = two_stage_defects.run(toy(cascade=False), out)
@@ -229,6 +230,7 @@ def frozen(path):
     return path
 
 
+@pytest.mark.slow
 def test_pretrained_weights_of_the_command_line_are_what_is_shipped(tmp_path, monkeypatch):
     keras.utils.set_random_seed(9)
     options = {"name": "mobilenet", "first_stride": 2}

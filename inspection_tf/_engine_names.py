@@ -1,0 +1,12 @@
+"""Names about engines, apart from the sections that use them: those cost an import of pydantic."""
+
+FOLDER = "engines"
+ONNX = "onnx"
+"""Name of what every bundle has: its own float32 ONNX files on onnxruntime."""
+AUTO = "auto"
+PASSED, NOT_RUN, STALE = "passed", "built, not run", "must pass the gate again"
+ALL = "all"
+"""Instead of the names of operators: all of them."""
+
+RUNNABLE = frozenset({"onnxruntime", "openvino", "litert", "tensorrt", "tensorrt_rtx"})
+"""Kinds that the runtime starts; the others are for other software."""
