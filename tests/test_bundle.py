@@ -294,4 +294,5 @@ def test_the_model_repeats_what_decides_and_nothing_private(toy_shipped):
         "stage_points",
         "rules",
         "mm_per_px",
+        "tiles",
     }

@@ -34,7 +34,11 @@ def deliver(monkeypatch, tmp_path, toy_bundle, toy_model, toy_parts, toy_terms, 
 def test_a_bundle_holds_what_the_contract_lists(toy_bundle):
     held = {p.relative_to(toy_bundle).as_posix() for p in toy_bundle.rglob("*") if p.is_file()}
     golden = {f"golden/{n}.{suffix}" for n in range(4) for suffix in ("png", "npy")}
-    assert held == golden | {
+    tensors = {name for name in held if name.startswith("golden/tensors/")}
+    assert len(tensors) == 4  # input and output of one OK and one NG
+    assert held == golden | tensors | {
+        "golden/check.py",
+        "INTEGRATION.md",
         "manifest.json",
         "model.onnx",
         "source/model.keras",

@@ -48,7 +48,11 @@ def networks(toy_cascade):
 
 def test_a_cascade_holds_both_networks_and_their_sources(toy_cascade):
     samples = {f"golden/{n}.{suffix}" for n in range(4) for suffix in ("png", "npy")}
-    assert held(toy_cascade.path) == samples | {
+    tensors = {name for name in held(toy_cascade.path) if name.startswith("golden/tensors/")}
+    assert len(tensors) == 8  # input and output of both networks, of one OK and one NG
+    assert held(toy_cascade.path) == samples | tensors | {
+        "golden/check.py",
+        "INTEGRATION.md",
         "manifest.json",
         "classifier.onnx",
         "model.onnx",
