@@ -1,0 +1,141 @@
+"""The TensorRT engine on a stand-in for TensorRT and CUDA, in this machine's own memory."""
+
+import ctypes
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from inspection_tf import errors
+from inspection_tf._engine_tensorrt import TensorRtEngine
+
+SIDE = 4
+
+
+class Cuda(types.ModuleType):
+    """CUDA's calls return a code first; device memory is memory."""
+
+    def __init__(self):
+        super().__init__("cuda.bindings.runtime")
+        self.held = {}
+        self.failing = ""
+        self.cudaMemcpyKind = types.SimpleNamespace(
+            cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2
+        )
+
+    def __getattr__(self, name):
+        if not name.startswith("cuda"):
+            raise AttributeError(name)
+        return lambda *given: self._call(name, *given)
+
+    def _call(self, name, *given):
+        if name == self.failing:
+            return (2,)
+        if name == "cudaStreamCreate":
+            return 0, 7
+        if name == "cudaMalloc":
+            buffer = ctypes.create_string_buffer(given[0])
+            self.held[ctypes.addressof(buffer)] = buffer
+            return 0, ctypes.addressof(buffer)
+        if name == "cudaFree":
+            del self.held[given[0]]
+        if name == "cudaMemcpyAsync":
+            ctypes.memmove(given[0], given[1], given[2])
+        return (0,)
+
+
+class Context:
+    """Doubles each pixel; takes up to four images."""
+
+    def __init__(self):
+        self.shapes, self.addresses, self.is_broken = {}, {}, False
+
+    def set_input_shape(self, name, shape):
+        self.shapes[name] = tuple(shape)
+        return shape[0] <= 4
+
+    def get_tensor_shape(self, _name):
+        return self.shapes["image"]
+
+    def set_tensor_address(self, name, address):
+        self.addresses[name] = address
+
+    def execute_async_v3(self, stream):
+        assert stream == 7
+        shape = self.shapes["image"]
+        given = (ctypes.c_uint8 * int(np.prod(shape))).from_address(self.addresses["image"])
+        made = np.frombuffer(given, np.uint8).astype(np.float32) * 2
+        ctypes.memmove(self.addresses["probability"], made.ctypes.data, made.nbytes)
+        return not self.is_broken
+
+
+@pytest.fixture
+def stand_in(monkeypatch, tmp_path):
+    cuda, context = Cuda(), Context()
+    names = ["image", "probability"]
+    plan = types.SimpleNamespace(
+        num_io_tensors=2,
+        get_tensor_name=lambda place: names[place],
+        get_tensor_mode=lambda name: "in" if name == "image" else "out",
+        create_execution_context=lambda: context,
+    )
+    trt = types.ModuleType("tensorrt")
+    trt.TensorIOMode = types.SimpleNamespace(INPUT="in", OUTPUT="out")
+    trt.Logger = type("Logger", (), {"ERROR": 1, "__init__": lambda self, level: None})
+    trt.Runtime = lambda _logger: types.SimpleNamespace(
+        deserialize_cuda_engine=lambda data: plan if data == b"plan" else None
+    )
+    monkeypatch.setitem(sys.modules, "tensorrt", trt)
+    for name in ("cuda", "cuda.bindings"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
+    path = tmp_path / "model.engine"
+    path.write_bytes(b"plan")
+    return types.SimpleNamespace(path=path, cuda=cuda, context=context)
+
+
+def batch(count):
+    rng = np.random.default_rng(count)
+    return rng.integers(0, 256, (count, SIDE, SIDE, 1), np.uint8)
+
+
+def test_images_go_to_the_gpu_and_the_output_comes_back(stand_in):
+    engine = TensorRtEngine(stand_in.path, module="tensorrt")
+    for count in (1, 4, 2):
+        output = engine.run(batch(count))
+        assert output.dtype == np.float32
+        np.testing.assert_array_equal(output, batch(count) * np.float32(2))
+    assert len(stand_in.cuda.held) == 2  # one buffer each, which grew
+
+
+def test_a_batch_beyond_the_profile_is_refused(stand_in):
+    engine = TensorRtEngine(stand_in.path, module="tensorrt")
+    with pytest.raises(errors.BundleError, match="within the profile"):
+        engine.run(batch(5))
+
+
+def test_a_failure_of_the_gpu_is_a_sentence(stand_in):
+    engine = TensorRtEngine(stand_in.path, module="tensorrt")
+    stand_in.context.is_broken = True
+    with pytest.raises(errors.BundleError, match="able to run the network"):
+        engine.run(batch(1))
+    stand_in.context.is_broken = False
+    stand_in.cuda.failing = "cudaMemcpyAsync"
+    with pytest.raises(errors.BundleError, match="Got 2 from cudaMemcpyAsync"):
+        engine.run(batch(1))
+
+
+def test_a_plan_of_another_version_is_refused(stand_in):
+    stand_in.path.write_bytes(b"another")
+    with pytest.raises(errors.BundleError, match="Build the engine on this machine"):
+        TensorRtEngine(stand_in.path, module="tensorrt")
+
+
+def test_what_is_not_installed_is_named(stand_in, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
+    with pytest.raises(errors.BundleError, match="pip install cuda-python"):
+        TensorRtEngine(stand_in.path, module="tensorrt")
+    monkeypatch.setitem(sys.modules, "tensorrt", None)
+    with pytest.raises(errors.BundleError, match="pip install tensorrt"):
+        TensorRtEngine(stand_in.path, module="tensorrt")
