@@ -1,6 +1,7 @@
 """A network that OpenVINO runs."""
 
 import contextlib
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,12 +13,21 @@ from numpy.typing import NDArray
 from inspection_tf import errors
 
 
+def silence() -> None:
+    """Keep OpenVINO and NNCF from telling over the network that they are used.
+
+    Both do so when they are imported, unless what they would tell it with is not there.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
+
 def core() -> Any:
     """Return OpenVINO's entry point.
 
     Raises:
         errors.BundleError: OpenVINO is not installed.
     """
+    silence()
     try:
         import openvino
     except ImportError as problem:

@@ -4,7 +4,6 @@ import contextlib
 import functools
 import io
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,18 +73,10 @@ def bfloat16(order: _order.Order) -> EngineEntry:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep NNCF from telling who uses it, and its bars off stdout, and off what is no terminal."""
-    before = os.environ.get("OPENVINO_TELEMETRY_DISABLE")
-    os.environ["OPENVINO_TELEMETRY_DISABLE"] = "1"
+    """Keep NNCF's bars off stdout, and off what is no terminal."""
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):
-            yield
-    finally:
-        if before is None:
-            del os.environ["OPENVINO_TELEMETRY_DISABLE"]
-        else:
-            os.environ["OPENVINO_TELEMETRY_DISABLE"] = before
+    with contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):
+        yield
 
 
 def int8(order: _order.Order) -> EngineEntry:
@@ -94,6 +85,7 @@ def int8(order: _order.Order) -> EngineEntry:
     Raises:
         errors.BundleError: OpenVINO or NNCF is absent, or refuses a network.
     """
+    _engine_openvino.silence()
     with _quiet():
         try:
             import nncf

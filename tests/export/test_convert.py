@@ -292,3 +292,44 @@ def test_without_tensorrt_a_script_is_written(toy_bundle_copy, monkeypatch, caps
     assert "trtexec --onnx=segmenter.onnx --saveEngine=segmenter.engine" in text
     assert "--minShapes=image:1x64x64x1 --optShapes=image:4x64x64x1" in text
     assert bundle.read(toy_bundle_copy).engines["tensorrt"].kind == "trtexec"
+
+
+_OFFLINE = """
+import sys
+
+seen = []
+
+
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.sendto", "urllib.Request"):
+        seen.append((event, str(arguments)))
+
+
+sys.addaudithook(watch)
+from inspection_tf import cli
+
+words = ["--to", "openvino-int8", "--gate.metric-drop", "0.1"]
+assert cli.main(["convert", sys.argv[1], *words]) == 0
+assert cli.main(["verify", sys.argv[1], "--engine", "openvino-int8"]) == 0
+import time
+
+time.sleep(2)  # whatever a thread may still send
+assert not seen, seen
+"""
+
+
+@pytest.mark.slow
+def test_nobody_is_told_over_the_network(toy_bundle_copy, tmp_path):
+    import os
+    import subprocess
+    import sys
+
+    environment = {name: value for name, value in os.environ.items() if name != "CI"}
+    done = subprocess.run(
+        [sys.executable, "-c", _OFFLINE, str(toy_bundle_copy)],
+        env=environment | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
