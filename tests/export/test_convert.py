@@ -315,6 +315,7 @@ import time
 
 time.sleep(2)  # whatever a thread may still send
 assert not seen, seen
+assert not [name for name in sys.modules if name.startswith("openvino_telemetry.")]
 """
 
 
