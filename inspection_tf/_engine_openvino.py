@@ -1,9 +1,10 @@
 """A network that OpenVINO runs."""
 
 import contextlib
+import functools
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,18 @@ def silence() -> None:
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
+@functools.cache
+def _only(make: Callable[[], Any]) -> Any:
+    """Make an entry point that lives as long as the process.
+
+    OpenVINO's processor plugin gives the thread that loads it another stack for signals. Freed by
+    another thread it leaves that one behind, and the next signal ends the process.
+    """
+    return make()
+
+
 def core() -> Any:
-    """Return OpenVINO's entry point.
+    """Return OpenVINO's entry point, one for the whole process.
 
     Raises:
         errors.BundleError: OpenVINO is not installed.
@@ -35,7 +46,7 @@ def core() -> Any:
             "An OpenVINO engine needs OpenVINO. Got an environment without it. "
             'Install it: pip install "inspection-tf[openvino]".'
         ) from problem
-    return openvino.Core()
+    return _only(openvino.Core)
 
 
 @contextlib.contextmanager
