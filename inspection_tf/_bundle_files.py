@@ -84,7 +84,8 @@ def parse_manifest(root: Path, *, newest: int) -> dict[str, Any]:
             "Use a bundle as it was written",
         )
     try:
-        values = json.loads(text, object_pairs_hook=_once)
+        # As UTF-8, of which the check above knows; JSON may also come in wider letters.
+        values = json.loads(text.decode(), object_pairs_hook=_once)
     except (ValueError, RecursionError) as problem:
         raise refuse(
             path,

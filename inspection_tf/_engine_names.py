@@ -1,5 +1,7 @@
 """Names about engines, apart from the sections that use them: those cost an import of pydantic."""
 
+import re
+
 FOLDER = "engines"
 ONNX = "onnx"
 """Name of what every bundle has: its own float32 ONNX files on onnxruntime."""
@@ -10,3 +12,11 @@ ALL = "all"
 
 RUNNABLE = frozenset({"onnxruntime", "openvino", "litert", "tensorrt", "tensorrt_rtx"})
 """Kinds that the runtime starts; the others are for other software."""
+
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+
+
+def is_name(name: str) -> bool:
+    """Return whether an engine may be called so: it names a folder, and means nothing else."""
+    return bool(_NAME.fullmatch(name)) and name not in (ONNX, AUTO)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 
+_LOCK = threading.Lock()
+
 
 def silence() -> None:
     """Keep OpenVINO and NNCF from telling over the network that they are used.
@@ -46,7 +48,8 @@ def core() -> Any:
             "An OpenVINO engine needs OpenVINO. Got an environment without it. "
             'Install it: pip install "inspection-tf[openvino]".'
         ) from problem
-    return _only(openvino.Core)
+    with _LOCK:  # the cache alone would let two threads make one each
+        return _only(openvino.Core)
 
 
 @contextlib.contextmanager

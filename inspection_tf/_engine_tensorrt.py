@@ -61,6 +61,7 @@ class _Memory:
         address, held = self._held.get(name, (0, 0))
         if held < size:
             if address:
+                del self._held[name]
                 self.call("cudaFree", address)
             address = int(self.call("cudaMalloc", size))
             self._held[name] = address, size
@@ -98,7 +99,12 @@ class TensorRtEngine:
         names = [self._engine.get_tensor_name(n) for n in range(self._engine.num_io_tensors)]
         is_input = [self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names]
         self._inputs = [name for name, given in zip(names, is_input, strict=True) if given]
-        (self._output,) = (name for name, given in zip(names, is_input, strict=True) if not given)
+        outputs = [name for name, given in zip(names, is_input, strict=True) if not given]
+        if len(outputs) != 1:
+            raise errors.BundleError(
+                f"The network must have one output. Got {len(outputs)}. Convert the bundle again."
+            )
+        self._output = outputs[0]
         self._lock = threading.Lock()
 
     def run(

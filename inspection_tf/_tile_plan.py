@@ -40,8 +40,9 @@ class TilePlan(config.Section):
         if self.stride + 2 * self.margin > side:
             return f"stride and twice the margin must fit into {side} px"
         # Else a tile would fade in and out at once.
-        if self.blending == "linear" and 3 * self.stride < 2 * (side - 2 * self.margin):
-            return f"linear blending needs a stride of {2 * (side - 2 * self.margin) / 3:.0f} px"
+        least = 2 * (max(size) - 2 * self.margin) / 3
+        if self.blending == "linear" and self.stride < least:
+            return f"linear blending needs a stride of {least:.0f} px"
         return ""
 
     def memory_bytes(self, size: tuple[int, int], *, channels: int, classes: int) -> int:

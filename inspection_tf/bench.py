@@ -54,7 +54,8 @@ class Timing:
         segmented_share: share of the images that went through the segmenter.
         outcomes: of each frame that was timed, in order; those that fill no batch are left out.
         file_bytes: size of the files that it starts from.
-        peak_bytes: most memory of a process that does nothing else; None: it was not measured.
+        peak_bytes: most memory of a process that does nothing else, at the largest batch size;
+            None: it was not measured.
     """
 
     name: str
@@ -297,10 +298,13 @@ def run(
                 if round_number:
                     found = [stages for stages, _, _ in ran[way.name, size]]
                     times.setdefault((way.name, size), []).extend(found)
+    # Of this bundle, on the processor: what a process of its own can start by name.
+    measured = {runtime.ONNX: "CPUExecutionProvider"} | {name: name for name in engines}
+    measured |= {way.name: way.name for way in ways if way.inspector.engine_name == way.name}
     peaks = {
-        way.name: peak_bytes(root, way.inspector.engine_name, threads, max(batch_sizes))
-        for way in ways
-        if memory and not isinstance(way.inspector.engine, _Keras) and not way.runs_both
+        way: peak_bytes(root, engine, threads, max(batch_sizes))
+        for engine, way in measured.items()
+        if memory and engine != "all"
     }
     return [
         dataclasses.replace(

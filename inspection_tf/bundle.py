@@ -5,7 +5,6 @@ only then lets a parser see anything. See `Manifest` for what a bundle says of i
 """
 
 import contextlib
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -31,7 +30,7 @@ from inspection_tf._bundle_files import (
     refuse,
 )
 from inspection_tf._engine_entry import EngineEntry
-from inspection_tf._engine_names import AUTO, FOLDER, ONNX
+from inspection_tf._engine_names import FOLDER, is_name
 from inspection_tf._tile_plan import TilePlan
 from inspection_tf.closeups import CloseupSpec
 
@@ -40,7 +39,6 @@ from inspection_tf.closeups import CloseupSpec
 SCHEMA_VERSION = 4
 SEGMENTER, CLASSIFIER = "segmenter", "classifier"
 LOCATOR, REFINER = "locator", "refiner"
-_ENGINE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _ENGINE_TYPES = {
     "onnxruntime": ".onnx",
     "openvino": ".xml",
@@ -215,7 +213,7 @@ def _check_graphs(root: Path, manifest: Manifest) -> None:
 def _check_engines(root: Path, manifest: Manifest) -> None:
     names = sorted(graph.name for graph in manifest.graphs)
     for name, entry in manifest.engines.items():
-        if not _ENGINE_NAME.fullmatch(name) or name in (ONNX, AUTO):
+        if not is_name(name):
             raise refuse(
                 root,
                 "an engine's name must be of lower-case letters, digits, - and _",
@@ -224,6 +222,16 @@ def _check_engines(root: Path, manifest: Manifest) -> None:
             )
         own = f"{FOLDER}/{name}/"
         used = [*entry.files.values(), *(sample.output for sample in entry.golden)]
+        hints = {"INFERENCE_PRECISION_HINT": ("f32", "bf16", "f16")}
+        for option, value in entry.options.items():
+            # Others name folders to write to, and libraries to load.
+            if entry.kind == "openvino" and value not in hints.get(option, ()):
+                raise refuse(
+                    root,
+                    f"the engine {name} may set {' and '.join(hints)} alone",
+                    f"{option}: {value!r}",
+                    "Do not use this bundle",
+                )
         kind = _ENGINE_TYPES.get(entry.kind, "")
         other = next((file for file in entry.files.values() if not file.endswith(kind)), None)
         if other is not None:
@@ -268,8 +276,11 @@ def _check_models(root: Path, manifest: Manifest) -> None:
 
 def _check_ir(path: Path) -> None:
     """Refuse an OpenVINO model that declares types or entities of its own: it never does."""
-    text = path.read_bytes()
-    if len(text) > MAX_MANIFEST_BYTES or b"<!" in text or not path.with_suffix(".bin").is_file():
+    is_large = path.stat().st_size > MAX_MANIFEST_BYTES
+    text = b"" if is_large else path.read_bytes()
+    # A letter of more than one byte, as of UTF-16, has a NUL in it.
+    odd = b"<!" in text or b"\0" in text
+    if is_large or odd or not path.with_suffix(".bin").is_file():
         raise refuse(
             path,
             f"an OpenVINO model must be plain XML under {MAX_MANIFEST_BYTES} bytes, its .bin "
@@ -357,11 +368,23 @@ def writing(final: str | Path) -> Iterator[Draft]:
 
 
 @contextlib.contextmanager
-def editing(root: str | Path) -> Iterator[Draft]:
+def editing(root: str | Path, known: Manifest) -> Iterator[Draft]:
     """Give a copy of a bundle that takes its place when the block ends well, else vanishes.
 
+    Args:
+        root: the bundle's folder.
+        known: its manifest when the work on it began.
+
     Raises:
+        errors.BundleError: somebody else has changed it since.
         errors.StorageError: the disk is full; the bundle is as it was.
     """
+    if read(root) != known:
+        raise refuse(
+            Path(root),
+            "a bundle must stay as it is while it is worked on",
+            "another manifest than at the beginning",
+            "Run the command again",
+        )
     with files.edited_folder(root) as folder:
         yield Draft(folder)

@@ -151,34 +151,37 @@ def new_folder(final: str | os.PathLike[str]) -> Iterator[Path]:
 def edited_folder(final: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a copy of a folder that takes its place when the block ends well, else vanishes.
 
-    Two renames put it there; whatever ends the process between them leaves both folders whole.
+    Two renames put it there. What ends the process between them leaves both folders whole beside
+    `final`, under names that begin with a dot.
+
+    Args:
+        final: exists; a link to a folder stays a link.
 
     Raises:
         errors.StorageError: the disk is full or the parent cannot be written; `final` is as before.
     """
-    final = Path(final)
-    made: list[Path] = []
+    final = Path(final).resolve()
+    copy: Path | None = None
     try:
-        for _ in range(2):
-            made.append(Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent)))
-        copy, old = made
+        copy = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
         shutil.copytree(final, copy, dirs_exist_ok=True)
         yield copy
         _sync_tree(copy)
-        old.rmdir()
-        final.rename(old)
+        old = copy.with_name(f"{copy.name}.old")
         try:
+            final.rename(old)
             copy.rename(final)
         except BaseException:  # also when the process is told to stop
-            if not final.exists():
+            if old.exists() and not final.exists():
                 old.rename(final)
             raise
         _sync_folder(final.parent)
+        shutil.rmtree(old, ignore_errors=True)
     except OSError as problem:
         raise _storage_error(final, problem) from problem
     finally:
-        for path in made:
-            shutil.rmtree(path, ignore_errors=True)
+        if copy is not None:
+            shutil.rmtree(copy, ignore_errors=True)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -132,3 +133,68 @@ def test_sha256_is_that_of_the_bytes(tmp_path):
     # The first test vector of FIPS 180-2.
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert files.sha256(tmp_path / "a") == expected
+
+
+# A folder that is edited
+
+
+@pytest.fixture
+def edited(tmp_path):
+    folder = tmp_path / "own" / "folder"
+    folder.mkdir(parents=True)
+    (folder / "a").write_text("before")
+    return folder
+
+
+def test_an_edited_folder_takes_the_place_of_the_old_one(edited):
+    with files.edited_folder(edited) as copy:
+        (copy / "a").write_text("after")
+        assert (edited / "a").read_text() == "before"
+    assert (edited / "a").read_text() == "after"
+    assert [path.name for path in edited.parent.iterdir()] == ["folder"]
+
+
+def test_an_edit_that_fails_leaves_the_folder_as_it_was(edited):
+    def edit():
+        with files.edited_folder(edited) as copy:
+            (copy / "a").write_text("after")
+            raise KeyError("stopped")
+
+    with pytest.raises(KeyError):
+        edit()
+    assert (edited / "a").read_text() == "before"
+    assert [path.name for path in edited.parent.iterdir()] == ["folder"]
+
+
+@pytest.mark.parametrize("place", [1, 2])
+@pytest.mark.parametrize("is_done", [True, False])
+@pytest.mark.parametrize("problem", [KeyboardInterrupt, OSError])
+def test_whatever_ends_the_swap_the_folder_is_there(edited, monkeypatch, place, is_done, problem):
+    rename, calls = Path.rename, []
+
+    def renamed(self, target):
+        calls.append(self)
+        if len(calls) == place and not is_done:
+            raise problem
+        found = rename(self, target)
+        if len(calls) == place:
+            raise problem
+        return found
+
+    monkeypatch.setattr(Path, "rename", renamed)
+    with (
+        pytest.raises((KeyboardInterrupt, errors.StorageError)),
+        files.edited_folder(edited) as copy,
+    ):
+        (copy / "a").write_text("after")
+    assert (edited / "a").read_text() == ("after" if (place, is_done) == (2, True) else "before")
+
+
+def test_a_link_to_an_edited_folder_stays_a_link(edited, tmp_path):
+    link = tmp_path / "current"
+    link.symlink_to(edited)
+    with files.edited_folder(link) as copy:
+        (copy / "a").write_text("after")
+    assert link.is_symlink()
+    assert (edited / "a").read_text() == "after"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["current", "own"]

@@ -66,6 +66,9 @@ def test_a_plan_that_cannot_cover_is_named():
     assert PLAN.problem((64, 64)) == ""
     assert "must fit into 40 px" in PLAN.problem((64, 40))
     assert "linear blending needs" in plan(stride=8, blending="linear").problem((64, 64))
+    # The longer side fades over more pixels.
+    wide = plan(stride=96, margin=16, blending="linear")
+    assert "linear blending needs" in wide.problem((128, 512))
     with pytest.raises(ValueError, match="multiple of total_stride"):
         _tile_plan.TilePlan(stride=30, margin=8, total_stride=4)
 
@@ -111,6 +114,21 @@ def test_a_network_that_sees_the_whole_image_gets_no_tiles(tmp_path):
     )
     with pytest.raises(errors.BundleError, match="Tiles need a fully convolutional network"):
         _receptive.reach(exported(model, tmp_path))
+
+
+def test_what_depends_on_the_size_of_a_tile_gets_no_tiles(tmp_path):
+    model = segmenter.build(
+        image_size=(64, 64),
+        backbone={"name": "vgg10", "strides": (1, 2, 4)},
+        upsampling="bilinear_aligned",
+    )
+    with pytest.raises(errors.BundleError, match="Tiles need a fully convolutional network"):
+        _receptive.reach(exported(model, tmp_path))
+
+
+def test_several_classes_may_have_tiles(tmp_path):
+    model = unet.build(image_size=(32, 32), filters=(4, 8), classes=3)
+    assert _receptive.reach(exported(model, tmp_path)).total_stride == 2
 
 
 # A bundle with a plan

@@ -33,6 +33,11 @@ def build(order: _order.Order) -> EngineEntry:
             f"Triton runs {', '.join(_BACKENDS)}. Got {spec.engine}, of the kind {kind}. "
             "Choose another engine of the bundle."
         )
+    if entry is not None and not entry.may_run:
+        raise errors.ConfigError(
+            f"Triton may serve what passed the gate. Got {spec.engine} of state {entry.state!r}. "
+            f"Convert it first: inspection convert BUNDLE --to {spec.engine}."
+        )
     files = {}
     for graph in order.graphs:
         source = order.model(graph) if entry is None else order.root / entry.files[graph]
@@ -51,7 +56,7 @@ def build(order: _order.Order) -> EngineEntry:
         precision="float32" if entry is None else entry.precision,
         files=files,
         target="Triton",
-        batch=spec.batch,
+        batch=(entry.batch if entry else None) or spec.batch,
         options={"backend": _BACKENDS[kind], "serves": spec.engine or "onnx"},
         versions=_order.versions("onnxruntime", "openvino"),
     )
@@ -99,9 +104,11 @@ def _network_config(order: _order.Order, graph: str, backend: str) -> str:
         "random_data: true } }\n"
         for item in manifest.inputs
     )
-    preferred = each * 2 ** int(math.log2(spec.batch.usual))
+    entry = manifest.engines.get(spec.engine)
+    batch = (entry.batch if entry else None) or spec.batch
+    preferred = each * 2 ** int(math.log2(batch.usual))
     file = f'default_model_filename: "{_FILES[backend]}"\n'
-    largest = each * spec.batch.largest
+    largest = each * batch.largest
     return (
         f'name: "{graph}"\nbackend: "{backend}"\n{file}max_batch_size: {largest}\n'
         f"input [\n{inputs}]\n"
@@ -111,5 +118,6 @@ def _network_config(order: _order.Order, graph: str, backend: str) -> str:
         f"  max_queue_delay_microseconds: {spec.queue_delay_us}\n}}\n"
         f"instance_group [ {{ count: {spec.instances} kind: "
         f"{'KIND_GPU' if backend == 'tensorrt' else 'KIND_CPU'} }} ]\n"
-        f'model_warmup [\n  {{\n    name: "one"\n    batch_size: 1\n{warm}  }}\n]\n'
+        f'model_warmup [\n  {{\n    name: "first"\n    batch_size: {each * batch.smallest}\n'
+        f"{warm}  }}\n]\n"
     )

@@ -8,10 +8,10 @@ from typing import Any
 from inspection_tf import errors
 from inspection_tf.export import _order
 
-# What looks at the whole image, or loses where things are.
-_WHOLE = {"GlobalAveragePool", "GlobalMaxPool", "ReduceMean", "ReduceMax", "Gemm", "MatMul"} | {
-    "Flatten",
-    "Softmax",
+# What changes each value by itself, or puts values of one place together.
+_POINTWISE = {"Add", "BatchNormalization", "Cast", "Clip", "Concat", "Div", "Elu", "Exp"} | {
+    *("HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Max", "Min", "Mul", "Neg", "PRelu"),
+    *("Pad", "Pow", "Relu", "Reshape", "Sigmoid", "Softplus", "Sqrt", "Sub", "Tanh", "Transpose"),
 }
 
 
@@ -102,8 +102,6 @@ def _after(
     node: Any, before: list[Reach], constants: dict[str, Any], shapes: dict[str, list[int]]
 ) -> Reach:
     kind = node.op_type
-    if kind in _WHOLE:
-        raise ValueError(f"a {kind}")
     joined = Reach(
         max(one.field for one in before),
         max(one.jump for one in before),
@@ -123,6 +121,16 @@ def _after(
     if kind == "SpaceToDepth":
         size = _attributes(node)["blocksize"]
         return joined.through(size, size)
+    is_last = False
+    if kind == "Softmax":  # over the classes of a pixel, wherever their axis lies
+        given = shapes.get(node.input[0], [])
+        axis = _attributes(node).get("axis", -1)
+        is_last = len(given) == 4 and axis != 0 and given[axis] == min(given[1:])
+    if kind == "Slice":  # some classes of all pixels
+        given, made = shapes.get(node.input[0], []), shapes.get(node.output[0], [])
+        is_last = len(given) == len(made) == 4 and given[1:3] == made[1:3]
+    if kind not in _POINTWISE and not is_last:
+        raise ValueError(f"a {kind}")
     if kind == "Reshape" and len(shapes.get(node.output[0], [])) != 4:
         raise ValueError("a Reshape to other axes")
     return joined

@@ -29,7 +29,7 @@ from inspection_tf import (
     runtime,
 )
 from inspection_tf._engine_entry import EngineEntry, GoldenSample
-from inspection_tf._engine_names import FOLDER, NOT_RUN, ONNX, PASSED, RUNNABLE
+from inspection_tf._engine_names import NOT_RUN, ONNX, PASSED, RUNNABLE, is_name
 from inspection_tf.datasets.records import Records
 from inspection_tf.export import _calibration, _order, _retreat, card, engine_gate
 from inspection_tf.export._order import ConvertSpec
@@ -127,6 +127,11 @@ def convert(
     root, spec = Path(root), spec or ConvertSpec()
     build = _builder(to)
     name = name or to
+    if not is_name(name):
+        raise errors.ConfigError(
+            "--name must be of lower-case letters, digits, - and _, and not onnx or auto. "
+            f"Got {name!r}. Choose another."
+        )
     inspector = runtime.Inspector.load(root)
     manifest = inspector.manifest
     found = _Data(manifest, None if data is None else Path(data))
@@ -259,8 +264,8 @@ def _written(
             "engines": {**order.manifest.engines, order.name: entry},
         }
     )
-    with bundle.editing(order.root) as draft:
-        shutil.rmtree(draft.root / FOLDER / order.name, ignore_errors=True)
+    with bundle.editing(order.root, order.manifest) as draft:
+        shutil.rmtree(draft.path(order.at("-.md")).parent, ignore_errors=True)
         for path in sorted(order.folder.rglob("*")):
             if path.is_file():
                 draft.write(order.at(path.relative_to(order.folder).as_posix()), path.read_bytes())

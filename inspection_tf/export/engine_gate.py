@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pydantic
 
 from inspection_tf import _batch, bundle, config, decision, errors, evaluation, runtime
 from inspection_tf.datasets.records import Record, Records
@@ -23,16 +24,16 @@ RATES = ("escape_rate", "overkill_rate", "review_rate", "ok_ng_accuracy")
 class GateSpec(config.Section):
     """What an engine may change."""
 
-    band: float = 0.02
+    band: float = pydantic.Field(default=0.02, gt=0)
     """Distance of a score from its threshold within which a verdict may change."""
-    flipped_share: float = 0.01
+    flipped_share: float = pydantic.Field(default=0.01, ge=0)
     """Share of all images whose verdict may change within the band."""
-    metric_drop: float = 0.005
+    metric_drop: float = pydantic.Field(default=0.005, gt=0)
     """How much worse any metric of pixels, regions or scores may be. Rates of verdicts are bounded
     by the changed verdicts, and errors in px by the ones in shares of the width."""
-    corner_error_rise: float = 0.0005
+    corner_error_rise: float = pydantic.Field(default=0.0005, gt=0)
     """How much larger the mean and the median error of corners may be, in shares of the width."""
-    batch_sizes: tuple[int, ...] = (1, 4)
+    batch_sizes: tuple[pydantic.PositiveInt, ...] = pydantic.Field(default=(1, 4), min_length=1)
     """Images a call, each compared on all images."""
 
 

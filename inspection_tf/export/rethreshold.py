@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inspection_tf import _provenance, bench, bundle, errors, runtime, thresholds
+from inspection_tf._engine_entry import EngineEntry
 from inspection_tf._engine_names import PASSED, STALE
 from inspection_tf.export import _kit, _metadata, _points, card
 
@@ -120,7 +121,7 @@ def _edit(
         "reason": reason,
         "before": _told(manifest.operating_point, manifest.stage_points),
         "after": _told(points.whole, points.stages),
-        "engines_stopped": [name for name, entry in manifest.engines.items() if entry.may_run],
+        "engines_stopped": [name for name, entry in manifest.engines.items() if _is_stopped(entry)],
     }
     changed = manifest.model_copy(
         update={
@@ -130,13 +131,13 @@ def _edit(
             # Their gate was about verdicts at the threshold before.
             "engines": {
                 name: entry.model_copy(update={"state": STALE, "golden": ()})
-                if entry.state == PASSED
+                if _is_stopped(entry)
                 else entry
                 for name, entry in manifest.engines.items()
             },
         }
     )
-    with bundle.editing(root) as draft:
+    with bundle.editing(root, manifest) as draft:
         files = {}
         for graph in changed.graphs:
             texts = {"inspection_tf": changed.for_model(), "model_id": changed.model_id}
@@ -162,6 +163,11 @@ def _edit(
         sealed = draft.seal(changed)
         runtime.Inspector.load(draft.root)  # a bundle that refuses itself is never written
     return sealed
+
+
+def _is_stopped(entry: EngineEntry) -> bool:
+    """Return whether an engine was judged at a threshold, or holds a copy of it."""
+    return entry.state == PASSED or entry.kind == "triton"
 
 
 def _told(

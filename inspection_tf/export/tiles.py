@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from inspection_tf import bundle, errors, runtime
+from inspection_tf._engine_names import STALE
 from inspection_tf._tile_plan import TilePlan
 from inspection_tf.export import _metadata, _receptive, card
 
@@ -63,7 +64,9 @@ def plan(
             f"{manifest.task}, {len(manifest.inputs)} inputs, fit: {spec.fit}. Train such a one."
         )
     reach = _receptive.reach(root / manifest.graph(manifest.main).file)
-    least, total = math.ceil(reach.field / 2), round(reach.total_stride)
+    total = round(reach.total_stride)
+    # Strided convolutions pad more on one side than on the other, by up to half a stride.
+    least = math.ceil(reach.field / 2 + total / 2)
     margin = least if margin is None else margin
     most = (min(spec.size) - 2 * margin) // total * total
     stride = most if stride is None else stride
@@ -116,10 +119,15 @@ def _written(root: Path, manifest: bundle.Manifest, asked: TilePlan) -> bundle.M
         update={
             "schema_version": bundle.SCHEMA_VERSION,
             "tiles": asked,
+            # Triton's verdict step has a copy of the manifest.
+            "engines": {
+                name: entry.model_copy(update={"state": STALE}) if entry.kind == "triton" else entry
+                for name, entry in manifest.engines.items()
+            },
             "audit": (*manifest.audit, edit),
         }
     )
-    with bundle.editing(root) as draft:
+    with bundle.editing(root, manifest) as draft:
         for graph in changed.graphs:
             texts = {"inspection_tf": changed.for_model(), "model_id": changed.model_id}
             draft.write(graph.file, _metadata.set_metadata((root / graph.file).read_bytes(), texts))

@@ -153,6 +153,7 @@ def test_best_keeps_the_smallest_and_the_fastest_batch():
         (("--to", "coreml"), 2, "--to must be one of"),
         (("--to", "tensorrt", "--precision", "fp8"), 2, "precision must be one of"),
         (("--to", "triton", "--engine", "openvino-int8"), 2, "must be an engine of the bundle"),
+        (("--to", "openvino", "--name", "onnx"), 2, "--name must be of lower-case letters"),
         (("--to", "onnx-int8", "--calibration-images", "0"), 2, "calibration_images"),
         (("--to", "openvino", "--data", "/nowhere"), 0, ""),  # drawn images need no folder
     ],
@@ -162,6 +163,35 @@ def test_what_cannot_be_converted_is_said_in_a_sentence(toy_bundle_copy, words, 
     assert cli.main(["convert", str(toy_bundle_copy), *words]) == code
     assert said in capsys.readouterr().err
     assert (contents(toy_bundle_copy) == before) == bool(code)
+
+
+@pytest.mark.parametrize("name", ["../../outside", "{outside}", ".", "A", "a/b"])
+def test_a_name_is_no_way_to_another_folder(toy_bundle_copy, tmp_path, name, capsys):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious.txt").write_text("keep")
+    before = contents(toy_bundle_copy)
+    words = ["--to", "openvino", "--name", name.format(outside=outside)]
+    assert cli.main(["convert", str(toy_bundle_copy), *words]) == 2
+    assert "--name must be" in capsys.readouterr().err
+    assert (outside / "precious.txt").read_text() == "keep"
+    assert contents(toy_bundle_copy) == before
+
+
+def test_what_somebody_else_changed_meanwhile_is_kept(toy_bundle_copy, monkeypatch, capsys):
+    from inspection_tf.export import engine_gate, rethreshold
+
+    compare = engine_gate.compare
+
+    def interrupted(*given):
+        rethreshold.set_threshold(toy_bundle_copy, 0.61)
+        return compare(*given)
+
+    monkeypatch.setattr(engine_gate, "compare", interrupted)
+    assert cli.main(["convert", str(toy_bundle_copy), "--to", "openvino"]) == 4
+    assert "must stay as it is while it is worked on" in capsys.readouterr().err
+    manifest = bundle.read(toy_bundle_copy)
+    assert (manifest.operating_point.threshold, manifest.engines) == (0.61, {})
 
 
 def test_other_data_than_the_bundles_own_is_exit_3(toy_bundle_copy, reseal, capsys):

@@ -45,6 +45,7 @@ def check_repository(root, name="triton", backend="onnxruntime"):
                 assert list(item.dims) == shape[1:]  # Triton adds the batch
                 assert item.data_type == kind
         assert found.max_batch_size >= found.dynamic_batching.preferred_batch_size[0] > 0
+        assert found.model_warmup[0].batch_size == (4 if graph.name == "refiner" else 1)
         assert found.model_warmup[0].inputs.keys() == {value.name for value in onnx.input}
         assert found.instance_group[0].count == 1
     verdict, schema = parsed(models / "inspection" / "config.pbtxt")
@@ -66,6 +67,14 @@ def test_a_repository_fits_its_networks(request, tmp_path, made):
     check_repository(root)
     with pytest.raises(errors.BundleError, match="for other software"):
         runtime.Inspector.load(root, engine="triton")
+
+
+def test_a_repository_is_stale_after_another_threshold(toy_bundle_copy, capsys):
+    convert.convert(toy_bundle_copy, "triton", spec=spec())
+    assert cli.main(["threshold", str(toy_bundle_copy), "--set", "0.6"]) == 0
+    assert "engines/triton must pass the gate again" in capsys.readouterr().out
+    state = runtime.Inspector.load(toy_bundle_copy).manifest.engines["triton"].state
+    assert state == "must pass the gate again"
 
 
 @pytest.mark.slow

@@ -276,6 +276,10 @@ SPOILT = {
     "binary manifest": _text(b"\x80\x04\x95payload"),
     "a list": _text("[]"),
     "a string": _text('"manifest"'),
+    "wide letters": lambda b: b.text(json.dumps(b.values()).encode("utf-16")),
+    "nesting in wide letters": lambda b: b.text(
+        ('{"schema_version": 1, "\u2200": ' + "[" * 200 + "]" * 200 + "}").encode("utf-16-le")
+    ),
     "cut off": lambda b: b.text(json.dumps(b.values())[:-20]),
     "nesting of lists": _text('{"schema_version": 1, "a": ' + "[" * 90000),
     "nesting of objects": _text('{"schema_version": 1, "a": ' + '{"a":' * 90000),
@@ -375,6 +379,7 @@ SPOILT = {
     "engine that nobody declared": _extra("engines/own/segmenter.xml", is_sealed=True),
     "engine with a pickle": lambda b: (b.engine(), b.write("engines/own/x.pkl"), b.seal()),
     "engine with a library": lambda b: (b.engine(), b.write("engines/own/x.so"), b.seal()),
+    "engine that writes elsewhere": lambda b: b.engine(options={"CACHE_DIR": str(b.outside)}),
     "engine called onnx": lambda b: b.seal(engines={"onnx": ENGINE}),
     "engine called by a path": lambda b: b.seal(engines={"../own": ENGINE}),
     "engine with entities": _entities,
