@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _batch, bundle, errors, runtime
+from inspection_tf import _batch, bundle, closeups, errors, runtime
 from inspection_tf._engine_entry import Calibration
 from inspection_tf.datasets.records import Records
 from inspection_tf.export import _kit, _points
@@ -60,6 +60,17 @@ def entry(chosen: Records, *, seed: int, split: str) -> Calibration:
     return Calibration(rule=RULE, seed=seed, split=split, ids=tuple(r.id for r in chosen))
 
 
+def _show_true_corners(
+    inspector: runtime.Inspector, spec: closeups.CloseupSpec, chosen: Records
+) -> None:
+    """Let a refiner see the labelled corners, where the locator found nothing to look at."""
+    for record in chosen:
+        corners = record.read_corners(orientation=inspector.preprocessing.orientation)
+        pixels = _points.prepare(inspector, record).pixels
+        if corners is not None and pixels is not None and inspector.refiner is not None:
+            inspector.refiner.run(closeups.cut(pixels, closeups.frames(corners, spec), spec))
+
+
 def record_inputs(
     manifest: bundle.Manifest, networks: Mapping[str, runtime.Network], chosen: Records
 ) -> Samples:
@@ -76,6 +87,8 @@ def record_inputs(
     inspector, listeners = _kit.listening(manifest, networks)
     for record in chosen:
         _batch.run(inspector, [_points.prepare(inspector, record)], runs_both=True)
+    if manifest.closeups is not None and not listeners[bundle.REFINER].seen:
+        _show_true_corners(inspector, manifest.closeups, chosen)
     for name, listener in listeners.items():
         if not listener.seen:
             raise errors.DataError(

@@ -128,7 +128,8 @@ def _after(
         is_last = len(given) == 4 and axis != 0 and given[axis] == min(given[1:])
     if kind == "Slice":  # some classes of all pixels
         given, made = shapes.get(node.input[0], []), shapes.get(node.output[0], [])
-        is_last = len(given) == len(made) == 4 and given[1:3] == made[1:3]
+        cut = [one for one, other in zip(given, made, strict=False) if one != other]
+        is_last = len(given) == len(made) == 4 and cut == [min(given[1:])]
     if kind not in _POINTWISE and not is_last:
         raise ValueError(f"a {kind}")
     if kind == "Reshape" and len(shapes.get(node.output[0], [])) != 4:

@@ -6,53 +6,13 @@ import types
 
 import numpy as np
 import pytest
-from engine_checks import ANYTHING, spec
+from engine_checks import spec
+from triton_checks import check_repository
 
 from inspection_tf import bench, cli, errors, images, runtime
-from inspection_tf._engine_entry import BatchProfile
 from inspection_tf.export import convert
 
 library = pytest.importorskip("onnx")
-
-
-def parsed(path):
-    """Read a configuration as Triton does."""
-    schema = pytest.importorskip("tritonclient.grpc.model_config_pb2")
-    from google.protobuf import text_format
-
-    return text_format.Parse(path.read_text(), schema.ModelConfig()), schema
-
-
-def check_repository(root, name="triton", backend="onnxruntime"):
-    """Compare every configuration with the ONNX that it is about."""
-    manifest = runtime.Inspector.load(root).manifest
-    models = root / "engines" / name / "models"
-    assert sorted(path.name for path in models.iterdir()) == sorted(
-        ["inspection", *(graph.name for graph in manifest.graphs)]
-    )
-    for graph in manifest.graphs:
-        found, schema = parsed(models / graph.name / "config.pbtxt")
-        assert (found.name, found.backend) == (graph.name, backend)
-        assert (models / graph.name / "1" / found.default_model_filename).is_file()
-        onnx = library.load(root / graph.file).graph
-        for given, expected, kind in (
-            (found.input, onnx.input, schema.TYPE_UINT8),
-            (found.output, onnx.output, schema.TYPE_FP32),
-        ):
-            assert [item.name for item in given] == [value.name for value in expected]
-            for item, value in zip(given, expected, strict=True):
-                shape = [axis.dim_value for axis in value.type.tensor_type.shape.dim]
-                assert list(item.dims) == shape[1:]  # Triton adds the batch
-                assert item.data_type == kind
-        assert found.max_batch_size >= found.dynamic_batching.preferred_batch_size[0] > 0
-        assert found.model_warmup[0].batch_size == (4 if graph.name == "refiner" else 1)
-        assert found.model_warmup[0].inputs.keys() == {value.name for value in onnx.input}
-        assert found.instance_group[0].count == 1
-    verdict, schema = parsed(models / "inspection" / "config.pbtxt")
-    assert (verdict.backend, verdict.max_batch_size) == ("python", 0)
-    assert [item.name for item in verdict.input] == [item.name for item in manifest.inputs]
-    assert verdict.output[0].data_type == schema.TYPE_STRING
-    return models
 
 
 @pytest.mark.parametrize("made", ["toy_shipped", "toy_cascade", "toy_pair"])
@@ -75,40 +35,6 @@ def test_a_repository_is_stale_after_another_threshold(toy_bundle_copy, capsys):
     assert "engines/triton must pass the gate again" in capsys.readouterr().out
     state = runtime.Inspector.load(toy_bundle_copy).manifest.engines["triton"].state
     assert state == "must pass the gate again"
-
-
-@pytest.mark.slow
-def test_a_repository_of_fields_fits_both_looks(field_run, tmp_path):
-    root = shutil.copytree(field_run[0] / "bundle", tmp_path / "bundle")
-    profile = BatchProfile(smallest=1, usual=2, largest=8)
-    convert.convert(root, "triton", spec=spec(batch=profile))
-    models = check_repository(root)
-    refiner, _ = parsed(models / "refiner" / "config.pbtxt")
-    assert refiner.max_batch_size == 32  # the four corners of an image
-    assert list(refiner.dynamic_batching.preferred_batch_size) == [8]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "to", ["openvino", "openvino-bf16", "openvino-int8", "onnx-int8", "onnx-fp16", "litert"]
-)
-def test_every_engine_of_a_bundle_of_fields_agrees(field_run, tmp_path, to):
-    root = shutil.copytree(field_run[0] / "bundle", tmp_path / "bundle")
-    entry = convert.convert(root, to, spec=spec(gate=ANYTHING)).entry
-    assert sorted(entry.files) == ["locator", "refiner"]
-    plain, other = runtime.Inspector.load(root), runtime.Inspector.load(root, engine=to)
-    for image, _ in bench.golden_frames(root):
-        expected, found = (one.output(one.prepare(image)) for one in (plain, other))
-        assert np.abs(expected - found).max() < (1e-4 if entry.precision == "float32" else 0.2)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-def test_tensorrt_builds_both_looks(field_run, tmp_path, precision):
-    pytest.importorskip("tensorrt_rtx")
-    root = shutil.copytree(field_run[0] / "bundle", tmp_path / "bundle")
-    entry = convert.convert(root, "tensorrt", spec=spec(precision=precision)).entry
-    assert sorted(entry.files) == ["locator", "refiner"]
 
 
 @pytest.mark.slow
