@@ -13,6 +13,8 @@ and `y_pred`: (batch, classes), probabilities that add up to 1.
 Of fields (`LOCATION`) it takes `y_true`: (batch, 9), the corners and whether there are any, and
 what `models.corners` returns; see each.
 
+`Distillation` compares two maps: a student's with its teacher's.
+
 `call` returns (batch,); Keras averages it. An option out of its range is an `errors.ConfigError`.
 """
 
@@ -23,6 +25,7 @@ from keras import ops
 
 from inspection_tf._losses_classes import ClassFocal, CrossEntropy
 from inspection_tf._losses_corners import CornerMae, GridLoss, HeatmapCrossEntropy
+from inspection_tf._losses_distillation import Distillation
 from inspection_tf._losses_pixels import (
     PIXEL_AXES,
     TINY,
@@ -48,6 +51,7 @@ __all__ = [
     "ClassFocal",
     "CornerMae",
     "CrossEntropy",
+    "Distillation",
     "Focal",
     "GridLoss",
     "HeatmapCrossEntropy",

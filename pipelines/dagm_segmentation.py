@@ -3,6 +3,7 @@
 python -m pipelines.dagm_segmentation [--config FILE] [--out DIR] [--section.field VALUE ...]
 """
 
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from inspection_tf import config, decision, images, thresholds
 from inspection_tf.datasets import augment, loader, records, sources
 from inspection_tf.export import ship
 from inspection_tf.models import unet
-from inspection_tf.training import fit, recipe, run_folder
+from inspection_tf.training import distilling, fit, recipe, run_folder
 
 NAME = "dagm_segmentation"
 
@@ -27,6 +28,10 @@ class Config(config.Section):
     augment: augment.AugmentSpec
     model: unet.Options
     train: fit.TrainSpec
+    distill: bool = False
+    """Whether the model learns from a teacher's maps beside the masks."""
+    teacher: distilling.Teacher = distilling.Teacher()
+    """The larger network that teaches, if one does."""
     threshold: thresholds.ThresholdSpec
     rules: decision.Rules
     mm_per_px: float | None = None
@@ -38,19 +43,15 @@ def train(cfg: Config, chosen: records.Records, tune: records.Records | None, ru
     fit.seed_everything(cfg.seed, deterministic=cfg.train.deterministic)
     held = loader.cache(chosen, cfg.preprocessing, spec=cfg.loader)
     watched = loader.cache(tune, cfg.preprocessing, spec=cfg.loader) if tune else None
-    model = unet.build(
-        image_size=cfg.preprocessing.size, channels=held.image.shape[-1], options=cfg.model
-    )
-    fit.fit(
-        model,
-        held,
-        watched,
-        spec=cfg.train,
-        loading=cfg.loader,
-        augmentation=cfg.augment,
-        seed=cfg.seed,
-        run=run,
-    )
+    shape = recipe.image_shape(held)
+    model = unet.build(options=cfg.model, **shape)
+    asked: Any = {"loading": cfg.loader, "augmentation": cfg.augment, "seed": cfg.seed}
+    asked |= {"spec": cfg.train, "run": run}
+    if cfg.distill:
+        build = functools.partial(unet.build, **shape)
+        distilling.train(model, build, cfg.teacher, held, watched, **asked)
+    else:
+        fit.fit(model, held, watched, **asked)
     return model
 
 

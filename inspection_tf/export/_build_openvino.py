@@ -102,7 +102,7 @@ def int8(order: _order.Order) -> EngineEntry:
             else:
                 done, kept, is_alike = _retreat.find(
                     graph,
-                    _operators(model),
+                    _operators(model, _float_types(order, graph)),
                     quantize,
                     _started,
                     order.judge,
@@ -125,19 +125,27 @@ def int8(order: _order.Order) -> EngineEntry:
 
 
 # What turns heatmaps into coordinates needs more than 256 levels.
-_FLOAT_TYPES = ["MatMul", "Multiply", "Add", "Subtract", "Divide", "Softmax", "ReduceSum"]
+_OF_CORNERS = ["MatMul", "Multiply", "Add", "Subtract", "Divide", "Softmax", "ReduceSum"]
 _CONVOLUTIONS = {"Convolution": False, "ConvolutionBackpropData": False, "MatMul": False} | {
     "GroupConvolution": True,
     "GroupConvolutionBackpropData": True,
 }
 
 
-def _operators(model: Any) -> list[_retreat.Operator]:
+def _float_types(order: _order.Order, graph: str) -> list[str]:
+    """Return the operators of a network that are never int8, by type."""
+    if order.manifest.is_located:
+        return _OF_CORNERS
+    # In a network that gives a map: the interpolation to the image's size.
+    return ["MatMul"] if graph == order.manifest.main else []
+
+
+def _operators(model: Any, float_types: list[str]) -> list[_retreat.Operator]:
     """Return what can be int8, in order."""
     return [
         _retreat.Operator(found.get_friendly_name(), _CONVOLUTIONS[found.get_type_name()])
         for found in model.get_ordered_ops()
-        if found.get_type_name() in _CONVOLUTIONS
+        if found.get_type_name() in _CONVOLUTIONS and found.get_type_name() not in float_types
     ]
 
 
@@ -157,7 +165,7 @@ def _quantized(
     common: dict[str, Any] = {
         "ignored_scope": nncf.IgnoredScope(
             names=list(kept),
-            types=_FLOAT_TYPES if order.manifest.is_located else [],
+            types=_float_types(order, graph),
             validate=False,
         ),
         "subset_size": len(samples),

@@ -8,6 +8,7 @@ from typing import Any
 from inspection_tf import errors
 from inspection_tf.export import _order
 
+_MOST_CELLS = 4  # of an interpolation: those of a cubic one
 # What changes each value by itself, or puts values of one place together.
 _POINTWISE = {"Add", "BatchNormalization", "Cast", "Clip", "Concat", "Div", "Elu", "Exp"} | {
     *("HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Max", "Min", "Mul", "Neg", "PRelu"),
@@ -59,6 +60,35 @@ def _enlarged(node: Any, constants: dict[str, Any], shapes: dict[str, list[int]]
     if given and made and all(given[2:]) and all(made[2:]):
         return max(b / a for a, b in zip(given[2:], made[2:], strict=True))
     raise ValueError("a Resize whose scale is not known")
+
+
+def _interpolated(node: Any, constants: dict[str, Any]) -> tuple[bool, int, float]:
+    """Return what an interpolation, a product with a constant, reads.
+
+    Each value that it makes takes a few neighbouring cells, none before those of the value before.
+    Anything else looks at the whole map.
+
+    Returns:
+        Whether it works along the columns, how many cells it reads, and its scale.
+
+    Raises:
+        ValueError: it is no interpolation.
+    """
+    import numpy as np
+
+    place = next((p for p, name in enumerate(node.input) if name in constants), None)
+    matrix = np.zeros((0, 0)) if place is None else np.squeeze(constants[node.input[place]])
+    if matrix.ndim != 2:
+        raise ValueError("a MatMul")
+    taken = (matrix if place == 0 else matrix.T) != 0  # of each value the cells it takes
+    if not taken.any(axis=1).all():
+        raise ValueError("a MatMul")
+    first = taken.argmax(axis=1)
+    last = taken.shape[1] - 1 - taken[:, ::-1].argmax(axis=1)
+    cells = int((last - first).max()) + 1
+    if cells > _MOST_CELLS or (np.diff(first) < 0).any() or (np.diff(last) < 0).any():
+        raise ValueError("a MatMul")
+    return place == 1, cells, taken.shape[1] / taken.shape[0]
 
 
 def reach(path: str | Path) -> Reach:
@@ -116,6 +146,10 @@ def _after(
         scale = _enlarged(node, constants, shapes)
         nearest = _attributes(node).get("mode", b"nearest") == b"nearest"
         return joined.through(1 if nearest else 2, 1 / scale)
+    if kind == "MatMul":
+        along_columns, cells, scale = _interpolated(node, constants)
+        # The rows have a product of their own, of the same scale; an axis is counted once.
+        return joined.through(cells, scale) if along_columns else joined
     if kind == "DepthToSpace":
         return joined.through(1, 1 / _attributes(node)["blocksize"])
     if kind == "SpaceToDepth":

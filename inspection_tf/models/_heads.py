@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from inspection_tf import errors
+from inspection_tf.models import blocks
 
 
 def _start(classes: int, defect_prior: float) -> Any:
@@ -50,7 +51,7 @@ def segmentation_head(x: Any, *, classes: int, defect_prior: float, resize: int 
     )(x)
     if resize > 1:
         # Interpolating logits, not probabilities, keeps the 0.5 contour straight between cells.
-        x = layers.UpSampling2D(resize, interpolation="bilinear", name="logits_resize")(x)
+        x = blocks.BilinearUpSampling2D(resize, name="logits_resize")(x)
     # The name `probability` must reach the exported graph, where it is the output's name.
     if classes == 1:
         return layers.Activation("sigmoid", dtype="float32", name="probability")(x)

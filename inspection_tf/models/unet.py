@@ -13,7 +13,7 @@ from keras import layers
 from inspection_tf import config, errors
 from inspection_tf.models import _heads, _inputs, blocks
 
-Preset = Literal["gtc2018", "compact"]
+Preset = Literal["gtc2018", "compact", "edge"]
 
 
 class Options(_inputs.Options):
@@ -36,10 +36,19 @@ class Options(_inputs.Options):
 
 
 # `compact`: reads the fine texture once at full resolution, then works at an eighth of it.
+# `edge`: the same with fewer channels, for processors without a GPU; best taught by a larger one.
 PRESETS: dict[str, Options] = {
     "gtc2018": Options(),
     "compact": Options(
         filters=(32, 48, 64, 96),
+        normalization="batch",
+        working_stride=8,
+        input_mean=76.5,
+        input_scale=64.0,
+        defect_prior=0.02,
+    ),
+    "edge": Options(
+        filters=(16, 32, 48, 64),
         normalization="batch",
         working_stride=8,
         input_mean=76.5,

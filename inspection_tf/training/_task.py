@@ -11,11 +11,14 @@ from inspection_tf.datasets import loader
 from inspection_tf.training.run_folder import RunFolder
 
 MAP, CLASS, CORNERS = "probability", "class_probability", "corners"
+TAUGHT = "taught"
 # What a network returns besides, only while it trains, and what teaches it.
 BESIDE: dict[str, type[keras.losses.Loss]] = {
     "heatmap": losses.HeatmapCrossEntropy,
     "grid": losses.GridLoss,
+    TAUGHT: losses.Distillation,
 }
+_MAY_STAND_BESIDE = {MAP: {TAUGHT}, CLASS: set(), CORNERS: {"heatmap", "grid"}}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,12 +31,14 @@ class Task:
         classes: of the output.
         beside: names of the outputs that only help to train it.
         aspect: height over width of the network's input.
+        teacher_share: of the loss, where a teacher's map is beside the output.
     """
 
     output: str
     classes: int
     beside: tuple[str, ...] = ()
     aspect: float = 1.0
+    teacher_share: float = 0.0
 
     @property
     def target(self) -> loader.Target:
@@ -61,6 +66,13 @@ class Task:
     def outputs(self) -> tuple[str, ...]:
         """Names of all outputs; they learn from one target."""
         return self.output, *self.beside
+
+    @property
+    def loss_weights(self) -> dict[str, float] | None:
+        """What the loss of each output counts; None: all the same."""
+        if TAUGHT not in self.beside:
+            return None
+        return {self.output: 1 - self.teacher_share, TAUGHT: self.teacher_share}
 
     @property
     def is_lower_better(self) -> bool:
@@ -91,14 +103,14 @@ def of(model: keras.Model) -> Task:
     output = model.output
     names = list(output) if isinstance(output, dict) else [type(output).__name__]
     first, *others = names
-    is_known = first in (MAP, CLASS) and not others
-    if not is_known and not (first == CORNERS and set(others) <= set(BESIDE)):
+    if not set(others) <= _MAY_STAND_BESIDE.get(first, set()) or first not in _MAY_STAND_BESIDE:
         raise errors.ConfigError(
             f"A model that is trained must return {{{MAP!r}: ...}}, {{{CLASS!r}: ...}} or "
             f"{{{CORNERS!r}: ...}}. Got {names}. Build it with inspection_tf.models."
         )
     height, width = model.inputs[0].shape[1:3]
-    return Task(first, int(output[first].shape[-1]), tuple(others), height / width)
+    share = model.get_layer(TAUGHT).share if TAUGHT in others else 0.0
+    return Task(first, int(output[first].shape[-1]), tuple(others), height / width, share)
 
 
 def picture(

@@ -137,6 +137,7 @@ def compile_model(model: keras.Model, spec: TrainSpec, *, steps_per_epoch: int) 
     model.compile(
         optimizer=optimizer,
         loss={task.output: loss, **{name: _task.BESIDE[name]() for name in task.beside}},
+        loss_weights=task.loss_weights,
         metrics={task.output: task.metrics()},
     )
     model.optimizer.build(model.trainable_variables)

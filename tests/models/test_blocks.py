@@ -100,3 +100,33 @@ def test_aligned_upsampling_is_rebuilt_from_its_configuration():
     layer = blocks.AlignedUpSampling2D(3, name="resize")
     twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
     assert (type(twin), twin.factor, twin.name) == (blocks.AlignedUpSampling2D, 3, "resize")
+
+
+@pytest.mark.parametrize("factor", [2, 3, 8])
+@pytest.mark.parametrize("shape", [(2, 3, 5, 1), (1, 4, 2, 3), (1, 1, 6, 2), (1, 1, 1, 1)])
+def test_bilinear_upsampling_by_matrices_is_that_of_keras(shape, factor):
+    values = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    reference = keras.layers.UpSampling2D(factor, interpolation="bilinear")
+    layer = blocks.BilinearUpSampling2D(factor)
+    expected = np.asarray(reference(values))
+    found = np.asarray(layer(values))
+    assert found.shape == expected.shape == tuple(layer.compute_output_shape(shape))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_bilinear_upsampling_by_hand():
+    # Cells of 2 px: their centres lie at 0.5 and 2.5, the pixels at 0, 1, 2, 3.
+    layer = blocks.BilinearUpSampling2D(2)
+    found = np.asarray(layer(np.array([[[[0.0], [4.0]]]], np.float32)))
+    np.testing.assert_allclose(found[0, ..., 0], [[0, 1, 3, 4]] * 2, atol=1e-6)
+
+
+def test_bilinear_upsampling_in_half_precision_stays_in_half_precision():
+    layer = blocks.BilinearUpSampling2D(dtype="mixed_float16")
+    assert layer(np.ones((1, 2, 2, 1), np.float32)).dtype == "float16"
+
+
+def test_bilinear_upsampling_is_rebuilt_from_its_configuration():
+    layer = blocks.BilinearUpSampling2D(3, name="resize")
+    twin = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(layer))
+    assert (type(twin), twin.factor, twin.name) == (blocks.BilinearUpSampling2D, 3, "resize")

@@ -60,6 +60,9 @@ MODELS = {
     "unet-compact": small(
         unet, 2 * unet.PRESETS["compact"].working_stride, preset="compact", filters=(4, 8)
     ),
+    "unet-edge": small(
+        unet, 2 * unet.PRESETS["edge"].working_stride, preset="edge", filters=(4, 8)
+    ),
     "unet-batch-residual": small(unet, 2, filters=(4, 8), normalization="batch", residual=True),
     "unet-group-bilinear": small(
         unet, 2, filters=(4, 8), normalization="group", upsampling="bilinear"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import config, errors
-from inspection_tf.models import blocks, unet
+from inspection_tf.models import blocks, complexity, unet
 
 # Parameters. 3x3 convolution from a to b channels: 9ab + b. 2x2 transposed: 4ab + b. 1x1: ab + b.
 # A decoder's first convolution reads 2b channels: b from the skip and b from below.
@@ -170,13 +170,23 @@ def test_working_stride_works_on_smaller_maps_and_answers_in_full_size(stride, s
     assert model.output["probability"].shape[1:3] == (16, 16)
 
 
-def test_preset_compact_works_on_smaller_maps():
-    options = unet.PRESETS["compact"]
-    model = unet.build(image_size=(128, 192), preset="compact")
+@pytest.mark.parametrize("preset", ["compact", "edge"])
+def test_some_presets_work_on_smaller_maps(preset):
+    options = unet.PRESETS[preset]
+    model = unet.build(image_size=(128, 192), preset=preset)
     stride = options.working_stride
     assert stride > 1
     finest = model.get_layer("encoder1_conv1").output.shape[1:]
     assert finest == (128 // stride, 192 // stride, options.filters[0])
+
+
+def test_preset_edge_computes_a_seventieth_of_the_talks_network():
+    full, small = (
+        complexity.count(unet.build(image_size=(512, 512), preset=preset))
+        for preset in ("gtc2018", "edge")
+    )
+    assert 70 < full.macs / small.macs < 80
+    assert small.parameters == 240_729
 
 
 def test_single_options_override_a_preset_or_options():
@@ -274,7 +284,7 @@ def test_a_size_that_does_not_divide_names_the_nearest_larger_one(size, options,
         ({"classes": 0}, "one defect class or more"),
         ({"template_mix": 2}, "need a model with a template"),
         ({"dropuot": 0.1}, "Perhaps you meant 'dropout'"),
-        ({"preset": "gtc2019"}, "preset must be one of gtc2018, compact. Got 'gtc2019'"),
+        ({"preset": "gtc2019"}, "preset must be one of gtc2018, compact, edge. Got 'gtc2019'"),
         ({"preset": "gtc2018", "options": unet.Options()}, "a preset or options. Got both"),
     ],
 )

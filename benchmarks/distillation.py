@@ -1,0 +1,122 @@
+"""What a small network keeps of a large one's Dice, out of fold.
+
+python -m benchmarks.distillation --run runs/dagm_segmentation/TIME [--against RUN ...]
+
+Takes finished, cross-validated runs of `dagm_segmentation` on the same images and folds; the first
+distils, so that each of its folds holds a teacher and a student. The networks are read from their
+checkpoints (in a copy: the runs stay as they are), and each sees the images of its own fold. Dice
+is that of a defective image at a threshold of 0.5; differences are paired image by image.
+"""
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rich.console
+import rich.table
+import scipy.stats
+import tyro
+from numpy.typing import NDArray
+
+from inspection_tf import config, errors
+from inspection_tf.datasets import loader, sources
+from inspection_tf.models import unet
+from inspection_tf.training import fit, run_folder
+from inspection_tf.training import recipe as training
+from pipelines import dagm_segmentation as recipe
+
+
+def _dice(model: Any, held: loader.Cache) -> dict[str, float]:
+    """Return the Dice of each defective image at 0.5."""
+    found: dict[str, float] = {}
+    for row in np.flatnonzero(held.is_defect):
+        said = model.predict_on_batch({"image": held.image[row : row + 1]})["probability"]
+        drawn, true = said[0, ..., 0] >= 0.5, held.mask[row, ..., 0] > 0
+        found[held.ids[row]] = 2 * float((drawn & true).sum()) / float(drawn.sum() + true.sum())
+    return found
+
+
+def _measured(run: Path) -> dict[str, dict[str, float]]:
+    """Return the Dice of each image, by network."""
+    cfg = config.load(recipe.Config, run / "config.yaml")
+    finished = run_folder.RunFolder(run, is_resumed=True).status().get("state") == "finished"
+    if not (cfg.data.folds and finished):
+        raise errors.ConfigError(
+            f"A run must be finished and cross-validated with data.folds. Got {run}. "
+            "See pipelines/dagm_edge.yaml."
+        )
+    name = "student" if cfg.distill else run.name
+    dice: dict[str, dict[str, float]] = {name: {}}
+
+    def restore(part: Any, tested: Any, folder: run_folder.RunFolder) -> None:
+        held, judged = (
+            loader.cache(some, cfg.preprocessing, spec=cfg.loader) for some in (part, tested)
+        )
+        dice[name].update(_dice(recipe.train(cfg, part, tested, folder), judged))
+        if cfg.distill and cfg.teacher.bundle is None:
+            teacher = unet.build(options=cfg.teacher.model, **training.image_shape(held))
+            asked: Any = {"loading": cfg.loader, "augmentation": cfg.augment, "seed": cfg.seed}
+            fit.fit(
+                teacher,
+                held,
+                judged,
+                spec=cfg.teacher.train,
+                run=folder.within("teacher"),
+                **asked,
+            )
+            dice.setdefault("teacher", {}).update(_dice(teacher, judged))
+
+    with tempfile.TemporaryDirectory() as place:
+        shutil.copytree(run / "folds", Path(place) / "folds")
+        shutil.copy(run / "status.json", place)
+        training.divide(
+            sources.read(cfg.data),
+            cfg.data,
+            seed=cfg.seed,
+            run=run_folder.RunFolder(Path(place), is_resumed=True),
+            train=restore,
+        )
+    return dice
+
+
+def _interval(values: NDArray[np.float64]) -> str:
+    """Return the mean and its interval over images drawn again."""
+    # Percentiles: the default divides by the spread, which two equal networks have not.
+    drawn = scipy.stats.bootstrap(
+        (values,), np.mean, method="percentile", rng=np.random.default_rng(0)
+    )
+    low, high = drawn.confidence_interval
+    return f"{values.mean():+.4f} ({low:+.4f} to {high:+.4f})"
+
+
+def main(run: Path, *, against: tuple[Path, ...] = ()) -> int:
+    """Compare the student with its teacher, and with the networks of other runs.
+
+    Args:
+        run: folder of a finished run with folds and distill.
+        against: folders of finished runs with the same folds.
+    """
+    dice = _measured(run)
+    if "student" not in dice:
+        raise errors.ConfigError(f"--run must be a run with distill. Got {run}. Give another run.")
+    for other in against:
+        dice.update(_measured(other))
+    ids = sorted(dice["student"])
+    if any(sorted(found) != ids for found in dice.values()):
+        raise errors.DataError("All runs must have measured the same images. They have not.")
+    columns = {name: np.array([found[key] for key in ids]) for name, found in dice.items()}
+    table = rich.table.Table(title=f"mean Dice of {len(ids)} defective images, out of fold")
+    for title in ("network", "Dice", "student minus this, 95 % interval"):
+        table.add_column(title)
+    for name, values in columns.items():
+        apart = "" if name == "student" else _interval(columns["student"] - values)
+        table.add_row(name, f"{values.mean():.4f}", apart)
+    rich.console.Console(width=100).print(table)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(tyro.cli(main))
