@@ -196,6 +196,8 @@ def test_a_plan_is_written_noted_and_says_what_memory_it_takes(toy_bundle_copy, 
     assert memory > inspector.memory_bytes((64, 64)) > found.network_bytes > 30e6
     (edit,) = inspector.manifest.audit
     assert (edit["what"], edit["before"]) == ("tiles", None)
+    said = (toy_bundle_copy / "INTEGRATION.md").read_text()
+    assert f"in tiles every {found.stride} px without the {found.margin} px" in said
     assert cli.main(["verify", str(toy_bundle_copy)]) == 0
     assert runtime.Inspector.load(toy_bundle_copy).memory_bytes((64, 64)) is not None
 
@@ -209,6 +211,21 @@ def test_a_plan_that_does_not_fit_leaves_the_bundle_as_it_was(toy_bundle_copy, o
     with pytest.raises(errors.ConfigError, match=match):
         tiles.plan(toy_bundle_copy, **options)
     assert contents(toy_bundle_copy) == before
+
+
+@pytest.mark.parametrize(
+    ("code", "said", "error", "match"),
+    [
+        (-9, "", errors.StorageError, "must fit into memory. Got: no reason"),
+        (1, "Failed to allocate memory for a buffer", errors.StorageError, "Use a smaller batch"),
+        (1, "ModuleNotFoundError: x", errors.BundleError, "Got: ModuleNotFoundError: x"),
+    ],
+)
+def test_a_process_that_does_not_run_says_why(monkeypatch, tmp_path, code, said, error, match):
+    ended = subprocess.CompletedProcess([], code, "", f"Traceback\n{said}" if said else "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: ended)
+    with pytest.raises(error, match=match):
+        tiles._network_bytes(tmp_path, 2)
 
 
 def test_two_stages_get_no_tiles(toy_cascade, tmp_path):

@@ -99,6 +99,7 @@ def int8(order: _order.Order) -> EngineEntry:
             kept: tuple[str, ...] = ()
             if order.spec.accuracy_control:
                 done = quantize(kept)
+                kept = _in_float(done, _float_types(order, graph))
             else:
                 done, kept, is_alike = _retreat.find(
                     graph,
@@ -147,6 +148,23 @@ def _operators(model: Any, float_types: list[str]) -> list[_retreat.Operator]:
         for found in model.get_ordered_ops()
         if found.get_type_name() in _CONVOLUTIONS and found.get_type_name() not in float_types
     ]
+
+
+def _in_float(model: Any, float_types: list[str]) -> tuple[str, ...]:
+    """Return the operators of a quantized network that have kept their weights in float32."""
+    listed = {operator.name for operator in _operators(model, float_types)}
+    return tuple(
+        found.get_friendly_name()
+        for found in model.get_ordered_ops()
+        if found.get_friendly_name() in listed and not _is_int8(found.input_value(1).get_node())
+    )
+
+
+def _is_int8(weights: Any) -> bool:
+    """Return whether a kernel is kept in int8, and only scaled when it is used."""
+    if weights.get_type_name() == "Constant":
+        return str(weights.get_element_type().get_type_name()) in ("i8", "u8")
+    return any(_is_int8(value.get_node()) for value in weights.input_values())
 
 
 def _started(model: Any) -> _engine_openvino.OpenVinoEngine:

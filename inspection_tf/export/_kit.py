@@ -177,7 +177,7 @@ def page(manifest: bundle.Manifest) -> str:
         ),
         (
             f"Before it: orientation {spec.orientation}, fit {spec.fit}, 16 bit by the window in "
-            "`manifest.json`, as `inspection_tf.images` does."
+            f"`manifest.json`, as `inspection_tf.images` does.{_tiled(manifest)}"
         ),
         f"Output: {outputs}.",
         f"Decision: {decided}{review}{stages}.",
@@ -192,3 +192,13 @@ def page(manifest: bundle.Manifest) -> str:
     ]
     body = "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
     return f"# Integrating {manifest.model_id}\n\n{body}\n"
+
+
+def _tiled(manifest: bundle.Manifest) -> str:
+    plan = manifest.tiles
+    if plan is None:
+        return ""
+    return (
+        f" Images of any size, in tiles every {plan.stride} px without the {plan.margin} px at a "
+        f"tile's borders (blending {plan.blending}, edges {plan.edges})."
+    )

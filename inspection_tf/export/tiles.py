@@ -2,6 +2,8 @@
 
 import datetime
 import math
+import re
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Literal
 from inspection_tf import bundle, errors, runtime
 from inspection_tf._engine_names import STALE
 from inspection_tf._tile_plan import TilePlan
-from inspection_tf.export import _metadata, _receptive, card
+from inspection_tf.export import _kit, _metadata, _receptive, card
 
 _CHILD = """
 import resource, sys
@@ -101,8 +103,14 @@ def _network_bytes(root: Path, batch: int) -> int:
     )
     if done.returncode:
         last = (done.stderr.splitlines() or ["no reason"])[-1]
-        raise errors.StorageError(
-            f"{batch} tiles must fit into memory. Got: {last}. Use a smaller batch."
+        # Systems end a process that takes too much, and onnxruntime says so in its own words.
+        if done.returncode == -signal.SIGKILL or re.search("memory|alloc", last, re.IGNORECASE):
+            raise errors.StorageError(
+                f"{batch} tiles must fit into memory. Got: {last}. Use a smaller batch."
+            )
+        raise errors.BundleError(
+            f"{root}: the network must run on {batch} tiles in a process of its own. Got: {last}. "
+            "Run `inspection verify` on the bundle."
         )
     unit = 1 if sys.platform == "darwin" else 1024
     return round(_SLACK * unit * int(done.stdout.split()[-1]))
@@ -132,6 +140,7 @@ def _written(root: Path, manifest: bundle.Manifest, asked: TilePlan) -> bundle.M
             texts = {"inspection_tf": changed.for_model(), "model_id": changed.model_id}
             draft.write(graph.file, _metadata.set_metadata((root / graph.file).read_bytes(), texts))
         draft.write("MODEL_CARD.md", card.render(changed))
+        _kit.write(draft, changed)
         sealed = draft.seal(changed)
         runtime.Inspector.load(draft.root)  # images of the network's size are one tile
     return sealed
