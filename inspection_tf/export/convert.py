@@ -159,10 +159,15 @@ def convert(
         return engine_gate.compare(inspector, other, {"tune": shown}, limits)
 
     # What decided alike on the tune images may not do so on all: then more stays in float32.
+    refused: list[dict[str, tuple[str, ...]]] = []
     for rung in range(1 + _retreat.MOST):
         with tempfile.TemporaryDirectory() as folder:
             order = _order.Order(root, manifest, name, Path(folder), spec, samples, judge, rung)
             entry = build(order)
+            is_searched = bool(entry.float_operators) and not spec.accuracy_control
+            may_retreat = is_searched and rung < _retreat.MOST
+            if may_retreat and entry.float_operators in refused:
+                continue
             if calibrated:
                 calibration = _calibration.entry(calibrated[0], seed=spec.seed, split="train")
                 entry = entry.model_copy(update={"calibration": calibration})
@@ -177,9 +182,9 @@ def convert(
                 parity.max_score_difference,
                 len(parity.changed_verdicts),
             )
-            may_retreat = bool(entry.float_operators) and not spec.accuracy_control
-            if may_retreat and not parity.passed and rung < _retreat.MOST:
+            if may_retreat and not parity.passed:
                 _LOG.info("the gate says no: %s", "; ".join(parity.failures))
+                refused.append(entry.float_operators)
                 continue
             parity.require(name)
             golden = _golden(candidate, root, order)
