@@ -2,6 +2,7 @@
 
 import importlib
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from inspection_tf import errors
 
 EXTRA = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx-cu13"}
 """Module to the package that brings it."""
+_NO_MEMORY = 2  # cudaErrorMemoryAllocation
 
 
 def library(name: str) -> Any:
@@ -39,6 +41,14 @@ def _cuda() -> Any:
         ) from problem
 
 
+def _release(cuda: Any, held: dict[str, tuple[int, int]], stream: Any) -> None:
+    """Give back buffers and stream; a GPU that fails now has nothing left to lose."""
+    for address, _ in held.values():
+        cuda.cudaFree(address)
+    held.clear()
+    cuda.cudaStreamDestroy(stream)
+
+
 class _Memory:
     """Calls of CUDA that become our errors, and the buffers of one engine."""
 
@@ -46,9 +56,16 @@ class _Memory:
         self._cuda = _cuda()
         self._held: dict[str, tuple[int, int]] = {}
         self.stream = self.call("cudaStreamCreate")
+        # Nobody else gives memory of the GPU back before the process ends.
+        self.release = weakref.finalize(self, _release, self._cuda, self._held, self.stream)
 
     def call(self, name: str, *given: Any) -> Any:
         code, *found = getattr(self._cuda, name)(*given)
+        if int(code) == _NO_MEMORY:
+            raise errors.StorageError(
+                f"The network must fit into the GPU's memory. Got {code} from {name}. "
+                "Use a smaller batch, or end what else runs there."
+            )
         if int(code):
             raise errors.BundleError(
                 f"TensorRT must be able to use the GPU. Got {code} from {name}. "
@@ -85,6 +102,7 @@ class TensorRtEngine:
 
         Raises:
             errors.BundleError: TensorRT, CUDA or the GPU is absent, or it refuses the plan.
+            errors.StorageError: the GPU has too little memory.
         """
         trt = library(module)
         self._memory = _Memory()
@@ -96,6 +114,11 @@ class TensorRtEngine:
                 "machine: inspection convert BUNDLE --to tensorrt."
             )
         self._context = self._engine.create_execution_context()
+        if self._context is None:
+            raise errors.StorageError(
+                f"The network must fit into the GPU's memory. Got a refusal of {path}. "
+                "End what else runs there, or choose another engine."
+            )
         names = [self._engine.get_tensor_name(n) for n in range(self._engine.num_io_tensors)]
         is_input = [self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names]
         self._inputs = [name for name, given in zip(names, is_input, strict=True) if given]
@@ -114,6 +137,7 @@ class TensorRtEngine:
 
         Raises:
             errors.BundleError: the network does not accept the batch, or the GPU fails.
+            errors.StorageError: the GPU has too little memory.
         """
         given = {"image": batch} if template is None else {"image": batch, "template": template}
         with self._lock:

@@ -1,6 +1,7 @@
 """The TensorRT engine on a stand-in for TensorRT and CUDA, in this machine's own memory."""
 
 import ctypes
+import gc
 import sys
 import types
 
@@ -19,7 +20,8 @@ class Cuda(types.ModuleType):
     def __init__(self):
         super().__init__("cuda.bindings.runtime")
         self.held = {}
-        self.failing = ""
+        self.failing, self.code = "", 700
+        self.destroyed = []
         self.cudaMemcpyKind = types.SimpleNamespace(
             cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2
         )
@@ -31,7 +33,7 @@ class Cuda(types.ModuleType):
 
     def _call(self, name, *given):
         if name == self.failing:
-            return (2,)
+            return (self.code,)
         if name == "cudaStreamCreate":
             return 0, 7
         if name == "cudaMalloc":
@@ -40,6 +42,8 @@ class Cuda(types.ModuleType):
             return 0, ctypes.addressof(buffer)
         if name == "cudaFree":
             del self.held[given[0]]
+        if name == "cudaStreamDestroy":
+            self.destroyed.append(given[0])
         if name == "cudaMemcpyAsync":
             ctypes.memmove(given[0], given[1], given[2])
         return (0,)
@@ -92,7 +96,7 @@ def stand_in(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
     path = tmp_path / "model.engine"
     path.write_bytes(b"plan")
-    return types.SimpleNamespace(path=path, cuda=cuda, context=context)
+    return types.SimpleNamespace(path=path, cuda=cuda, context=context, plan=plan)
 
 
 def batch(count):
@@ -122,8 +126,29 @@ def test_a_failure_of_the_gpu_is_a_sentence(stand_in):
         engine.run(batch(1))
     stand_in.context.is_broken = False
     stand_in.cuda.failing = "cudaMemcpyAsync"
-    with pytest.raises(errors.BundleError, match="Got 2 from cudaMemcpyAsync"):
+    with pytest.raises(errors.BundleError, match="Got 700 from cudaMemcpyAsync"):
         engine.run(batch(1))
+
+
+def test_too_little_memory_of_the_gpu_is_another_exit_code(stand_in, monkeypatch):
+    engine = TensorRtEngine(stand_in.path, module="tensorrt")
+    stand_in.cuda.failing, stand_in.cuda.code = "cudaMalloc", 2
+    with pytest.raises(errors.StorageError, match="Got 2 from cudaMalloc"):
+        engine.run(batch(1))
+    stand_in.cuda.failing = ""
+    np.testing.assert_array_equal(engine.run(batch(1)), batch(1) * np.float32(2))
+    monkeypatch.setattr(stand_in.plan, "create_execution_context", lambda: None)
+    with pytest.raises(errors.StorageError, match="fit into the GPU's memory"):
+        TensorRtEngine(stand_in.path, module="tensorrt")
+
+
+def test_an_engine_that_is_gone_has_given_back_what_it_held(stand_in):
+    engine = TensorRtEngine(stand_in.path, module="tensorrt")
+    engine.run(batch(3))
+    assert (len(stand_in.cuda.held), stand_in.cuda.destroyed) == (2, [])
+    del engine
+    gc.collect()
+    assert (stand_in.cuda.held, stand_in.cuda.destroyed) == ({}, [7])
 
 
 def test_a_plan_of_another_version_is_refused(stand_in):
