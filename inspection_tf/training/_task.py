@@ -103,7 +103,7 @@ def of(model: keras.Model) -> Task:
     output = model.output
     names = list(output) if isinstance(output, dict) else [type(output).__name__]
     first, *others = names
-    if not set(others) <= _MAY_STAND_BESIDE.get(first, set()) or first not in _MAY_STAND_BESIDE:
+    if first not in _MAY_STAND_BESIDE or not set(others) <= _MAY_STAND_BESIDE[first]:
         raise errors.ConfigError(
             f"A model that is trained must return {{{MAP!r}: ...}}, {{{CLASS!r}: ...}} or "
             f"{{{CORNERS!r}: ...}}. Got {names}. Build it with inspection_tf.models."

@@ -45,8 +45,7 @@ class Taught(layers.Layer):
 
     def call(self, inputs: Any) -> Any:
         """Join (batch, height, width, C) of student and teacher to (batch, height, width, 2 C)."""
-        student, teacher = inputs
-        return ops.concatenate([student, ops.stop_gradient(teacher)], axis=-1)
+        return ops.concatenate(inputs, axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the layer."""
@@ -109,8 +108,9 @@ def _of_bundle(root: Path, held: loader.Cache) -> keras.Model:
             f"{len(manifest.graphs)} networks, {'with' if source.is_file() else 'without'} it. "
             "Leave out teacher.bundle to train one."
         )
-    others = sorted(set(manifest.provenance.data.splits.get("train", ())) - set(held.ids))
-    if others or not manifest.provenance.data.splits.get("train"):
+    seen = set(manifest.provenance.data.splits.get("train", ()))
+    others = sorted(seen - set(held.ids))
+    if others or not seen:
         raise errors.DataError(
             f"{root}: a teacher must have learned from images that train its student, and no "
             f"other: what it saw cannot judge the student. Got {len(others)} others, such as "
