@@ -39,8 +39,8 @@ def _dice(model: Any, held: loader.Cache) -> dict[str, float]:
     return found
 
 
-def _measured(run: Path) -> dict[str, dict[str, float]]:
-    """Return the Dice of each image, by network."""
+def _measured(run: Path, *, name: str, teacher: str) -> dict[str, dict[str, float]]:
+    """Return the Dice of each image, by network: the run's, and its teacher if it distils."""
     cfg = config.load(recipe.Config, run / "config.yaml")
     finished = run_folder.RunFolder(run, is_resumed=True).status().get("state") == "finished"
     if not (cfg.data.folds and finished):
@@ -48,7 +48,6 @@ def _measured(run: Path) -> dict[str, dict[str, float]]:
             f"A run must be finished and cross-validated with data.folds. Got {run}. "
             "See pipelines/dagm_edge.yaml."
         )
-    name = "student" if cfg.distill else run.name
     dice: dict[str, dict[str, float]] = {name: {}}
 
     def restore(part: Any, tested: Any, folder: run_folder.RunFolder) -> None:
@@ -57,17 +56,17 @@ def _measured(run: Path) -> dict[str, dict[str, float]]:
         )
         dice[name].update(_dice(recipe.train(cfg, part, tested, folder), judged))
         if cfg.distill and cfg.teacher.bundle is None:
-            teacher = unet.build(options=cfg.teacher.model, **training.image_shape(held))
+            guide = unet.build(options=cfg.teacher.model, **training.image_shape(held))
             asked: Any = {"loading": cfg.loader, "augmentation": cfg.augment, "seed": cfg.seed}
             fit.fit(
-                teacher,
+                guide,
                 held,
                 judged,
                 spec=cfg.teacher.train,
                 run=folder.within("teacher"),
                 **asked,
             )
-            dice.setdefault("teacher", {}).update(_dice(teacher, judged))
+            dice.setdefault(teacher, {}).update(_dice(guide, judged))
 
     with tempfile.TemporaryDirectory() as place:
         shutil.copytree(run / "folds", Path(place) / "folds")
@@ -99,11 +98,11 @@ def main(run: Path, *, against: tuple[Path, ...] = ()) -> int:
         run: folder of a finished run with folds and distill.
         against: folders of finished runs with the same folds.
     """
-    dice = _measured(run)
-    if "student" not in dice:
+    if not config.load(recipe.Config, run / "config.yaml").distill:
         raise errors.ConfigError(f"--run must be a run with distill. Got {run}. Give another run.")
+    dice = _measured(run, name="student", teacher="teacher")
     for other in against:
-        dice.update(_measured(other))
+        dice |= _measured(other, name=other.name, teacher=f"teacher of {other.name}")
     ids = sorted(dice["student"])
     if any(sorted(found) != ids for found in dice.values()):
         raise errors.DataError("All runs must have measured the same images. They have not.")
