@@ -5,7 +5,8 @@ python -m benchmarks.distillation --run runs/dagm_segmentation/TIME [--against R
 Takes finished, cross-validated runs of `dagm_segmentation` on the same images and folds; the first
 distils, so that each of its folds holds a teacher and a student. The networks are read from their
 checkpoints (in a copy: the runs stay as they are), and each sees the images of its own fold. Dice
-is that of a defective image at a threshold of 0.5; differences are paired image by image.
+is that of a defective image, of the map at 0.5 and of the regions as a verdict draws them by the
+rules of the first run; differences are paired image by image.
 """
 
 import shutil
@@ -21,26 +22,37 @@ import scipy.stats
 import tyro
 from numpy.typing import NDArray
 
-from inspection_tf import config, errors
+from inspection_tf import config, decision, errors, thresholds
 from inspection_tf.datasets import loader, sources
 from inspection_tf.models import unet
 from inspection_tf.training import fit, run_folder
 from inspection_tf.training import recipe as training
 from pipelines import dagm_segmentation as recipe
 
+Found = dict[str, NDArray[np.float64]]  # image -> its Dice in each of `_KINDS`
+_KINDS = ("map at 0.5", "as verdicts draw it")
 
-def _dice(model: Any, held: loader.Cache) -> dict[str, float]:
-    """Return the Dice of each defective image at 0.5."""
-    found: dict[str, float] = {}
+
+def _dice(model: Any, held: loader.Cache, cfg: recipe.Config) -> Found:
+    found: Found = {}
+    point = thresholds.OperatingPoint(threshold=0.5)
     for row in np.flatnonzero(held.is_defect):
-        said = model.predict_on_batch({"image": held.image[row : row + 1]})["probability"]
-        drawn, true = said[0, ..., 0] >= 0.5, held.mask[row, ..., 0] > 0
-        found[held.ids[row]] = 2 * float((drawn & true).sum()) / float(drawn.sum() + true.sum())
+        said = model.predict_on_batch({"image": held.image[row : row + 1]})["probability"][
+            0, ..., 0
+        ]
+        verdict = decision.decide(said, point, cfg.rules, mm_per_px=cfg.mm_per_px)
+        true = held.mask[row, ..., 0] > 0
+        found[held.ids[row]] = np.array(
+            [
+                2 * (drawn & true).sum() / (drawn.sum() + true.sum())
+                for drawn in (said >= 0.5, verdict.mask())
+            ]
+        )
     return found
 
 
-def _measured(run: Path, *, name: str, teacher: str) -> dict[str, dict[str, float]]:
-    """Return the Dice of each image, by network: the run's, and its teacher if it distils."""
+def _measured(run: Path, *, name: str, teacher: str) -> dict[str, Found]:
+    """Return the Dice of each image by network: the run's, and its teacher's if it distils."""
     cfg = config.load(recipe.Config, run / "config.yaml")
     finished = run_folder.RunFolder(run, is_resumed=True).status().get("state") == "finished"
     if not (cfg.data.folds and finished):
@@ -48,13 +60,13 @@ def _measured(run: Path, *, name: str, teacher: str) -> dict[str, dict[str, floa
             f"A run must be finished and cross-validated with data.folds. Got {run}. "
             "See pipelines/dagm_edge.yaml."
         )
-    dice: dict[str, dict[str, float]] = {name: {}}
+    dice: dict[str, Found] = {name: {}}
 
     def restore(part: Any, tested: Any, folder: run_folder.RunFolder) -> None:
         held, judged = (
             loader.cache(some, cfg.preprocessing, spec=cfg.loader) for some in (part, tested)
         )
-        dice[name].update(_dice(recipe.train(cfg, part, tested, folder), judged))
+        dice[name].update(_dice(recipe.train(cfg, part, tested, folder), judged, cfg))
         if cfg.distill and cfg.teacher.bundle is None:
             guide = unet.build(options=cfg.teacher.model, **training.image_shape(held))
             asked: Any = {"loading": cfg.loader, "augmentation": cfg.augment, "seed": cfg.seed}
@@ -66,7 +78,7 @@ def _measured(run: Path, *, name: str, teacher: str) -> dict[str, dict[str, floa
                 run=folder.within("teacher"),
                 **asked,
             )
-            dice.setdefault(teacher, {}).update(_dice(guide, judged))
+            dice.setdefault(teacher, {}).update(_dice(guide, judged, cfg))
 
     with tempfile.TemporaryDirectory() as place:
         shutil.copytree(run / "folds", Path(place) / "folds")
@@ -108,12 +120,20 @@ def main(run: Path, *, against: tuple[Path, ...] = ()) -> int:
         raise errors.DataError("All runs must have measured the same images. They have not.")
     columns = {name: np.array([found[key] for key in ids]) for name, found in dice.items()}
     table = rich.table.Table(title=f"mean Dice of {len(ids)} defective images, out of fold")
-    for title in ("network", "Dice", "student minus this, 95 % interval"):
+    table.add_column("network")
+    for title in _KINDS:
         table.add_column(title)
+        table.add_column("student minus this, 95 % interval")
     for name, values in columns.items():
-        apart = "" if name == "student" else _interval(columns["student"] - values)
-        table.add_row(name, f"{values.mean():.4f}", apart)
-    rich.console.Console(width=100).print(table)
+        cells = [name]
+        for kind in range(len(_KINDS)):
+            apart = columns["student"][:, kind] - values[:, kind]
+            cells += [
+                f"{values[:, kind].mean():.4f}",
+                "" if name == "student" else _interval(apart),
+            ]
+        table.add_row(*cells)
+    rich.console.Console(width=120).print(table)
     return 0
 
 

@@ -81,7 +81,13 @@ def test_student_and_teacher_are_compared_image_by_image(distilled, script, caps
 
 
 def test_an_unfinished_run_is_refused(script, tmp_path):
+    (tmp_path / "config.yaml").write_text(config.to_yaml(toy()))
+    with pytest.raises(errors.ConfigError, match="finished and cross-validated"):
+        script.main(tmp_path)
+
+
+def test_a_run_without_a_teacher_is_refused(script, tmp_path):
     config_of = toy().model_copy(update={"distill": False})
     (tmp_path / "config.yaml").write_text(config.to_yaml(config_of))
-    with pytest.raises(errors.ConfigError, match="finished and cross-validated"):
+    with pytest.raises(errors.ConfigError, match="a run with distill"):
         script.main(tmp_path)
