@@ -2,6 +2,7 @@
 
 ```
 config.yaml status.json history.csv tensorboard/ checkpoints/ validation/ evaluation/ bundle/
+.lock       held by the process that trains
 folds/N/    the same for each fold of a cross-validation, without config, status and bundle
 STAGE/      the same for each network of several, in a run or a fold
 ```
@@ -21,6 +22,7 @@ from inspection_tf import config, errors, files, process
 
 State = Literal["running", "finished", "failed", "interrupted"]
 _LOG = logging.getLogger("inspection_tf")
+_LOCK = ".lock"
 
 
 def _now() -> str:
@@ -45,6 +47,7 @@ class RunFolder:
         number: int | None = None,
         stage: str = "",
         parent: "RunFolder | None" = None,
+        lock: Any = None,
     ) -> None:
         """Wrap a folder; `open_run` makes or checks one, `fold` and `within` one inside it."""
         self.path = path
@@ -52,6 +55,7 @@ class RunFolder:
         self.number = number
         self.stage = stage
         self._parent = parent
+        self._lock = lock  # held for as long as somebody holds this folder
         for name in ("checkpoints", "evaluation", "validation", "tensorboard"):
             (path / name).mkdir(exist_ok=True)
 
@@ -149,7 +153,29 @@ def _check_existing(path: Path, text: str) -> bool:
 
 
 def _is_leftover(path: Path) -> bool:
-    return path.name.startswith(".") and path.name.endswith(".tmp")
+    return path.name == _LOCK or (path.name.startswith(".") and path.name.endswith(".tmp"))
+
+
+def _lock(path: Path) -> Any:
+    """Keep other processes out of the folder; the lock ends with the process at the latest.
+
+    Raises:
+        errors.ConfigError: another process holds it.
+    """
+    import filelock
+
+    # One for the whole process: it may open the folder again.
+    lock = filelock.FileLock(path / _LOCK, is_singleton=True, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as problem:
+        raise errors.ConfigError(
+            f"--out must be a folder that no other process trains in. Got {str(path)!r}, where one "
+            "does. Wait for it, or choose another folder; nothing was changed."
+        ) from problem
+    except NotImplementedError:  # some network drives
+        _LOG.warning("%s cannot be locked: make sure that no other process trains in it", path)
+    return lock
 
 
 def _clear(path: Path) -> None:
@@ -196,7 +222,8 @@ def open_run(out: str | Path | None, settings: config.Section, *, name: str) -> 
         name: of the recipe.
 
     Raises:
-        errors.ConfigError: the folder holds a finished run, another run, or other files.
+        errors.ConfigError: the folder holds a finished run, another run, or other files, or another
+            process trains in it.
         errors.StorageError: the folder cannot be written.
     """
     path = Path(out) if out is not None else _default_path(name)
@@ -208,10 +235,11 @@ def open_run(out: str | Path | None, settings: config.Section, *, name: str) -> 
     try:
         is_resumed = _check_existing(path, text)
         path.mkdir(parents=True, exist_ok=True)
+        lock = _lock(path)
         _clear(path)
         # First of all: a folder without it is taken for somebody else's.
         files.write(path / "config.yaml", text)
-        folder = RunFolder(path, is_resumed=is_resumed)
+        folder = RunFolder(path, is_resumed=is_resumed, lock=lock)
     except OSError as problem:
         raise errors.StorageError(
             f"{path} must be writable. Got: {problem.strerror}. Choose another folder."

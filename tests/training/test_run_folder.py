@@ -2,11 +2,16 @@ import errno
 import json
 import logging
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from inspection_tf import config, errors, files, process
 from inspection_tf.training import run_folder
+
+ROOT = Path(__file__).parents[2]
 
 
 class Settings(config.Section):
@@ -25,10 +30,11 @@ def status(path):
 
 
 def tree(path):
-    """Return every file below a folder with its content and time of change."""
+    """Return every file below a folder, but its lock, with its content and time of change."""
     return {
         item.relative_to(path): (item.read_bytes() if item.is_file() else b"", item.stat().st_mtime)
         for item in path.rglob("*")
+        if item.name != ".lock"
     }
 
 
@@ -141,6 +147,29 @@ def test_another_configuration_is_refused_and_names_the_one_that_fits(tmp_path):
     with pytest.raises(errors.ConfigError, match=r"Give --config .*config\.yaml"):
         open_run(tmp_path, Settings(seed=2))
     assert tree(tmp_path) == before
+
+
+def test_a_folder_in_which_another_process_trains_is_refused_until_it_ends(tmp_path):
+    program = (
+        "import sys\n"
+        "from inspection_tf.training import run_folder\n"
+        "from tests.training.test_run_folder import Settings\n"
+        "folder = run_folder.open_run(sys.argv[1], Settings(), name='recipe')\n"
+        "print('open', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    ) as other:
+        assert other.stdout.readline() == "open\n"
+        before = tree(tmp_path)
+        with pytest.raises(errors.ConfigError, match="no other process trains in") as caught:
+            open_run(tmp_path)
+        assert caught.value.exit_code == 2
+        assert tree(tmp_path) == before
+        other.kill()  # without a chance to tidy up
+    assert open_run(tmp_path).is_resumed
 
 
 def test_a_file_is_refused(tmp_path):
