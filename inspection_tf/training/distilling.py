@@ -7,7 +7,7 @@ from the student's training images alone: in a cross-validation each fold has a 
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import pydantic
@@ -16,7 +16,7 @@ from keras import layers, ops
 from inspection_tf import bundle, config, errors
 from inspection_tf.datasets import augment, loader
 from inspection_tf.models import unet
-from inspection_tf.training import _task, _weights, fit
+from inspection_tf.training import _pruning, _task, _weights, fit
 from inspection_tf.training.run_folder import RunFolder
 
 
@@ -25,6 +25,9 @@ class Teacher(config.Section):
 
     share: float = pydantic.Field(default=0.5, ge=0, le=1)
     """Of the loss that compares with the teacher's map, 0..1; the rest compares with the mask."""
+    start: Literal["random", "pruned"] = "random"
+    """What the student starts as: drawn weights, or the strongest channels of the teacher, which
+    then has the student's layers, as wide or wider."""
     bundle: Path | None = None
     """A bundle whose network teaches; all images that it was trained on must be among those that
     train the student. None: it is trained first, as `model` and `train` say."""
@@ -81,6 +84,16 @@ def beside(student: keras.Model, teacher: keras.Model, *, share: float) -> keras
     )
     outputs = {_task.MAP: student.output[_task.MAP], _task.TAUGHT: joined}
     return keras.Model(student.input, outputs, name="distilled")
+
+
+def _begin(student: keras.Model, teacher: keras.Model, start: str) -> None:
+    """Give the student the weights that it starts with; see `Teacher.start`.
+
+    Raises:
+        errors.ConfigError: it cannot start as its teacher's channels: other layers, or wider ones.
+    """
+    if start == "pruned":
+        _pruning.start_from(student, teacher)
 
 
 def _shapes(model: keras.Model) -> dict[str, tuple[int | None, ...]]:
@@ -159,10 +172,12 @@ def train(
         build(options=teacher.model) if teacher.bundle is None else _of_bundle(teacher.bundle, held)
     )
     learner = beside(student, guide, share=teacher.share)
-    # Compiled once before hours of the teacher's training: what does not fit the student ends it.
+    # Both once before hours of the teacher's training: what does not fit the student ends it.
     fit.compile_model(learner, spec, steps_per_epoch=1)
+    _begin(student, guide, teacher.start)
     if teacher.bundle is None:
         guide.trainable = True
         fit.fit(guide, held, watched, spec=teacher.train, run=run.within("teacher"), **asked)
         guide.trainable = False
+        _begin(student, guide, teacher.start)
     fit.fit(learner, held, watched, spec=spec, run=run.within("student"), **asked)

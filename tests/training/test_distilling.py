@@ -102,7 +102,9 @@ def test_without_a_share_the_teacher_teaches_nothing(distill, train, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_ends_with_the_same_weights(distill, tmp_path, monkeypatch):
+@pytest.mark.parametrize("start", ["random", "pruned"])
+def test_a_resumed_run_ends_with_the_same_weights(distill, tmp_path, monkeypatch, start):
+    distill = functools.partial(distill, start=start)
     whole = distill(tmp_path / "whole")
     begun = fit.fit
 
@@ -143,6 +145,32 @@ def test_what_gives_no_map_is_refused():
 def test_a_student_that_does_not_fit_its_loss_ends_before_the_teacher_trains(distill, tmp_path):
     with pytest.raises(errors.ConfigError, match=r"train\.loss must fit"):
         distill(tmp_path / "run", loss="cross_entropy")
+    assert not (tmp_path / "run" / "teacher" / "history.csv").exists()
+
+
+def test_a_student_starts_as_the_channels_of_its_trained_teacher(distill, tmp_path, monkeypatch):
+    begun, scales = fit.fit, []
+
+    def train(model, *args, **kwargs):
+        if model.name != "distilled":
+            begun(model, *args, **kwargs)
+        scales.append(model.get_layer("encoder1_conv1_norm").get_weights()[0])
+        if model.name == "distilled":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(fit, "fit", train)
+    with pytest.raises(KeyboardInterrupt):
+        distill(tmp_path / "run", start="pruned")
+    taught, started = scales
+    assert np.abs(taught - 1).max() > 0  # it has learned
+    assert (len(taught), len(started)) == (8, 4)
+    assert set(started) <= set(taught)
+
+
+def test_a_start_that_does_not_fit_ends_before_the_teacher_trains(distill, tmp_path):
+    deeper = unet.Options(filters=(8, 8, 8), normalization="batch")
+    with pytest.raises(errors.ConfigError, match="must have its layers"):
+        distill(tmp_path / "run", start="pruned", model=deeper)
     assert not (tmp_path / "run" / "teacher" / "history.csv").exists()
 
 
