@@ -50,21 +50,20 @@ def start_from(student: keras.Model, teacher: keras.Model) -> None:
     kept: dict[str, NDArray[np.intp]] = {}
     for own, other in pairs:
         weights = other.get_weights()
-        channels = wiring.read[other.name]
         if isinstance(other, _CONVOLUTIONS):
             root = wiring.tied[other.name]
             if root not in kept:  # in their order, so that what is added or joined still fits
                 kept[root] = np.sort(np.argsort(-strength[root], kind="stable")[: own.filters])
-            reads = [
-                place
-                for place, (maker, index) in enumerate(channels)
-                if maker not in kept or index in kept[maker]
-            ]
+        reads = [
+            place
+            for place, (maker, index) in enumerate(wiring.read[other.name])
+            if maker not in kept or index in kept[maker]
+        ]
+        if isinstance(other, _CONVOLUTIONS):
             kernel = _readable(other, weights[0])[:, :, reads][..., kept[root]]
             weights = [_readable(other, kernel), *(value[kept[root]] for value in weights[1:])]
         else:
-            stays = [index in kept[maker] for maker, index in channels]
-            weights = [value[stays] for value in weights]
+            weights = [value[reads] for value in weights]
         if [value.shape for value in weights] != [tuple(value.shape) for value in own.weights]:
             raise _misfit(f"{own.name} of another kernel or other inputs")
         own.set_weights(weights)
