@@ -119,5 +119,10 @@ class OpenVinoEngine:
             request = getattr(self._own, "request", None)
             if request is None:
                 request = self._own.request = self.model.create_infer_request()
-            request.infer({name: np.ascontiguousarray(given[name]) for name in self._inputs})
+            # Shared: by default both are copied, and the output once more below.
+            request.infer(
+                {name: np.ascontiguousarray(given[name]) for name in self._inputs},
+                share_inputs=True,
+                share_outputs=True,
+            )
             return np.array(request.get_output_tensor(0).data)
