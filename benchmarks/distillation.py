@@ -6,7 +6,7 @@ Takes finished, cross-validated runs of `dagm_segmentation` on the same images a
 distils, so that each of its folds holds a teacher and a student. The networks are read from their
 checkpoints (in a copy: the runs stay as they are), and each sees the images of its own fold. Dice
 is that of a defective image, of the map at 0.5 and of the regions as a verdict draws them by the
-rules of the first run; differences are paired image by image.
+rules of its run; differences are paired image by image.
 """
 
 import shutil
@@ -37,15 +37,14 @@ def _dice(model: Any, held: loader.Cache, cfg: recipe.Config) -> Found:
     found: Found = {}
     point = thresholds.OperatingPoint(threshold=0.5)
     for row in np.flatnonzero(held.is_defect):
-        said = model.predict_on_batch({"image": held.image[row : row + 1]})["probability"][
-            0, ..., 0
-        ]
-        verdict = decision.decide(said, point, cfg.rules, mm_per_px=cfg.mm_per_px)
+        said = model.predict_on_batch({"image": held.image[row : row + 1]})["probability"]
+        probability = said[0, ..., 0]
+        verdict = decision.decide(probability, point, cfg.rules, mm_per_px=cfg.mm_per_px)
         true = held.mask[row, ..., 0] > 0
         found[held.ids[row]] = np.array(
             [
                 2 * (drawn & true).sum() / (drawn.sum() + true.sum())
-                for drawn in (said >= 0.5, verdict.mask())
+                for drawn in (probability >= 0.5, verdict.mask())
             ]
         )
     return found
