@@ -18,6 +18,7 @@ Kind = Literal[
     "triton",
 ]
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
+Ranges = Literal["widest", "typical"]
 
 
 class Calibration(config.Section):
@@ -69,6 +70,9 @@ class EngineEntry(config.Section):
     calibration: Calibration | None = None
     float_operators: dict[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
     """int8: by graph, what stays in float32; `all` where the whole graph does."""
+    ranges: dict[str, Ranges] = pydantic.Field(default_factory=dict)
+    """int8: by graph, whether the scales of its activations cover the widest that the calibration
+    images reach, or what they typically do."""
     state: Literal["passed", "built, not run", "must pass the gate again"] = "built, not run"
     parity: dict[str, Any] = pydantic.Field(default_factory=dict)
     """Of the gate; empty if it did not run."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, runtime
-from inspection_tf._engine_entry import EngineEntry
+from inspection_tf._engine_entry import EngineEntry, Ranges
 from inspection_tf._engine_names import ALL
 from inspection_tf.export import _order, _retreat
 
@@ -26,30 +26,30 @@ def int8(order: _order.Order) -> EngineEntry:
     samples = order.samples()
     files: dict[str, str] = {}
     floats: dict[str, tuple[str, ...]] = {}
+    ranges: dict[str, Ranges] = {}
     for graph in order.graphs:
         plain = _prepared(order.model(graph))
         operators = [_retreat.Operator(*found) for found in _operators(plain)]
 
-        def quantize(kept: tuple[str, ...], plain: bytes = plain, graph: str = graph) -> bytes:
-            return quantized(plain, samples[graph], keep=kept, for_tensorrt=False)
+        def quantize(attempt: _retreat.Attempt, plain: bytes = plain, graph: str = graph) -> bytes:
+            return quantized(plain, samples[graph], attempt, for_tensorrt=False)
 
         def start(data: bytes) -> runtime.Network:
             return runtime.Engine(data)
 
-        data, kept, is_alike = _retreat.find(
-            graph, operators, quantize, start, order.judge, first=order.rung
-        )
+        data, how, is_alike = order.search.find(graph, operators, quantize, start, order.judge)
+        floats[graph], ranges[graph] = how.kept, how.ranges
         # A graph beside the main one may stay as it is; on the main one the gate has its say.
         if not is_alike and graph != order.manifest.main:
-            data, kept = order.model(graph).read_bytes(), (ALL,)
+            data, floats[graph] = order.model(graph).read_bytes(), (ALL,)
         (order.folder / f"{graph}.onnx").write_bytes(data)
         files[graph] = order.at(f"{graph}.onnx")
-        floats[graph] = kept
     return EngineEntry(
         kind="onnxruntime",
         precision="int8",
         files=files,
         float_operators=floats,
+        ranges=ranges,
         versions=_order.versions("onnxruntime", "onnx"),
         score_tolerance=order.spec.gate.band,
         output_tolerance=order.spec.gate.metric_drop,
@@ -150,14 +150,14 @@ def for_tensorrt(path: Path, samples: Sequence[Mapping[str, NDArray[np.uint8]]])
     Raises:
         errors.BundleError: the package onnx is absent, or the graph cannot be quantized.
     """
-    return quantized(_prepared(path), samples, keep=(), for_tensorrt=True)
+    return quantized(_prepared(path), samples, _retreat.Attempt(), for_tensorrt=True)
 
 
 def quantized(
     plain: bytes,
     samples: Sequence[Mapping[str, NDArray[np.uint8]]],
+    how: _retreat.Attempt,
     *,
-    keep: Sequence[str],
     for_tensorrt: bool,
 ) -> bytes:
     """Return an ONNX file whose convolutions are int8, as pairs of Q and DQ.
@@ -165,7 +165,7 @@ def quantized(
     Args:
         plain: of `_prepared`.
         samples: what it is fed on the calibration images.
-        keep: names of the nodes that stay in float32.
+        how: which nodes stay in float32, and what the scales cover.
         for_tensorrt: signed and symmetric activations, biases left in float32; else unsigned ones,
             which processors multiply faster.
 
@@ -174,7 +174,9 @@ def quantized(
     """
     onnx, quantization = _library()
     kinds = quantization.QuantType
-    special = {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
+    options = {"CalibMovingAverage": how.ranges == "typical"}  # the mean over images, not the most
+    if for_tensorrt:
+        options |= {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
     with tempfile.TemporaryDirectory() as folder:
         done = Path(folder) / "int8.onnx"
         try:
@@ -184,11 +186,11 @@ def quantized(
                 _reader(samples),
                 quant_format=quantization.QuantFormat.QDQ,
                 op_types_to_quantize=["Conv"] if for_tensorrt else list(QUANTIZED),
-                nodes_to_exclude=list(keep),
+                nodes_to_exclude=list(how.kept),
                 per_channel=True,
                 activation_type=kinds.QInt8 if for_tensorrt else kinds.QUInt8,
                 weight_type=kinds.QInt8,
-                extra_options=special if for_tensorrt else {},
+                extra_options=options,
             )
         except Exception as problem:  # the quantizer raises whatever it stumbles over
             raise errors.BundleError(

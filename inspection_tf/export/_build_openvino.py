@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from inspection_tf import _engine_openvino, errors
-from inspection_tf._engine_entry import EngineEntry
+from inspection_tf._engine_entry import EngineEntry, Ranges
 from inspection_tf._engine_names import ALL
 from inspection_tf.export import _order, _retreat, engine_gate
 
@@ -93,31 +93,30 @@ def int8(order: _order.Order) -> EngineEntry:
             raise _order.missing("nncf", "openvino", "An int8 engine of OpenVINO") from problem
         samples = order.samples()
         floats: dict[str, tuple[str, ...]] = {}
+        ranges: dict[str, Ranges] = {}
         for graph in order.graphs:
             model = _read(order.model(graph))
             quantize = functools.partial(_quantized, nncf, order, graph, samples[graph])
-            kept: tuple[str, ...] = ()
+            how = _retreat.Attempt()
             if order.spec.accuracy_control:
-                done = quantize(kept)
-                kept = _in_float(done, _float_types(order, graph))
+                done = quantize(how)
+                floats[graph] = _in_float(done, _float_types(order, graph))
             else:
-                done, kept, is_alike = _retreat.find(
-                    graph,
-                    _operators(model, _float_types(order, graph)),
-                    quantize,
-                    _started,
-                    order.judge,
-                    first=order.rung,
+                operators = _operators(model, _float_types(order, graph))
+                done, how, is_alike = order.search.find(
+                    graph, operators, quantize, _started, order.judge
                 )
+                floats[graph] = how.kept
                 # A graph beside the main one may stay as it is; on that one the gate has its say.
                 if not is_alike and graph != order.manifest.main:
-                    done, kept = model, (ALL,)
+                    done, floats[graph] = model, (ALL,)
             _save(done, order.folder / f"{graph}.xml")
-            floats[graph] = kept
+            ranges[graph] = how.ranges
     return _entry(
         order,
         precision="int8",
         float_operators=floats,
+        ranges=ranges,
         # What is not int8 stays in float32, on every processor.
         options={_PRECISION: "f32"},
         score_tolerance=order.spec.gate.band,
@@ -172,7 +171,7 @@ def _started(model: Any) -> _engine_openvino.OpenVinoEngine:
 
 
 def _quantized(
-    nncf: Any, order: _order.Order, graph: str, samples: list[Any], kept: tuple[str, ...]
+    nncf: Any, order: _order.Order, graph: str, samples: list[Any], how: _retreat.Attempt
 ) -> Any:
     """Return a network of int8 but for some operators.
 
@@ -182,15 +181,15 @@ def _quantized(
     ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet
     common: dict[str, Any] = {
         "ignored_scope": nncf.IgnoredScope(
-            names=list(kept),
+            names=list(how.kept),
             types=_float_types(order, graph),
             validate=False,
         ),
         "subset_size": len(samples),
         "preset": nncf.QuantizationPreset.MIXED,
     }
-    # The mean over images, the default, cuts off what only the few defects reach.
-    advanced = nncf.AdvancedQuantizationParameters(activations_range_estimator_params=ranges.MINMAX)
+    covered = {"widest": ranges.MINMAX, "typical": ranges.MEAN_QUANTILE}[how.ranges]
+    advanced = nncf.AdvancedQuantizationParameters(activations_range_estimator_params=covered)
     try:
         model, data = _read(order.model(graph)), nncf.Dataset(samples)
         if not order.spec.accuracy_control:

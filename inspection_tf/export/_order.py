@@ -9,6 +9,7 @@ import pydantic
 
 from inspection_tf import bundle, config, errors, runtime
 from inspection_tf._engine_entry import BatchProfile, EngineEntry
+from inspection_tf.export import _retreat
 from inspection_tf.export._calibration import Samples
 from inspection_tf.export.engine_gate import EngineParity, GateSpec
 
@@ -53,7 +54,7 @@ class Order:
         samples: draws what each network is fed on the calibration images.
         judge: compares the bundle on other networks, by graph, with the bundle as it is, on tune
             images.
-        rung: int8: from which `_retreat` starts, after the gate refused the ones before.
+        search: int8: what was tried before this.
     """
 
     root: Path
@@ -63,7 +64,7 @@ class Order:
     spec: ConvertSpec
     samples: Callable[[], Samples]
     judge: Callable[[dict[str, runtime.Network]], EngineParity]
-    rung: int = 0
+    search: _retreat.Search = dataclasses.field(default_factory=_retreat.Search)
 
     def model(self, graph: str) -> Path:
         """Return the float32 ONNX file of a graph."""

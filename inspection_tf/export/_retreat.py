@@ -1,22 +1,29 @@
-"""Which operators of a network must stay in float32 for int8 to decide alike: found by trying.
+"""How a network becomes int8 and decides alike: found by trying.
+
+The scale of an activation covers what it reaches on the calibration images. Covering all suits most
+networks, since the few defects reach furthest. Where a network grows without bound on defects, the
+rest falls on a few levels, and the scale of a typical image serves better.
 
 What reads the image and what writes the answer bears int8 worst, and depthwise convolutions, each
-channel of which has one kernel. So these are brought back first, and no more of them than the gate
-asks for.
+channel of which has one kernel. So these are brought back to float32 first, and no more of them
+than the gate asks for.
 """
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from inspection_tf import runtime
+from inspection_tf._engine_entry import Ranges
 from inspection_tf.export.engine_gate import EngineParity
 
 _LOG = logging.getLogger("inspection_tf")
 _FIRST_FEW = 6
-MOST = 5
-"""Rungs that a network can have beyond the first."""
+RANGES: tuple[Ranges, ...] = ("widest", "typical")
+"""What scales can cover, in the order of trying: all that any calibration image reaches, or the
+mean over these images of what each reaches, the rarest values left out where the library can."""
 Made = TypeVar("Made")
 
 
@@ -31,6 +38,100 @@ class Operator:
 
     name: str
     is_depthwise: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Attempt:
+    """A way to quantize a network.
+
+    Attributes:
+        kept: names of the operators that stay in float32.
+        ranges: what the scales of activations cover.
+    """
+
+    kept: tuple[str, ...] = ()
+    ranges: Ranges = RANGES[0]
+
+
+class Search:
+    """What was tried on the networks of a bundle, kept while the gate on all images says no."""
+
+    def __init__(self) -> None:
+        """Begin with nothing tried."""
+        self._first = 0
+        self._seen: dict[str, dict[Attempt, EngineParity]] = {}
+        self._used: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+
+    def goes_on(self) -> bool:
+        """Leave out what was found last; return whether anything is left to try."""
+        left = [used for graph, used in self._used.items() if used < self._last[graph]]
+        if left:
+            self._first = min(left) + 1
+        return bool(left)
+
+    def find(
+        self,
+        graph: str,
+        operators: Sequence[Operator],
+        quantize: Callable[[Attempt], Made],
+        start: Callable[[Made], runtime.Network],
+        judge: Callable[[dict[str, runtime.Network]], EngineParity],
+    ) -> tuple[Made, Attempt, bool]:
+        """Quantize a network with as little in float32 as the gate allows on the tune images.
+
+        Args:
+            graph: name of the network.
+            operators: of it, from image to answer.
+            quantize: makes it int8 in one way.
+            start: of what that made.
+            judge: compares the bundle with other networks to the bundle as it is.
+
+        Returns:
+            The quantized network, how, and whether it decides alike; the last attempt if none does.
+        """
+        steps = rungs(operators)
+        seen = self._seen.setdefault(graph, {})
+        last = self._last[graph] = len(steps) + len(RANGES) - 2
+        for index in range(min(self._first, last), last + 1):
+            attempt = _attempt(steps, index, seen)
+            parity = seen.get(attempt)
+            if parity is not None and not parity.passed and index < last:
+                continue
+            made = quantize(attempt)
+            if parity is None:
+                parity = seen[attempt] = judge({graph: start(made)})
+                _LOG.info(
+                    "%s: %d of %d operators in float32, %s ranges: %s",
+                    graph,
+                    len(attempt.kept),
+                    len(operators),
+                    attempt.ranges,
+                    "decides alike" if parity.passed else "; ".join(parity.failures),
+                )
+            if is_alike := parity.passed:
+                break
+        self._used[graph] = index
+        return made, attempt, is_alike
+
+
+def _attempt(
+    steps: Sequence[tuple[str, ...]], index: int, seen: Mapping[Attempt, EngineParity]
+) -> Attempt:
+    """Return what comes at a place: all int8 in each range, then less of it in the better one."""
+    if index < len(RANGES):
+        return Attempt(steps[0], RANGES[index])
+    return Attempt(
+        steps[index - len(RANGES) + 1],
+        min(RANGES, key=lambda ranges: _difference(seen.get(Attempt(steps[0], ranges)))),
+    )
+
+
+def _difference(parity: EngineParity | None) -> float:
+    """Return how far the outputs of a network were off on average."""
+    if parity is None or parity.mean_output_difference is None:
+        return math.inf
+    return parity.mean_output_difference
 
 
 def rungs(operators: Sequence[Operator]) -> list[tuple[str, ...]]:
@@ -49,42 +150,3 @@ def rungs(operators: Sequence[Operator]) -> list[tuple[str, ...]]:
     steps.append([*names[: round(3 * eighth)], *depthwise, *names[round(5 * eighth) :]])
     unique = dict.fromkeys(tuple(name for name in names if name in step) for step in steps)
     return [step for step in unique if len(step) < len(names)] or [()]
-
-
-def find(
-    graph: str,
-    operators: Sequence[Operator],
-    quantize: Callable[[tuple[str, ...]], Made],
-    start: Callable[[Made], runtime.Network],
-    judge: Callable[[dict[str, runtime.Network]], EngineParity],
-    *,
-    first: int = 0,
-) -> tuple[Made, tuple[str, ...], bool]:
-    """Quantize a network with as little in float32 as the gate allows on the tune images.
-
-    Args:
-        graph: name of the network.
-        operators: of it, from image to answer.
-        quantize: makes it int8 but for some operators.
-        start: of what that made.
-        judge: compares the bundle with other networks to the bundle as it is.
-        first: of the rungs that is tried; the last one where there are fewer.
-
-    Returns:
-        The quantized network, the operators that stay, and whether it decides alike; the last
-        attempt if none does.
-    """
-    steps = rungs(operators)
-    for kept in steps[min(first, len(steps) - 1) :]:
-        made = quantize(kept)
-        parity = judge({graph: start(made)})
-        _LOG.info(
-            "%s: %d of %d operators in float32: %s",
-            graph,
-            len(kept),
-            len(operators),
-            "decides alike" if parity.passed else "; ".join(parity.failures),
-        )
-        if parity.passed:
-            break
-    return made, kept, parity.passed

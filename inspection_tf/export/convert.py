@@ -158,16 +158,11 @@ def convert(
         other = engine_gate.inspector(manifest, {**networks, **changed}, name)
         return engine_gate.compare(inspector, other, {"tune": shown}, limits)
 
-    # What decided alike on the tune images may not do so on all: then more stays in float32.
-    refused: list[dict[str, tuple[str, ...]]] = []
-    for rung in range(1 + _retreat.MOST):
+    search = _retreat.Search()
+    while True:
         with tempfile.TemporaryDirectory() as folder:
-            order = _order.Order(root, manifest, name, Path(folder), spec, samples, judge, rung)
+            order = _order.Order(root, manifest, name, Path(folder), spec, samples, judge, search)
             entry = build(order)
-            is_searched = bool(entry.float_operators) and not spec.accuracy_control
-            may_retreat = is_searched and rung < _retreat.MOST
-            if may_retreat and entry.float_operators in refused:
-                continue
             if calibrated:
                 calibration = _calibration.entry(calibrated[0], seed=spec.seed, split="train")
                 entry = entry.model_copy(update={"calibration": calibration})
@@ -182,9 +177,9 @@ def convert(
                 parity.max_score_difference,
                 len(parity.changed_verdicts),
             )
-            if may_retreat and not parity.passed:
+            # What decided alike on the tune images may not do so on all.
+            if not parity.passed and search.goes_on():
                 _LOG.info("the gate says no: %s", "; ".join(parity.failures))
-                refused.append(entry.float_operators)
                 continue
             parity.require(name)
             golden = _golden(candidate, root, order)
@@ -197,7 +192,6 @@ def convert(
                 }
             )
             return Converted(name, entry, _written(order, entry, golden))
-    raise errors.InspectionError("the last rung neither passed nor was refused")
 
 
 def _start(order: _order.Order, entry: EngineEntry) -> dict[str, runtime.Network] | None:

@@ -1,10 +1,13 @@
-"""What an int8 network of OpenVINO holds."""
+"""What int8 networks hold."""
+
+from types import SimpleNamespace
 
 import keras
 import numpy as np
 import pytest
 
-from inspection_tf.export import _build_openvino, onnx
+from inspection_tf.export import _build_onnx, _build_openvino, _retreat
+from inspection_tf.export import onnx as export_onnx
 from inspection_tf.models import unet
 
 
@@ -12,7 +15,7 @@ def test_what_stays_in_float32_is_read_from_the_network_itself():
     nncf, openvino = pytest.importorskip("nncf"), pytest.importorskip("openvino")
     keras.utils.set_random_seed(0)
     model = unet.build(image_size=(32, 32), filters=(4, 8), working_stride=2)
-    read = openvino.Core().read_model(onnx.convert(model), b"")
+    read = openvino.Core().read_model(export_onnx.convert(model), b"")
     names = [operator.name for operator in _build_openvino._operators(read, ["MatMul"])]
     pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 1), np.uint8)
     made = nncf.quantize(
@@ -25,3 +28,52 @@ def test_what_stays_in_float32_is_read_from_the_network_itself():
     assert len(found) == 2
     assert not any("MatMul" in name for name in names)
     assert len(names) > 8
+
+
+@pytest.fixture(scope="module")
+def one_convolution(tmp_path_factory):
+    """An ONNX file whose answer is four times the image over 255, and three images of 51, one of
+    255: answers of 0.8, 0.8, 0.8 and 4."""
+    image = keras.Input((8, 8, 1), dtype="uint8", name="image")
+    scaled = keras.layers.Rescaling(1 / 255)(image)
+    answer = keras.layers.Conv2D(1, 1, use_bias=False, name="probability")(scaled)
+    model = keras.Model({"image": image}, {"probability": answer})
+    model.set_weights([np.full((1, 1, 1, 1), 4, np.float32)])
+    path = tmp_path_factory.mktemp("one") / "segmenter.onnx"
+    path.write_bytes(export_onnx.convert(model))
+    return path, [{"image": np.full((1, 8, 8, 1), value, np.uint8)} for value in (51, 51, 51, 255)]
+
+
+# The widest is that of the brightest image, 1 before the convolution; typical is the mean of the
+# four, 0.4. The scale is a 255th of it.
+@pytest.mark.parametrize(("ranges", "reach"), [("widest", 1.0), ("typical", 0.4)])
+def test_scales_of_onnx_cover_what_is_asked(one_convolution, ranges, reach):
+    onnx = pytest.importorskip("onnx")
+    path, samples = one_convolution
+    how = _retreat.Attempt(ranges=ranges)
+    data = _build_onnx.quantized(_build_onnx._prepared(path), samples, how, for_tensorrt=False)
+    graph = onnx.load_from_string(data).graph
+    values = {entry.name: onnx.numpy_helper.to_array(entry) for entry in graph.initializer}
+    scales = [
+        float(values[node.input[1]]) for node in graph.node if node.op_type == "QuantizeLinear"
+    ]
+    assert min(abs(scale - reach / 255) for scale in scales) < 1e-6
+
+
+@pytest.mark.parametrize(("ranges", "reach"), [("widest", 1.0), ("typical", 0.4)])
+def test_scales_of_openvino_cover_what_is_asked(one_convolution, ranges, reach):
+    nncf = pytest.importorskip("nncf")
+    path, samples = one_convolution
+    order = SimpleNamespace(
+        model=lambda _graph: path,
+        manifest=SimpleNamespace(is_located=False, main="segmenter"),
+        spec=SimpleNamespace(accuracy_control=False),
+    )
+    how = _retreat.Attempt(ranges=ranges)
+    made = _build_openvino._quantized(nncf, order, "segmenter", samples, how)
+    high = [
+        float(found.input_value(2).get_node().data.max())
+        for found in made.get_ordered_ops()
+        if found.get_type_name() == "FakeQuantize"
+    ]
+    assert min(abs(value - reach) for value in high) < 0.02
