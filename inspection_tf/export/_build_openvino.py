@@ -204,7 +204,10 @@ def _quantized(
         "preset": nncf.QuantizationPreset.MIXED,
     }
     advanced = nncf.AdvancedQuantizationParameters(
-        activations_range_estimator_params=_covering(nncf.quantization.range_estimator, how.ranges)
+        activations_range_estimator_params=_covering(nncf.quantization.range_estimator, how.ranges),
+        # Processors without VNNI add products in 16 bits, and what does not fit is cut off: an
+        # engine that passed on one with it must decide alike there. Weights use 7 bits for it.
+        overflow_fix=nncf.OverflowFix.ENABLE,
     )
     try:
         model, data = _read(order.model(graph)), nncf.Dataset(samples)

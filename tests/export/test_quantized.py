@@ -60,20 +60,33 @@ def test_scales_of_onnx_cover_what_is_asked(one_convolution, ranges, reach):
     assert min(abs(scale - reach / 255) for scale in scales) < 1e-6
 
 
-@pytest.mark.parametrize(("ranges", "reach"), [("widest", 1.0), ("typical", 0.4)])
-def test_scales_of_openvino_cover_what_is_asked(one_convolution, ranges, reach):
+def in_openvino(path, samples, ranges):
     nncf = pytest.importorskip("nncf")
-    path, samples = one_convolution
     order = SimpleNamespace(
         model=lambda _graph: path,
         manifest=SimpleNamespace(is_located=False, main="segmenter"),
         spec=SimpleNamespace(accuracy_control=False),
     )
     how = _retreat.Attempt(ranges=ranges)
-    made = _build_openvino._quantized(nncf, order, "segmenter", samples, how)
+    return _build_openvino._quantized(nncf, order, "segmenter", samples, how).get_ordered_ops()
+
+
+@pytest.mark.parametrize(("ranges", "reach"), [("widest", 1.0), ("typical", 0.4)])
+def test_scales_of_openvino_cover_what_is_asked(one_convolution, ranges, reach):
     high = [
         float(found.input_value(2).get_node().data.max())
-        for found in made.get_ordered_ops()
+        for found in in_openvino(*one_convolution, ranges)
         if found.get_type_name() == "FakeQuantize"
     ]
     assert min(abs(value - reach) for value in high) < 0.02
+
+
+def test_weights_of_openvino_leave_room_for_sums_of_16_bits(one_convolution):
+    weights = [
+        found.data
+        for found in in_openvino(*one_convolution, "widest")
+        if found.get_type_name() == "Constant" and found.get_element_type().get_type_name() == "i8"
+    ]
+    assert len(weights) == 1
+    # 7 of 8 bits: two products with 255 must stay under 2 to the 15th.
+    assert 60 <= np.abs(weights[0].astype(int)).max() <= 64
