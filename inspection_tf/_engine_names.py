@@ -19,4 +19,4 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 def is_name(name: str) -> bool:
     """Return whether an engine may be called so: it names a folder, and means nothing else."""
-    return bool(_NAME.fullmatch(name)) and name not in (ONNX, AUTO)
+    return bool(_NAME.fullmatch(name)) and name not in (ONNX, AUTO, ALL, "keras")

@@ -52,6 +52,15 @@ def core() -> Any:
         return _only(openvino.Core)
 
 
+def has_bfloat16() -> bool:
+    """Return whether this processor computes in bfloat16; where not, OpenVINO takes float32.
+
+    Raises:
+        errors.BundleError: OpenVINO is not installed.
+    """
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
 @contextlib.contextmanager
 def _refusing(what: str) -> Iterator[None]:
     try:

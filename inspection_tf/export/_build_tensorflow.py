@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
-from inspection_tf._engine_entry import EngineEntry
+from inspection_tf._engine_entry import EngineEntry, Precision
 from inspection_tf.export import _order
 
-_ENDPOINT = "serve"
+_ENDPOINT, _SIGNATURE = "serve", "serving_default"  # Keras writes both
+_TFTRT: dict[str, Precision] = {"fp32": "float32", "fp16": "float16"}
+"""Precisions of TF-TRT that need no calibration of its own."""
 
 
 def _write(order: _order.Order, graph: str, folder: Path) -> None:
@@ -53,7 +55,7 @@ def savedmodel(order: _order.Order) -> EngineEntry:
         kind="savedmodel",
         precision="float32",
         files={graph: order.at(f"{graph}/saved_model.pb") for graph in order.graphs},
-        options={"signature": "serving_default"},
+        options={"signature": _SIGNATURE},
         versions=_order.versions("tensorflow", "tensorflow-cpu", "keras"),
     )
 
@@ -92,13 +94,19 @@ def tftrt(order: _order.Order) -> EngineEntry:
     """Convert SavedModels by TF-TRT, which TensorFlow has up to 2.17, in NVIDIA's containers.
 
     Raises:
-        errors.BundleError: this TensorFlow has no TF-TRT.
+        errors.BundleError: this TensorFlow has no TF-TRT, or it refuses a network.
+        errors.ConfigError: the precision is none of its own.
     """
     try:
         import tensorflow as tf
         from tensorflow.python.compiler.tensorrt import trt_convert
     except ImportError as problem:
         raise _no_tftrt(_order.first_line(problem)) from problem
+    if order.spec.precision not in _TFTRT:
+        raise errors.ConfigError(
+            f"precision must be {' or '.join(_TFTRT)} for tftrt. Got {order.spec.precision!r}. "
+            "Choose one, or inspection convert BUNDLE --to tensorrt for int8."
+        )
     converted = order.folder
     for graph in order.graphs:
         with tempfile.TemporaryDirectory() as folder:
@@ -107,18 +115,18 @@ def tftrt(order: _order.Order) -> EngineEntry:
             try:
                 converter = trt_convert.TrtGraphConverterV2(
                     input_saved_model_dir=str(plain),
-                    input_saved_model_signature_key=_ENDPOINT,
+                    input_saved_model_signature_key=_SIGNATURE,
                     precision_mode=order.spec.precision.upper(),
                 )
                 converter.convert()
                 converter.save(str(converted / graph))
             except Exception as problem:  # RuntimeError where it was built without TensorRT
                 shutil.rmtree(converted / graph, ignore_errors=True)
-                raise _no_tftrt(f"TensorFlow {tf.__version__}") from problem
-    precision: Any = {"fp16": "float16", "int8": "int8"}.get(order.spec.precision, "float32")
+                received = f"TensorFlow {tf.__version__}: {_order.first_line(problem)}"
+                raise _no_tftrt(received) from problem
     return EngineEntry(
         kind="savedmodel",
-        precision=precision,
+        precision=_TFTRT[order.spec.precision],
         target="GPU",
         files={graph: order.at(f"{graph}/saved_model.pb") for graph in order.graphs},
         versions=_order.versions("tensorflow", "keras"),
@@ -144,7 +152,7 @@ class SavedModel:
         import tensorflow as tf
 
         self._loaded = tf.saved_model.load(str(Path(file).parent))
-        self._run = self._loaded.signatures["serving_default"]
+        self._run = self._loaded.signatures[_SIGNATURE]
         self._constant = tf.constant
 
     def run(

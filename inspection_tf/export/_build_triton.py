@@ -87,37 +87,54 @@ def _with_commas(items: "Sequence[bundle.Input]") -> "list[tuple[bundle.Input, s
 
 
 def _network_config(order: _order.Order, graph: str, backend: str) -> str:
+    """Return the configuration of a network's model, in Triton's text format."""
     manifest, spec = order.manifest, order.spec
     pre = manifest.inputs[0].preprocessing
     size, each = pre.size, 1
     if graph == bundle.REFINER and manifest.closeups is not None:
         size, each = (manifest.closeups.size_px,) * 2, 4  # the corners of an image
-    dims = f"[ {size[0]}, {size[1]}, {1 if pre.channels == 'gray' else 3} ]"
+    entry = manifest.engines.get(spec.engine)
+    batch = (entry.batch if entry else None) or spec.batch
+    is_gathered = backend != "openvino"
+    shape = [size[0], size[1], 1 if pre.channels == "gray" else 3]
     (output,) = (item for item in manifest.outputs if item.graph == graph)
-    shape = ", ".join(str(number) for number in output.shape[1:])
+    first: list[int] = []  # axes before the image's
+    warm_first, warm_size = first, each * batch.smallest
+    if not is_gathered:
+        first, warm_first, warm_size = [-1], [each * batch.smallest], 1
     inputs = "".join(
-        f'  {{ name: "{item.name}" data_type: TYPE_UINT8 dims: {dims} }}{comma}\n'
+        f'  {{ name: "{item.name}" data_type: TYPE_UINT8 dims: {first + shape} }}{comma}\n'
         for item, comma in _with_commas(manifest.inputs)
     )
     warm = "".join(
-        f'    inputs {{ key: "{item.name}" value: {{ data_type: TYPE_UINT8 dims: {dims} '
-        "random_data: true } }\n"
+        f'    inputs {{ key: "{item.name}" value: {{ data_type: TYPE_UINT8 '
+        f"dims: {warm_first + shape} random_data: true }} }}\n"
         for item in manifest.inputs
     )
-    entry = manifest.engines.get(spec.engine)
-    batch = (entry.batch if entry else None) or spec.batch
-    preferred = each * 2 ** int(math.log2(batch.usual))
-    file = f'default_model_filename: "{_FILES[backend]}"\n'
-    largest = each * batch.largest
-    return (
-        f'name: "{graph}"\nbackend: "{backend}"\n{file}max_batch_size: {largest}\n'
-        f"input [\n{inputs}]\n"
-        f'output [\n  {{ name: "{output.name}" data_type: TYPE_FP32 dims: [ {shape} ] }}\n]\n'
+    returned = first + list(output.shape[1:])
+    gathering = (
+        f"max_batch_size: {each * batch.largest}\n"
         "dynamic_batching {\n"
-        f"  preferred_batch_size: [ {preferred} ]\n"
+        f"  preferred_batch_size: [ {each * 2 ** int(math.log2(batch.usual))} ]\n"
         f"  max_queue_delay_microseconds: {spec.queue_delay_us}\n}}\n"
+    )
+    return (
+        f'name: "{graph}"\nbackend: "{backend}"\n'
+        f'default_model_filename: "{_FILES[backend]}"\n'
+        f"{gathering if is_gathered else _ANY_NUMBER}"
+        f"input [\n{inputs}]\n"
+        f'output [\n  {{ name: "{output.name}" data_type: TYPE_FP32 dims: {returned} }}\n]\n'
         f"instance_group [ {{ count: {spec.instances} kind: "
         f"{'KIND_GPU' if backend == 'tensorrt' else 'KIND_CPU'} }} ]\n"
-        f'model_warmup [\n  {{\n    name: "first"\n    batch_size: {each * batch.smallest}\n'
-        f"{warm}  }}\n]\n"
+        f'model_warmup [\n  {{\n    name: "first"\n    batch_size: {warm_size}\n{warm}  }}\n]\n'
+        f"{_BFLOAT16 if entry is not None and entry.precision == 'bfloat16' else ''}"
     )
+
+
+_ANY_NUMBER = """\
+# The OpenVINO backend gathers requests only where each batch is full, so the network takes any
+# number of images a request, and requests are spread over the instances. It cannot be told to
+# compute in float32: processors with AMX compute in bfloat16 what is not int8.
+max_batch_size: 0
+"""
+_BFLOAT16 = 'parameters { key: "HINT_BF16" value: { string_value: "YES" } }\n'

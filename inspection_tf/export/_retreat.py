@@ -62,9 +62,16 @@ class Search:
         self._seen: dict[str, dict[Attempt, EngineParity]] = {}
         self._used: dict[str, int] = {}
         self._last: dict[str, int] = {}
+        self._failed: set[str] = set()
 
-    def goes_on(self) -> bool:
-        """Leave out what was found last; return whether anything is left to try."""
+    def goes_on(self, main: str) -> bool:
+        """Leave out what was found last; return whether anything is left to try.
+
+        Args:
+            main: the network that cannot stay as it is where no int8 of it decides alike.
+        """
+        if main in self._failed:
+            return False
         left = [used for graph, used in self._used.items() if used < self._last[graph]]
         if left:
             self._first = min(left) + 1
@@ -92,7 +99,7 @@ class Search:
         """
         steps = rungs(operators)
         seen = self._seen.setdefault(graph, {})
-        last = self._last[graph] = len(steps) + len(RANGES) - 2
+        last = self._last[graph] = len(RANGES) * len(steps) - 1
         for index in range(min(self._first, last), last + 1):
             attempt = _attempt(steps, index, seen)
             parity = seen.get(attempt)
@@ -112,19 +119,20 @@ class Search:
             if is_alike := parity.passed:
                 break
         self._used[graph] = index
+        if not is_alike:
+            self._failed.add(graph)
         return made, attempt, is_alike
 
 
 def _attempt(
     steps: Sequence[tuple[str, ...]], index: int, seen: Mapping[Attempt, EngineParity]
 ) -> Attempt:
-    """Return what comes at a place: all int8 in each range, then less of it in the better one."""
+    """Return what comes at a place: all int8 in each range, then less of it, the nearer first."""
     if index < len(RANGES):
         return Attempt(steps[0], RANGES[index])
-    return Attempt(
-        steps[index - len(RANGES) + 1],
-        min(RANGES, key=lambda ranges: _difference(seen.get(Attempt(steps[0], ranges)))),
-    )
+    nearer = sorted(RANGES, key=lambda ranges: _difference(seen.get(Attempt(steps[0], ranges))))
+    turn, step = divmod(index - len(RANGES), len(steps) - 1)
+    return Attempt(steps[1 + step], nearer[turn])
 
 
 def _difference(parity: EngineParity | None) -> float:

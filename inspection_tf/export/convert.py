@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from inspection_tf import (
+    _engine_openvino,
     _engine_start,
     _provenance,
     bench,
@@ -129,7 +130,7 @@ def convert(
     name = name or to
     if not is_name(name):
         raise errors.ConfigError(
-            "--name must be of lower-case letters, digits, - and _, and not onnx or auto. "
+            "--name must be of lower-case letters, digits, - and _, not onnx, auto, all or keras. "
             f"Got {name!r}. Choose another."
         )
     inspector = runtime.Inspector.load(root)
@@ -178,7 +179,7 @@ def convert(
                 len(parity.changed_verdicts),
             )
             # What decided alike on the tune images may not do so on all.
-            if not parity.passed and search.goes_on():
+            if not parity.passed and search.goes_on(manifest.main):
                 _LOG.info("the gate says no: %s", "; ".join(parity.failures))
                 continue
             parity.require(name)
@@ -203,6 +204,13 @@ def _start(order: _order.Order, entry: EngineEntry) -> dict[str, runtime.Network
 
         return {graph: _build_tensorflow.SavedModel(path) for graph, path in paths.items()}
     if entry.kind not in RUNNABLE:
+        return None
+    if entry.precision == "bfloat16" and not _engine_openvino.has_bfloat16():
+        _LOG.warning(
+            "This processor does not compute in bfloat16, so the gate cannot see what it changes. "
+            "The entry says %r: convert on a processor that does.",
+            NOT_RUN,
+        )
         return None
     try:
         return {graph: _engine_start.start_one(path, entry) for graph, path in paths.items()}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from engine_checks import contents, manifest_values, spec
 
-from inspection_tf import bench, bundle, cli, errors, runtime
+from inspection_tf import _engine_openvino, bench, bundle, cli, errors, runtime
 from inspection_tf._engine_entry import BatchProfile
 from inspection_tf.export import convert
 
@@ -232,7 +232,8 @@ def test_a_full_disk_leaves_the_bundle_as_it_was(toy_bundle_copy, monkeypatch, c
 @pytest.mark.slow
 @pytest.mark.parametrize("made", ["toy_shipped", "toy_cascade", "toy_pair"])
 @pytest.mark.parametrize("to", RUN)
-def test_every_engine_of_every_bundle_decides_alike(request, tmp_path, made, to):
+def test_every_engine_of_every_bundle_decides_alike(request, tmp_path, monkeypatch, made, to):
+    monkeypatch.setattr(_engine_openvino, "has_bfloat16", lambda: True)
     source = request.getfixturevalue(made).path
     root = shutil.copytree(source, tmp_path / "bundle")
     # Toy networks have few channels, and few images: verdicts must hold, not every metric.
@@ -256,22 +257,16 @@ def toy_gate():
     return engine_gate.GateSpec(metric_drop=0.4, batch_sizes=(1, 3))
 
 
-@pytest.mark.slow
-def test_a_savedmodel_passes_the_gate_and_is_for_other_software(toy_bundle_copy, capsys):
-    words = ["convert", str(toy_bundle_copy), "--to", "savedmodel"]
-    assert cli.main(words) == 0
-    assert "savedmodel, float32, passed" in capsys.readouterr().out
-    with pytest.raises(errors.BundleError, match="for other software"):
-        runtime.Inspector.load(toy_bundle_copy, engine="savedmodel")
-    assert runtime.Inspector.load(toy_bundle_copy, engine="auto").engine_name == "onnx"
-
-
-@pytest.mark.slow
-def test_tf_trt_is_said_to_be_elsewhere(toy_bundle_copy, capsys):
-    before = contents(toy_bundle_copy)
-    assert cli.main(["convert", str(toy_bundle_copy), "--to", "tftrt"]) == 4
-    assert "inspection convert BUNDLE --to tensorrt" in capsys.readouterr().err
-    assert contents(toy_bundle_copy) == before
+def test_what_the_processor_cannot_compute_in_is_built_and_not_run(
+    toy_bundle_copy, monkeypatch, caplog
+):
+    pytest.importorskip("openvino")
+    monkeypatch.setattr(_engine_openvino, "has_bfloat16", lambda: False)
+    entry = convert.convert(toy_bundle_copy, "openvino-bf16", spec=spec()).entry
+    assert (entry.precision, entry.state, entry.parity) == ("bfloat16", "built, not run", {})
+    assert "does not compute in bfloat16" in caplog.text
+    with pytest.raises(errors.BundleError, match="must have passed the gate"):
+        runtime.Inspector.load(toy_bundle_copy, engine="openvino-bf16")
 
 
 @pytest.mark.slow

@@ -74,9 +74,10 @@ def test_the_last_attempt_is_given_back_where_none_decides_alike():
     bench, search = Bench(set()), _retreat.Search()
     _, how, is_alike = bench.find(search)
     assert not is_alike
-    assert how == Attempt(STEPS[-1], "widest")
-    assert len(bench.judged) == len(STEPS) + 1
-    assert not search.goes_on()
+    # Both ranges were as near: the first is retreated in first, and then the other.
+    assert how == Attempt(STEPS[-1], "typical")
+    assert len(set(bench.judged)) == len(bench.judged) == 2 * len(STEPS)
+    assert not search.goes_on("segmenter")
     # Each is judged once, and the last one made again for whoever needs it.
     again = Bench(set())
     assert again.find(search)[1] == how
@@ -89,13 +90,13 @@ def test_after_a_refusal_on_all_images_nothing_is_tried_twice():
     bench = Bench({("segmenter", first), ("segmenter", third)})
     search = _retreat.Search()
     assert bench.find(search)[1] == first
-    assert search.goes_on()
+    assert search.goes_on("segmenter")
     assert bench.find(search)[1] == third
     assert [attempt for _, attempt in bench.judged] == [first, Attempt((), "typical"), third]
-    assert search.goes_on()
+    assert search.goes_on("segmenter")
     assert not bench.find(search)[2]
-    assert len({attempt for _, attempt in bench.judged}) == len(bench.judged) == len(STEPS) + 1
-    assert not search.goes_on()
+    assert len(set(bench.judged)) == len(bench.judged) == 2 * len(STEPS)
+    assert not search.goes_on("segmenter")
 
 
 def test_of_two_networks_the_one_that_has_most_left_moves_on():
@@ -109,7 +110,7 @@ def test_of_two_networks_the_one_that_has_most_left_moves_on():
         Attempt(),
         Attempt(STEPS[1], "widest"),
     ]
-    assert search.goes_on()
+    assert search.goes_on("segmenter")
     assert [bench.find(search, graph)[1] for graph in ("classifier", "segmenter")] == [
         Attempt((), "typical"),
         Attempt(STEPS[1], "widest"),  # known to decide alike: not judged again
@@ -121,8 +122,25 @@ def test_a_network_of_one_operator_has_its_ranges_and_no_more():
     bench, search = Bench(set()), _retreat.Search()
     bench.find(search, operators=OPERATORS[:1])
     assert [attempt.ranges for _, attempt in bench.judged] == ["widest", "typical"]
-    assert not search.goes_on()
+    assert not search.goes_on("segmenter")
+
+
+def test_the_other_range_is_retreated_in_where_the_nearer_one_does_not_do():
+    right = Attempt(STEPS[2], "widest")
+    bench = Bench({("segmenter", right)}, {"widest": 0.2, "typical": 0.1})
+    _, how, is_alike = bench.find(_retreat.Search())
+    assert is_alike
+    assert how == right
+    assert len(bench.judged) == 2 + (len(STEPS) - 1) + 2
+
+
+def test_no_other_network_is_tried_where_the_main_one_has_failed():
+    bench, search = Bench({("classifier", Attempt())}), _retreat.Search()
+    bench.find(search, "classifier")
+    bench.find(search, "segmenter")
+    assert not search.goes_on("segmenter")
+    assert search.goes_on("classifier")  # the segmenter stays in float32 then
 
 
 def test_nothing_is_left_to_try_where_nothing_was():
-    assert not _retreat.Search().goes_on()
+    assert not _retreat.Search().goes_on("segmenter")

@@ -45,7 +45,6 @@ def test_it_serves_an_engine_of_the_bundle(toy_bundle_copy, capsys):
     assert cli.main([*words, "--name", "triton-openvino"]) == 0
     models = check_repository(toy_bundle_copy, "triton-openvino", "openvino")
     assert (models / "segmenter" / "1" / "model.bin").is_file()
-    convert.convert(toy_bundle_copy, "onnx-fp16", spec=spec())
     convert.convert(toy_bundle_copy, "savedmodel", spec=spec())
     words = ["convert", str(toy_bundle_copy), "--to", "triton", "--engine", "savedmodel"]
     assert cli.main(words) == 2

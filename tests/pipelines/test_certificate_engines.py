@@ -5,7 +5,7 @@ import pytest
 from engine_checks import ANYTHING, spec
 from triton_checks import check_repository, parsed
 
-from inspection_tf import bench, runtime
+from inspection_tf import _engine_openvino, bench, errors, runtime
 from inspection_tf._engine_entry import BatchProfile
 from inspection_tf.export import convert
 
@@ -27,7 +27,8 @@ def test_a_repository_of_fields_fits_both_looks(field_run, tmp_path):
 @pytest.mark.parametrize(
     "to", ["openvino", "openvino-bf16", "openvino-int8", "onnx-int8", "onnx-fp16", "litert"]
 )
-def test_every_engine_of_a_bundle_of_fields_agrees(field_run, tmp_path, to):
+def test_every_engine_of_a_bundle_of_fields_agrees(field_run, tmp_path, monkeypatch, to):
+    monkeypatch.setattr(_engine_openvino, "has_bfloat16", lambda: True)
     root = shutil.copytree(field_run[0] / "bundle", tmp_path / "bundle")
     entry = convert.convert(root, to, spec=spec(gate=ANYTHING)).entry
     assert sorted(entry.files) == ["locator", "refiner"]
@@ -35,6 +36,15 @@ def test_every_engine_of_a_bundle_of_fields_agrees(field_run, tmp_path, to):
     for image, _ in bench.golden_frames(root):
         expected, found = (one.output(one.prepare(image)) for one in (plain, other))
         assert np.abs(expected - found).max() < (1e-4 if entry.precision == "float32" else 0.2)
+
+
+@pytest.mark.slow
+def test_a_savedmodel_of_both_looks_passes(field_run, tmp_path):
+    root = shutil.copytree(field_run[0] / "bundle", tmp_path / "bundle")
+    entry = convert.convert(root, "savedmodel", spec=spec(gate=ANYTHING)).entry
+    assert (sorted(entry.files), entry.state) == (["locator", "refiner"], "passed")
+    with pytest.raises(errors.BundleError, match="TF-TRT needs a TensorFlow"):
+        convert.convert(root, "tftrt", spec=spec())
 
 
 @pytest.mark.slow

@@ -34,10 +34,19 @@ def check_repository(root, name="triton", backend="onnxruntime"):
             assert [item.name for item in given] == [value.name for value in expected]
             for item, value in zip(given, expected, strict=True):
                 shape = [axis.dim_value for axis in value.type.tensor_type.shape.dim]
-                assert list(item.dims) == shape[1:]  # Triton adds the batch
+                # Triton adds the batch, where it gathers requests to one.
+                assert list(item.dims) == ([-1] if backend == "openvino" else []) + shape[1:]
                 assert item.data_type == kind
-        assert found.max_batch_size >= found.dynamic_batching.preferred_batch_size[0] > 0
-        assert found.model_warmup[0].batch_size == (4 if graph.name == "refiner" else 1)
+        each, warm = (4 if graph.name == "refiner" else 1), found.model_warmup[0]
+        if backend == "openvino":
+            # Its backend refuses every batch that is not full.
+            assert found.max_batch_size == 0
+            assert not found.HasField("dynamic_batching")
+            assert warm.batch_size == 1
+            assert {value.dims[0] for value in warm.inputs.values()} == {each}
+        else:
+            assert found.max_batch_size >= found.dynamic_batching.preferred_batch_size[0] > 0
+            assert warm.batch_size == each
         assert found.model_warmup[0].inputs.keys() == {value.name for value in onnx.input}
         assert found.instance_group[0].count == 1
     verdict, schema = parsed(models / "inspection" / "config.pbtxt")
