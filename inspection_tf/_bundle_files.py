@@ -50,8 +50,46 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
+def read_json(path: Path, what: str) -> Any:
+    """Read a text of a bundle, sizes and nesting first.
+
+    Args:
+        path: of the text.
+        what: it is, in an error.
+
+    Raises:
+        errors.BundleError: it is too large or too deep, or no JSON.
+        OSError: it cannot be read.
+    """
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise refuse(
+            path,
+            f"{what} must be under {MAX_MANIFEST_BYTES} bytes",
+            f"{path.stat().st_size}",
+            "Use a bundle as it was written",
+        )
+    text = path.read_bytes()
+    if (deepest := _nesting(text)) > _DEEPEST_JSON:
+        raise refuse(
+            path,
+            f"{what} must be flat",
+            f"{deepest} levels of nesting",
+            "Use a bundle as it was written",
+        )
+    try:
+        # As UTF-8, of which the check above knows; JSON may also come in wider letters.
+        return json.loads(text.decode(), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as problem:
+        raise refuse(
+            path,
+            f"{what} must be JSON",
+            f"text that does not parse ({problem})",
+            "Copy the bundle again",
+        ) from problem
+
+
 def parse_manifest(root: Path, *, newest: int) -> dict[str, Any]:
-    """Read `manifest.json`, sizes and nesting first.
+    """Read `manifest.json`.
 
     Args:
         root: the bundle's folder.
@@ -68,31 +106,7 @@ def parse_manifest(root: Path, *, newest: int) -> dict[str, Any]:
             "none",
             "Give the folder named bundle of a run",
         )
-    if path.stat().st_size > MAX_MANIFEST_BYTES:
-        raise refuse(
-            path,
-            f"the manifest must be under {MAX_MANIFEST_BYTES} bytes",
-            f"{path.stat().st_size}",
-            "Use a bundle as it was written",
-        )
-    text = path.read_bytes()
-    if (deepest := _nesting(text)) > _DEEPEST_JSON:
-        raise refuse(
-            path,
-            "the manifest must be flat",
-            f"{deepest} levels of nesting",
-            "Use a bundle as it was written",
-        )
-    try:
-        # As UTF-8, of which the check above knows; JSON may also come in wider letters.
-        values = json.loads(text.decode(), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as problem:
-        raise refuse(
-            path,
-            "the manifest must be JSON",
-            f"text that does not parse ({problem})",
-            "Copy the bundle again",
-        ) from problem
+    values = read_json(path, "the manifest")
     version = values.get("schema_version") if isinstance(values, dict) else None
     if type(version) is not int:  # True is an int, but no version
         raise refuse(

@@ -41,6 +41,24 @@ def _cuda() -> Any:
         ) from problem
 
 
+def capability() -> str | None:
+    """Return the compute capability of this machine's GPU, such as 8.9.
+
+    None where there is none, or no cuda-python to ask.
+    """
+    try:
+        cuda = _cuda()
+    except errors.BundleError:
+        return None
+    parts = []
+    for name in ("cudaDevAttrComputeCapabilityMajor", "cudaDevAttrComputeCapabilityMinor"):
+        code, *part = cuda.cudaDeviceGetAttribute(getattr(cuda.cudaDeviceAttr, name), 0)
+        if int(code):
+            return None
+        parts.append(str(int(part[0])))
+    return ".".join(parts)
+
+
 def _release(cuda: Any, held: dict[str, tuple[int, int]], stream: Any) -> None:
     """Give back buffers and stream; a GPU that fails now has nothing left to lose."""
     for address, _ in held.values():

@@ -1,6 +1,5 @@
 """Golden samples: images that a bundle must still judge as it did when it was written."""
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors
+from inspection_tf import _bundle_files, errors
 
 if TYPE_CHECKING:
     from inspection_tf import runtime
@@ -30,6 +29,16 @@ _UNREADABLE = (
     RecursionError,
     cv2.error,
 )
+
+
+def read(root: Path) -> Any:
+    """Return what `golden/expected.json` holds: as a rule a list of samples, each an object.
+
+    Raises:
+        errors.BundleError: it is too large or too deep, or no JSON.
+        OSError: it cannot be read.
+    """
+    return _bundle_files.read_json(root / GOLDEN, "the golden samples")
 
 
 def _read_map(path: Path) -> NDArray[Any]:
@@ -66,7 +75,7 @@ def check(inspector: "runtime.Inspector", root: Path) -> int:
     try:
         if GOLDEN not in inspector.manifest.files:
             raise ValueError("none are listed")
-        samples = json.loads((root / GOLDEN).read_bytes())
+        samples = read(root)
         if not isinstance(samples, list) or not samples:
             raise ValueError("there is none")
         entry = inspector.manifest.engines.get(inspector.engine_name)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _batch, bundle, errors, images, runtime
+from inspection_tf import _batch, _golden, bundle, errors, images, runtime
 from inspection_tf._peak import peak_bytes
 from inspection_tf._profile import Operator
 from inspection_tf._profile import profile as profile_model
@@ -187,11 +187,9 @@ def _ways(
 
 def golden_frames(root: str | Path) -> list[Frame]:
     """Return the golden images of a bundle, with their templates."""
-    import json
-
     root = Path(root)
     bundle.read(root)
-    samples = json.loads((root / runtime.GOLDEN).read_bytes())
+    samples = _golden.read(root)
 
     def read(name: str | None) -> NDArray[Any] | None:
         return None if name is None else images.read(root / name)

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from inspection_tf import _bundle_files, bundle, errors, files
+from inspection_tf import _bundle_files, _golden, bundle, errors, files
 
 
 @pytest.fixture
@@ -296,3 +296,18 @@ def test_the_model_repeats_what_decides_and_nothing_private(toy_shipped):
         "mm_per_px",
         "tiles",
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b"[" * 41 + b"]" * 41, "the golden samples must be flat"),
+        (b" " * 16 * 2**20 + b"[]", "the golden samples must be under"),
+        (b'[{"id": 1, "id": 2}]', "stands twice"),
+    ],
+)
+def test_golden_samples_have_the_limits_of_the_manifest(tmp_path, text, said):
+    (tmp_path / "golden").mkdir()
+    (tmp_path / "golden" / "expected.json").write_bytes(text)
+    with pytest.raises(errors.BundleError, match=said):
+        _golden.read(tmp_path)

@@ -8,8 +8,9 @@ import types
 import numpy as np
 import pytest
 
-from inspection_tf import errors
+from inspection_tf import _engine_tensorrt, errors
 from inspection_tf._engine_tensorrt import TensorRtEngine
+from inspection_tf.export import _build_tensorrt
 
 SIDE = 4
 
@@ -22,6 +23,9 @@ class Cuda(types.ModuleType):
         self.held = {}
         self.failing, self.code = "", 700
         self.destroyed = []
+        self.cudaDeviceAttr = types.SimpleNamespace(
+            cudaDevAttrComputeCapabilityMajor=8, cudaDevAttrComputeCapabilityMinor=6
+        )
         self.cudaMemcpyKind = types.SimpleNamespace(
             cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2
         )
@@ -34,6 +38,8 @@ class Cuda(types.ModuleType):
     def _call(self, name, *given):
         if name == self.failing:
             return (self.code,)
+        if name == "cudaDeviceGetAttribute":
+            return 0, given[0]
         if name == "cudaStreamCreate":
             return 0, 7
         if name == "cudaMalloc":
@@ -164,3 +170,23 @@ def test_what_is_not_installed_is_named(stand_in, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(errors.BundleError, match="pip install tensorrt"):
         TensorRtEngine(stand_in.path, module="tensorrt")
+
+
+def test_the_gpu_says_what_plans_it_runs(stand_in, monkeypatch):
+    assert _engine_tensorrt.capability() == "8.6"
+    stand_in.cuda.failing = "cudaDeviceGetAttribute"
+    assert _engine_tensorrt.capability() is None
+    monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
+    assert _engine_tensorrt.capability() is None
+
+
+def test_plans_are_for_the_gpu_that_is_there_unless_another_is_asked_for(monkeypatch):
+    set_up = []
+    config = types.SimpleNamespace(
+        set_compute_capability=lambda kind, _place: set_up.append(kind), num_compute_capabilities=0
+    )
+    trt = types.SimpleNamespace(ComputeCapability=types.SimpleNamespace(SM86="a", SM89="b"))
+    for present, expected in (("8.6", "SM86"), (None, "SM89")):
+        monkeypatch.setattr(_engine_tensorrt, "capability", lambda present=present: present)
+        assert _build_tensorrt._set_target(trt, config, _build_tensorrt._own()) == expected
+    assert set_up == ["a", "b"]

@@ -14,6 +14,7 @@ from inspection_tf.export import _build_onnx, _order
 
 MODULES: tuple[Kind, ...] = ("tensorrt", "tensorrt_rtx")
 _PRECISIONS: dict[str, Precision] = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
+_WITHOUT_GPU = "8.9"
 
 
 def build(order: _order.Order) -> EngineEntry:
@@ -103,7 +104,7 @@ def _plan(trt: Any, order: _order.Order, graph: str, data: bytes) -> tuple[bytes
             "Choose another precision, or another engine."
         )
     config = builder.create_builder_config()
-    target = _set_target(trt, config, order.spec.compute_capability)
+    target = _set_target(trt, config, order.spec.compute_capability or _own())
     profile = builder.create_optimization_profile()
     batch = order.spec.batch
     for place in range(network.num_inputs):
@@ -122,6 +123,11 @@ def _plan(trt: Any, order: _order.Order, graph: str, data: bytes) -> tuple[bytes
             "Choose another precision, or another engine."
         )
     return bytes(plan), target
+
+
+def _own() -> str:
+    """Return what a plan is built for where nothing is asked."""
+    return _engine_tensorrt.capability() or _WITHOUT_GPU
 
 
 def _set_target(trt: Any, config: Any, asked: str) -> str:

@@ -28,8 +28,9 @@ class ConvertSpec(config.Section):
     """int8: tune images on which it is tried how many operators must stay in float32."""
     precision: str = "fp32"
     """tensorrt: fp32, fp16 or int8."""
-    compute_capability: str = "8.9"
-    """tensorrt: of the GPU that will run it, where it is built without one."""
+    compute_capability: str = ""
+    """tensorrt: of the GPU that will run it; empty: of this machine's, and 8.9 without one. Only
+    TensorRT-RTX builds for another."""
     batch: BatchProfile = BatchProfile()
     """tensorrt: images a call."""
     engine: str = ""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import _provenance, bench, bundle, errors, runtime, thresholds
+from inspection_tf import _golden, _provenance, bench, bundle, errors, runtime, thresholds
 from inspection_tf._engine_entry import EngineEntry
 from inspection_tf._engine_names import PASSED, STALE
 from inspection_tf.export import _kit, _metadata, _points, card
@@ -113,7 +113,7 @@ def _edit(
     root: Path, manifest: bundle.Manifest, points: _points.Points, reason: str
 ) -> bundle.Manifest:
     """Write thresholds, metadata, golden verdicts and audit; or leave the bundle as it is."""
-    samples = json.loads((root / runtime.GOLDEN).read_bytes())
+    samples = _golden.read(root)
     frames = bench.golden_frames(root)
     audit = {
         "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -367,6 +367,9 @@ SPOILT = {
     "golden sample at an absolute path": lambda b: b.golden(output=str(b.canary)),
     "golden image elsewhere": lambda b: b.golden(image="../outside/canary.npy"),
     "golden samples are none": _bytes(b"[]", "golden/expected.json"),
+    "golden samples are deep": _bytes(b"[" * 41 + b"]" * 41, "golden/expected.json"),
+    "golden samples are a bomb": _bytes(b" " * (16 * 2**20) + b"[]", "golden/expected.json"),
+    "golden samples say it twice": _bytes(b'[{"id": 1, "id": 2}]', "golden/expected.json"),
     "golden samples are no JSON": _bytes(b"payload", "golden/expected.json"),
     # engines
     "engine in another folder": lambda b: b.engine(files={"segmenter": "model.onnx"}),
