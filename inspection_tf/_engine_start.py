@@ -1,5 +1,6 @@
 """Which engine of a bundle runs, and how it is started."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -29,6 +30,7 @@ _PROVIDERS = {
     ),
 }
 _CALLS, _WARM = 7, 2  # of the timing that chooses
+_SOFTWARE = ("onnxruntime", "onnxruntime-gpu", "openvino", "ai-edge-litert", "tensorrt")
 
 
 def _of_onnxruntime(path: Path, threads: int | None, device: str) -> Network:
@@ -44,7 +46,14 @@ def _of_onnxruntime(path: Path, threads: int | None, device: str) -> Network:
             f"The device {device} needs onnxruntime with {wanted[0]}. Got one with "
             f"{', '.join(known)}. Install onnxruntime-gpu, or choose another device."
         )
-    return Engine(path.read_bytes(), threads=threads, providers=wanted)
+    engine = Engine(path.read_bytes(), threads=threads, providers=wanted)
+    if engine.providers[0] != wanted[0]:  # it takes the next one, and says so in its log at most
+        raise errors.BundleError(
+            f"The device {device} must be usable. Got {wanted[0]} that onnxruntime could not "
+            f"start, and {engine.providers[0]} instead. Check the driver and its libraries, or choose "
+            "another device."
+        )
+    return engine
 
 
 def start(
@@ -54,6 +63,7 @@ def start(
     *,
     threads: int | None = None,
     device: str = "cpu",
+    batch: int = 1,
 ) -> dict[str, Network]:
     """Start every network of an engine.
 
@@ -63,12 +73,13 @@ def start(
         name: of the engine; `onnx` is the bundle's own ONNX files.
         threads: of one inference; None: one for each core.
         device: cpu, cuda, tensorrt; of OpenVINO one that it names, such as gpu.
+        batch: images a call.
 
     Returns:
         The graphs by name.
 
     Raises:
-        errors.ConfigError: the bundle has no such engine, or it cannot use such a device.
+        errors.ConfigError: the bundle has no such engine, or it cannot use such a device or batch.
         errors.BundleError: it cannot be started here, or was not let through.
     """
     if name == ONNX:
@@ -91,6 +102,11 @@ def start(
         raise errors.BundleError(
             f"The engine {name} must have passed the gate. Got one of state {entry.state!r}. On "
             f"the machine it is for: inspection convert BUNDLE --to {name}."
+        )
+    if entry.batch is not None and batch > entry.batch.largest:
+        raise errors.ConfigError(
+            f"The engine {name} takes at most {entry.batch.largest} images a call. Got batch "
+            f"{batch}. Use a smaller one, or convert again with --batch.largest {batch}."
         )
     return {
         graph: start_one(root / file, entry, threads=threads, device=device)
@@ -129,10 +145,16 @@ def _memory() -> Path:
     return Path(home).expanduser() / "inspection_tf" / "engines.json"
 
 
-def _here(manifest: "bundle.Manifest", threads: int | None, device: str) -> str:
-    """Return what a choice holds for: this machine, these files, this many threads."""
+def _here(manifest: "bundle.Manifest", asked: Mapping[str, Any]) -> str:
+    """Return what a choice holds for: machine, software, files, threads, device and batch."""
+    import importlib.metadata  # rarely needed, and not for nothing
+
     machine = platform.node(), platform.machine(), platform.processor(), os.cpu_count()
-    about = [machine, sorted(manifest.files.items()), threads, device]
+    software = []
+    for name in _SOFTWARE:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            software.append([name, importlib.metadata.version(name)])
+    about = [machine, software, sorted(manifest.files.items()), sorted(asked.items())]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
 
@@ -164,11 +186,13 @@ def fastest(
     *,
     threads: int | None = None,
     device: str = "cpu",
+    batch: int = 1,
 ) -> tuple[str, dict[str, Network]]:
     """Start the fastest engine of a bundle that may run on this machine.
 
-    Each is timed on a grey image the first time; the choice is remembered in the user's cache
-    folder (`$XDG_CACHE_HOME/inspection_tf`) for this machine and these files.
+    Each is timed on grey images the first time, in all networks that see a whole image; the
+    choice is remembered in the user's cache folder (`$XDG_CACHE_HOME/inspection_tf`) for this
+    machine, its software, and these files.
 
     Args:
         root: the bundle's folder, already checked.
@@ -176,51 +200,63 @@ def fastest(
         check: raises for an engine that does not reproduce its golden samples.
         threads: of one inference.
         device: see `start`.
+        batch: images a call.
 
     Returns:
         Its name and its networks.
 
     Raises:
-        errors.BundleError: not even the ONNX files run.
+        errors.BundleError: the ONNX files do not run; on another device than the processor, no
+            engine does.
+        errors.ConfigError: no engine can use the device.
     """
     among = [ONNX, *(name for name, entry in manifest.engines.items() if entry.may_run)]
-    key = _here(manifest, threads, device)
+    asked: dict[str, Any] = {"threads": threads, "device": device, "batch": batch}
+    key = _here(manifest, asked)
     known = _remembered(key, dict.fromkeys(among))
     if known is not None:
         try:
-            networks = start(root, manifest, known, threads=threads, device=device)
+            networks = start(root, manifest, known, **asked)
             check(known, networks)
         except errors.InspectionError:
             pass  # what it needs was removed since; the others are tried
         else:
             return known, networks
     started: dict[str, dict[str, Network]] = {}
+    refused: list[errors.InspectionError] = []
     for name in among:
         try:
-            networks = start(root, manifest, name, threads=threads, device=device)
+            networks = start(root, manifest, name, **asked)
             check(name, networks)
-        except errors.InspectionError:
-            if name == ONNX:
+        except errors.InspectionError as problem:
+            if name == ONNX and device == "cpu":
                 raise
+            refused.append(problem)
             continue
         started[name] = networks
-    best = min(started, key=_times(manifest, started).__getitem__)
+    if not started:
+        raise refused[0]
+    best = min(started, key=_times(manifest, started, batch).__getitem__)
     _remember(key, best)
     return best, started[best]
 
 
 def _times(
-    manifest: "bundle.Manifest", started: Mapping[str, dict[str, Network]]
+    manifest: "bundle.Manifest", started: Mapping[str, dict[str, Network]], batch: int
 ) -> dict[str, float]:
-    """Return the median seconds of one image through the main network of each, in turns."""
+    """Return the median seconds of a batch through each, in turns."""
+    from inspection_tf import bundle
+
     spec = manifest.inputs[0].preprocessing
-    image = np.full((1, *spec.size, 1 if spec.channels == "gray" else 3), 127, np.uint8)
+    image = np.full((batch, *spec.size, 1 if spec.channels == "gray" else 3), 127, np.uint8)
     template = image if manifest.has_template else None
     spent: dict[str, list[float]] = {name: [] for name in started}
     for call in range(_WARM + _CALLS):
         for name, networks in started.items():
             began = time.perf_counter()
-            networks[manifest.main].run(image, template)
+            for graph, network in networks.items():
+                if graph != bundle.REFINER:  # it sees close-ups
+                    network.run(image, template)
             if call >= _WARM:
                 spent[name].append(time.perf_counter() - began)
     return {name: float(np.median(times)) for name, times in spent.items()}

@@ -127,7 +127,8 @@ class Inspector(Judge):
         Raises:
             errors.BundleError: the bundle is not as it was written, the engine cannot be started,
                 or its golden samples do not come out.
-            errors.ConfigError: the bundle has no such engine, or `batch` is not positive.
+            errors.ConfigError: the bundle has no such engine, or `batch` is not positive or more
+                than the engine takes.
         """
         from inspection_tf import bundle
 
@@ -141,7 +142,7 @@ class Inspector(Judge):
             if check_golden:
                 join(name, networks).check_golden(root)
 
-        asked: dict[str, Any] = {"threads": threads, "device": device}
+        asked: dict[str, Any] = {"threads": threads, "device": device, "batch": batch}
         if engine == AUTO:
             return join(*_engine_start.fastest(root, manifest, check, **asked))
         networks = _engine_start.start(root, manifest, engine, **asked)

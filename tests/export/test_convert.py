@@ -61,7 +61,7 @@ def test_auto_takes_the_fastest_that_reproduces_itself_and_remembers(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     timed = []
 
-    def times(manifest, started):
+    def times(manifest, started, batch):
         timed.append(sorted(started))
         return {"onnx": 2.0, "openvino": 1.0}
 
@@ -71,6 +71,8 @@ def test_auto_takes_the_fastest_that_reproduces_itself_and_remembers(
     assert timed == [["onnx", "openvino"]]  # once
     assert runtime.Inspector.load(converted, engine="auto", threads=1).engine_name == "openvino"
     assert len(timed) == 2  # for other threads again
+    runtime.Inspector.load(converted, engine="auto", batch=4)
+    assert len(timed) == 3  # and for other batches
     (tmp_path / "inspection_tf" / "engines.json").write_text("no JSON")
     assert runtime.Inspector.load(converted, engine="auto").engine_name == "openvino"
     # What it needs is gone: the next one.
