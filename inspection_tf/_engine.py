@@ -72,7 +72,7 @@ def checked(output: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]
 
 
 class Engine:
-    """A network that onnxruntime runs on the CPU.
+    """A network that onnxruntime runs.
 
     Attributes:
         session: of onnxruntime.

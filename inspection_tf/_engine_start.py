@@ -50,8 +50,8 @@ def _of_onnxruntime(path: Path, threads: int | None, device: str) -> Network:
     if engine.providers[0] != wanted[0]:  # it takes the next one, and says so in its log at most
         raise errors.BundleError(
             f"The device {device} must be usable. Got {wanted[0]} that onnxruntime could not "
-            f"start, and {engine.providers[0]} instead. Check the driver and its libraries, or choose "
-            "another device."
+            f"start, and {engine.providers[0]} instead. Check the driver and its libraries, or "
+            "choose another device."
         )
     return engine
 

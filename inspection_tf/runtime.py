@@ -1,4 +1,4 @@
-"""Bundle + image -> `Verdict`, on onnxruntime alone.
+"""Bundle + image -> `Verdict`, on onnxruntime or another engine, without TensorFlow.
 
     inspector = runtime.Inspector.load("bundle")
     verdict = inspector.inspect("part.png")

@@ -33,8 +33,8 @@ class GateSpec(config.Section):
     by the changed verdicts, and errors in px by the ones in shares of the width."""
     corner_error_rise: float = pydantic.Field(default=0.0005, gt=0)
     """How much larger the mean and the median error of corners may be, in shares of the width."""
-    batch_sizes: tuple[pydantic.PositiveInt, ...] = pydantic.Field(default=(1, 4), min_length=1)
-    """Images a call, each compared on all images."""
+    batch_sizes: tuple[pydantic.PositiveInt, ...] = pydantic.Field(default=(1, 4), min_length=2)
+    """Images a call, two numbers or more, each compared on all images."""
 
 
 class EngineFlip(config.Section):

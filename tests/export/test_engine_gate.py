@@ -35,14 +35,6 @@ def refused(root, to="openvino", **options):
     return caught.value.report
 
 
-def wrong_mean(graph):
-    """Shift the images by 40 grey values, as a forgotten mean would."""
-    (name,) = (v.name for v in graph.initializer if v.name.endswith("scaling/add:input1"))
-    (value,) = (v for v in graph.initializer if v.name == name)
-    shifted = library.numpy_helper.to_array(value) + np.float32(40 / 32)
-    value.CopyFrom(library.numpy_helper.from_array(shifted, name))
-
-
 def without_sigmoid(graph):
     (node,) = (node for node in graph.node if node.op_type == "Sigmoid")
     node.op_type = "Identity"
