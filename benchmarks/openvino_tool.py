@@ -67,8 +67,7 @@ def main(
     pre = manifest.inputs[0].preprocessing
     sizes = [batch, *pre.size, 1 if pre.channels == "gray" else 3]
     shape = ",".join(f"{item.name}[{','.join(map(str, sizes))}]" for item in manifest.inputs)
-    frames = bench.golden_frames(bundle)
-    shown = [frames[place % len(frames)] for place in range(batch)]
+    shown = bench._batches(bench.golden_frames(bundle), batch)[0]
     way = bench._Way(engine, inspector)
     own: list[float] = []
     tool: list[float] = []
