@@ -72,10 +72,13 @@ def test_golden_samples_that_cannot_be_read_are_refused(toy_bundle_copy, reseal,
     refused(reseal(toy_bundle_copy), "must hold golden samples that can be read")
 
 
-@pytest.mark.parametrize("text", ["", "no JSON", "[" * 100_000])
-def test_golden_samples_that_are_no_json_are_refused(toy_bundle_copy, reseal, text):
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [("", "must be JSON"), ("no JSON", "must be JSON"), ("[" * 100_000, "must be flat")],
+)
+def test_golden_samples_that_are_no_json_are_refused(toy_bundle_copy, reseal, text, match):
     (toy_bundle_copy / runtime.GOLDEN).write_text(text)
-    refused(reseal(toy_bundle_copy), "must hold golden samples that can be read")
+    refused(reseal(toy_bundle_copy), f"the golden samples {match}")
 
 
 @pytest.mark.parametrize(
