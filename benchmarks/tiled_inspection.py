@@ -58,7 +58,8 @@ def _whole(root: Path, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     config = model.get_config()
     for layer in config["layers"]:
         if layer["class_name"] == "InputLayer":
-            layer["config"]["batch_shape"][1:3] = image.shape[:2]
+            shape = layer["config"]["batch_shape"]
+            layer["config"]["batch_shape"] = (shape[0], *image.shape[:2], shape[-1])
     larger = type(model).from_config(config)
     larger.set_weights(model.get_weights())
     shown = image.reshape(1, *image.shape[:2], -1)

@@ -58,6 +58,7 @@ class Timing:
         file_bytes: size of the files that it starts from.
         peak_bytes: most memory of a process that does nothing else, at the largest batch size;
             None: it was not measured.
+        threads: of one inference; None: one for each core, as Keras always takes them.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Timing:
     outcomes: tuple[str, ...] = ()
     file_bytes: int = 0
     peak_bytes: int | None = None
+    threads: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
@@ -312,6 +314,7 @@ def run(
             _summary(way.name, times[way.name, size], size, ran[way.name, size]),
             file_bytes=way.file_bytes,
             peak_bytes=peaks.get(way.name),
+            threads=None if isinstance(way.inspector.engine, _Keras) else threads,
         )
         for way in ways
         for size in batch_sizes

@@ -52,6 +52,7 @@ def test_a_cascade_is_timed_as_it_is_and_with_both_networks_and_in_keras(toy_cas
     golden = json.loads((toy_cascade.path / "golden" / "expected.json").read_text())
     outcomes = tuple(sample["outcome"] for sample in golden)
     assert {timing.outcomes for timing in found.values()} == {outcomes}
+    assert (found[CPU].threads, found["keras"].threads) == (1, None)
     # 2 of the 4 golden images are good and stopped
     assert found[CPU].segmented_share == found["keras"].segmented_share == 0.5
     assert found[f"{CPU}, both graphs"].segmented_share == 1.0

@@ -100,9 +100,9 @@ def int8(order: _order.Order) -> EngineEntry:
             how = _retreat.Attempt()
             if order.spec.accuracy_control:
                 done = quantize(how)
-                floats[graph] = _in_float(done, _float_types(order, graph))
+                floats[graph] = _in_float(done)
             else:
-                operators = _operators(model, _float_types(order, graph))
+                operators = _operators(model)
                 done, how, is_alike = order.search.find(
                     graph, operators, quantize, _started, order.judge
                 )
@@ -131,32 +131,36 @@ that reach 800 on defects and 6 elsewhere: the maps of int8 and float32 have a D
 0.778 and 0.979. With every value covered, the smaller ones fall on one level."""
 # What turns heatmaps into coordinates needs more than 256 levels.
 _OF_CORNERS = ["MatMul", "Multiply", "Add", "Subtract", "Divide", "Softmax", "ReduceSum"]
-_CONVOLUTIONS = {"Convolution": False, "ConvolutionBackpropData": False, "MatMul": False} | {
+_CONVOLUTIONS = {
+    "Convolution": False,
+    "ConvolutionBackpropData": False,
     "GroupConvolution": True,
     "GroupConvolutionBackpropData": True,
 }
+"""What can be int8, and whether it is depthwise."""
 
 
-def _float_types(order: _order.Order, graph: str) -> list[str]:
-    """Return the operators of a network that are never int8, by type."""
-    if order.manifest.is_located:
-        return _OF_CORNERS
-    # In a network that gives a map: the interpolation to the image's size.
-    return ["MatMul"] if graph == order.manifest.main else []
+def _float_types(order: _order.Order) -> list[str]:
+    """Return the operators that are never int8, by type.
+
+    Products of matrices take no time: they interpolate a map to the image's size, or read what is
+    pooled, whose largest and mean values share no scale.
+    """
+    return _OF_CORNERS if order.manifest.is_located else ["MatMul"]
 
 
-def _operators(model: Any, float_types: list[str]) -> list[_retreat.Operator]:
+def _operators(model: Any) -> list[_retreat.Operator]:
     """Return what can be int8, in order."""
     return [
         _retreat.Operator(found.get_friendly_name(), _CONVOLUTIONS[found.get_type_name()])
         for found in model.get_ordered_ops()
-        if found.get_type_name() in _CONVOLUTIONS and found.get_type_name() not in float_types
+        if found.get_type_name() in _CONVOLUTIONS
     ]
 
 
-def _in_float(model: Any, float_types: list[str]) -> tuple[str, ...]:
+def _in_float(model: Any) -> tuple[str, ...]:
     """Return the operators of a quantized network that have kept their weights in float32."""
-    listed = {operator.name for operator in _operators(model, float_types)}
+    listed = {operator.name for operator in _operators(model)}
     return tuple(
         found.get_friendly_name()
         for found in model.get_ordered_ops()
@@ -198,7 +202,7 @@ def _quantized(
     common: dict[str, Any] = {
         "ignored_scope": nncf.IgnoredScope(
             names=list(how.kept),
-            types=_float_types(order, graph),
+            types=_float_types(order),
             validate=False,
         ),
         "subset_size": len(samples),

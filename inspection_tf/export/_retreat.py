@@ -29,7 +29,7 @@ Made = TypeVar("Made")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Operator:
-    """An operator that can be int8: a convolution or a product of matrices.
+    """An operator that can be int8: a convolution.
 
     Attributes:
         name: in the network.
