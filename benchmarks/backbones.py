@@ -13,7 +13,6 @@ import concurrent.futures
 import dataclasses
 import json
 import multiprocessing
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -25,6 +24,7 @@ import rich.console
 import rich.table
 import tyro
 
+from inspection_tf import _peak
 from inspection_tf.models import backbones
 
 SHORT = ("vgg10", "mobilenet")
@@ -113,7 +113,7 @@ def measure(name: str, budget: Budget) -> dict[str, Any]:
         callbacks=[clock],
     )  # fmt: skip
     seconds = np.diff(times)[::2].tolist()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    peak = _peak.own_bytes() / 2**30
     iou = {}
     for split, images_held in held.items():
         rows = np.flatnonzero(images_held.is_defect)

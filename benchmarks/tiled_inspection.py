@@ -22,17 +22,16 @@ from inspection_tf import bench, errors, images, runtime
 from inspection_tf.export import tiles
 
 _CHILD = """
-import json, resource, sys, time
-from inspection_tf import runtime
+import json, sys, time
+from inspection_tf import _peak, runtime
 inspector = runtime.Inspector.load(sys.argv[1])
 began = time.perf_counter()
 verdict = inspector.inspect(sys.argv[2])
 seconds = time.perf_counter() - began
-unit = 1 if sys.platform == "darwin" else 1024
 print(json.dumps({
     "seconds": seconds,
     "stated": inspector.memory_bytes(verdict.image_size),
-    "peak": unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+    "peak": _peak.own_bytes(),
     "regions": len(verdict.regions),
 }))
 """
@@ -51,7 +50,7 @@ def _side_by_side(root: Path, side: int) -> NDArray[np.uint8]:
 
 
 def _whole(root: Path, image: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return what the network says of the whole image: (1, height, width, classes)."""
+    """Return what the network says of the whole image: (height, width)."""
     import keras
 
     model = keras.saving.load_model(root / "source" / "model.keras", compile=False)
@@ -63,7 +62,7 @@ def _whole(root: Path, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     larger = type(model).from_config(config)
     larger.set_weights(model.get_weights())
     shown = image.reshape(1, *image.shape[:2], -1)
-    return np.array(larger({"image": shown})["probability"])
+    return np.array(larger.predict_on_batch({"image": shown})["probability"])[0, ..., 0]
 
 
 def main(

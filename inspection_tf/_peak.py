@@ -5,15 +5,29 @@ import sys
 from pathlib import Path
 
 _CHILD = """
-import resource, sys
-from inspection_tf import bench, runtime
+import sys
+from inspection_tf import _peak, bench, runtime
 root, engine, threads, batch = sys.argv[1], sys.argv[2], int(sys.argv[3]) or None, int(sys.argv[4])
 inspector = runtime.Inspector.load(root, engine=engine, threads=threads)
 frames = bench.golden_frames(root)
 for _ in range(3):
     bench.inspect_batch(inspector, [frames[n % len(frames)] for n in range(batch)])
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(_peak.own_bytes())
 """
+_STATUS = Path("/proc/self/status")
+
+
+def own_bytes() -> int:
+    """Return the most memory that this process has held so far."""
+    if _STATUS.is_file():
+        # getrusage would count what the process that started this one held at that moment.
+        values = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
+        if "VmHWM" in values:
+            return 1024 * int(values["VmHWM"].split()[0])
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def peak_bytes(root: Path, engine: str, threads: int | None, batch_size: int) -> int | None:
@@ -22,5 +36,4 @@ def peak_bytes(root: Path, engine: str, threads: int | None, batch_size: int) ->
     done = subprocess.run(
         [sys.executable, "-c", _CHILD, *words], capture_output=True, text=True, check=False
     )
-    unit = 1 if sys.platform == "darwin" else 1024
-    return unit * int(done.stdout.split()[-1]) if done.returncode == 0 else None
+    return int(done.stdout.split()[-1]) if done.returncode == 0 else None

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from inspection_tf import bench, errors, images, runtime
+from inspection_tf import _peak, bench, errors, images, runtime
 
 CPU = "CPUExecutionProvider"
 
@@ -143,3 +143,10 @@ def test_numbers_must_be_positive(toy_cascade, options):
 def test_frames_without_templates_are_an_image_error(toy_pair, frames):
     with pytest.raises(errors.ImageError, match="compares each image with its template"):
         timings(toy_pair.path, frames=frames)
+
+
+def test_memory_is_that_of_the_engine_alone_however_much_is_held_here(toy_bundle):
+    held = np.ones(2**27)  # 1 GiB
+    found = _peak.peak_bytes(toy_bundle, "onnx", 1, 1)
+    assert found is not None
+    assert 30e6 < found < held.nbytes

@@ -243,14 +243,13 @@ def test_a_manifest_with_a_plan_that_does_not_cover_is_refused(tiled, reseal):
 
 
 _CHILD = """
-import resource, sys
+import sys
 import numpy as np
-from inspection_tf import runtime
+from inspection_tf import _peak, runtime
 inspector = runtime.Inspector.load(sys.argv[1])
 image = np.random.default_rng(0).normal(128, 20, (2048, 3000)).clip(0, 255).astype(np.uint8)
 verdict = inspector.inspect(image)
-unit = 1 if sys.platform == "darwin" else 1024
-print(unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(_peak.own_bytes())
 print(inspector.memory_bytes(image.shape))
 """
 

@@ -37,13 +37,14 @@ def int8(order: _order.Order) -> EngineEntry:
         def start(data: bytes) -> runtime.Network:
             return runtime.Engine(data)
 
-        data, how, is_alike = order.search.find(graph, operators, quantize, start, order.judge)
+        data, how = order.search.find(graph, operators, quantize, start, order.judge)
         floats[graph], ranges[graph] = how.kept, how.ranges
-        # A graph beside the main one may stay as it is; on the main one the gate has its say.
-        if not is_alike and graph != order.manifest.main:
-            data, floats[graph] = order.model(graph).read_bytes(), (ALL,)
         (order.folder / f"{graph}.onnx").write_bytes(data)
         files[graph] = order.at(f"{graph}.onnx")
+    for graph in order.search.left_in_float(order.manifest.main):
+        (order.folder / f"{graph}.onnx").write_bytes(order.model(graph).read_bytes())
+        floats[graph] = (ALL,)
+        del ranges[graph]
     return EngineEntry(
         kind="onnxruntime",
         precision="int8",

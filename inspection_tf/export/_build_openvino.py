@@ -103,15 +103,14 @@ def int8(order: _order.Order) -> EngineEntry:
                 floats[graph] = _in_float(done)
             else:
                 operators = _operators(model)
-                done, how, is_alike = order.search.find(
-                    graph, operators, quantize, _started, order.judge
-                )
+                done, how = order.search.find(graph, operators, quantize, _started, order.judge)
                 floats[graph] = how.kept
-                # A graph beside the main one may stay as it is; on that one the gate has its say.
-                if not is_alike and graph != order.manifest.main:
-                    done, floats[graph] = model, (ALL,)
             _save(done, order.folder / f"{graph}.xml")
             ranges[graph] = how.ranges
+        for graph in order.search.left_in_float(order.manifest.main):
+            _save(_read(order.model(graph)), order.folder / f"{graph}.xml")
+            floats[graph] = (ALL,)
+            del ranges[graph]
     return _entry(
         order,
         precision="int8",

@@ -64,18 +64,24 @@ class Search:
         self._last: dict[str, int] = {}
         self._failed: set[str] = set()
 
-    def goes_on(self, main: str) -> bool:
-        """Leave out what was found last; return whether anything is left to try.
-
-        Args:
-            main: the network that cannot stay as it is where no int8 of it decides alike.
-        """
-        if main in self._failed:
+    def goes_on(self) -> bool:
+        """Leave out what was found last; return whether anything is left to try."""
+        if self._failed == set(self._used):  # no network is int8
             return False
         left = [used for graph, used in self._used.items() if used < self._last[graph]]
         if left:
             self._first = min(left) + 1
         return bool(left)
+
+    def left_in_float(self, main: str) -> frozenset[str]:
+        """Return the networks that stay as they are, since no int8 of theirs decides alike.
+
+        Never all: then the main one is the last that was tried, and the gate says what is wrong.
+
+        Args:
+            main: name of the main network.
+        """
+        return frozenset(self._failed - ({main} if self._failed == set(self._used) else set()))
 
     def find(
         self,
@@ -84,7 +90,7 @@ class Search:
         quantize: Callable[[Attempt], Made],
         start: Callable[[Made], runtime.Network],
         judge: Callable[[dict[str, runtime.Network]], EngineParity],
-    ) -> tuple[Made, Attempt, bool]:
+    ) -> tuple[Made, Attempt]:
         """Quantize a network with as little in float32 as the gate allows on the tune images.
 
         Args:
@@ -95,7 +101,7 @@ class Search:
             judge: compares the bundle with other networks to the bundle as it is.
 
         Returns:
-            The quantized network, how, and whether it decides alike; the last attempt if none does.
+            The quantized network, and how; the last attempt if none decides alike.
         """
         steps = rungs(operators)
         seen = self._seen.setdefault(graph, {})
@@ -121,7 +127,7 @@ class Search:
         self._used[graph] = index
         if not is_alike:
             self._failed.add(graph)
-        return made, attempt, is_alike
+        return made, attempt
 
 
 def _attempt(

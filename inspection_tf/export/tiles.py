@@ -15,16 +15,16 @@ from inspection_tf._tile_plan import TilePlan
 from inspection_tf.export import _kit, _metadata, _receptive, card
 
 _CHILD = """
-import resource, sys
+import sys
 import numpy as np
-from inspection_tf import runtime
+from inspection_tf import _peak, runtime
 inspector = runtime.Inspector.load(sys.argv[1])
 spec = inspector.preprocessing
 channels = 1 if spec.channels == "gray" else 3
 tiles = np.full((int(sys.argv[2]), *spec.size, channels), 127, np.uint8)
 for _ in range(3):
     inspector.engine.run(tiles)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(_peak.own_bytes())
 """
 _SLACK = 1.1  # allocators differ from run to run
 
@@ -112,8 +112,7 @@ def _network_bytes(root: Path, batch: int) -> int:
             f"{root}: the network must run on {batch} tiles in a process of its own. Got: {last}. "
             "Run `inspection verify` on the bundle."
         )
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(_SLACK * unit * int(done.stdout.split()[-1]))
+    return round(_SLACK * int(done.stdout.split()[-1]))
 
 
 def _written(root: Path, manifest: bundle.Manifest, asked: TilePlan) -> bundle.Manifest:

@@ -48,9 +48,10 @@ def test_rungs_bring_back_the_ends_first_and_never_all():
 
 def test_all_int8_is_tried_in_every_range_before_anything_stays_in_float32():
     bench = Bench({("segmenter", Attempt((), "typical"))})
-    made, how, is_alike = bench.find(_retreat.Search())
+    search = _retreat.Search()
+    made, how = bench.find(search)
     assert made == how == Attempt((), "typical")
-    assert is_alike
+    assert search.left_in_float("segmenter") == set()
     assert [attempt for _, attempt in bench.judged] == [Attempt((), "widest"), how]
 
 
@@ -64,20 +65,19 @@ def test_all_int8_is_tried_in_every_range_before_anything_stays_in_float32():
 )
 def test_what_returns_to_float32_does_so_in_the_range_that_was_nearer(differences, better):
     bench = Bench({("segmenter", Attempt(STEPS[2], better))}, differences)
-    _, how, is_alike = bench.find(_retreat.Search())
-    assert is_alike
+    _, how = bench.find(_retreat.Search())
     assert how == Attempt(STEPS[2], better)
     assert [attempt.ranges for _, attempt in bench.judged] == ["widest", "typical", better, better]
 
 
 def test_the_last_attempt_is_given_back_where_none_decides_alike():
     bench, search = Bench(set()), _retreat.Search()
-    _, how, is_alike = bench.find(search)
-    assert not is_alike
+    _, how = bench.find(search)
+    assert search.left_in_float("segmenter") == set()  # alone, it is for the gate to refuse
     # Both ranges were as near: the first is retreated in first, and then the other.
     assert how == Attempt(STEPS[-1], "typical")
     assert len(set(bench.judged)) == len(bench.judged) == 2 * len(STEPS)
-    assert not search.goes_on("segmenter")
+    assert not search.goes_on()
     # Each is judged once, and the last one made again for whoever needs it.
     again = Bench(set())
     assert again.find(search)[1] == how
@@ -90,13 +90,13 @@ def test_after_a_refusal_on_all_images_nothing_is_tried_twice():
     bench = Bench({("segmenter", first), ("segmenter", third)})
     search = _retreat.Search()
     assert bench.find(search)[1] == first
-    assert search.goes_on("segmenter")
+    assert search.goes_on()
     assert bench.find(search)[1] == third
     assert [attempt for _, attempt in bench.judged] == [first, Attempt((), "typical"), third]
-    assert search.goes_on("segmenter")
-    assert not bench.find(search)[2]
+    assert search.goes_on()
+    assert bench.find(search)[1] == Attempt(STEPS[-1], "typical")
     assert len(set(bench.judged)) == len(bench.judged) == 2 * len(STEPS)
-    assert not search.goes_on("segmenter")
+    assert not search.goes_on()
 
 
 def test_of_two_networks_the_one_that_has_most_left_moves_on():
@@ -110,7 +110,7 @@ def test_of_two_networks_the_one_that_has_most_left_moves_on():
         Attempt(),
         Attempt(STEPS[1], "widest"),
     ]
-    assert search.goes_on("segmenter")
+    assert search.goes_on()
     assert [bench.find(search, graph)[1] for graph in ("classifier", "segmenter")] == [
         Attempt((), "typical"),
         Attempt(STEPS[1], "widest"),  # known to decide alike: not judged again
@@ -122,25 +122,30 @@ def test_a_network_of_one_operator_has_its_ranges_and_no_more():
     bench, search = Bench(set()), _retreat.Search()
     bench.find(search, operators=OPERATORS[:1])
     assert [attempt.ranges for _, attempt in bench.judged] == ["widest", "typical"]
-    assert not search.goes_on("segmenter")
+    assert not search.goes_on()
 
 
 def test_the_other_range_is_retreated_in_where_the_nearer_one_does_not_do():
     right = Attempt(STEPS[2], "widest")
     bench = Bench({("segmenter", right)}, {"widest": 0.2, "typical": 0.1})
-    _, how, is_alike = bench.find(_retreat.Search())
-    assert is_alike
+    _, how = bench.find(_retreat.Search())
     assert how == right
     assert len(bench.judged) == 2 + (len(STEPS) - 1) + 2
 
 
-def test_no_other_network_is_tried_where_the_main_one_has_failed():
+@pytest.mark.parametrize("main", ["classifier", "segmenter"])
+def test_a_network_that_fails_stays_in_float32_beside_one_that_does_not(main):
     bench, search = Bench({("classifier", Attempt())}), _retreat.Search()
     bench.find(search, "classifier")
     bench.find(search, "segmenter")
-    assert not search.goes_on("segmenter")
-    assert search.goes_on("classifier")  # the segmenter stays in float32 then
+    assert search.left_in_float(main) == {"segmenter"}
+    assert search.goes_on()  # the gate on all images may ask for less int8 in the other one
+    bench.find(search, "classifier")
+    bench.find(search, "segmenter")
+    # Now none is int8: the main one is shown to the gate as it was tried last.
+    assert search.left_in_float(main) == {"classifier", "segmenter"} - {main}
+    assert not search.goes_on()
 
 
 def test_nothing_is_left_to_try_where_nothing_was():
-    assert not _retreat.Search().goes_on("segmenter")
+    assert not _retreat.Search().goes_on()
