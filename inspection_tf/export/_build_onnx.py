@@ -16,6 +16,9 @@ from inspection_tf.export import _order, _retreat
 QUANTIZED = ("Conv", "ConvTranspose")
 """Operators that become int8: where the work is. What scales an image or reads a heatmap stays."""
 
+_PROBABILITIES = ("Sigmoid", "Softmax")
+_SHAPES = ("Concat", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+
 
 def int8(order: _order.Order) -> EngineEntry:
     """Write static Q/DQ files for onnxruntime: int8 weights per channel, uint8 activations.
@@ -80,6 +83,9 @@ def float16(order: _order.Order) -> EngineEntry:
 def in_float16(path: Path) -> bytes:
     """Return an ONNX file with weights and computation in float16, inputs and outputs as before.
 
+    Probabilities are computed in float32: near 1, float16 knows steps of 0.0005, and scores that
+    told images apart would become one.
+
     Raises:
         errors.BundleError: the package onnx is absent, or the graph cannot be converted.
     """
@@ -89,13 +95,55 @@ def in_float16(path: Path) -> bytes:
     except ImportError as problem:
         raise _order.missing("onnx", "engines", "A float16 engine") from problem
     try:
-        proto = library.convert_float_to_float16(onnx.load(path), keep_io_types=True)
+        plain = onnx.load(path)
+        proto = library.convert_float_to_float16(
+            plain, keep_io_types=True, node_block_list=sorted(_answering(plain.graph))
+        )
+        _join_casts(proto.graph, onnx.TensorProto)
         return _tidied(proto)
     except Exception as problem:  # a converter raises whatever it stumbles over
         raise errors.BundleError(
             f"Every operator must have a float16 twin. Got: {_order.first_line(problem)}. "
             "Choose another engine."
         ) from problem
+
+
+def _answering(graph: Any) -> set[str]:
+    """Return the names of the nodes that make probabilities, and bring them to the outputs."""
+    makers = {name: node for node in graph.node for name in node.output}
+    found: set[str] = set()
+    waiting = [output.name for output in graph.output]
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is None or node.name in found:
+            continue
+        if node.op_type in (*_PROBABILITIES, *_SHAPES):
+            found.add(node.name)
+        if node.op_type in _SHAPES:
+            waiting += node.input
+    return found
+
+
+def _join_casts(graph: Any, types: Any) -> None:
+    """Leave out casts to float16 that are only cast back: what float32 knew is lost there."""
+    for cast in [node for node in graph.node if _casts_to(node, types.FLOAT16)]:
+        backs = [node for node in graph.node if cast.output[0] in node.input]
+        if not backs or not all(_casts_to(back, types.FLOAT) for back in backs):
+            continue
+        outputs = {output.name for output in graph.output}
+        for back in backs:
+            kept, left = cast.input[0], back.output[0]
+            if left in outputs:  # its name is not ours to change
+                kept, left = left, kept
+            graph.node.remove(back)
+            for node in graph.node:
+                for names in (node.input, node.output):
+                    names[:] = [kept if name == left else name for name in names]
+        graph.node.remove(cast)
+
+
+def _casts_to(node: Any, kind: int) -> bool:
+    return node.op_type == "Cast" and any(a.name == "to" and a.i == kind for a in node.attribute)
 
 
 def _reader(samples: Sequence[Mapping[str, NDArray[np.uint8]]]) -> Any:

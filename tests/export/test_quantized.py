@@ -1,9 +1,10 @@
-"""What int8 networks hold."""
+"""What int8 and float16 networks hold."""
 
 from types import SimpleNamespace
 
 import keras
 import numpy as np
+import onnxruntime
 import pytest
 
 from inspection_tf.export import _build_onnx, _build_openvino, _retreat
@@ -90,3 +91,37 @@ def test_weights_of_openvino_leave_room_for_sums_of_16_bits(one_convolution):
     assert len(weights) == 1
     # 7 of 8 bits: two products with 255 must stay under 2 to the 15th.
     assert 60 <= np.abs(weights[0].astype(int)).max() <= 64
+
+
+@pytest.mark.parametrize("ending", ["Sigmoid", "Softmax", "nested"])
+def test_scores_near_1_stay_apart_in_float16(tmp_path, ending):
+    helper = pytest.importorskip("onnx").helper
+    floats = pytest.importorskip("onnx").TensorProto.FLOAT
+    # Logits of 10 and 11: 1 - 4.54e-5 and 1 - 1.67e-5, both 1 in float16.
+    logits = [[0.0, 10.0], [0.0, 11.0]] if ending == "Softmax" else [[10.0, 11.0]]
+    nodes = [helper.make_node("Identity", ["given"], ["logits"], name="a")]
+    if ending == "nested":  # in a shape of its own, beside what is no probability
+        shape = helper.make_tensor("shape", 7, [2], [2, 1])
+        nodes += [
+            helper.make_node("Sigmoid", ["logits"], ["p"], name="b"),
+            helper.make_node("Reshape", ["p", "shape"], ["column"], name="c"),
+            helper.make_node("Reshape", ["logits", "shape"], ["other"], name="d"),
+            helper.make_node("Concat", ["column", "other"], ["answer"], name="e", axis=1),
+        ]
+    else:
+        nodes.append(helper.make_node(ending, ["logits"], ["answer"], name="b"))
+    graph = helper.make_graph(
+        nodes,
+        "scores",
+        [helper.make_tensor_value_info("given", floats, np.shape(logits))],
+        [helper.make_tensor_value_info("answer", floats, None)],
+        [shape] if ending == "nested" else [],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model.SerializeToString())
+    data = _build_onnx.in_float16(path)
+    session = onnxruntime.InferenceSession(data)
+    (found,) = session.run(None, {"given": np.array(logits, np.float32)})
+    scores = {"Sigmoid": found[0], "Softmax": found[:, -1], "nested": found[:, 0]}[ending]
+    np.testing.assert_allclose(1 - scores, [4.54e-5, 1.67e-5], rtol=0.01)
