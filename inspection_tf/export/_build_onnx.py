@@ -68,7 +68,8 @@ def float16(order: _order.Order) -> EngineEntry:
     """
     files = {}
     for graph in order.graphs:
-        (order.folder / f"{graph}.onnx").write_bytes(in_float16(order.model(graph)))
+        data = in_float16(order.model(graph), is_located=order.manifest.is_located)
+        (order.folder / f"{graph}.onnx").write_bytes(data)
         files[graph] = order.at(f"{graph}.onnx")
     return EngineEntry(
         kind="onnxruntime",
@@ -80,11 +81,15 @@ def float16(order: _order.Order) -> EngineEntry:
     )
 
 
-def in_float16(path: Path) -> bytes:
+def in_float16(path: Path, *, is_located: bool = False) -> bytes:
     """Return an ONNX file with weights and computation in float16, inputs and outputs as before.
 
     Probabilities are computed in float32: near 1, float16 knows steps of 0.0005, and scores that
-    told images apart would become one.
+    told images apart would become one. So is what turns heatmaps into coordinates.
+
+    Args:
+        path: of the float32 file.
+        is_located: it answers with corners.
 
     Raises:
         errors.BundleError: the package onnx is absent, or the graph cannot be converted.
@@ -97,7 +102,7 @@ def in_float16(path: Path) -> bytes:
     try:
         plain = onnx.load(path)
         proto = library.convert_float_to_float16(
-            plain, keep_io_types=True, node_block_list=sorted(_answering(plain.graph))
+            plain, keep_io_types=True, node_block_list=sorted(_answering(plain.graph, is_located))
         )
         _join_casts(proto.graph, onnx.TensorProto)
         return _tidied(proto)
@@ -108,8 +113,11 @@ def in_float16(path: Path) -> bytes:
         ) from problem
 
 
-def _answering(graph: Any) -> set[str]:
-    """Return the names of the nodes that make probabilities, and bring them to the outputs."""
+def _answering(graph: Any, is_located: bool) -> set[str]:
+    """Return the names of the nodes that make probabilities, and bring them to the outputs.
+
+    Where a field is located, of all behind the last convolutions.
+    """
     makers = {name: node for node in graph.node for name in node.output}
     found: set[str] = set()
     waiting = [output.name for output in graph.output]
@@ -117,9 +125,10 @@ def _answering(graph: Any) -> set[str]:
         node = makers.get(waiting.pop())
         if node is None or node.name in found:
             continue
-        if node.op_type in (*_PROBABILITIES, *_SHAPES):
+        goes_on = node.op_type not in QUANTIZED if is_located else node.op_type in _SHAPES
+        if goes_on or node.op_type in _PROBABILITIES:
             found.add(node.name)
-        if node.op_type in _SHAPES:
+        if goes_on:
             waiting += node.input
     return found
 

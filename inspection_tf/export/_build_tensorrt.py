@@ -39,7 +39,11 @@ def build(order: _order.Order) -> EngineEntry:
 def _models(order: _order.Order) -> dict[str, bytes]:
     precision = order.spec.precision
     if precision == "fp16":
-        return {graph: _build_onnx.in_float16(order.model(graph)) for graph in order.graphs}
+        is_located = order.manifest.is_located
+        return {
+            graph: _build_onnx.in_float16(order.model(graph), is_located=is_located)
+            for graph in order.graphs
+        }
     if precision == "int8":
         samples = order.samples()
         return {

@@ -9,7 +9,7 @@ import pytest
 
 from inspection_tf.export import _build_onnx, _build_openvino, _retreat
 from inspection_tf.export import onnx as export_onnx
-from inspection_tf.models import unet
+from inspection_tf.models import corners, unet
 
 
 def test_what_stays_in_float32_is_read_from_the_network_itself():
@@ -125,3 +125,28 @@ def test_scores_near_1_stay_apart_in_float16(tmp_path, ending):
     (found,) = session.run(None, {"given": np.array(logits, np.float32)})
     scores = {"Sigmoid": found[0], "Softmax": found[:, -1], "nested": found[:, 0]}[ending]
     np.testing.assert_allclose(1 - scores, [4.54e-5, 1.67e-5], rtol=0.01)
+
+
+def test_coordinates_are_computed_in_float32(tmp_path):
+    library = pytest.importorskip("onnx")
+    keras.utils.set_random_seed(0)
+    built = corners.build(image_size=(64, 64))
+    model = keras.Model(built.input, {"corners": built.output["corners"]})
+    path = tmp_path / "model.onnx"
+    path.write_bytes(export_onnx.convert(model))
+
+    def in_float32(data):
+        constants = library.load_from_string(data).graph.initializer
+        return {item.name for item in constants if item.data_type == library.TensorProto.FLOAT}
+
+    plain, located = (
+        _build_onnx.in_float16(path, is_located=is_located) for is_located in (False, True)
+    )
+    # Where the cells of a heatmap lie is a constant of the network, as the weights are.
+    assert in_float32(plain) < in_float32(located) < in_float32(path.read_bytes())
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 1), np.uint8)
+    (exact,), (found,) = (
+        onnxruntime.InferenceSession(model).run(None, {"image": pixels})
+        for model in (path.read_bytes(), located)
+    )
+    np.testing.assert_allclose(found, exact, atol=2e-3)
