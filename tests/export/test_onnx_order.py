@@ -21,6 +21,7 @@ def locator():
     return model
 
 
+@pytest.mark.slow
 def test_names_that_tf2onnx_gave_before_do_not_change_a_file():
     utils = pytest.importorskip("tf2onnx").utils
     model, files = locator(), set()

@@ -80,6 +80,7 @@ def test_the_gate_saw_every_tune_and_test_image(finished):
     assert manifest.parity["changed_verdicts"] == []
 
 
+@pytest.mark.slow
 def test_two_runs_with_one_seed_give_identical_weights_and_metrics(finished, tmp_path):
     out, report = finished
     again = dagm_segmentation.run(toy(), tmp_path / "again")
@@ -121,6 +122,7 @@ def test_composed_defects_train_and_the_real_ones_are_all_tested(tmp_path):
     assert not set(found.where(is_defect=True).ids) & set(ids["train"])
 
 
+@pytest.mark.slow
 def test_good_images_alone_are_enough_to_start(tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "set" / "good").mkdir(parents=True)

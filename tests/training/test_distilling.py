@@ -46,6 +46,7 @@ def values(path):
     return checkpoints.load(path / "checkpoints" / "last.npz")[0]
 
 
+@pytest.mark.slow
 def test_the_teacher_comes_first_and_both_leave_what_a_training_leaves(distill, tmp_path):
     distill(tmp_path / "run")
     for part, columns in (("teacher", ()), ("student", ("taught_loss", "val_taught_loss"))):

@@ -132,6 +132,7 @@ def test_a_run_that_was_interrupted_ends_as_if_it_never_was(
     assert rows == finished[2]
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_two_files_of_an_epoch_ends_as_if_it_never_was(
     train, finished, tmp_path, monkeypatch, checkpoint, assert_same_training
 ):
