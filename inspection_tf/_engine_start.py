@@ -30,7 +30,8 @@ _PROVIDERS = {
     ),
 }
 _CALLS, _WARM = 7, 2  # of the timing that chooses
-_SOFTWARE = ("onnxruntime", "onnxruntime-gpu", "openvino", "ai-edge-litert", "tensorrt")
+_TENSORRT = ("tensorrt", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12")
+_SOFTWARE = ("onnxruntime", "onnxruntime-gpu", "openvino", "ai-edge-litert", *_TENSORRT)
 
 
 def _of_onnxruntime(path: Path, threads: int | None, device: str) -> Network:

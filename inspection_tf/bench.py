@@ -7,6 +7,7 @@ A cascade is timed as it is, and with both networks on every image, which must d
 """
 
 import dataclasses
+import logging
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ __all__ = [
 
 Frame = tuple[NDArray[Any], NDArray[Any] | None]
 """A decoded image and its template, None where there is none."""
+_LOG = logging.getLogger("inspection_tf")
 _ENOUGH = 300
 """Images a way is timed on where no number of rounds is given."""
 _WARM = 20
@@ -176,6 +178,9 @@ def _ways(
         first = start(bundle.CLASSIFIER, provider) if manifest.is_cascade else None
         second = start(bundle.REFINER, provider) if manifest.closeups else None
         engine = start(manifest.main, provider)
+        if engine.providers[0] != provider:  # it took the next one; these are not its times
+            _LOG.warning("%s is left out: onnxruntime could not start it.", provider)
+            continue
         inspector = runtime.Inspector(
             manifest, engine, model_sha256="", classifier=first, refiner=second
         )

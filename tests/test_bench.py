@@ -26,6 +26,19 @@ def timings(path, **options):
     return {timing.name: timing for timing in bench.run(path, **options)}
 
 
+def test_a_provider_that_does_not_start_is_not_timed_as_another(toy_bundle, monkeypatch, caplog):
+    # onnxruntime lists what it was built with, and takes the next one where that does not start.
+    monkeypatch.setattr(bench, "_providers", lambda: ["CUDAExecutionProvider", CPU])
+    made = runtime.Engine
+
+    def on_processor(model, *, threads, providers):
+        return made(model, threads=threads, providers=(CPU,))
+
+    monkeypatch.setattr(runtime, "Engine", on_processor)
+    assert list(timings(toy_bundle)) == [CPU]
+    assert "CUDAExecutionProvider is left out" in caplog.text
+
+
 @pytest.fixture(scope="module")
 def frames(toy_classes):
     return [(record.read_image(), None) for record in toy_classes]

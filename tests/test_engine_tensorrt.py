@@ -180,13 +180,18 @@ def test_the_gpu_says_what_plans_it_runs(stand_in, monkeypatch):
     assert _engine_tensorrt.capability() is None
 
 
-def test_plans_are_for_the_gpu_that_is_there_unless_another_is_asked_for(monkeypatch):
+def test_plans_are_for_the_gpu_that_is_there_unless_another_is_asked_for(monkeypatch, caplog):
     set_up = []
     config = types.SimpleNamespace(
         set_compute_capability=lambda kind, _place: set_up.append(kind), num_compute_capabilities=0
     )
     trt = types.SimpleNamespace(ComputeCapability=types.SimpleNamespace(SM86="a", SM89="b"))
-    for present, expected in (("8.6", "SM86"), (None, "SM89")):
+    # TensorRT-RTX has no plans for 9.0: the default is that without a GPU.
+    for present, expected in (("8.6", "SM86"), (None, "SM89"), ("9.0", "SM89")):
         monkeypatch.setattr(_engine_tensorrt, "capability", lambda present=present: present)
-        assert _build_tensorrt._set_target(trt, config, _build_tensorrt._own()) == expected
-    assert set_up == ["a", "b"]
+        assert _build_tensorrt._set_target(trt, config, "") == expected
+    assert "no plans for this machine's GPU (9.0): this one is for 8.9" in caplog.text
+    assert _build_tensorrt._set_target(trt, config, "8.6") == "SM86"
+    with pytest.raises(errors.ConfigError, match=r"must be one of 8\.6, 8\.9\. Got '9\.0'"):
+        _build_tensorrt._set_target(trt, config, "9.0")
+    assert set_up == ["a", "b", "b", "a"]

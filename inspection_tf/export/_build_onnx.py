@@ -1,7 +1,7 @@
 """ONNX files of lower precision: int8 with scales from images, and float16."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ QUANTIZED = ("Conv", "ConvTranspose")
 """Operators that become int8: where the work is. What scales an image or reads a heatmap stays."""
 
 _PROBABILITIES = ("Sigmoid", "Softmax")
-_SHAPES = ("Concat", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze")
+_SHAPES = ("Concat", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 
 
 def int8(order: _order.Order) -> EngineEntry:
@@ -101,10 +101,11 @@ def in_float16(path: Path, *, is_located: bool = False) -> bytes:
         raise _order.missing("onnx", "engines", "A float16 engine") from problem
     try:
         plain = onnx.load(path)
+        exact = _answering(plain.graph, is_located)
         proto = library.convert_float_to_float16(
-            plain, keep_io_types=True, node_block_list=sorted(_answering(plain.graph, is_located))
+            plain, keep_io_types=True, node_block_list=sorted(exact)
         )
-        _join_casts(proto.graph, onnx.TensorProto)
+        _join_casts(proto.graph, exact, onnx.TensorProto)
         return _tidied(proto)
     except Exception as problem:  # a converter raises whatever it stumbles over
         raise errors.BundleError(
@@ -133,9 +134,14 @@ def _answering(graph: Any, is_located: bool) -> set[str]:
     return found
 
 
-def _join_casts(graph: Any, types: Any) -> None:
-    """Leave out casts to float16 that are only cast back: what float32 knew is lost there."""
+def _join_casts(graph: Any, exact: Collection[str], types: Any) -> None:
+    """Leave out casts to float16 that are only cast back: what float32 knew is lost there.
+
+    Only those of what is computed in float32; where an image's uint8 is cast, there is none.
+    """
     for cast in [node for node in graph.node if _casts_to(node, types.FLOAT16)]:
+        if not any(node.name in exact and cast.input[0] in node.output for node in graph.node):
+            continue
         backs = [node for node in graph.node if cast.output[0] in node.input]
         if not backs or not all(_casts_to(back, types.FLOAT) for back in backs):
             continue

@@ -6,6 +6,7 @@ no flags and no calibrator. `tensorrt_rtx` builds ahead of time, without a GPU.
 
 import contextlib
 import importlib.util
+import logging
 from typing import Any
 
 from inspection_tf import _engine_tensorrt, errors
@@ -15,6 +16,7 @@ from inspection_tf.export import _build_onnx, _order
 MODULES: tuple[Kind, ...] = ("tensorrt", "tensorrt_rtx")
 _PRECISIONS: dict[str, Precision] = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
 _WITHOUT_GPU = "8.9"
+_LOG = logging.getLogger("inspection_tf")
 
 
 def build(order: _order.Order) -> EngineEntry:
@@ -108,7 +110,7 @@ def _plan(trt: Any, order: _order.Order, graph: str, data: bytes) -> tuple[bytes
             "Choose another precision, or another engine."
         )
     config = builder.create_builder_config()
-    target = _set_target(trt, config, order.spec.compute_capability or _own())
+    target = _set_target(trt, config, order.spec.compute_capability)
     profile = builder.create_optimization_profile()
     batch = order.spec.batch
     for place in range(network.num_inputs):
@@ -129,18 +131,30 @@ def _plan(trt: Any, order: _order.Order, graph: str, data: bytes) -> tuple[bytes
     return bytes(plan), target
 
 
-def _own() -> str:
-    """Return what a plan is built for where nothing is asked."""
-    return _engine_tensorrt.capability() or _WITHOUT_GPU
+def _name(capability: str) -> str:
+    return f"SM{capability.replace('.', '')}"
 
 
 def _set_target(trt: Any, config: Any, asked: str) -> str:
-    """Say what the plan is for where it can be built without that GPU; returns it."""
+    """Say what the plan is for where it can be built without that GPU; returns it.
+
+    Where nothing is asked, that is this machine's GPU, and 8.9 without one that it can be for.
+    """
     if not hasattr(config, "set_compute_capability"):
         return "the GPU that built it"
-    name = f"SM{asked.replace('.', '')}"
     known = [kind for kind in dir(trt.ComputeCapability) if kind.startswith("SM")]
     known.sort(key=lambda kind: int(kind[2:]))
+    if not asked:
+        asked = _engine_tensorrt.capability() or _WITHOUT_GPU
+        if _name(asked) not in known:
+            _LOG.warning(
+                "TensorRT-RTX has no plans for this machine's GPU (%s): this one is for %s. Give "
+                "--compute-capability for another, or install tensorrt.",
+                asked,
+                _WITHOUT_GPU,
+            )
+            asked = _WITHOUT_GPU
+    name = _name(asked)
     if name not in known:
         raise errors.ConfigError(
             f"The compute capability must be one of "

@@ -36,6 +36,13 @@ class GateSpec(config.Section):
     batch_sizes: tuple[pydantic.PositiveInt, ...] = pydantic.Field(default=(1, 4), min_length=2)
     """Images a call, two numbers or more, each compared on all images."""
 
+    @pydantic.field_validator("batch_sizes")
+    @classmethod
+    def _differ(cls, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(sizes)) < len(sizes):
+            raise ValueError("batch_sizes must differ from each other, as 1 and 4 do")
+        return sizes
+
 
 class EngineFlip(config.Section):
     """A verdict that an engine changed."""

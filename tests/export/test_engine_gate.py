@@ -35,6 +35,13 @@ def refused(root, to="openvino", **options):
     return caught.value.report
 
 
+@pytest.mark.parametrize("sizes", [(1,), (4, 4)])
+def test_one_batch_size_is_not_enough(sizes):
+    with pytest.raises(ValueError, match="batch_sizes"):
+        engine_gate.GateSpec(batch_sizes=sizes)
+    assert engine_gate.GateSpec(batch_sizes=(4, 1)).batch_sizes == (4, 1)
+
+
 def without_sigmoid(graph):
     (node,) = (node for node in graph.node if node.op_type == "Sigmoid")
     node.op_type = "Identity"

@@ -22,12 +22,11 @@ def test_what_stays_in_float32_is_read_from_the_network_itself():
     made = nncf.quantize(
         read,
         nncf.Dataset([{"image": pixels}]),
-        ignored_scope=nncf.IgnoredScope(names=[names[0], names[-1]], types=["MatMul"]),
+        ignored_scope=nncf.IgnoredScope(names=[names[0], names[-1]]),
     )
     found = _build_openvino._in_float(made)
     assert found[0] == names[0]
     assert len(found) == 2
-    assert not any("MatMul" in name for name in names)
     assert len(names) > 8
 
 
@@ -91,6 +90,43 @@ def test_weights_of_openvino_leave_room_for_sums_of_16_bits(one_convolution):
     assert len(weights) == 1
     # 7 of 8 bits: two products with 255 must stay under 2 to the 15th.
     assert 60 <= np.abs(weights[0].astype(int)).max() <= 64
+
+
+@pytest.mark.parametrize("never", [["MatMul"], []])
+def test_products_of_matrices_are_never_int8(tmp_path, monkeypatch, never):
+    image = keras.Input((8, 8, 1), dtype="uint8", name="image")
+    x = keras.layers.Conv2D(4, 3)(keras.layers.Rescaling(1 / 255)(image))
+    pooled = [keras.layers.GlobalAveragePooling2D()(x), keras.layers.GlobalMaxPooling2D()(x)]
+    score = keras.layers.Dense(1)(keras.layers.Concatenate()(pooled))
+    answer = keras.layers.Reshape((1, 1, 1), name="probability")(score)
+    path = tmp_path / "segmenter.onnx"
+    path.write_bytes(export_onnx.convert(keras.Model({"image": image}, {"probability": answer})))
+    if not never:  # NNCF by itself would have them in int8
+        monkeypatch.setattr(_build_openvino, "_float_types", lambda _order: [])
+    pixels = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 1), np.uint8)
+    found = in_openvino(path, [{"image": pixels}], "widest")
+    in_int8 = {
+        node.get_type_name(): _build_openvino._is_int8(node.input_value(1).get_node())
+        for node in found
+        if node.get_type_name() in ("Convolution", "MatMul")
+    }
+    assert in_int8 == {"Convolution": True, "MatMul": not never}
+
+
+@pytest.mark.parametrize("classes", [1, 2])
+def test_a_network_sure_of_a_defect_says_how_sure_in_float16(tmp_path, classes):
+    pytest.importorskip("onnx")
+    model = unet.build(image_size=(16, 16), filters=(4, 8), classes=classes, working_stride=1)
+    last = model.get_layer("logits")
+    kernel, _ = last.get_weights()
+    logits = [10.0] if classes == 1 else [0.0, 10.0, -20.0]
+    last.set_weights([np.zeros_like(kernel), np.array(logits, np.float32)])
+    path = tmp_path / "model.onnx"
+    path.write_bytes(export_onnx.convert(model))
+    session = onnxruntime.InferenceSession(_build_onnx.in_float16(path))
+    (found,) = session.run(None, {"image": np.zeros((1, 16, 16, 1), np.uint8)})
+    assert found.shape == (1, 16, 16, classes)
+    np.testing.assert_allclose(1 - found[..., 0], 4.54e-5, rtol=0.01)  # 0 in float16
 
 
 @pytest.mark.parametrize("ending", ["Sigmoid", "Softmax", "nested"])
