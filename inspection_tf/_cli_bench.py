@@ -18,7 +18,7 @@ def bench(
     *,
     engines: tuple[str, ...] = (),
     repeats: int | None = None,
-    batch_sizes: tuple[int, ...] = (1,),
+    batch_sizes: tuple[int, ...] = (1, 4),
     threads: int | None = None,
     split: Literal["train", "tune", "test"] | None = None,
     against: Path | None = None,

@@ -9,6 +9,7 @@ import tyro
 from inspection_tf import errors, files
 from inspection_tf.export._order import ConvertSpec
 
+_SHOWN = 20
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 
 
@@ -28,6 +29,24 @@ def _lines(name: str, entry: Any) -> list[str]:
     if entry.state != "passed":
         where = entry.options.get("script") or f"engines/{name}"
         lines.append(f"next: the machine it is for; see {where}")
+    return lines
+
+
+def _flips(report: dict[str, Any]) -> list[str]:
+    """Return what the gate found on the verdicts that changed, a line each."""
+
+    def number(value: float | None) -> str:
+        return "none" if value is None else f"{value:.4f}"
+
+    changed = report["changed_verdicts"]
+    lines = [
+        f"{flip['id']}, batch {flip['batch_size']}: {flip['outcome_before']} "
+        f"{number(flip['score_before'])} -> {flip['outcome_after']} {number(flip['score_after'])}"
+        f"{', ' + flip['stage'] if flip['stage'] else ''}, margin {number(flip['margin'])}"
+        for flip in changed[:_SHOWN]
+    ]
+    if len(changed) > _SHOWN:
+        lines.append(f"and {len(changed) - _SHOWN} more changed verdicts: --report FILE")
     return lines
 
 
@@ -59,6 +78,8 @@ def convert(
     except errors.GateError as problem:
         if report is not None and problem.report is not None:
             files.write_json(report, problem.report)
+        elif problem.report is not None:
+            sys.stderr.write("".join(f"{line}\n" for line in _flips(problem.report)))
         raise
     if report is not None:
         files.write_json(report, done.entry.parity)

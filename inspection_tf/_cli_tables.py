@@ -10,6 +10,7 @@ from inspection_tf import errors
 TIMINGS: dict[str, Callable[[dict[str, Any]], str]] = {
     "engine": lambda row: row["name"].removesuffix("ExecutionProvider"),
     "batch": lambda row: str(row["batch_size"]),
+    "threads": lambda row: str(row["threads"] or "all"),
     "p50 ms": lambda row: f"{row['p50_ms']:.1f}",
     "p95": lambda row: f"{row['p95_ms']:.1f}",
     "p99": lambda row: f"{row['p99_ms']:.1f}",

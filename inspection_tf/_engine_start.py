@@ -133,6 +133,11 @@ def start_one(
     if entry.kind == "litert":
         from inspection_tf._engine_litert import LiteRtEngine
 
+        if device != "cpu":
+            raise errors.ConfigError(
+                f"LiteRT's device must be cpu. Got {device!r}. Leave it out, or choose another "
+                "engine."
+            )
         return LiteRtEngine(path, threads=threads)
     if entry.kind in ("tensorrt", "tensorrt_rtx"):
         from inspection_tf._engine_tensorrt import TensorRtEngine

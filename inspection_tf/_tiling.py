@@ -7,6 +7,8 @@ the result is what the network would say of the whole image.
 """
 
 import dataclasses
+import functools
+import logging
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from inspection_tf._tile_plan import TilePlan
 
+_LOG = logging.getLogger("inspection_tf")
 _EDGES: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "zero": "constant"}
 
 
@@ -73,6 +76,12 @@ def count(image_size: tuple[int, int], size: tuple[int, int], plan: "TilePlan") 
     return math.prod(len(tiles(n, m, plan)) for n, m in zip(image_size, size, strict=True))
 
 
+@functools.lru_cache(maxsize=64)
+def _say(size: tuple[int, int], memory: int) -> None:
+    """Say before the first image of a size what it takes."""
+    _LOG.info("tiles: %d x %d px take at most %.0f MB", *size, memory / 1e6)
+
+
 def run(
     pixels: NDArray[np.uint8],
     size: tuple[int, int],
@@ -91,6 +100,10 @@ def run(
         classes: of the output.
     """
     height, width = pixels.shape[:2]
+    _say(
+        (height, width),
+        plan.memory_bytes((height, width), channels=pixels.shape[2], classes=classes),
+    )
     rows, columns = tiles(height, size[0], plan), tiles(width, size[1], plan)
     more = rows[-1].start + size[0] - height, columns[-1].start + size[1] - width
     if any(more):

@@ -8,6 +8,7 @@ A cascade is timed as it is, and with both networks on every image, which must d
 
 import dataclasses
 import logging
+import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _batch, _golden, bundle, errors, images, runtime
+from inspection_tf import _batch, _golden, _keras_files, bundle, errors, images, runtime
 from inspection_tf._peak import peak_bytes
 from inspection_tf._profile import Operator
 from inspection_tf._profile import profile as profile_model
@@ -89,18 +90,14 @@ class _Way:
     inspector: runtime.Inspector
     runs_both: bool = False
     file_bytes: int = 0
+    largest: float = math.inf  # images a call
 
 
 class _Keras:
     """A source model as Keras predicts it."""
 
     def __init__(self, path: Path) -> None:
-        import keras
-
-        from inspection_tf import losses, metrics  # noqa: F401  registers what a model may hold
-        from inspection_tf.models import backbones, blocks, corners  # noqa: F401  and its layers
-
-        self.model = keras.saving.load_model(path, compile=False)
+        self.model = _keras_files.load(path)
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
@@ -149,12 +146,15 @@ def _engine_ways(
     for name in known if "all" in engines else engines:
         try:
             inspector = runtime.Inspector.load(root, engine=name, threads=threads)
-        except errors.BundleError:
+        except errors.BundleError as problem:
             if "all" not in engines:
                 raise
+            _LOG.warning("%s is left out: %s", name, problem)
             continue
-        files = manifest.engines[name].files.values() if name in manifest.engines else ()
-        ways.append(_Way(name, inspector, file_bytes=_sizes(root, files)))
+        entry = manifest.engines.get(name)
+        files = entry.files.values() if entry else ()
+        largest = entry.batch.largest if entry and entry.batch else math.inf
+        ways.append(_Way(name, inspector, file_bytes=_sizes(root, files), largest=largest))
     return ways
 
 
@@ -275,7 +275,7 @@ def run(
         memory: also measure the most memory that each engine's process takes.
 
     Returns:
-        For each way to run the bundle one for each batch size.
+        For each way to run the bundle one for each batch size that it takes.
 
     Raises:
         errors.BundleError: a bundle is not as it was written, or an engine does not run here.
@@ -295,17 +295,19 @@ def run(
     shown = list(frames or golden_frames(root))
     batches = {size: _batches(shown, size) for size in batch_sizes}
     rounds = repeats or max(1, round(_ENOUGH / max(len(shown), max(batch_sizes))))
+    timed = [(way, size) for size in batch_sizes for way in ways if size <= way.largest]
+    for name in {way.name for way in ways} - {way.name for way, _ in timed}:
+        _LOG.warning("%s is left out: it takes no batch of %d.", name, min(batch_sizes))
     ran: dict[tuple[str, int], list[tuple[dict[str, float], list[str], int]]] = {}
     times: dict[tuple[str, int], list[dict[str, float]]] = {}
     for round_number in range(rounds + 1):
-        for size in batch_sizes:
-            for way in ways:
-                chosen = batches[size] if round_number else batches[size][:_WARM]
-                _once(way, chosen[0])
-                ran[way.name, size] = [_once(way, batch) for batch in chosen]
-                if round_number:
-                    found = [stages for stages, _, _ in ran[way.name, size]]
-                    times.setdefault((way.name, size), []).extend(found)
+        for way, size in timed:
+            chosen = batches[size] if round_number else batches[size][:_WARM]
+            _once(way, chosen[0])
+            ran[way.name, size] = [_once(way, batch) for batch in chosen]
+            if round_number:
+                found = [stages for stages, _, _ in ran[way.name, size]]
+                times.setdefault((way.name, size), []).extend(found)
     # Of this bundle, on the processor: what a process of its own can start by name.
     measured = {runtime.ONNX: "CPUExecutionProvider"} | {name: name for name in engines}
     measured |= {way.name: way.name for way in ways if way.inspector.engine_name == way.name}
@@ -321,8 +323,7 @@ def run(
             peak_bytes=peaks.get(way.name),
             threads=None if isinstance(way.inspector.engine, _Keras) else threads,
         )
-        for way in ways
-        for size in batch_sizes
+        for way, size in sorted(timed, key=lambda item: ways.index(item[0]))
     ]
 
 

@@ -26,6 +26,20 @@ def timings(path, **options):
     return {timing.name: timing for timing in bench.run(path, **options)}
 
 
+def test_an_engine_that_takes_no_such_batch_is_left_out(toy_bundle, monkeypatch, caplog):
+    made = bench._Way
+
+    def narrow(name, inspector, **options):
+        return made(name, inspector, **{**options, "largest": 2})
+
+    monkeypatch.setattr(bench, "_Way", narrow)
+    found = bench.run(toy_bundle, repeats=1, with_keras=False, batch_sizes=(1, 2, 3))
+    assert [(timing.name, timing.batch_size) for timing in found] == [(CPU, 1), (CPU, 2)]
+    assert caplog.text == ""
+    assert bench.run(toy_bundle, repeats=1, with_keras=False, batch_sizes=(3,)) == []
+    assert f"{CPU} is left out: it takes no batch of 3" in caplog.text
+
+
 def test_a_provider_that_does_not_start_is_not_timed_as_another(toy_bundle, monkeypatch, caplog):
     # onnxruntime lists what it was built with, and takes the next one where that does not start.
     monkeypatch.setattr(bench, "_providers", lambda: ["CUDAExecutionProvider", CPU])

@@ -236,7 +236,16 @@ def test_verify_runs_the_golden_samples_of_both_networks(toy_cascade, tmp_path, 
 
 
 def test_bench_times_the_images_of_a_split(toy_cascade, capsys):
-    words = ["bench", str(toy_cascade.path), "--repeats", "1", "--split", "test"]
+    words = [
+        "bench",
+        str(toy_cascade.path),
+        "--batch-sizes",
+        "1",
+        "--repeats",
+        "1",
+        "--split",
+        "test",
+    ]
     assert cli.main([*words, "--json"]) == 0
     (found,) = lines(capsys)
     expected = [row.outcome for row in toy_cascade.shipped.rows]

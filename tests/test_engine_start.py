@@ -34,6 +34,12 @@ def test_a_device_that_onnxruntime_gives_up_in_silence_is_refused(toy_bundle, mo
         runtime.Inspector.load(toy_bundle, device="cuda")
 
 
+def test_litert_has_no_other_device():
+    entry = SimpleNamespace(kind="litert")
+    with pytest.raises(errors.ConfigError, match=r"LiteRT's device must be cpu\. Got 'cuda'"):
+        _engine_start.start_one("model.tflite", entry, device="cuda")
+
+
 class Network:
     """Answers after as many steps of a clock as it is slow, and remembers its batches."""
 

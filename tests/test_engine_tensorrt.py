@@ -180,6 +180,28 @@ def test_the_gpu_says_what_plans_it_runs(stand_in, monkeypatch):
     assert _engine_tensorrt.capability() is None
 
 
+def test_a_tensorrt_that_knows_no_other_gpu_says_so(monkeypatch):
+    config, trt = types.SimpleNamespace(), types.SimpleNamespace()
+    monkeypatch.setattr(_engine_tensorrt, "capability", lambda: "9.0")
+    assert _build_tensorrt._set_target(trt, config, "") == "SM90"
+    assert _build_tensorrt._set_target(trt, config, "9.0") == "SM90"
+    with pytest.raises(errors.ConfigError, match=r"GPU alone \(9\.0\)\. Got '8\.6'"):
+        _build_tensorrt._set_target(trt, config, "8.6")
+    monkeypatch.setattr(_engine_tensorrt, "capability", lambda: None)
+    assert _build_tensorrt._set_target(trt, config, "") == "the GPU that built it"
+
+
+def test_a_tensorrt_that_cannot_be_imported_is_left_out(monkeypatch, tmp_path, caplog):
+    for name, text in (("broken_trt", "raise ImportError('libnvinfer.so')"), ("other_trt", "")):
+        (tmp_path / f"{name}.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(_build_tensorrt, "MODULES", ("absent_trt", "broken_trt", "other_trt"))
+    assert _build_tensorrt._module() == "other_trt"
+    assert "broken_trt is left out: libnvinfer.so" in caplog.text
+    monkeypatch.setattr(_build_tensorrt, "MODULES", ("absent_trt", "broken_trt"))
+    assert _build_tensorrt._module() is None
+
+
 def test_plans_are_for_the_gpu_that_is_there_unless_another_is_asked_for(monkeypatch, caplog):
     set_up = []
     config = types.SimpleNamespace(

@@ -170,14 +170,20 @@ def larger(model, size):
 
 
 @pytest.mark.parametrize("size", [(192, 160), (100, 64), (64, 64)])
-def test_tiles_say_what_the_network_says_of_the_whole_image(tiled, toy_model, toy_records, size):
+def test_tiles_say_what_the_network_says_of_the_whole_image(
+    tiled, toy_model, toy_records, size, caplog
+):
     pictures = [record.read_image() for record in toy_records]
     image = np.block([pictures[n : n + 3] for n in (0, 3, 6)])[: size[0], : size[1]]
     inspector = runtime.Inspector.load(tiled)
     found = inspector.probability(image)
     expected = np.array(larger(toy_model, size)({"image": image[None, ..., None]})["probability"])
     np.testing.assert_allclose(found, expected[0, ..., 0], atol=1e-5)
+    _tiling._say.cache_clear()
+    caplog.set_level("INFO", "inspection_tf")
     verdict = inspector.inspect(image)
+    most = inspector.memory_bytes(size) / 1e6
+    assert f"{size[0]} x {size[1]} px take at most {most:.0f} MB" in caplog.text
     assert verdict.image_size == size
     assert verdict.outcome == ("NG" if found.max() >= 0.5 else "OK")
     (other,) = inspector.inspect_many([image])

@@ -23,12 +23,11 @@ def _write(order: _order.Order, graph: str, folder: Path) -> None:
     try:
         import keras
         import tensorflow as tf
+
+        from inspection_tf import _keras_files
     except ImportError as problem:
         raise _order.missing("tensorflow", "train", "This engine") from problem
-    from inspection_tf import losses, metrics  # noqa: F401  registers what a model may hold
-    from inspection_tf.models import backbones, blocks, corners  # noqa: F401  and its layers
-
-    model = keras.saving.load_model(order.source(graph), compile=False)
+    model = _keras_files.load(order.source(graph))
     names = sorted(model.input)
     signature = [
         tf.TensorSpec((None, *model.input[name].shape[1:]), tf.uint8, name=name) for name in names

@@ -5,6 +5,7 @@ no flags and no calibrator. `tensorrt_rtx` builds ahead of time, without a GPU.
 """
 
 import contextlib
+import importlib
 import importlib.util
 import logging
 from typing import Any
@@ -31,11 +32,40 @@ def build(order: _order.Order) -> EngineEntry:
             f"precision must be one of {', '.join(_PRECISIONS)}. Got {order.spec.precision!r}. "
             "Choose one."
         )
+    _require_batches(order)
     models = _models(order)
-    found = [name for name in MODULES if importlib.util.find_spec(name)]
-    if not found:
+    module = _module()
+    if module is None:
+        _LOG.warning(
+            "Neither %s can be used here: a script for trtexec is written.", " nor ".join(MODULES)
+        )
         return _script(order, models)
-    return _plans(order, models, found[0])
+    return _plans(order, models, module)
+
+
+def _require_batches(order: _order.Order) -> None:
+    """Refuse a profile under which the gate could never run."""
+    batch, sizes = order.spec.batch, order.spec.gate.batch_sizes
+    if batch.smallest > 1 or batch.largest < max(sizes):
+        raise errors.ConfigError(
+            f"The plan must take single images and the gate's batches of {max(sizes)}. Got a "
+            f"profile from {batch.smallest} to {batch.largest}. Use --batch.smallest 1, and "
+            "--batch.largest or --gate.batch-sizes."
+        )
+
+
+def _module() -> Kind | None:
+    """Return the first TensorRT that can be imported."""
+    for name in MODULES:
+        if importlib.util.find_spec(name) is None:
+            continue
+        try:
+            importlib.import_module(name)
+        except (ImportError, OSError) as problem:  # its libraries are missing
+            _LOG.warning("%s is left out: %s", name, _order.first_line(problem))
+        else:
+            return name
+    return None
 
 
 def _models(order: _order.Order) -> dict[str, bytes]:
@@ -140,12 +170,18 @@ def _set_target(trt: Any, config: Any, asked: str) -> str:
 
     Where nothing is asked, that is this machine's GPU, and 8.9 without one that it can be for.
     """
+    own = _engine_tensorrt.capability()
     if not hasattr(config, "set_compute_capability"):
-        return "the GPU that built it"
+        if asked and asked != own:
+            raise errors.ConfigError(
+                f"This TensorRT builds for this machine's GPU alone ({own or 'none was found'}). "
+                f"Got {asked!r}. Leave --compute-capability out, or install tensorrt_rtx."
+            )
+        return _name(own) if own else "the GPU that built it"
     known = [kind for kind in dir(trt.ComputeCapability) if kind.startswith("SM")]
     known.sort(key=lambda kind: int(kind[2:]))
     if not asked:
-        asked = _engine_tensorrt.capability() or _WITHOUT_GPU
+        asked = own or _WITHOUT_GPU
         if _name(asked) not in known:
             _LOG.warning(
                 "TensorRT-RTX has no plans for this machine's GPU (%s): this one is for %s. Give "
@@ -166,11 +202,26 @@ def _set_target(trt: Any, config: Any, asked: str) -> str:
     return name
 
 
+_SCRIPT = """\
+#!/usr/bin/env bash
+# Builds the engines of this folder on the machine that runs them: build.sh FOLDER
+# Needs trtexec of TensorRT 10. FOLDER lies outside the bundle, which holds what it declares alone.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd -P)
+bundle=${here%/*/*}
+out=$(realpath -m "${1:?Give a folder for the engines: build.sh FOLDER}")
+case "$out/" in "$bundle"/*)
+    echo "The folder must lie outside the bundle. Got $out. Give another one." >&2
+    exit 2 ;;
+esac
+mkdir -p "$out"\
+"""
+
+
 def _script(order: _order.Order, models: dict[str, bytes]) -> EngineEntry:
     """Write the ONNX files and a script that builds them where `trtexec` is."""
     batch = order.spec.batch
-    lines = ["#!/usr/bin/env bash", "# Builds the engines of this folder on the machine that runs"]
-    lines += ["# them; needs trtexec of TensorRT 10.", "set -euo pipefail", 'cd "$(dirname "$0")"']
+    lines = [_SCRIPT]
     spec = order.manifest.inputs[0].preprocessing
     for graph, data in models.items():
         (order.folder / f"{graph}.onnx").write_bytes(data)
@@ -190,7 +241,8 @@ def _script(order: _order.Order, models: dict[str, bytes]) -> EngineEntry:
         }
         profile = " ".join(f"--{kind}Shapes={shape}" for kind, shape in shapes.items())
         lines.append(
-            f"trtexec --onnx={graph}.onnx --saveEngine={graph}.engine --stronglyTyped {profile}"
+            f'trtexec --onnx="$here/{graph}.onnx" --saveEngine="$out/{graph}.engine" '
+            f"--stronglyTyped {profile}"
         )
     (order.folder / "build.sh").write_text("\n".join(lines) + "\n")
     return EngineEntry(

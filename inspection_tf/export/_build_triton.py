@@ -50,7 +50,9 @@ def build(order: _order.Order) -> EngineEntry:
         files[graph] = order.at(target.relative_to(order.folder).as_posix())
         text = _network_config(order, graph, _BACKENDS[kind])
         (folder.parent / "config.pbtxt").write_text(text)
-    _write_verdict(order)
+    main = order.manifest.main
+    served = order.manifest.graph(main).file if entry is None else entry.files[main]
+    _write_verdict(order, sha256=manifest.files[served])
     return EngineEntry(
         kind="triton",
         precision="float32" if entry is None else entry.precision,
@@ -62,7 +64,7 @@ def build(order: _order.Order) -> EngineEntry:
     )
 
 
-def _write_verdict(order: _order.Order) -> None:
+def _write_verdict(order: _order.Order, *, sha256: str) -> None:
     folder = order.folder / "models" / VERDICT / "1"
     folder.mkdir(parents=True)
     code = Path(__file__).with_name("_triton_model.py")
@@ -73,12 +75,15 @@ def _write_verdict(order: _order.Order) -> None:
         f'  {{ name: "{item.name}" data_type: TYPE_UINT8 dims: [ -1 ] }}{comma}\n'
         for item, comma in _with_commas(order.manifest.inputs)
     )
+    waiting = order.spec.instances * order.spec.batch.usual
     (folder.parent / "config.pbtxt").write_text(
         f'name: "{VERDICT}"\nbackend: "python"\n'
         "# One image a request: the bytes of a file in, the verdict as JSON out.\n"
         f"max_batch_size: 0\ninput [\n{inputs}]\n"
         'output [\n  { name: "verdict" data_type: TYPE_STRING dims: [ 1 ] }\n]\n'
-        f"instance_group [ {{ count: {order.spec.instances} kind: KIND_CPU }} ]\n"
+        "# Each waits for its own image: as many as fill the networks' usual batch.\n"
+        f"instance_group [ {{ count: {waiting} kind: KIND_CPU }} ]\n"
+        f'parameters {{ key: "model_sha256" value: {{ string_value: "{sha256}" }} }}\n'
     )
 
 

@@ -25,7 +25,7 @@ def check_files(root, manifest):
     found = {
         path.relative_to(root).as_posix()
         for path in root.rglob("*")
-        if path.is_file() and path.name != "manifest.json"
+        if path.is_file() and path != root / "manifest.json"
     }
     listed = manifest["files"]
     wrong = [f"{name}: not in the manifest" for name in sorted(found - set(listed))]

@@ -177,9 +177,9 @@ def page(manifest: bundle.Manifest) -> str:
         ),
         (
             f"Before it: orientation {spec.orientation}, fit {spec.fit}, 16 bit by the window in "
-            f"`manifest.json`, as `inspection_tf.images` does.{_tiled(manifest)}"
+            f"`manifest.json`, as `inspection_tf.images` does.{_tiled(manifest)}{_laid(manifest)}"
         ),
-        f"Output: {outputs}.",
+        f"Output: {outputs}.{_located(manifest)}",
         f"Decision: {decided}{review}{stages}.",
         f"Rules: {', '.join(f'{name} {value}' for name, value in rules.items()) or 'none'}.",
         "Everything above stands in `manifest.json`; an output that is not finite is never OK.",
@@ -192,6 +192,37 @@ def page(manifest: bundle.Manifest) -> str:
     ]
     body = "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
     return f"# Integrating {manifest.model_id}\n\n{body}\n"
+
+
+def _laid(manifest: bundle.Manifest) -> str:
+    """Return how a template comes to lie on its image."""
+    if not manifest.has_template or manifest.alignment.method == "none":
+        return ""
+    return (
+        f" The template is laid onto the image first, by at most "
+        f"{manifest.alignment.max_shift_px:g} px (method {manifest.alignment.method}), as "
+        "`inspection_tf.registration` does."
+    )
+
+
+def _located(manifest: bundle.Manifest) -> str:
+    """Return which corner is which, and what a second look sees."""
+    if not manifest.is_located:
+        return ""
+    order = (
+        " Corners: x, y of top left, top right, bottom right, bottom left of the text, as shares "
+        "of width and height."
+    )
+    spec = manifest.closeups
+    if spec is None:
+        return order
+    return (
+        f"{order} The refiner sees four close-ups of the photo, one centred on each corner, "
+        f"{spec.size_px} px for {spec.span:g} times the square root of the field's area, its x "
+        "axis along the text and its y axis across it, both into the field, and returns that "
+        "corner in shares of the close-up, as `inspection_tf.closeups` cuts them; of all "
+        "confidences the lowest counts."
+    )
 
 
 def _tiled(manifest: bundle.Manifest) -> str:

@@ -40,11 +40,11 @@ class TritonPythonModel:
         text = (folder / "manifest.json").read_text(encoding="utf-8")
         manifest = bundle.Manifest.model_validate_json(text)
         networks = {item.graph: _Remote(item.graph, item.name) for item in manifest.outputs}
-        main = manifest.graph(manifest.main)
+        settings = json.loads(args["model_config"])["parameters"]
         self.inspector = runtime.Inspector(
             manifest,
             networks[manifest.main],
-            model_sha256=manifest.files[main.file],
+            model_sha256=settings["model_sha256"]["string_value"],
             classifier=networks.get(bundle.CLASSIFIER),
             refiner=networks.get(bundle.REFINER),
         )

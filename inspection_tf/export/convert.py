@@ -82,11 +82,24 @@ class _Data:
             self._parts = _provenance.parts(self._manifest, self._root)
         return self._parts
 
-    @property
-    def compared(self) -> dict[str, Records]:
-        """The tune and test images; all, where every image taught the network."""
+    def compared(self, calibrated: Sequence[Records]) -> dict[str, Records]:
+        """Return the tune and test images; where every image taught the network, those.
+
+        Args:
+            calibrated: what int8's scales come from; left out, if that leaves any.
+        """
         held = {name: part for name, part in self.parts.items() if name != "train" and len(part)}
-        return held or self.parts
+        return held or {"train": _without(self.parts["train"], calibrated)}
+
+    def judged(self, calibrated: Sequence[Records]) -> Records:
+        """Return the tune images, or what stands in for them."""
+        return self.parts.get("tune") or _without(self.parts["train"], calibrated)
+
+
+def _without(part: Records, calibrated: Sequence[Records]) -> Records:
+    seen = {record.id for records in calibrated for record in records}
+    left = [record.id for record in part if record.id not in seen]
+    return part.select(left) if left else part
 
 
 def _builder(to: str) -> _order.Builder:
@@ -152,7 +165,7 @@ def convert(
         return drawn[0]
 
     def judge(changed: Mapping[str, runtime.Network]) -> engine_gate.EngineParity:
-        part = found.parts.get("tune") or found.parts["train"]
+        part = found.judged(calibrated)
         shown = _calibration.choose(part, count=spec.judged_images, seed=spec.seed)
         # At one batch size: it is the same network.
         limits = spec.gate.model_copy(update={"batch_sizes": spec.gate.batch_sizes[-1:]})
@@ -160,7 +173,9 @@ def convert(
         return engine_gate.compare(inspector, other, {"tune": shown}, limits)
 
     search = _retreat.Search()
+    attempts = 0
     while True:
+        attempts += 1
         with tempfile.TemporaryDirectory() as folder:
             order = _order.Order(root, manifest, name, Path(folder), spec, samples, judge, search)
             entry = build(order)
@@ -171,7 +186,11 @@ def convert(
             if started is None:
                 return Converted(name, entry, _written(order, entry, ()))
             candidate = engine_gate.inspector(manifest, started, name)
-            parity = engine_gate.compare(inspector, candidate, found.compared, spec.gate)
+            compared = found.compared(calibrated)
+            if "train" in compared and attempts == 1:
+                _LOG.warning("every image taught the networks: the gate compares on those")
+            parity = engine_gate.compare(inspector, candidate, compared, spec.gate)
+            parity = parity.model_copy(update={"attempts": attempts})
             _LOG.info(
                 "gate: %d images, largest score difference %s, %d changed verdicts",
                 parity.images,

@@ -51,10 +51,13 @@ class EngineFlip(config.Section):
     batch_size: int
     outcome_before: str
     outcome_after: str
+    stage: str = ""
+    """Of a cascade: the stage that changed it. Scores and margin are that stage's own."""
     score_before: float | None
     score_after: float | None
     margin: float | None
-    """Distance of the score before from the threshold."""
+    """Distance of the score before from the threshold that was crossed. None: none was, as where a
+    score is not finite, or four corners are no field any more."""
 
 
 class EngineParity(config.Section):
@@ -69,11 +72,14 @@ class EngineParity(config.Section):
     mean_output_difference: float | None
     max_score_difference: float | None
     changes: dict[str, dict[str, float | None]]
-    """Metric to what it changed by, with the 95 % interval."""
+    """Metric to what it changed by, with the 95 % interval, at the batch size where it is worst."""
     changed_verdicts: tuple[EngineFlip, ...]
     limits: GateSpec
     failures: tuple[str, ...]
     """In words; empty: the engine is let through."""
+    attempts: int = 1
+    """Engines that were compared on these images: int8 that was refused is tried anew with more in
+    float32, and this is about the last."""
 
     @property
     def passed(self) -> bool:
@@ -110,12 +116,13 @@ class _Replay:
 class _Tally:
     """What adds up over the batches of one comparison."""
 
-    def __init__(self) -> None:
+    def __init__(self, stage_points: Mapping[str, Any] | None = None) -> None:
+        """Begin with nothing; `stage_points` are those of the manifest."""
+        self.stage_points = stage_points or {}
         self.worst = self.total = self.worst_score = 0.0
         self.count = 0
         self.flips: list[EngineFlip] = []
-        self.before: list[evaluation.ImageResult] = []
-        self.after: list[evaluation.ImageResult] = []
+        self.changes: list[dict[str, evaluation.Estimate]] = []  # of each batch size
 
     def add_outputs(self, first: _batch.Outputs, second: _batch.Outputs) -> None:
         for one, other in zip(
@@ -138,27 +145,44 @@ class _Tally:
         batch_size: int,
     ) -> None:
         for record, old, new in zip(records, before, after, strict=True):
-            off = abs(old.score - new.score)
-            self.worst_score = max(self.worst_score, math.inf if math.isnan(off) else off)
+            # Where one of the two stopped an image, the stages before that can be compared.
+            pairs = [
+                (old.stages[name], new.stages[name]) for name in old.stages if name in new.stages
+            ]
+            for one, other in pairs or [(old.score, new.score)]:
+                off = abs(one - other)
+                self.worst_score = max(self.worst_score, math.inf if math.isnan(off) else off)
             if old.outcome != new.outcome:
+                stage, (one, other), margin = _crossed(old, new, self.stage_points)
                 flip = EngineFlip(
                     id=record.id,
                     batch_size=batch_size,
                     outcome_before=old.outcome,
                     outcome_after=new.outcome,
-                    score_before=_finite(old.score),
-                    score_after=_finite(new.score),
-                    margin=_finite(_margin(old)),
+                    stage=stage,
+                    score_before=_finite(one),
+                    score_after=_finite(other),
+                    margin=_finite(margin),
                 )
                 self.flips.append(flip)
 
 
-def _margin(verdict: decision.Verdict) -> float:
-    """Return how far a score is from the nearest threshold that its verdict hangs on."""
-    borders = [verdict.threshold]
-    if verdict.review_from is not None:
-        borders.append(verdict.review_from)
-    return min((verdict.score - border for border in borders), key=abs)
+def _crossed(
+    old: decision.Verdict, new: decision.Verdict, stage_points: Mapping[str, Any]
+) -> tuple[str, tuple[float, float], float]:
+    """Return the stage that changed a verdict, its scores, and the margin of the first.
+
+    Where one verdict stopped the image and the other did not, that is the stage that stops. Of two
+    borders that were crossed it is the further one; nan where none was.
+    """
+    stops = [verdict.decided_by for verdict in (old, new) if verdict.decided_by in stage_points]
+    stage = stops[0] if stops else old.decided_by
+    point = stage_points.get(stage, old)
+    one, other = (verdict.stages.get(stage, verdict.score) for verdict in (old, new))
+    borders = [b for b in (point.threshold, point.review_from) if b is not None]
+    margins = [one - border for border in borders if (one >= border) != (other >= border)]
+    is_known = math.isfinite(one) and math.isfinite(other) and margins
+    return stage, (one, other), max(margins, key=abs) if is_known else math.nan
 
 
 def _finite(value: float) -> float | None:
@@ -189,18 +213,23 @@ def compare(
         raise errors.DataError(
             "The gate needs tune or test images. Got none. Give the data of the bundle."
         )
-    tally = _Tally()
+    manifest = reference.manifest
+    tally = _Tally(manifest.stage_points)
     steps = len(records) * len(spec.batch_sizes)
     done = 0
-    for number, size in enumerate(spec.batch_sizes):
+    for size in spec.batch_sizes:
+        before: list[evaluation.ImageResult] = []
+        after: list[evaluation.ImageResult] = []
         for first in range(0, len(records), size):
             chunk = records[first : first + size]
-            _compare_batch(reference, candidate, chunk, tally, size, measures=number == 0)
+            pair = _compare_batch(reference, candidate, chunk, tally, size)
+            before += pair[0]
+            after += pair[1]
             done += len(chunk)
             if progress is not None:
                 progress(done, steps)
-    manifest = reference.manifest
-    changes = evaluation.changes(tally.before, tally.after, classes=manifest.classes)
+        tally.changes.append(evaluation.changes(before, after, classes=manifest.classes))
+    changes = _worst(tally.changes)
     return EngineParity(
         images=len(records),
         splits=tuple(parts),
@@ -221,9 +250,8 @@ def _compare_batch(
     records: Sequence[Record],
     tally: _Tally,
     batch_size: int,
-    *,
-    measures: bool,
-) -> None:
+) -> list[list[evaluation.ImageResult]]:
+    """Add a batch to the tally; return its rows of the reports, before and after."""
     prepared = [_points.prepare(reference, record) for record in records]
     ran = [_batch.run(one, prepared, runs_both=True) for one in (reference, candidate)]
     tally.add_outputs(*ran)
@@ -232,14 +260,27 @@ def _compare_batch(
         for one, outputs in zip((reference, candidate), ran, strict=True)
     )
     tally.add_verdicts(records, before, after, batch_size)
-    if measures:
-        for rows, found in ((tally.before, before), (tally.after, after)):
-            rows += evaluation.inspect_records(
-                _Replay(found),
-                records,
-                classes=reference.manifest.classes,
-                orientation=reference.preprocessing.orientation,
-            )
+    return [
+        evaluation.inspect_records(
+            _Replay(found),
+            records,
+            classes=reference.manifest.classes,
+            orientation=reference.preprocessing.orientation,
+        )
+        for found in (before, after)
+    ]
+
+
+def _worst(each: Sequence[dict[str, evaluation.Estimate]]) -> dict[str, evaluation.Estimate]:
+    """Return of each metric the change that is worst."""
+
+    def loss(name: str, change: evaluation.Estimate) -> float:
+        return -math.inf if change.value is None else evaluation.worsening(name, change.value)
+
+    return {
+        name: max((changes[name] for changes in each), key=lambda change: loss(name, change))
+        for name in each[0]
+    }
 
 
 def _failures(
@@ -295,7 +336,8 @@ def worst_drop(parity: EngineParity) -> float:
 
 def _told(flip: EngineFlip) -> str:
     old, new = ("nan" if s is None else f"{s:.4f}" for s in (flip.score_before, flip.score_after))
-    return f"{flip.id} {flip.outcome_before} {old} -> {flip.outcome_after} {new}"
+    told = f"{flip.id} {flip.outcome_before} {old} -> {flip.outcome_after} {new}"
+    return f"{told}, {flip.stage}" if flip.stage else told
 
 
 def inspector(

@@ -1,12 +1,13 @@
 import shutil
+from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from engine_checks import contents, manifest_values, spec
 
 from inspection_tf import _engine_openvino, bench, bundle, cli, errors, runtime
-from inspection_tf._engine_entry import BatchProfile
-from inspection_tf.export import convert
+from inspection_tf.export import _retreat, convert, engine_gate
 
 pytest.importorskip("openvino")
 RUN = ("openvino", "openvino-bf16", "openvino-int8", "onnx-int8", "onnx-fp16", "litert")
@@ -281,46 +282,40 @@ def test_accuracy_control_keeps_what_the_metrics_need(toy_bundle_copy):
     assert len(kept) < 8
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
-@pytest.mark.parametrize("made", ["toy_shipped", "toy_cascade", "toy_pair"])
-def test_tensorrt_is_built_ahead_of_time_and_not_run(request, tmp_path, made, precision):
-    pytest.importorskip("tensorrt_rtx")
-    root = shutil.copytree(request.getfixturevalue(made).path, tmp_path / "bundle")
-    asked = spec(
-        precision=precision,
-        compute_capability="8.6",
-        batch=BatchProfile(smallest=1, usual=2, largest=8),
-    )
-    entry = convert.convert(root, "tensorrt", spec=asked).entry
-    assert (entry.kind, entry.target, entry.state) == ("tensorrt_rtx", "SM86", "built, not run")
-    assert (entry.batch.usual, entry.batch.largest) == (2, 8)
-    assert (entry.calibration is not None) == (precision == "int8")
-    for file in entry.files.values():
-        assert (root / file).stat().st_size > 10_000
-    with pytest.raises(errors.BundleError, match="must have passed the gate"):
-        runtime.Inspector.load(root, engine="tensorrt")
-    assert runtime.Inspector.load(root, engine="auto").engine_name == "onnx"
+def test_images_that_calibrated_are_not_compared(toy_bundle_copy, monkeypatch, reseal, caplog):
+    pytest.importorskip("nncf")
+    values = manifest_values(toy_bundle_copy)
+    data = values["provenance"]["data"]
+    every = [name for ids in data["splits"].values() for name in ids]
+    data["splits"] = {"train": every}
+    data["source"]["folds"] = 2  # all of a cross-validated bundle is train
+    reseal(toy_bundle_copy, provenance=values["provenance"])
+    monkeypatch.setattr(_retreat, "rungs", lambda _operators: [()])
+    gate = engine_gate.GateSpec(band=1.0, flipped_share=1.0, metric_drop=1.0, batch_sizes=(1, 3))
+    entry = convert.convert(toy_bundle_copy, "openvino-int8", spec=spec(gate=gate)).entry
+    assert entry.parity["splits"] == ["train"]
+    assert entry.parity["images"] == len(every) - len(entry.calibration.ids)
+    assert entry.parity["attempts"] >= 1
+    assert "every image taught the networks" in caplog.text
 
 
-@pytest.mark.slow
-def test_a_compute_capability_that_is_none_lists_those_there_are(toy_bundle_copy, capsys):
-    pytest.importorskip("tensorrt_rtx")
-    words = ["convert", str(toy_bundle_copy), "--to", "tensorrt", "--compute-capability", "3.0"]
-    assert cli.main(words) == 2
-    assert "must be one of 7.5, 8.0, 8.6, 8.9, 12.0" in capsys.readouterr().err
-
-
-def test_without_tensorrt_a_script_is_written(toy_bundle_copy, monkeypatch, capsys):
-    from inspection_tf.export import _build_tensorrt
-
-    monkeypatch.setattr(_build_tensorrt, "MODULES", ())
-    assert cli.main(["convert", str(toy_bundle_copy), "--to", "tensorrt"]) == 0
-    assert "engines/tensorrt/build.sh" in capsys.readouterr().out
-    text = (toy_bundle_copy / "engines" / "tensorrt" / "build.sh").read_text()
-    assert "trtexec --onnx=segmenter.onnx --saveEngine=segmenter.engine" in text
-    assert "--minShapes=image:1x64x64x1 --optShapes=image:4x64x64x1" in text
-    assert bundle.read(toy_bundle_copy).engines["tensorrt"].kind == "trtexec"
+@pytest.mark.parametrize("to", ["savedmodel", "litert"])
+def test_code_in_a_keras_file_is_not_run(toy_bundle_copy, reseal, capsys, tmp_path, to):
+    canary = tmp_path / "canary"
+    image = keras.Input((64, 64, 1), dtype="uint8", name="image")
+    run = keras.layers.Lambda(lambda x, path=str(canary): Path(path).touch() or x / 255)
+    model = keras.Model({"image": image}, {"probability": run(image)})
+    canary.unlink(missing_ok=True)
+    for write in (
+        lambda path: model.save(path),
+        lambda path: path.write_bytes(b"no zip"),
+    ):
+        write(toy_bundle_copy / "source" / "model.keras")
+        reseal(toy_bundle_copy)
+        assert cli.main(["convert", str(toy_bundle_copy), "--to", to]) == 4
+        assert "must be a Keras file of known layers, without code" in capsys.readouterr().err
+        assert cli.main(["bench", str(toy_bundle_copy), "--repeats", "1"]) == 4
+        assert not canary.exists()
 
 
 _OFFLINE = """

@@ -68,10 +68,12 @@ def test_the_script_fails_on_a_changed_weight_with_and_without_its_hash(toy_bund
 def test_the_script_sees_missing_and_extra_files(toy_bundle_copy):
     (toy_bundle_copy / "golden" / "0.npy").unlink()
     (toy_bundle_copy / "extra.md").write_text("")
+    (toy_bundle_copy / "golden" / "manifest.json").write_text("{}")
     code, said = check(toy_bundle_copy)
     assert code == 1
     assert "golden/0.npy: missing" in said
     assert "extra.md: not in the manifest" in said
+    assert "golden/manifest.json: not in the manifest" in said
 
 
 @pytest.mark.parametrize("made", ["toy_shipped", "toy_cascade", "toy_pair"])
@@ -84,6 +86,9 @@ def test_the_page_says_it_in_ten_lines(request, made):
     manifest = made.shipped.manifest
     assert f"NG when it is >= {manifest.operating_point.threshold:.6g}" in text
     assert ("`template`" in text) == manifest.has_template
+    assert ("The template is laid onto the image first, by at most 16 px" in text) == (
+        manifest.has_template
+    )
     assert ("classifier.onnx" in text) == manifest.is_cascade
 
 

@@ -3,14 +3,16 @@ import json
 import shutil
 import sys
 import types
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from engine_checks import spec
-from triton_checks import check_repository
+from triton_checks import check_repository, parsed
 
 from inspection_tf import bench, cli, errors, images, runtime
-from inspection_tf.export import convert
+from inspection_tf._engine_entry import BatchProfile
+from inspection_tf.export import _build_triton, convert
 
 library = pytest.importorskip("onnx")
 
@@ -52,7 +54,7 @@ def test_it_serves_an_engine_of_the_bundle(toy_bundle_copy, capsys):
 
 
 @pytest.fixture
-def server(monkeypatch):
+def server(monkeypatch, tmp_path):
     """Return a function that loads the verdict step as Triton would, on onnxruntime."""
 
     class Tensor:
@@ -76,7 +78,10 @@ def server(monkeypatch):
         return next((tensor for tensor in holder.tensors if tensor.name == name), None)
 
     def load(root):
-        models = root / "engines" / "triton" / "models"
+        # As the README says: Python writes beside what it imports, and a bundle holds only what
+        # it declares.
+        models = shutil.copytree(root / "engines" / "triton" / "models", tmp_path / "models")
+        monkeypatch.setattr(sys, "dont_write_bytecode", False)
 
         class Request:
             def __init__(self, model_name, requested_output_names, inputs):
@@ -103,7 +108,17 @@ def server(monkeypatch):
         module = importlib.util.module_from_spec(found)
         found.loader.exec_module(module)
         model = module.TritonPythonModel()
-        model.initialize({"model_repository": str(models / "inspection"), "model_version": "1"})
+        found, _ = parsed(models / "inspection" / "config.pbtxt")
+        settings = {
+            "parameters": {k: {"string_value": v.string_value} for k, v in found.parameters.items()}
+        }
+        model.initialize(
+            {
+                "model_repository": str(models / "inspection"),
+                "model_version": "1",
+                "model_config": json.dumps(settings),
+            }
+        )
 
         def ask(**sources):
             tensors = [
@@ -132,4 +147,35 @@ def test_the_verdict_step_decides_as_the_runtime_does(request, tmp_path, server,
         assert found["outcome"] == expected["outcome"]
         assert found["score"] == pytest.approx(expected["score"], abs=1e-6)
         assert found["regions"] == expected["regions"]
+        assert found["model_sha256"] == inspector.model_sha256
     assert "image" in ask(image=b"no picture").lower()
+    assert list((tmp_path / "models").rglob("__pycache__"))  # what would have spoilt the bundle
+    runtime.Inspector.load(root)
+
+
+@pytest.mark.parametrize("made", ["toy_shipped", "toy_cascade", "toy_pair"])
+def test_the_configuration_of_a_plan_fits_its_network(request, tmp_path, made):
+    manifest = request.getfixturevalue(made).shipped.manifest
+    profile = BatchProfile(smallest=1, usual=3, largest=12)
+    entry = SimpleNamespace(batch=profile, precision="float16")
+    order = SimpleNamespace(
+        manifest=SimpleNamespace(**{**dict(manifest), "engines": {"plan": entry}}),
+        spec=spec(engine="plan", instances=2),
+    )
+    for graph in manifest.graphs:
+        path = tmp_path / f"{graph.name}.pbtxt"
+        path.write_text(_build_triton._network_config(order, graph.name, "tensorrt"))
+        found, schema = parsed(path)
+        assert (found.backend, found.default_model_filename) == ("tensorrt", "model.engine")
+        assert (found.max_batch_size, list(found.dynamic_batching.preferred_batch_size)) == (
+            12,
+            [2],
+        )
+        (group,) = found.instance_group
+        assert (group.kind, group.count) == (schema.ModelInstanceGroup.KIND_GPU, 2)
+        onnx = library.load(request.getfixturevalue(made).path / graph.file).graph
+        for given, expected in ((found.input, onnx.input), (found.output, onnx.output)):
+            assert {item.name: list(item.dims) for item in given} == {
+                value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim][1:]
+                for value in expected
+            }

@@ -231,7 +231,17 @@ def test_a_process_that_has_not_built_the_networks_times_them_too(field_run):
     root = str(field_run[0] / "bundle")
     command = [sys.executable, "-m", "inspection_tf.cli", "bench", root, "--repeats", "1", "--json"]
     ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert [line["name"] for line in json.loads(ran.stdout)] == ["CPUExecutionProvider", "keras"]
+    assert [(line["name"], line["batch_size"]) for line in json.loads(ran.stdout)] == [
+        (name, size) for name in ("CPUExecutionProvider", "keras") for size in (1, 4)
+    ]
+
+
+def test_the_integrators_page_says_which_corner_is_which(field_run):
+    text = (field_run[0] / "bundle" / "INTEGRATION.md").read_text()
+    assert "top left, top right, bottom right, bottom left of the text" in text
+    spec = bundle.read(field_run[0] / "bundle").closeups
+    assert f"{spec.size_px} px for {spec.span:g} times the square root of the field's area" in text
+    assert len([line for line in text.splitlines() if line[:1].isdigit()]) == 10
 
 
 class Aside:
