@@ -42,7 +42,11 @@ class Judge:
         return maps[0] if len(maps) == 1 else np.stack(maps, axis=-1)
 
     def memory_bytes(self, size: tuple[int, int]) -> int | None:
-        """Return the most memory that an image of (height, width) px needs; None without tiles."""
+        """Return the most memory that an image of (height, width) px needs; None without tiles.
+
+        On the float32 ONNX files, by which it was measured. `inspect_many` also holds the images
+        that it decodes ahead.
+        """
         plan, spec = self.manifest.tiles, self.manifest.inputs[0].preprocessing
         if plan is None:
             return None

@@ -165,6 +165,38 @@ def test_a_verdict_does_not_wait_for_the_next_image(inspector, good):
     assert next(verdicts).outcome == "OK"
 
 
+def test_images_are_decoded_run_and_decided_at_the_same_time(toy_bundle, good, monkeypatch):
+    inspector = runtime.Inspector.load(toy_bundle, threads=1)
+    prepared, ran = threading.Semaphore(0), threading.Semaphore(0)
+    prepare, run, decide = inspector.prepare, inspector.engine.run, inspector.decide
+    seen = []
+
+    def first(name):
+        seen.append(name)
+        return seen.count(name) == 1
+
+    def preparing(*given):
+        prepared.release()
+        return prepare(*given)
+
+    def running(*given):
+        if first("run"):  # goes on once another image is decoded meanwhile
+            assert all(prepared.acquire(timeout=60) for _ in range(2))
+        ran.release()
+        return run(*given)
+
+    def deciding(*given, **options):
+        if first("decide"):  # goes on once another one runs meanwhile
+            assert all(ran.acquire(timeout=60) for _ in range(2))
+        return decide(*given, **options)
+
+    monkeypatch.setattr(inspector, "prepare", preparing)
+    monkeypatch.setattr(inspector.engine, "run", running)
+    monkeypatch.setattr(inspector, "decide", deciding)
+    assert [verdict.outcome for verdict in inspector.inspect_many([good] * 4)] == ["OK"] * 4
+    assert seen.count("run") == seen.count("decide") == 4
+
+
 def test_an_image_that_cannot_be_read_ends_a_stream_after_those_before_it(toy_bundle, good):
     inspector = runtime.Inspector.load(toy_bundle, batch=2)
     verdicts = inspector.inspect_many([good, good, good, b"no image", good])
