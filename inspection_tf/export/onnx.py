@@ -3,6 +3,7 @@
 import contextlib
 import re
 import time
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -126,8 +127,9 @@ def _in_one_order() -> Iterator[None]:
     """Let tf2onnx walk equal models in the same order, in this process and in any other.
 
     It sorts nodes by name, and numbers the names by a counter of the process, so that __9 to __10
-    is another order than __8 to __9; and the readers of a value are a set of strings, whose order
-    is another one in each process. Both decide which nodes its optimisers join.
+    is another order than __8 to __9; the readers of a value are a set of strings, whose order is
+    another one in each process; and nodes lie in sets by where they lie in memory. All decide which
+    nodes its optimisers join.
     """
     from tf2onnx import graph, utils
 
@@ -136,12 +138,17 @@ def _in_one_order() -> Iterator[None]:
     def in_order(self: Any, name: str) -> Any:
         return sorted(plain(self, name), key=lambda node: node.name)
 
+    def by_name(self: Any) -> int:
+        found: int = self.__dict__.setdefault("_order", zlib.crc32(self.name.encode()))
+        return found
+
     utils.INTERNAL_NAME = _FIRST_NAME
-    graph.Graph.find_output_consumers = in_order
+    by_address = graph.Node.__hash__
+    graph.Graph.find_output_consumers, graph.Node.__hash__ = in_order, by_name
     try:
         yield
     finally:
-        graph.Graph.find_output_consumers = plain
+        graph.Graph.find_output_consumers, graph.Node.__hash__ = plain, by_address
 
 
 def _convert(model: keras.Model, shapes: dict[str, Shape]) -> Any:
