@@ -35,8 +35,9 @@ def test_the_order_is_put_back_when_a_conversion_fails():
     graph = pytest.importorskip("tf2onnx").graph.Graph
     node = pytest.importorskip("tf2onnx").graph.Node
     plain = graph.find_output_consumers, node.__hash__
-    with pytest.raises(KeyError), onnx._in_one_order():
+    with onnx._in_one_order():
         assert node.__hash__ is not plain[1]
+    with pytest.raises(KeyError), onnx._in_one_order():
         raise KeyError("a converter stumbled")
     assert (graph.find_output_consumers, node.__hash__) == plain
 
