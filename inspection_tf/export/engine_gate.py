@@ -122,7 +122,6 @@ class _Tally:
         self.worst = self.total = self.worst_score = 0.0
         self.count = 0
         self.flips: list[EngineFlip] = []
-        self.changes: list[dict[str, evaluation.Estimate]] = []  # of each batch size
 
     def add_outputs(self, first: _batch.Outputs, second: _batch.Outputs) -> None:
         for one, other in zip(
@@ -217,6 +216,7 @@ def compare(
     tally = _Tally(manifest.stage_points)
     steps = len(records) * len(spec.batch_sizes)
     done = 0
+    of_sizes: list[dict[str, evaluation.Estimate]] = []
     for size in spec.batch_sizes:
         before: list[evaluation.ImageResult] = []
         after: list[evaluation.ImageResult] = []
@@ -228,8 +228,8 @@ def compare(
             done += len(chunk)
             if progress is not None:
                 progress(done, steps)
-        tally.changes.append(evaluation.changes(before, after, classes=manifest.classes))
-    changes = _worst(tally.changes)
+        of_sizes.append(evaluation.changes(before, after, classes=manifest.classes))
+    changes = _worst(of_sizes)
     return EngineParity(
         images=len(records),
         splits=tuple(parts),

@@ -295,7 +295,7 @@ def test_images_that_calibrated_are_not_compared(toy_bundle_copy, monkeypatch, r
     entry = convert.convert(toy_bundle_copy, "openvino-int8", spec=spec(gate=gate)).entry
     assert entry.parity["splits"] == ["train"]
     assert entry.parity["images"] == len(every) - len(entry.calibration.ids)
-    assert entry.parity["attempts"] >= 1
+    assert entry.parity["attempts"] == 1
     assert "every image taught the networks" in caplog.text
 
 
