@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _engine, errors
+from inspection_tf import _engine, _tiling, errors
 
 if TYPE_CHECKING:
     from inspection_tf import decision, runtime
@@ -57,7 +57,10 @@ def run(
         errors.BundleError: a network returns another shape or dtype than the bundle says.
     """
     if inspector.manifest.tiles is not None:
-        return _run_tiles(inspector, prepared)
+        if not _are_tiles(inspector, prepared):
+            return _run_tiles(inspector, prepared)
+        size = inspector.preprocessing.size
+        _tiling.say(size, inspector.memory_bytes(size) or 0)
     image = np.concatenate([item.image for item in prepared])
     template = None
     if prepared[0].template is not None:
@@ -90,6 +93,12 @@ def run(
                 main[place] = inspector.located(prepared[place], output)
         spent += time.perf_counter() - started
     return Outputs(tuple(main), first, stopped, spent)
+
+
+def _are_tiles(inspector: "runtime.Inspector", prepared: "Sequence[runtime.Prepared]") -> bool:
+    """Return whether each image is one tile, so that the network takes them as they are."""
+    size = tuple(inspector.preprocessing.size)
+    return all(item.image.shape[1:3] == size for item in prepared)
 
 
 def _run_tiles(inspector: "runtime.Inspector", prepared: "Sequence[runtime.Prepared]") -> Outputs:
@@ -153,10 +162,11 @@ def stream(
         inspector: whose networks run, in the thread of the caller.
         finish: adds to a verdict what `Inspector.inspect` adds; called with the verdict, what was
             loaded, and ms of model and post.
-        batch: images a call of the networks.
+        batch: images a call of the networks, which wait until there are as many, or no more.
 
     Raises:
         errors.ImageError: a source cannot be read; those before it have their verdicts.
+        errors.InspectionError: a network fails; the batches before have their verdicts.
     """
 
     def decide(loaded: list[Loaded], outputs: Outputs) -> "list[decision.Verdict]":
@@ -179,6 +189,9 @@ def stream(
         while problem is None and not is_last:
             loaded: list[Loaded] = []
             while len(loaded) < batch and problem is None and not is_last:
+                if waiting.empty():  # the next image may be long in coming
+                    while deciding:
+                        yield from deciding.popleft().result()
                 future = waiting.get()
                 try:
                     if future is None:
@@ -187,12 +200,14 @@ def stream(
                         loaded.append(future.result())
                 except Exception as found:
                     problem = found
-            if loaded:
-                outputs = run(inspector, [item.prepared for item in loaded])
-                deciding.append(pool.submit(decide, loaded, outputs))
-            # One batch is decided while the next one runs, if there is a next one already.
-            goes_on = problem is None and not is_last and not waiting.empty()
-            while len(deciding) > goes_on:
+            try:
+                if loaded:
+                    outputs = run(inspector, [item.prepared for item in loaded])
+                    deciding.append(pool.submit(decide, loaded, outputs))
+            except Exception as found:  # what was run before it has its verdicts all the same
+                problem = found
+            # One batch is decided while the next one runs.
+            while len(deciding) > (problem is None and not is_last):
                 yield from deciding.popleft().result()
         if problem is not None:
             raise problem

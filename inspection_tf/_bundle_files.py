@@ -1,8 +1,10 @@
 """What a bundle's folder may hold: a manifest of JSON, and the plain files that it lists."""
 
+import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -17,6 +19,7 @@ _DEEPEST_JSON = 40
 _JSON_STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _MOST_FILES = 10_000
+_DEEPEST_FOLDER = 16
 _SUFFIXES = frozenset({".onnx", ".keras", ".json", ".npy", ".png", ".md"})
 # Of engines, which other software reads; nothing of it is ever run as a program by this package.
 _ENGINE_SUFFIXES = frozenset(
@@ -68,7 +71,11 @@ def read_json(path: Path, what: str) -> Any:
             f"{path.stat().st_size}",
             "Use a bundle as it was written",
         )
-    text = path.read_bytes()
+    return parse_json(path.read_bytes(), path, what)
+
+
+def parse_json(text: bytes, path: Path, what: str) -> Any:
+    """Parse a text of a bundle, its nesting first; see `read_json`."""
     if (deepest := _nesting(text)) > _DEEPEST_JSON:
         raise refuse(
             path,
@@ -152,6 +159,67 @@ def check_name(root: Path, name: str) -> Path:
     return root.joinpath(*pure.parts)
 
 
+def read_listed(root: Path, listed: Mapping[str, str], name: str) -> bytes:
+    """Return the bytes of a file, which are those that the manifest lists.
+
+    Whatever was checked may have been replaced since; so what is parsed is what is hashed here.
+
+    Args:
+        root: the bundle's folder, already checked.
+        listed: file to SHA-256, in hex.
+        name: of the file.
+
+    Raises:
+        errors.BundleError: it is not listed, or not as it was written.
+    """
+    if name not in listed:
+        raise refuse(root, "every file must be in the manifest", repr(name), "Do not use it")
+    path = check_name(root, name)
+    try:
+        data = path.read_bytes()
+    except OSError as problem:
+        raise refuse(
+            path, "a bundle must be readable", str(problem.strerror), "Check its permissions"
+        ) from problem
+    if hashlib.sha256(data).hexdigest() != listed[name]:
+        raise _altered(path)
+    return data
+
+
+def _altered(path: Path) -> errors.BundleError:
+    return refuse(
+        path,
+        "the file must be as it was written",
+        "another SHA-256",
+        "Load it again if the bundle was just replaced; else copy the bundle again",
+    )
+
+
+def _entries(root: Path) -> Iterator[Path]:
+    """Give what lies in a bundle's folder, at every depth; folders before what they hold.
+
+    Raises:
+        errors.BundleError: it is nested too deeply, or there is too much.
+    """
+    waiting, count = [(root, 1)], 0
+    while waiting:
+        folder, depth = waiting.pop()
+        with os.scandir(folder) as found:
+            for entry in found:
+                count += 1
+                if depth > _DEEPEST_FOLDER or count > 2 * _MOST_FILES:
+                    raise refuse(
+                        root,
+                        f"a bundle has up to {_DEEPEST_FOLDER} levels of folders and "
+                        f"{2 * _MOST_FILES} files and folders",
+                        "more",
+                        "Do not use it",
+                    )
+                yield Path(entry.path)
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((Path(entry.path), depth + 1))
+
+
 def check_files(root: Path, listed: Mapping[str, str]) -> None:
     """Compare a bundle's folder with the files that its manifest lists.
 
@@ -176,7 +244,7 @@ def check_files(root: Path, listed: Mapping[str, str]) -> None:
             "Do not use this bundle",
         )
     found = set()
-    for path in sorted(root.rglob("*")):
+    for path in sorted(_entries(root)):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise refuse(
                 path,
@@ -208,9 +276,4 @@ def check_files(root: Path, listed: Mapping[str, str]) -> None:
                 "Do not use this bundle",
             )
         if files.sha256(path) != listed[name]:
-            raise refuse(
-                path,
-                "the file must be as it was written",
-                "another SHA-256",
-                "Copy the bundle again",
-            )
+            raise _altered(path)

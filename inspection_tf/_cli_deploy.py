@@ -1,5 +1,6 @@
 """`inspection convert`: from a bundle to the engine that a box runs."""
 
+import contextlib
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -50,6 +51,18 @@ def _flips(report: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _require_place(report: Path | None, bundle: Path) -> None:
+    """Refuse a report that could not be written, or would spoil the bundle, before any work."""
+    if report is None:
+        return
+    folder = report.resolve().parent
+    if not folder.is_dir() or folder.is_relative_to(bundle.resolve()):
+        raise errors.ConfigError(
+            "--report must name a file in a folder that exists, outside the bundle. "
+            f"Got {str(report)!r}. Choose another place."
+        )
+
+
 def convert(
     bundle: Bundle,
     /,
@@ -73,11 +86,13 @@ def convert(
     """
     from inspection_tf.export import convert as converting
 
+    _require_place(report, bundle)
     try:
         done = converting.convert(bundle, to, name=name, data=data, spec=settings)
     except errors.GateError as problem:
         if report is not None and problem.report is not None:
-            files.write_json(report, problem.report)
+            with contextlib.suppress(errors.StorageError):  # that it was refused weighs more
+                files.write_json(report, problem.report)
         elif problem.report is not None:
             sys.stderr.write("".join(f"{line}\n" for line in _flips(problem.report)))
         raise

@@ -48,9 +48,13 @@ def threshold(
             bundle, float(escape_rate or 0.0), confidence=confidence, data=data, reason=reason
         )
     edit = manifest.audit[-1]
+    before, after = edit["before"], edit["after"]
+    review = ""
+    if after["review_from"] is not None:
+        review = f", review from {before['review_from']:.6g} -> {after['review_from']:.6g}"
     sys.stdout.write(
-        f"{manifest.model_id}: threshold {edit['before']['threshold']:.6g} -> "
-        f"{edit['after']['threshold']:.6g}; {len(edit['golden_changed'])} golden verdicts changed\n"
+        f"{manifest.model_id}: threshold {before['threshold']:.6g} -> {after['threshold']:.6g}"
+        f"{review}; {len(edit['golden_changed'])} golden verdicts changed\n"
     )
     for name in edit["engines_stopped"]:
         sys.stdout.write(f"engines/{name} must pass the gate again: inspection convert\n")

@@ -1,5 +1,6 @@
 """What runs a network: onnxruntime, or whatever stands for it when an export is compared."""
 
+import math
 from typing import Any, Protocol
 
 import numpy as np
@@ -30,6 +31,8 @@ def start(
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # By a mark of four bytes it would take another format, which nobody has looked into.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     if threads:
         options.intra_op_num_threads = threads
     if profile_prefix:
@@ -52,7 +55,12 @@ def ng_score(row: NDArray[Any]) -> float:
 
     Args:
         row: (classes,), OK first.
+
+    Returns:
+        0..1; nan where any of them is not finite.
     """
+    if not np.isfinite(row).all():
+        return math.nan
     # Summed, not 1 - p(OK), which has no digits left where OK is nearly sure.
     return float(row[1:].sum(dtype=np.float64))
 

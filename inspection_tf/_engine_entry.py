@@ -82,7 +82,8 @@ class EngineEntry(config.Section):
     score_tolerance: float = pydantic.Field(default=1e-3, gt=0)
     """How far a golden score may be off on another machine."""
     output_tolerance: float = pydantic.Field(default=1e-3, gt=0)
-    """How far the output may be off: the largest difference of float32, the mean of others."""
+    """How far the output may be off: the largest difference of float32 and of corners, else the
+    mean."""
 
     @property
     def may_run(self) -> bool:

@@ -2,7 +2,6 @@
 
 import os
 import threading
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,11 @@ from inspection_tf import errors
 class LiteRtEngine:
     """A network that LiteRT runs; threads take turns."""
 
-    def __init__(self, path: str | Path, *, threads: int | None = None) -> None:
+    def __init__(self, model: bytes, *, threads: int | None = None) -> None:
         """Read a model.
 
         Args:
-            path: of a .tflite file with one signature.
+            model: bytes of a .tflite file with one signature.
             threads: of one inference; None: one for each core.
 
         Raises:
@@ -32,9 +31,8 @@ class LiteRtEngine:
                 'Install it: pip install "inspection-tf[litert]".'
             ) from problem
         try:
-            # From bytes, which were checked, not from a path, which could be another file by now.
             self._interpreter = interpreter.Interpreter(
-                model_content=Path(path).read_bytes(), num_threads=threads or os.cpu_count()
+                model_content=model, num_threads=threads or os.cpu_count()
             )
             (name,) = self._interpreter.get_signature_list()
             self._run = self._interpreter.get_signature_runner(name)

@@ -5,7 +5,6 @@ import functools
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -86,8 +85,9 @@ class OpenVinoEngine:
 
     def __init__(
         self,
-        model: str | Path | Any,
+        model: Any,
         *,
+        weights: bytes = b"",
         options: Mapping[str, str] | None = None,
         threads: int | None = None,
         device: str = "CPU",
@@ -95,7 +95,8 @@ class OpenVinoEngine:
         """Read and compile a model.
 
         Args:
-            model: path of an IR (.xml, its weights beside it) or ONNX file, or a model of OpenVINO.
+            model: bytes of an IR (.xml) or ONNX file, or a model of OpenVINO.
+            weights: bytes of the IR's .bin.
             options: of OpenVINO, such as INFERENCE_PRECISION_HINT.
             threads: of one inference; None: as OpenVINO likes.
             device: CPU, GPU, NPU, or another that OpenVINO has.
@@ -108,7 +109,7 @@ class OpenVinoEngine:
         if threads and device == "CPU":
             asked["INFERENCE_NUM_THREADS"] = str(threads)
         with _refusing("load the model"):
-            read = start.read_model(model) if isinstance(model, (str, Path)) else model
+            read = start.read_model(model, weights) if isinstance(model, bytes) else model
             self.model = start.compile_model(read, device, asked)
         self._own = threading.local()
         self._inputs = [port.get_any_name() for port in self.model.inputs]

@@ -1,8 +1,10 @@
 """Which engine of a bundle runs, and how it is started."""
 
 import contextlib
+import functools
 import hashlib
 import json
+import logging
 import os
 import platform
 import time
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inspection_tf import errors, files
+from inspection_tf import _bundle_files, errors, files
 from inspection_tf._engine import Engine, Network
 from inspection_tf._engine_names import AUTO, ONNX, RUNNABLE
 
@@ -29,12 +31,13 @@ _PROVIDERS = {
         "CPUExecutionProvider",
     ),
 }
+_LOG = logging.getLogger("inspection_tf")
 _CALLS, _WARM = 7, 2  # of the timing that chooses
 _TENSORRT = ("tensorrt", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12")
 _SOFTWARE = ("onnxruntime", "onnxruntime-gpu", "openvino", "ai-edge-litert", *_TENSORRT)
 
 
-def _of_onnxruntime(path: Path, threads: int | None, device: str) -> Network:
+def _of_onnxruntime(model: bytes, threads: int | None, device: str) -> Network:
     if device not in _PROVIDERS:
         raise errors.ConfigError(
             f"onnxruntime's device must be {', '.join(_PROVIDERS)}. Got {device!r}. Choose one."
@@ -47,7 +50,7 @@ def _of_onnxruntime(path: Path, threads: int | None, device: str) -> Network:
             f"The device {device} needs onnxruntime with {wanted[0]}. Got one with "
             f"{', '.join(known)}. Install onnxruntime-gpu, or choose another device."
         )
-    engine = Engine(path.read_bytes(), threads=threads, providers=wanted)
+    engine = Engine(model, threads=threads, providers=wanted)
     if engine.providers[0] != wanted[0]:  # it takes the next one, and says so in its log at most
         raise errors.BundleError(
             f"The device {device} must be usable. Got {wanted[0]} that onnxruntime could not "
@@ -83,9 +86,10 @@ def start(
         errors.ConfigError: the bundle has no such engine, or it cannot use such a device or batch.
         errors.BundleError: it cannot be started here, or was not let through.
     """
+    read = functools.partial(_bundle_files.read_listed, root, manifest.files)
     if name == ONNX:
         return {
-            graph.name: _of_onnxruntime(root / graph.file, threads, device)
+            graph.name: _of_onnxruntime(read(graph.file), threads, device)
             for graph in manifest.graphs
         }
     entry = manifest.engines.get(name)
@@ -104,32 +108,48 @@ def start(
             f"The engine {name} must have passed the gate. Got one of state {entry.state!r}. On "
             f"the machine it is for: inspection convert BUNDLE --to {name}."
         )
-    if entry.batch is not None and batch > entry.batch.largest:
+    tiles = manifest.tiles.batch if manifest.tiles else 1
+    if entry.batch is not None and max(batch, tiles) > entry.batch.largest:
         raise errors.ConfigError(
             f"The engine {name} takes at most {entry.batch.largest} images a call. Got batch "
-            f"{batch}. Use a smaller one, or convert again with --batch.largest {batch}."
+            f"{batch}, and {tiles} tiles a call. Use less, or convert again with --batch.largest "
+            f"{max(batch, tiles)}."
         )
     return {
-        graph: start_one(root / file, entry, threads=threads, device=device)
+        graph: start_one(file, entry, read, threads=threads, device=device)
         for graph, file in entry.files.items()
     }
 
 
 def start_one(
-    path: Path, entry: "EngineEntry", *, threads: int | None = None, device: str = "cpu"
+    file: str,
+    entry: "EngineEntry",
+    read: Callable[[str], bytes],
+    *,
+    threads: int | None = None,
+    device: str = "cpu",
 ) -> Network:
     """Start one network of an engine; see `start`.
 
     Args:
-        path: of the file that it starts from.
+        file: that it starts from, as the manifest names it.
         entry: what the manifest says of the engine.
+        read: returns the bytes of a file. No parser is given a path: the file could be replaced
+            while it runs, and OpenVINO would go on with the new weights.
         threads: of one inference.
         device: see `start`.
     """
     if entry.kind == "openvino":
         from inspection_tf._engine_openvino import OpenVinoEngine
 
-        return OpenVinoEngine(path, options=entry.options, threads=threads, device=device.upper())
+        weights = read(f"{file.removesuffix('.xml')}.bin")
+        return OpenVinoEngine(
+            read(file),
+            weights=weights,
+            options=entry.options,
+            threads=threads,
+            device=device.upper(),
+        )
     if entry.kind == "litert":
         from inspection_tf._engine_litert import LiteRtEngine
 
@@ -138,12 +158,12 @@ def start_one(
                 f"LiteRT's device must be cpu. Got {device!r}. Leave it out, or choose another "
                 "engine."
             )
-        return LiteRtEngine(path, threads=threads)
+        return LiteRtEngine(read(file), threads=threads)
     if entry.kind in ("tensorrt", "tensorrt_rtx"):
         from inspection_tf._engine_tensorrt import TensorRtEngine
 
-        return TensorRtEngine(path, module=entry.kind)
-    return _of_onnxruntime(path, threads, device)
+        return TensorRtEngine(read(file), module=entry.kind)
+    return _of_onnxruntime(read(file), threads, device)
 
 
 def _memory() -> Path:
@@ -167,21 +187,21 @@ def _here(manifest: "bundle.Manifest", asked: Mapping[str, Any]) -> str:
 def _remembered(key: str, among: Mapping[str, Any]) -> str | None:
     try:
         name = json.loads(_memory().read_bytes()).get(key)
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RuntimeError):  # the last: there is no home
         return None
     return name if isinstance(name, str) and name in among else None
 
 
 def _remember(key: str, name: str) -> None:
-    path = _memory()
     try:
+        path = _memory()
         try:
             known = dict(json.loads(path.read_bytes()))
         except (OSError, ValueError, TypeError):
             known = {}
         files.make_folder(path.parent)
         files.write(path, json.dumps(known | {key: name}), sync=False)
-    except errors.StorageError:
+    except (errors.StorageError, RuntimeError):
         return  # it is timed again the next time
 
 
@@ -242,7 +262,8 @@ def fastest(
         started[name] = networks
     if not started:
         raise refused[0]
-    best = min(started, key=_times(manifest, started, batch).__getitem__)
+    times = _times(manifest, started, batch)
+    best = min(times, key=times.__getitem__)
     _remember(key, best)
     return best, started[best]
 
@@ -250,7 +271,11 @@ def fastest(
 def _times(
     manifest: "bundle.Manifest", started: Mapping[str, dict[str, Network]], batch: int
 ) -> dict[str, float]:
-    """Return the median seconds of a batch through each, in turns."""
+    """Return the median seconds of a batch through each, in turns; without those that fail.
+
+    Raises:
+        errors.InspectionError: each fails; of the last one.
+    """
     from inspection_tf import bundle
 
     spec = manifest.inputs[0].preprocessing
@@ -258,11 +283,18 @@ def _times(
     template = image if manifest.has_template else None
     spent: dict[str, list[float]] = {name: [] for name in started}
     for call in range(_WARM + _CALLS):
-        for name, networks in started.items():
+        for name in list(spent):
             began = time.perf_counter()
-            for graph, network in networks.items():
-                if graph != bundle.REFINER:  # it sees close-ups
-                    network.run(image, template)
+            try:
+                for graph, network in started[name].items():
+                    if graph != bundle.REFINER:  # it sees close-ups
+                        network.run(image, template)
+            except errors.InspectionError as problem:  # so many images do not fit, say
+                del spent[name]
+                if not spent:
+                    raise
+                _LOG.warning("%s is left out: %s", name, problem)
+                continue
             if call >= _WARM:
                 spent[name].append(time.perf_counter() - began)
     return {name: float(np.median(times)) for name, times in spent.items()}

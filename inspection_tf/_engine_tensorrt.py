@@ -3,7 +3,6 @@
 import importlib
 import threading
 import weakref
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -111,11 +110,11 @@ class _Memory:
 class TensorRtEngine:
     """A network that TensorRT runs; threads take turns."""
 
-    def __init__(self, path: str | Path, *, module: str) -> None:
+    def __init__(self, plan: bytes, *, module: str) -> None:
         """Read a plan.
 
         Args:
-            path: of the plan.
+            plan: its bytes.
             module: `tensorrt` or `tensorrt_rtx`, whichever wrote it.
 
         Raises:
@@ -125,16 +124,16 @@ class TensorRtEngine:
         trt = library(module)
         self._memory = _Memory()
         self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-        self._engine = self._runtime.deserialize_cuda_engine(Path(path).read_bytes())
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
             raise errors.BundleError(
-                f"{module} must be able to load {path}. Got a refusal. Build the engine on this "
+                f"{module} must be able to load the plan. Got a refusal. Build the engine on this "
                 "machine: inspection convert BUNDLE --to tensorrt."
             )
         self._context = self._engine.create_execution_context()
         if self._context is None:
             raise errors.StorageError(
-                f"The network must fit into the GPU's memory. Got a refusal of {path}. "
+                "The network must fit into the GPU's memory. Got a refusal of the plan. "
                 "End what else runs there, or choose another engine."
             )
         names = [self._engine.get_tensor_name(n) for n in range(self._engine.num_io_tensors)]

@@ -13,6 +13,7 @@ from inspection_tf import config, errors, geometry
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 Orientation = Literal["apply", "ignore"]
+MAX_PIXELS = 100_000_000
 
 
 class Preprocessing(config.Section):
@@ -28,6 +29,13 @@ class Preprocessing(config.Section):
     """counts of a 16-bit image that become 0 and 255; none: 0 and 65535. Refuses 8-bit images"""
     orientation: Orientation = "apply"
     """whether EXIF orientation turns the image"""
+
+    @pydantic.field_validator("size")
+    @classmethod
+    def _size_fits_into_memory(cls, size: tuple[int, int]) -> tuple[int, int]:
+        if size[0] * size[1] > MAX_PIXELS:
+            raise ValueError(f"size must be of at most {MAX_PIXELS} px")
+        return size
 
     @pydantic.field_validator("window")
     @classmethod

@@ -35,7 +35,7 @@ def refined(
     """Bring a locator's output to shares of the source, and look at each corner once more.
 
     Corners that do not go around an area are left as they are: there is nothing to look at. The
-    confidence is the lowest of all looks.
+    confidence is the lowest of all looks. What is not finite in one look makes all of it nan.
 
     Args:
         coarse: (9,), of the network's input.
@@ -60,6 +60,8 @@ def refined(
         return to_shares(corners, confidence, placement.source_size)
     frames = closeups.frames(corners, spec)
     seen = _engine.checked(refiner.run(closeups.cut(pixels, frames, spec)), (4, 3))
+    if not np.isfinite(seen).all():  # the lowest of some numbers and nan may be a number
+        return np.full(9, np.nan, np.float32)
     own = geometry.from_shares(seen[:, :2], (spec.size_px, spec.size_px))
     corners = closeups.to_photo(own, frames)
     confidence = min(confidence, float(seen[:, 2].min()))

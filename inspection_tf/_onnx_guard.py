@@ -28,6 +28,7 @@ _DOMAIN = {"node": 7, "opset": 1, "function": 10}  # message -> field
 DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml", "com.microsoft"})
 """Of the operators that a model may use."""
 _DEEPEST = 24
+_OTHER_FORMAT = b"ORTM"  # of onnxruntime, which looks for it in the same place
 _LARGEST_KEY = 2**32 - 1  # parsers cut longer ones off and would see another field than we do
 
 
@@ -95,6 +96,8 @@ def check(data: bytes, *, name: str) -> None:
         errors.BundleError: see above.
     """
     try:
+        if data[4:8] == _OTHER_FORMAT:
+            raise ValueError("it is marked as onnxruntime's own format")
         if not any(field == _GRAPH for field, _ in _fields(memoryview(data))):
             raise ValueError("there is no graph in it")
         found = next(_survey(memoryview(data), "model", 0), None)

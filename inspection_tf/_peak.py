@@ -34,6 +34,6 @@ def peak_bytes(root: Path, engine: str, threads: int | None, batch_size: int) ->
     """Return the most memory of a process that inspects with an engine; None where it fails."""
     words = [str(root), engine, str(threads or 0), str(batch_size)]
     done = subprocess.run(
-        [sys.executable, "-c", _CHILD, *words], capture_output=True, text=True, check=False
+        [sys.executable, "-P", "-c", _CHILD, *words], capture_output=True, text=True, check=False
     )
     return int(done.stdout.split()[-1]) if done.returncode == 0 else None

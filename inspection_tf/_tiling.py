@@ -77,7 +77,7 @@ def count(image_size: tuple[int, int], size: tuple[int, int], plan: "TilePlan") 
 
 
 @functools.lru_cache(maxsize=64)
-def _say(size: tuple[int, int], memory: int) -> None:
+def say(size: tuple[int, int], memory: int) -> None:
     """Say before the first image of a size what it takes."""
     _LOG.info("tiles: %d x %d px take at most %.0f MB", *size, memory / 1e6)
 
@@ -100,7 +100,7 @@ def run(
         classes: of the output.
     """
     height, width = pixels.shape[:2]
-    _say(
+    say(
         (height, width),
         plan.memory_bytes((height, width), channels=pixels.shape[2], classes=classes),
     )

@@ -5,7 +5,8 @@ only then lets a parser see anything. See `Manifest` for what a bundle says of i
 """
 
 import contextlib
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from inspection_tf._bundle_files import (
     check_files,
     check_name,
     parse_manifest,
+    read_listed,
     refuse,
 )
 from inspection_tf._engine_entry import EngineEntry
@@ -269,15 +271,15 @@ def _check_models(root: Path, manifest: Manifest) -> None:
     for file in manifest.files:
         path = root / file
         if path.suffix == ".onnx":
-            _onnx_guard.check(path.read_bytes(), name=str(path))
+            _onnx_guard.check(read_listed(root, manifest.files, file), name=str(path))
         elif path.suffix == ".xml":
-            _check_ir(path)
+            _check_ir(path, functools.partial(read_listed, root, manifest.files, file))
 
 
-def _check_ir(path: Path) -> None:
+def _check_ir(path: Path, read: Callable[[], bytes]) -> None:
     """Refuse an OpenVINO model that declares types or entities of its own: it never does."""
     is_large = path.stat().st_size > MAX_MANIFEST_BYTES
-    text = b"" if is_large else path.read_bytes()
+    text = b"" if is_large else read()
     # A letter of more than one byte, as of UTF-16, has a NUL in it.
     odd = b"<!" in text or b"\0" in text
     if is_large or odd or not path.with_suffix(".bin").is_file():
@@ -379,12 +381,20 @@ def editing(root: str | Path, known: Manifest) -> Iterator[Draft]:
         errors.BundleError: somebody else has changed it since.
         errors.StorageError: the disk is full; the bundle is as it was.
     """
-    if read(root) != known:
+    read(root)
+    require_same = functools.partial(_require_same, Path(root), known)
+    require_same()
+    with files.edited_folder(root, check=require_same) as folder:
+        yield Draft(folder)
+
+
+def _require_same(root: Path, known: Manifest) -> None:
+    """Refuse to go over what somebody else has changed."""
+    values = parse_manifest(root, newest=SCHEMA_VERSION)
+    if config.validate(Manifest, values, origin=str(root / MANIFEST)) != known:
         raise refuse(
-            Path(root),
+            root,
             "a bundle must stay as it is while it is worked on",
             "another manifest than at the beginning",
             "Run the command again",
         )
-    with files.edited_folder(root) as folder:
-        yield Draft(folder)

@@ -7,7 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +147,55 @@ def new_folder(final: str | os.PathLike[str]) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def require_editable(final: str | os.PathLike[str]) -> None:
+    """Refuse a folder that `edited_folder` could not put another in place of, before any work.
+
+    Raises:
+        errors.StorageError: it is a mount point, or its parent cannot be written.
+    """
+    final = Path(final).resolve()
+    if os.path.ismount(final):
+        raise errors.StorageError(
+            f"{final} must be replaceable by an edited copy. Got a mount point. "
+            "Mount the folder above it, or edit the bundle where it lies."
+        )
+    if not os.access(final.parent, os.W_OK | os.X_OK):
+        raise errors.StorageError(
+            f"{final.parent} must be writable. Got a folder that is not. Choose another folder."
+        )
+
+
 @contextlib.contextmanager
-def edited_folder(final: str | os.PathLike[str]) -> Iterator[Path]:
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Let no other process be in this block for the same folder, where the system knows locks."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some network file systems have none
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _give_to_owner_of(final: Path, copy: Path) -> None:
+    """Let whoever could read a folder read the one that takes its place."""
+    if not hasattr(os, "chown"):
+        return
+    owner = final.stat()
+    for path in (copy, *copy.rglob("*")):
+        with contextlib.suppress(PermissionError):
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+
+@contextlib.contextmanager
+def edited_folder(
+    final: str | os.PathLike[str], *, check: Callable[[], None] = lambda: None
+) -> Iterator[Path]:
     """Give a copy of a folder that takes its place when the block ends well, else vanishes.
 
     Two renames put it there. What ends the process between them leaves both folders whole beside
@@ -156,6 +203,7 @@ def edited_folder(final: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         final: exists; a link to a folder stays a link.
+        check: called when nobody else can put theirs there any more; raises if somebody has.
 
     Raises:
         errors.StorageError: the disk is full or the parent cannot be written; `final` is as before.
@@ -166,15 +214,18 @@ def edited_folder(final: str | os.PathLike[str]) -> Iterator[Path]:
         copy = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
         shutil.copytree(final, copy, dirs_exist_ok=True)
         yield copy
+        _give_to_owner_of(final, copy)
         _sync_tree(copy)
         old = copy.with_name(f"{copy.name}.old")
-        try:
-            final.rename(old)
-            copy.rename(final)
-        except BaseException:  # also when the process is told to stop
-            if old.exists() and not final.exists():
-                old.rename(final)
-            raise
+        with _one_at_a_time(final.parent):
+            check()
+            try:
+                final.rename(old)
+                copy.rename(final)
+            except BaseException:  # also when the process is told to stop
+                if old.exists() and not final.exists():
+                    old.rename(final)
+                raise
         _sync_folder(final.parent)
         shutil.rmtree(old, ignore_errors=True)
     except OSError as problem:

@@ -41,7 +41,7 @@ to_uint8 = _image_placement.to_uint8
 Source = str | os.PathLike[str] | bytes | NDArray[Any]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-MAX_PIXELS = 100_000_000
+MAX_PIXELS = _image_placement.MAX_PIXELS
 MAX_BYTES = 2**30
 
 # A refused file is told once, by the error; cv2 4 and 5 name the switch differently.

@@ -1,5 +1,6 @@
 """Which device an engine starts on, and what it takes."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from inspection_tf import _engine_start, bundle, errors, runtime
 from inspection_tf._engine_entry import BatchProfile, EngineEntry
+from inspection_tf._tile_plan import TilePlan
 
 
 @pytest.mark.parametrize("engine", ["onnx", "auto"])
@@ -37,7 +39,7 @@ def test_a_device_that_onnxruntime_gives_up_in_silence_is_refused(toy_bundle, mo
 def test_litert_has_no_other_device():
     entry = SimpleNamespace(kind="litert")
     with pytest.raises(errors.ConfigError, match=r"LiteRT's device must be cpu\. Got 'cuda'"):
-        _engine_start.start_one("model.tflite", entry, device="cuda")
+        _engine_start.start_one("model.tflite", entry, lambda name: b"", device="cuda")
 
 
 class Network:
@@ -86,3 +88,39 @@ def test_a_batch_beyond_the_profile_is_refused_at_the_start(toy_bundle):
     manifest = bundle.read(toy_bundle).model_copy(update={"engines": {"own": entry}})
     with pytest.raises(errors.ConfigError, match=r"at most 8 images a call\. Got batch 9"):
         _engine_start.start(toy_bundle, manifest, "own", batch=9)
+
+
+class Refusing:
+    """Starts, and then has no memory for more than one image."""
+
+    def run(self, batch, template=None):
+        if len(batch) > 1:
+            raise errors.StorageError("no memory")
+        return np.zeros(1)
+
+
+def test_an_engine_that_fails_at_the_batch_that_is_asked_is_not_the_fastest(toy_bundle, clock):
+    manifest = bundle.read(toy_bundle)
+    engines = {"onnx": {"segmenter": Network(clock, 3)}, "own": {"segmenter": Refusing()}}
+    assert _engine_start._times(manifest, engines, 4) == {"onnx": 3}
+    with pytest.raises(errors.StorageError, match="no memory"):
+        _engine_start._times(manifest, {"own": engines["own"]}, 4)
+
+
+def test_whoever_has_no_home_is_served_all_the_same(toy_bundle, monkeypatch):
+    def homeless(self):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    assert runtime.Inspector.load(toy_bundle, engine="auto").engine_name == "onnx"
+
+
+def test_tiles_beyond_the_profile_are_refused_at_the_start(toy_bundle):
+    entry = EngineEntry(
+        kind="tensorrt", precision="float32", state="passed", batch=BatchProfile(largest=8)
+    )
+    plan = TilePlan(stride=16, margin=8, total_stride=2, batch=9)
+    manifest = bundle.read(toy_bundle).model_copy(update={"engines": {"own": entry}, "tiles": plan})
+    with pytest.raises(errors.ConfigError, match="and 9 tiles a call"):
+        _engine_start.start(toy_bundle, manifest, "own")

@@ -81,7 +81,7 @@ class Context:
 
 
 @pytest.fixture
-def stand_in(monkeypatch, tmp_path):
+def stand_in(monkeypatch):
     cuda, context = Cuda(), Context()
     names = ["image", "probability"]
     plan = types.SimpleNamespace(
@@ -100,9 +100,7 @@ def stand_in(monkeypatch, tmp_path):
     for name in ("cuda", "cuda.bindings"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
-    path = tmp_path / "model.engine"
-    path.write_bytes(b"plan")
-    return types.SimpleNamespace(path=path, cuda=cuda, context=context, plan=plan)
+    return types.SimpleNamespace(cuda=cuda, context=context, plan=plan)
 
 
 def batch(count):
@@ -111,7 +109,7 @@ def batch(count):
 
 
 def test_images_go_to_the_gpu_and_the_output_comes_back(stand_in):
-    engine = TensorRtEngine(stand_in.path, module="tensorrt")
+    engine = TensorRtEngine(b"plan", module="tensorrt")
     for count in (1, 4, 2):
         output = engine.run(batch(count))
         assert output.dtype == np.float32
@@ -120,13 +118,13 @@ def test_images_go_to_the_gpu_and_the_output_comes_back(stand_in):
 
 
 def test_a_batch_beyond_the_profile_is_refused(stand_in):
-    engine = TensorRtEngine(stand_in.path, module="tensorrt")
+    engine = TensorRtEngine(b"plan", module="tensorrt")
     with pytest.raises(errors.BundleError, match="within the profile"):
         engine.run(batch(5))
 
 
 def test_a_failure_of_the_gpu_is_a_sentence(stand_in):
-    engine = TensorRtEngine(stand_in.path, module="tensorrt")
+    engine = TensorRtEngine(b"plan", module="tensorrt")
     stand_in.context.is_broken = True
     with pytest.raises(errors.BundleError, match="able to run the network"):
         engine.run(batch(1))
@@ -137,7 +135,7 @@ def test_a_failure_of_the_gpu_is_a_sentence(stand_in):
 
 
 def test_too_little_memory_of_the_gpu_is_another_exit_code(stand_in, monkeypatch):
-    engine = TensorRtEngine(stand_in.path, module="tensorrt")
+    engine = TensorRtEngine(b"plan", module="tensorrt")
     stand_in.cuda.failing, stand_in.cuda.code = "cudaMalloc", 2
     with pytest.raises(errors.StorageError, match="Got 2 from cudaMalloc"):
         engine.run(batch(1))
@@ -145,11 +143,11 @@ def test_too_little_memory_of_the_gpu_is_another_exit_code(stand_in, monkeypatch
     np.testing.assert_array_equal(engine.run(batch(1)), batch(1) * np.float32(2))
     monkeypatch.setattr(stand_in.plan, "create_execution_context", lambda: None)
     with pytest.raises(errors.StorageError, match="fit into the GPU's memory"):
-        TensorRtEngine(stand_in.path, module="tensorrt")
+        TensorRtEngine(b"plan", module="tensorrt")
 
 
 def test_an_engine_that_is_gone_has_given_back_what_it_held(stand_in):
-    engine = TensorRtEngine(stand_in.path, module="tensorrt")
+    engine = TensorRtEngine(b"plan", module="tensorrt")
     engine.run(batch(3))
     assert (len(stand_in.cuda.held), stand_in.cuda.destroyed) == (2, [])
     del engine
@@ -158,18 +156,17 @@ def test_an_engine_that_is_gone_has_given_back_what_it_held(stand_in):
 
 
 def test_a_plan_of_another_version_is_refused(stand_in):
-    stand_in.path.write_bytes(b"another")
     with pytest.raises(errors.BundleError, match="Build the engine on this machine"):
-        TensorRtEngine(stand_in.path, module="tensorrt")
+        TensorRtEngine(b"another", module="tensorrt")
 
 
 def test_what_is_not_installed_is_named(stand_in, monkeypatch):
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
     with pytest.raises(errors.BundleError, match="pip install cuda-python"):
-        TensorRtEngine(stand_in.path, module="tensorrt")
+        TensorRtEngine(b"plan", module="tensorrt")
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(errors.BundleError, match="pip install tensorrt"):
-        TensorRtEngine(stand_in.path, module="tensorrt")
+        TensorRtEngine(b"plan", module="tensorrt")
 
 
 def test_the_gpu_says_what_plans_it_runs(stand_in, monkeypatch):

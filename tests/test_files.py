@@ -198,3 +198,43 @@ def test_a_link_to_an_edited_folder_stays_a_link(edited, tmp_path):
     assert link.is_symlink()
     assert (edited / "a").read_text() == "after"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["current", "own"]
+
+
+def test_of_two_edits_at_the_same_time_the_later_one_is_refused(edited):
+    known = (edited / "a").read_text()
+
+    def check():
+        if (edited / "a").read_text() != known:
+            raise errors.BundleError("somebody else was faster")
+
+    def both():
+        with files.edited_folder(edited, check=check) as late:
+            (late / "a").write_text("late")
+            with files.edited_folder(edited, check=check) as early:
+                (early / "a").write_text("early")
+
+    with pytest.raises(errors.BundleError, match="somebody else"):
+        both()
+    assert (edited / "a").read_text() == "early"
+    assert [path.name for path in edited.parent.iterdir()] == ["folder"]
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root gives files away")
+def test_an_edited_folder_belongs_to_whom_it_did(edited):
+    for path in (edited, edited / "a"):
+        os.chown(path, 1234, 1234)
+    with files.edited_folder(edited) as copy:
+        (copy / "b").write_text("new")
+    owners = {path.name: path.stat().st_uid for path in (edited, *edited.iterdir())}
+    assert owners == {"folder": 1234, "a": 1234, "b": 1234}
+
+
+def test_what_could_not_be_replaced_is_refused_before_any_work(edited, monkeypatch):
+    files.require_editable(edited)
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == edited)
+    with pytest.raises(errors.StorageError, match="Got a mount point"):
+        files.require_editable(edited)
+    monkeypatch.setattr(os.path, "ismount", lambda path: False)
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(errors.StorageError, match="own must be writable"):
+        files.require_editable(edited)

@@ -2,11 +2,13 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from inspection_tf import decision, geometry, thresholds
+from inspection_tf import _locating, closeups, decision, geometry, images, thresholds
+from inspection_tf._prepared import Prepared
 
 SIZE = (100, 200)
 FIELD = np.array([[20.0, 30.0], [120.0, 30.0], [120.0, 60.0], [20.0, 60.0]])
@@ -122,3 +124,26 @@ def test_inside_counts_centres():
     assert found[1:3, 1:4].all()
     turned = geometry.inside([[0.5, 0.5], [0.5, 2.5], [3.5, 2.5], [3.5, 0.5]], (4, 5))
     np.testing.assert_array_equal(found, turned)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [0, 2])
+def test_a_second_look_that_is_not_finite_is_never_ok(value, place):
+    size = (200, 200)
+    spec = images.Preprocessing(size=size)
+    pixels = np.zeros(size, np.uint8)
+    prepared = Prepared(pixels[None, ..., None], None, images.placement(size, spec), pixels)
+    seen = np.array([[0.5, 0.5, 0.9]] * 4, np.float32)
+    seen[3, place] = value
+    coarse = np.array([0.2, 0.2, 0.8, 0.2, 0.8, 0.8, 0.2, 0.8, 0.95], np.float32)
+    refiner = SimpleNamespace(run=lambda batch: seen)
+    found = _locating.refined(coarse, prepared, closeups.CloseupSpec(), refiner)
+    assert np.isnan(found).all()
+    verdict = decision.locate(
+        _locating.to_px(found, size),
+        float(found[8]),
+        thresholds.OperatingPoint(threshold=0.5),
+        decision.FieldRules(),
+        image_size=size,
+    )
+    assert verdict.outcome != "OK"

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from inspection_tf import _onnx_guard, errors
+from inspection_tf import _onnx_guard, errors, runtime
 
 onnx = pytest.importorskip("onnx")
 
@@ -153,3 +153,22 @@ def _length(data):
     while size >= 128:
         length, size = length + bytes([size & 127 | 128]), size >> 7
     return length + bytes([size])
+
+
+def test_a_network_in_the_format_of_onnxruntime_is_not_taken(toy_bundle, tmp_path):
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "model.ort")
+    options.add_session_config_entry("session.save_model_format", "ORT")
+    onnxruntime.InferenceSession(
+        str(toy_bundle / "model.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    data = (tmp_path / "model.ort").read_bytes()
+    assert data[4:8] == b"ORTM"
+    onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])  # takes it unasked
+    with pytest.raises(errors.BundleError, match="must be able to load the model"):
+        runtime.Engine(data)
+    with pytest.raises(errors.BundleError, match="marked as onnxruntime's own format"):
+        _onnx_guard.check(data, name="model.onnx")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -320,3 +321,35 @@ def test_a_network_without_memory_is_a_storage_error(toy_bundle, problem):
     with pytest.raises(errors.StorageError, match="must fit into memory") as caught:
         engine.run(np.zeros((1, 64, 64, 1), np.uint8))
     assert caught.value.exit_code == 5
+
+
+def test_verdicts_of_a_batch_do_not_wait_for_the_next_batch(toy_bundle, good):
+    inspector = runtime.Inspector.load(toy_bundle, threads=1, batch=2)
+    goes_on = threading.Event()
+
+    def camera():
+        yield from [good] * 3  # a batch, and half of the next one
+        assert goes_on.wait(60)
+        yield good
+
+    verdicts = inspector.inspect_many(camera())
+    assert [next(verdicts).outcome for _ in range(2)] == ["OK", "OK"]
+    goes_on.set()
+    assert [verdict.outcome for verdict in verdicts] == ["OK", "OK"]
+
+
+def test_a_network_that_fails_does_not_take_the_verdicts_before_it_along(toy_bundle, good):
+    inspector = runtime.Inspector.load(toy_bundle, threads=1, batch=2)
+    run, calls = inspector.engine.run, []
+
+    def fail(batch, template=None):
+        calls.append(len(batch))
+        if len(calls) == 2:
+            raise errors.StorageError("no memory")
+        return run(batch, template)
+
+    inspector.engine = SimpleNamespace(run=fail)
+    verdicts = inspector.inspect_many([good] * 6)
+    assert [next(verdicts).outcome for _ in range(2)] == ["OK", "OK"]
+    with pytest.raises(errors.StorageError, match="no memory"):
+        next(verdicts)

@@ -1,10 +1,12 @@
+import contextlib
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from inspection_tf import decision, errors, images, runtime
+from inspection_tf import _engine, _golden, bundle, decision, errors, images, runtime
 
 
 def refused(root, match):
@@ -95,7 +97,10 @@ def test_a_golden_map_that_lies_about_its_size_is_refused(toy_bundle_copy, resea
     data = path.read_bytes()
     assert b"(64, 64), }         " in data  # the header is text
     path.write_bytes(data.replace(b"(64, 64), }         ", header))
-    refused(reseal(toy_bundle_copy), "must hold golden samples that can be read. Got: 0.npy")
+    refused(
+        reseal(toy_bundle_copy),
+        "must hold golden samples that can be read. Got: an output is no map",
+    )
 
 
 def test_a_golden_map_with_objects_is_never_unpickled(toy_bundle_copy, reseal):
@@ -123,3 +128,47 @@ def test_golden_samples_may_be_left_out_where_nothing_is_at_stake(toy_bundle_cop
     edit(toy_bundle_copy, lambda samples: [samples[0] | {"outcome": "OK"}])
     reseal(toy_bundle_copy)
     runtime.Inspector.load(toy_bundle_copy, check_golden=False, threads=1)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "golden/0.png", runtime.GOLDEN])
+def test_what_is_replaced_after_it_was_checked_is_refused(toy_bundle_copy, monkeypatch, file):
+    read = bundle.read
+
+    def replaced(root):
+        manifest = read(root)
+        path = toy_bundle_copy / file
+        path.write_bytes(path.read_bytes() + b" ")
+        return manifest
+
+    monkeypatch.setattr(bundle, "read", replaced)
+    with pytest.raises(errors.BundleError, match=r"as it was written\. Got another SHA-256"):
+        runtime.Inspector.load(toy_bundle_copy)
+
+
+def test_a_score_that_is_not_finite_in_one_class_is_nan():
+    assert math.isnan(_engine.ng_score(np.array([math.nan, 0.1, 0.2])))
+    assert math.isnan(_engine.ng_score(np.array([0.7, 0.1, math.inf])))
+    assert _engine.ng_score(np.array([0.7, 0.1, 0.2])) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("is_located", "precision", "is_refused"),
+    # One of nine numbers off by 0.04 is 0.0044 in the mean: within 0.005.
+    [(True, "int8", True), (False, "int8", False), (False, "float32", True)],
+)
+def test_each_corner_counts_when_an_engine_is_started(is_located, precision, is_refused):
+    recorded = np.linspace(0.1, 0.9, 9, dtype=np.float32)
+    found = recorded.copy()
+    found[0] += 0.04
+    inspector = SimpleNamespace(
+        manifest=SimpleNamespace(is_located=is_located),
+        output=lambda prepared: found,
+        judge=lambda prepared: (SimpleNamespace(score=0.05, outcome="OK"), 0.0),
+        engine_name="own",
+    )
+    entry = SimpleNamespace(precision=precision, output_tolerance=0.005, score_tolerance=0.02)
+    sample = SimpleNamespace(score=0.05, outcome="OK", output="engines/own/golden/0.npy")
+    with contextlib.ExitStack() as stack:
+        if is_refused:
+            stack.enter_context(pytest.raises(errors.BundleError, match=r"the output by 0\.04"))
+        _golden._compare_engine(inspector, entry, sample, None, recorded)

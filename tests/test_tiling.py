@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from engine_checks import contents
 
 from inspection_tf import _tile_plan, _tiling, bundle, cli, errors, runtime
+from inspection_tf._engine_entry import BatchProfile, EngineEntry
 from inspection_tf.export import _receptive, onnx, tiles
 from inspection_tf.models import segmenter, unet
 
@@ -179,7 +181,7 @@ def test_tiles_say_what_the_network_says_of_the_whole_image(
     found = inspector.probability(image)
     expected = np.array(larger(toy_model, size)({"image": image[None, ..., None]})["probability"])
     np.testing.assert_allclose(found, expected[0, ..., 0], atol=1e-5)
-    _tiling._say.cache_clear()
+    _tiling.say.cache_clear()
     caplog.set_level("INFO", "inspection_tf")
     verdict = inspector.inspect(image)
     most = inspector.memory_bytes(size) / 1e6
@@ -272,3 +274,41 @@ def test_a_large_image_stays_under_the_memory_that_was_said(toy_bundle_copy, ble
     )
     used, said = map(int, done.stdout.split())
     assert used < said < 3 * used
+
+
+def test_the_gate_gives_the_engine_as_many_tiles_as_it_says(tiled, toy_records):
+    from inspection_tf.export import engine_gate
+
+    inspector, other = (runtime.Inspector.load(tiled) for _ in range(2))
+    run, seen = other.engine.run, []
+
+    def listen(batch, template=None):
+        seen.append(len(batch))
+        return run(batch, template)
+
+    other.engine = SimpleNamespace(run=listen)
+    parity = engine_gate.compare(
+        inspector, other, {"tune": toy_records}, engine_gate.GateSpec(batch_sizes=(1, 3))
+    )
+    assert parity.passed
+    # Images of the network's size are one tile each: as many a call as the batch has images.
+    full, rest = divmod(len(toy_records), 3)
+    assert seen == [1] * len(toy_records) + [3] * full + [rest] * (rest > 0)
+    assert other.manifest.tiles.batch == inspector.manifest.tiles.batch == 1
+    assert engine_gate._at(other, 5).manifest.tiles.batch == 5
+
+
+def test_a_plan_that_an_engine_cannot_take_is_refused(toy_bundle_copy, reseal, capsys):
+    own = EngineEntry(kind="triton", precision="float32", batch=BatchProfile(largest=8))
+    (toy_bundle_copy / "engines" / "own").mkdir(parents=True)
+    reseal(toy_bundle_copy, engines={"own": own.model_dump(mode="json")})
+    assert cli.main(["tiles", str(toy_bundle_copy), "--batch", "9"]) == 2
+    assert "The engine own takes at most 8 images a call. Got 9 tiles" in capsys.readouterr().err
+
+
+def test_what_lies_in_the_working_folder_is_not_imported(toy_bundle, tmp_path, monkeypatch):
+    from inspection_tf import _peak
+
+    (tmp_path / "onnxruntime.py").write_text("raise SystemExit('imported from the folder')")
+    monkeypatch.chdir(tmp_path)
+    assert (_peak.peak_bytes(toy_bundle, "onnx", 1, 1) or 0) > 10**6

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors, runtime
+from inspection_tf import runtime
 from inspection_tf._engine_entry import EngineEntry, Ranges
 from inspection_tf._engine_names import ALL
 from inspection_tf.export import _order, _retreat
@@ -16,6 +16,7 @@ from inspection_tf.export import _order, _retreat
 QUANTIZED = ("Conv", "ConvTranspose")
 """Operators that become int8: where the work is. What scales an image or reads a heatmap stays."""
 
+_QUANTIZABLE = "The graph must be quantized by onnxruntime"
 _PROBABILITIES = ("Sigmoid", "Softmax")
 _SHAPES = ("Concat", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 
@@ -99,7 +100,7 @@ def in_float16(path: Path, *, is_located: bool = False) -> bytes:
         from onnxruntime.transformers import float16 as library
     except ImportError as problem:
         raise _order.missing("onnx", "engines", "A float16 engine") from problem
-    try:
+    with _order.blaming("Every operator must have a float16 twin"):
         plain = onnx.load(path)
         exact = _answering(plain.graph, is_located)
         proto = library.convert_float_to_float16(
@@ -107,11 +108,6 @@ def in_float16(path: Path, *, is_located: bool = False) -> bytes:
         )
         _join_casts(proto.graph, exact, onnx.TensorProto)
         return _tidied(proto)
-    except Exception as problem:  # a converter raises whatever it stumbles over
-        raise errors.BundleError(
-            f"Every operator must have a float16 twin. Got: {_order.first_line(problem)}. "
-            "Choose another engine."
-        ) from problem
 
 
 def _answering(graph: Any, is_located: bool) -> set[str]:
@@ -188,7 +184,7 @@ def _prepared(path: Path) -> bytes:
     _library()
     from onnxruntime.quantization import shape_inference
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _order.blaming(_QUANTIZABLE):
         plain = Path(folder) / "plain.onnx"
         shape_inference.quant_pre_process(str(path), str(plain), skip_symbolic_shape=True)
         return plain.read_bytes()
@@ -241,28 +237,22 @@ def quantized(
     options = {"CalibMovingAverage": how.ranges == "typical"}  # the mean over images, not the most
     if for_tensorrt:
         options |= {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _order.blaming(_QUANTIZABLE):
         done = Path(folder) / "int8.onnx"
-        try:
-            quantization.quantize_static(
-                onnx.load_from_string(plain),
-                str(done),
-                _reader(samples),
-                quant_format=quantization.QuantFormat.QDQ,
-                op_types_to_quantize=["Conv"] if for_tensorrt else list(QUANTIZED),
-                nodes_to_exclude=list(how.kept),
-                per_channel=True,
-                # Processors without VNNI add products in 16 bits: weights of 7 bits fit.
-                reduce_range=not for_tensorrt,
-                activation_type=kinds.QInt8 if for_tensorrt else kinds.QUInt8,
-                weight_type=kinds.QInt8,
-                extra_options=options,
-            )
-        except Exception as problem:  # the quantizer raises whatever it stumbles over
-            raise errors.BundleError(
-                f"The graph must be quantized by onnxruntime. Got: {_order.first_line(problem)}. "
-                "Choose another engine."
-            ) from problem
+        quantization.quantize_static(
+            onnx.load_from_string(plain),
+            str(done),
+            _reader(samples),
+            quant_format=quantization.QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"] if for_tensorrt else list(QUANTIZED),
+            nodes_to_exclude=list(how.kept),
+            per_channel=True,
+            # Processors without VNNI add products in 16 bits: weights of 7 bits fit.
+            reduce_range=not for_tensorrt,
+            activation_type=kinds.QInt8 if for_tensorrt else kinds.QUInt8,
+            weight_type=kinds.QInt8,
+            extra_options=options,
+        )
         return _tidied(onnx.load(done))
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import _engine_openvino, errors
+from inspection_tf import _engine_openvino
 from inspection_tf._engine_entry import EngineEntry, Ranges
 from inspection_tf._engine_names import ALL
 from inspection_tf.export import _order, _retreat, engine_gate
@@ -18,20 +18,18 @@ _PRECISION = "INFERENCE_PRECISION_HINT"
 
 
 def _read(path: Path) -> Any:
-    try:
-        return _engine_openvino.core().read_model(path)
-    except RuntimeError as problem:
-        raise errors.BundleError(
-            f"OpenVINO must be able to read the network. Got: {_order.first_line(problem)}. "
-            "Export the bundle again, or install a newer OpenVINO."
-        ) from problem
+    core = _engine_openvino.core()
+    way_out = "Export the bundle again, or install a newer OpenVINO"
+    with _order.blaming("OpenVINO must be able to read the network", way_out):
+        return core.read_model(path)
 
 
 def _save(model: Any, path: Path) -> None:
     import openvino
 
     # Weights as they are: by default they would be stored in half precision.
-    openvino.save_model(model, path, compress_to_fp16=False)
+    with _order.blaming("OpenVINO must be able to write the network"):
+        openvino.save_model(model, path, compress_to_fp16=False)
 
 
 def _entry(order: _order.Order, **values: Any) -> EngineEntry:
@@ -213,7 +211,7 @@ def _quantized(
         # engine that passed on one with it must decide alike there. Weights use 7 bits for it.
         overflow_fix=nncf.OverflowFix.ENABLE,
     )
-    try:
+    with _order.blaming("The network must be quantized by NNCF"):
         model, data = _read(order.model(graph)), nncf.Dataset(samples)
         if not order.spec.accuracy_control:
             return nncf.quantize(model, data, advanced_parameters=advanced, **common)
@@ -226,13 +224,6 @@ def _quantized(
             advanced_quantization_parameters=advanced,
             **common,
         )
-    except Exception as problem:  # NNCF raises whatever it stumbles over
-        if isinstance(problem, errors.InspectionError):
-            raise
-        raise errors.BundleError(
-            f"The network must be quantized by NNCF. Got: {_order.first_line(problem)}. "
-            "Choose another engine."
-        ) from problem
 
 
 def _validation(order: _order.Order, graph: str) -> Any:

@@ -39,7 +39,8 @@ def _write(order: _order.Order, graph: str, folder: Path) -> None:
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint(_ENDPOINT, serve, input_signature=signature)
-    archive.write_out(str(folder), verbose=False)
+    with _order.blaming("TensorFlow must be able to write the network"):
+        archive.write_out(str(folder), verbose=False)
 
 
 def savedmodel(order: _order.Order) -> EngineEntry:
@@ -73,13 +74,8 @@ def litert(order: _order.Order) -> EngineEntry:
             converter = tf.lite.TFLiteConverter.from_saved_model(
                 str(Path(folder) / "model"), signature_keys=[_ENDPOINT]
             )
-            try:
+            with _order.blaming("Every layer must have a counterpart in LiteRT"):
                 data = converter.convert()
-            except Exception as problem:  # the converter raises whatever it stumbles over
-                raise errors.BundleError(
-                    "Every layer must have a counterpart in LiteRT. "
-                    f"Got: {_order.first_line(problem)}. Choose another engine."
-                ) from problem
         (order.folder / f"{graph}.tflite").write_bytes(data)
     return EngineEntry(
         kind="litert",

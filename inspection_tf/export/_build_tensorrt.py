@@ -45,10 +45,11 @@ def build(order: _order.Order) -> EngineEntry:
 
 def _require_batches(order: _order.Order) -> None:
     """Refuse a profile under which the gate could never run."""
-    batch, sizes = order.spec.batch, order.spec.gate.batch_sizes
-    if batch.smallest > 1 or batch.largest < max(sizes):
+    batch, tiles = order.spec.batch, order.manifest.tiles
+    most = max(*order.spec.gate.batch_sizes, tiles.batch if tiles else 1)
+    if batch.smallest > 1 or batch.largest < most:
         raise errors.ConfigError(
-            f"The plan must take single images and the gate's batches of {max(sizes)}. Got a "
+            f"The plan must take single images and the batches of gate and tiles, {most}. Got a "
             f"profile from {batch.smallest} to {batch.largest}. Use --batch.smallest 1, and "
             "--batch.largest or --gate.batch-sizes."
         )

@@ -1,8 +1,12 @@
 """What is asked of the builders of engines, and what they give back."""
 
+import contextlib
 import dataclasses
+import errno
 import importlib.metadata
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pydantic
@@ -86,6 +90,7 @@ class Order:
         return f"engines/{self.name}/{file}"
 
 
+_LEAST_FREE = 2**20  # bytes; where there is less, what a library could not write is the reason
 Builder = Callable[[Order], EngineEntry]
 
 
@@ -106,6 +111,39 @@ def missing(module: str, extra: str, what: str) -> errors.BundleError:
         f"{what} needs {module}. Got an environment without it. "
         f'Install it: pip install "inspection-tf[{extra}]".'
     )
+
+
+@contextlib.contextmanager
+def blaming(requirement: str, way_out: str = "Choose another engine") -> Iterator[None]:
+    """Turn whatever a library stumbles over into the error of a network that it refuses.
+
+    Memory and disk are not the network's fault, and libraries tell of a full disk in their own
+    words; so it is looked at.
+
+    Args:
+        requirement: what must be possible.
+        way_out: what to do.
+
+    Raises:
+        errors.BundleError: the library refuses the network.
+        errors.StorageError: memory or temporary disk do not suffice.
+    """
+    try:
+        yield
+    except (errors.InspectionError, MemoryError):
+        raise
+    except Exception as problem:
+        folder = tempfile.gettempdir()
+        errno_ = problem.errno if isinstance(problem, OSError) else None
+        is_full = errno_ in (errno.ENOSPC, errno.EDQUOT)
+        if is_full or shutil.disk_usage(folder).free < _LEAST_FREE:
+            raise errors.StorageError(
+                f"{folder} must have room for the files of a conversion. Got a full disk "
+                f"({first_line(problem)}). Free space, or set TMPDIR to another disk."
+            ) from problem
+        raise errors.BundleError(
+            f"{requirement}. Got: {first_line(problem)}. {way_out}."
+        ) from problem
 
 
 def first_line(problem: BaseException) -> str:

@@ -27,6 +27,7 @@ from inspection_tf import (
     bench,
     bundle,
     errors,
+    files,
     runtime,
 )
 from inspection_tf._engine_entry import EngineEntry, GoldenSample
@@ -146,6 +147,7 @@ def convert(
             "--name must be of lower-case letters, digits, - and _, not onnx, auto, all or keras. "
             f"Got {name!r}. Choose another."
         )
+    files.require_editable(root)
     inspector = runtime.Inspector.load(root)
     manifest = inspector.manifest
     found = _Data(manifest, None if data is None else Path(data))
@@ -216,12 +218,17 @@ def convert(
 
 def _start(order: _order.Order, entry: EngineEntry) -> dict[str, runtime.Network] | None:
     """Start an engine from the folder it was built in; None where this machine cannot run it."""
-    own = len(order.at(""))
-    paths = {graph: order.folder / file[own:] for graph, file in entry.files.items()}
+    own = order.at("")
+
+    def built(file: str) -> Path:
+        return order.folder / file.removeprefix(own)
+
     if entry.kind == "savedmodel":
         from inspection_tf.export import _build_tensorflow
 
-        return {graph: _build_tensorflow.SavedModel(path) for graph, path in paths.items()}
+        return {
+            graph: _build_tensorflow.SavedModel(built(file)) for graph, file in entry.files.items()
+        }
     if entry.kind not in RUNNABLE:
         return None
     if entry.precision == "bfloat16" and not _engine_openvino.has_bfloat16():
@@ -232,7 +239,10 @@ def _start(order: _order.Order, entry: EngineEntry) -> dict[str, runtime.Network
         )
         return None
     try:
-        return {graph: _engine_start.start_one(path, entry) for graph, path in paths.items()}
+        return {
+            graph: _engine_start.start_one(file, entry, lambda name: built(name).read_bytes())
+            for graph, file in entry.files.items()
+        }
     except errors.BundleError as problem:
         if entry.kind not in ("tensorrt", "tensorrt_rtx"):
             raise

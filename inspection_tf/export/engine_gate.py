@@ -5,6 +5,7 @@ change is bounded: outputs move, so verdicts may change where the score lies at 
 nowhere else.
 """
 
+import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -25,7 +26,7 @@ class GateSpec(config.Section):
     """What an engine may change."""
 
     band: float = pydantic.Field(default=0.02, gt=0)
-    """Distance of a score from its threshold within which a verdict may change."""
+    """Distance of both scores from the threshold within which a verdict may change."""
     flipped_share: float = pydantic.Field(default=0.01, ge=0)
     """Share of all images whose verdict may change within the band."""
     metric_drop: float = pydantic.Field(default=0.005, gt=0)
@@ -56,8 +57,9 @@ class EngineFlip(config.Section):
     score_before: float | None
     score_after: float | None
     margin: float | None
-    """Distance of the score before from the threshold that was crossed. None: none was, as where a
-    score is not finite, or four corners are no field any more."""
+    """Distance from the threshold that was crossed, of whichever score is further from it: before
+    or after. None: none was, as where a score is not finite, or four corners are no field any
+    more."""
 
 
 class EngineParity(config.Section):
@@ -169,7 +171,7 @@ class _Tally:
 def _crossed(
     old: decision.Verdict, new: decision.Verdict, stage_points: Mapping[str, Any]
 ) -> tuple[str, tuple[float, float], float]:
-    """Return the stage that changed a verdict, its scores, and the margin of the first.
+    """Return the stage that changed a verdict, its scores, and the margin of the further one.
 
     Where one verdict stopped the image and the other did not, that is the stage that stops. Of two
     borders that were crossed it is the further one; nan where none was.
@@ -179,7 +181,12 @@ def _crossed(
     point = stage_points.get(stage, old)
     one, other = (verdict.stages.get(stage, verdict.score) for verdict in (old, new))
     borders = [b for b in (point.threshold, point.review_from) if b is not None]
-    margins = [one - border for border in borders if (one >= border) != (other >= border)]
+    margins = [
+        score - border
+        for border in borders
+        if (one >= border) != (other >= border)
+        for score in (one, other)
+    ]
     is_known = math.isfinite(one) and math.isfinite(other) and margins
     return stage, (one, other), max(margins, key=abs) if is_known else math.nan
 
@@ -218,11 +225,12 @@ def compare(
     done = 0
     of_sizes: list[dict[str, evaluation.Estimate]] = []
     for size in spec.batch_sizes:
+        sides = _at(reference, size), _at(candidate, size)
         before: list[evaluation.ImageResult] = []
         after: list[evaluation.ImageResult] = []
         for first in range(0, len(records), size):
             chunk = records[first : first + size]
-            pair = _compare_batch(reference, candidate, chunk, tally, size)
+            pair = _compare_batch(*sides, chunk, tally, size)
             before += pair[0]
             after += pair[1]
             done += len(chunk)
@@ -242,6 +250,17 @@ def compare(
         limits=spec,
         failures=tuple(_failures(tally, changes, spec, images=len(records))),
     )
+
+
+def _at(inspector: runtime.Inspector, size: int) -> runtime.Inspector:
+    """Return an inspector that also gives its networks this many tiles a call."""
+    manifest = inspector.manifest
+    if manifest.tiles is None:
+        return inspector
+    plan = manifest.tiles.model_copy(update={"batch": size})
+    changed = copy.copy(inspector)
+    changed.manifest = manifest.model_copy(update={"tiles": plan})
+    return changed
 
 
 def _compare_batch(

@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import _golden, _provenance, bench, bundle, errors, runtime, thresholds
+from inspection_tf import (
+    _golden,
+    _provenance,
+    bench,
+    bundle,
+    config,
+    errors,
+    files,
+    runtime,
+    thresholds,
+)
 from inspection_tf._engine_entry import EngineEntry
 from inspection_tf._engine_names import PASSED, STALE
 from inspection_tf.export import _kit, _metadata, _points, card
@@ -16,6 +26,9 @@ _LOWEST_MASK_THRESHOLD = 0.01
 
 def set_threshold(root: str | Path, threshold: float, *, reason: str = "") -> bundle.Manifest:
     """Set the threshold of the score that decides; of a cascade, the second one.
+
+    The review band stays as wide as it was exported. The pixel threshold is that of the export, or
+    this one where it is lower.
 
     Args:
         root: the bundle's folder.
@@ -34,16 +47,17 @@ def set_threshold(root: str | Path, threshold: float, *, reason: str = "") -> bu
         raise errors.ConfigError(
             f"A threshold must lie between 0 and 1. Got {threshold}. Use for example 0.5."
         )
+    files.require_editable(root)
     manifest = runtime.Inspector.load(root).manifest
-    old = manifest.operating_point
-    review = old.review_from if old.review_from is None or old.review_from < threshold else None
-    mask = old.mask_threshold
+    first = _exported(manifest)
+    band = _review_band(first)
+    mask = first.mask_threshold
     if not manifest.is_located:
         # An image may be NG below the pixel threshold; then the verdict shows the region as well.
         mask = max(_LOWEST_MASK_THRESHOLD, min(mask, threshold))
     point = thresholds.OperatingPoint(
         threshold=threshold,
-        review_from=review,
+        review_from=threshold - band if band else None,
         mask_threshold=mask,
         method="fixed",
         note="Set by hand after the export; nothing is promised.",
@@ -84,6 +98,7 @@ def promise(
             f"Got {escape_rate} and {confidence}. Use for example 0.05 and 0.95."
         )
     root = Path(root)
+    files.require_editable(root)
     manifest = runtime.Inspector.load(root).manifest
     parts = _provenance.parts(manifest, None if data is None else Path(data))
     if not len(parts.get("tune", ())):
@@ -92,11 +107,14 @@ def promise(
             "split: it was cross-validated. Use --set, or train with data.tune."
         )
     spec = thresholds.ThresholdSpec(
-        method="escape_rate", max_escape_rate=escape_rate, confidence=confidence
+        method="escape_rate",
+        max_escape_rate=escape_rate,
+        confidence=confidence,
+        review_band=_review_band(_exported(manifest)),
     )
-    files = {graph.name: (root / graph.file).read_bytes() for graph in manifest.graphs}
+    models = {graph.name: (root / graph.file).read_bytes() for graph in manifest.graphs}
     networks = _points.Networks(
-        files[manifest.main], files.get(bundle.CLASSIFIER), files.get(bundle.REFINER)
+        models[manifest.main], models.get(bundle.CLASSIFIER), models.get(bundle.REFINER)
     )
     points = _points.choose([(networks, parts["tune"])], manifest, spec)
     if points.whole.promise is None:
@@ -107,6 +125,20 @@ def promise(
             "with more of them."
         )
     return _edit(root, manifest, points, reason)
+
+
+def _exported(manifest: bundle.Manifest) -> thresholds.OperatingPoint:
+    """Return the operating point that the bundle was exported with: edits follow from it alone."""
+    for edit in manifest.audit:
+        if edit.get("what") == "threshold":
+            told = {name: value for name, value in edit["before"].items() if name != "stages"}
+            return config.validate(thresholds.OperatingPoint, told, origin="the bundle's audit")
+    return manifest.operating_point
+
+
+def _review_band(point: thresholds.OperatingPoint) -> float:
+    """Return how far under the threshold scores are REVIEW; 0: none are."""
+    return 0.0 if point.review_from is None else point.threshold - point.review_from
 
 
 def _edit(
@@ -138,13 +170,13 @@ def _edit(
         }
     )
     with bundle.editing(root, manifest) as draft:
-        files = {}
+        models = {}
         for graph in changed.graphs:
             texts = {"inspection_tf": changed.for_model(), "model_id": changed.model_id}
-            files[graph.name] = _metadata.set_metadata((root / graph.file).read_bytes(), texts)
-            draft.write(graph.file, files[graph.name])
+            models[graph.name] = _metadata.set_metadata((root / graph.file).read_bytes(), texts)
+            draft.write(graph.file, models[graph.name])
         networks = _points.Networks(
-            files[changed.main], files.get(bundle.CLASSIFIER), files.get(bundle.REFINER)
+            models[changed.main], models.get(bundle.CLASSIFIER), models.get(bundle.REFINER)
         )
         inspector = networks.inspector(changed)
         named = [sample["id"] for sample in samples]

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from inspection_tf import bundle, errors, runtime
+from inspection_tf import bundle, errors, files, runtime
 from inspection_tf._engine_names import STALE
 from inspection_tf._tile_plan import TilePlan
 from inspection_tf.export import _kit, _metadata, _receptive, card
@@ -58,6 +58,7 @@ def plan(
         errors.StorageError: the disk is full; the bundle is as it was.
     """
     root = Path(root)
+    files.require_editable(root)
     manifest = runtime.Inspector.load(root).manifest
     spec = manifest.inputs[0].preprocessing
     if manifest.task != "segmentation" or manifest.has_template or spec.fit != "exact":
@@ -65,6 +66,12 @@ def plan(
             "Tiles need a bundle of one segmenter for single images, with fit: exact. Got "
             f"{manifest.task}, {len(manifest.inputs)} inputs, fit: {spec.fit}. Train such a one."
         )
+    for name, entry in manifest.engines.items():
+        if entry.batch is not None and batch > entry.batch.largest:
+            raise errors.ConfigError(
+                f"The engine {name} takes at most {entry.batch.largest} images a call. Got {batch} "
+                f"tiles. Use fewer, or convert again with --batch.largest {batch}."
+            )
     reach = _receptive.reach(root / manifest.graph(manifest.main).file)
     total = round(reach.total_stride)
     # Strided convolutions pad more on one side than on the other, by up to half a stride.
@@ -96,7 +103,7 @@ def plan(
 def _network_bytes(root: Path, batch: int) -> int:
     """Return the most memory of a process that runs a batch of tiles, and some more."""
     done = subprocess.run(
-        [sys.executable, "-c", _CHILD, str(root), str(batch)],
+        [sys.executable, "-P", "-c", _CHILD, str(root), str(batch)],
         capture_output=True,
         text=True,
         check=False,

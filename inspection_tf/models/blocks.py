@@ -185,10 +185,14 @@ class BilinearUpSampling2D(_UpSampling2D):
             ops.convert_to_tensor(matrix[None, None], dtype=inputs.dtype)
             for matrix in (rows, columns.T)
         )
+        _, height, width, channels = inputs.shape
         x = ops.transpose(inputs, (0, 3, 1, 2))
-        # Along the columns first, while there are few rows.
-        x = ops.matmul(left, ops.matmul(x, right))
-        return ops.transpose(x, (0, 2, 3, 1))
+        # Along the columns first, while there are few rows. As one large matrix: with AVX-512,
+        # oneDNN reads beyond images that are multiplied by one matrix for all, and the process
+        # ends (TensorFlow 2.21; oneDNN issue 4396). By one matrix from the left it does not.
+        x = ops.matmul(ops.reshape(x, (1, 1, -1, width)), right)
+        x = ops.reshape(x, (-1, channels, height, self.factor * width))
+        return ops.transpose(ops.matmul(left, x), (0, 2, 3, 1))
 
 
 def upsample(x: Any, filters: int, *, kind: Upsampling, initializer: str, name: str) -> Any:

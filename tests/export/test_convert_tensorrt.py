@@ -100,4 +100,4 @@ def test_the_script_builds_outside_the_bundle(toy_bundle_copy, tmp_path, monkeyp
 )
 def test_a_profile_that_the_gate_cannot_use_is_refused_at_once(toy_bundle_copy, words, capsys):
     assert cli.main(["convert", str(toy_bundle_copy), "--to", "tensorrt", *words]) == 2
-    assert "must take single images and the gate's batches of 4" in capsys.readouterr().err
+    assert "must take single images and the batches of gate and tiles, 4" in capsys.readouterr().err

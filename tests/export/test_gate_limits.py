@@ -48,6 +48,9 @@ def test_a_verdict_may_not_change_further_off():
     assert "1 changed verdicts further than 0.02" in found
     assert "99 NG 0.5300 -> OK 0.4900" in found
     assert tally.flips[0].margin == pytest.approx(0.03)
+    # A rule may hold a score just under the threshold that belongs to a whole defect.
+    (found,) = failures([(0.1, 0.11)] * 99 + [(0.49999, 0.9)])[1]
+    assert "1 changed verdicts further than 0.02" in found
     assert failures([(0.53, 0.49)] + [(0.1, 0.1)] * 99, engine_gate.GateSpec(band=0.05))[1] == []
 
 
@@ -78,7 +81,7 @@ def passed(first, second):
         (stopped(0.41), passed(0.51, 0.9), ("classifier", 0.41, 0.51, -0.09)),
         # At the threshold of the first stage, though the second is sure.
         (passed(0.501, 0.9), stopped(0.499), ("classifier", 0.501, 0.499, 0.001)),
-        (passed(0.8, 0.11), passed(0.8, 0.09), ("segmenter", 0.11, 0.09, 0.01)),
+        (passed(0.8, 0.112), passed(0.8, 0.09), ("segmenter", 0.112, 0.09, 0.012)),
     ],
 )
 def test_the_stage_that_changed_a_verdict_says_how_near_it_was(old, new, expected):
@@ -96,8 +99,9 @@ def test_the_stage_that_changed_a_verdict_says_how_near_it_was(old, new, expecte
     ("before", "after", "margin"),
     [
         (("OK", 0.29), ("REVIEW", 0.31), -0.01),
-        (("REVIEW", 0.31), ("NG", 0.95), -0.19),  # over the threshold, not over the band's start
-        (("OK", 0.29), ("NG", 0.95), -0.21),  # over both: the further one
+        (("REVIEW", 0.31), ("NG", 0.55), -0.19),  # over the threshold, not over the band's start
+        (("OK", 0.29), ("NG", 0.55), 0.25),  # over both: the further one
+        (("REVIEW", 0.499), ("NG", 0.95), 0.45),  # from the border to far beyond it
         (("OK", 0.1), ("REVIEW", 0.1), math.nan),  # no border: what four corners look like
         (("OK", 0.29), ("REVIEW", math.nan), math.nan),
     ],

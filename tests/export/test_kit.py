@@ -207,3 +207,26 @@ def test_tensors_of_the_kit_are_what_the_networks_return(toy_bundle):
     given = np.load(toy_bundle / item["inputs"]["image"])
     assert (given.dtype, given.shape) == (np.uint8, (1, 64, 64, 1))
     assert np.array_equal(engine.run(given), np.load(toy_bundle / item["output"]))
+
+
+def test_thresholds_that_go_there_and_back_leave_the_verdicts_as_they_were(toy_bundle_copy):
+    before = bundle.read(toy_bundle_copy).operating_point
+    samples = (toy_bundle_copy / "golden" / "expected.json").read_bytes()
+    rethreshold.set_threshold(toy_bundle_copy, 0.001)
+    rethreshold.set_threshold(toy_bundle_copy, before.threshold)
+    after = bundle.read(toy_bundle_copy).operating_point
+    assert (after.threshold, after.mask_threshold) == (before.threshold, before.mask_threshold)
+    assert (toy_bundle_copy / "golden" / "expected.json").read_bytes() == samples
+
+
+def test_the_review_band_stays_as_wide_as_it_was(toy_cascade, tmp_path, reseal, capsys):
+    root = shutil.copytree(toy_cascade.path, tmp_path / "bundle")
+    point = manifest_values(root)["operating_point"]
+    # So narrow that no golden sample lies in it.
+    reseal(root, operating_point=point | {"review_from": point["threshold"] - 1e-4})
+    rethreshold.set_threshold(root, 0.9)
+    assert bundle.read(root).operating_point.review_from == pytest.approx(0.8999)
+    assert cli.main(["threshold", str(root), "--escape-rate", "0.95", "--confidence", "0.5"]) == 0
+    after = bundle.read(root).operating_point
+    assert after.threshold - after.review_from == pytest.approx(1e-4)
+    assert "review from 0.8999 -> " in capsys.readouterr().out

@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from inspection_tf import errors
 from inspection_tf.models import blocks
@@ -119,6 +120,31 @@ def test_bilinear_upsampling_by_hand():
     layer = blocks.BilinearUpSampling2D(2)
     found = np.asarray(layer(np.array([[[[0.0], [4.0]]]], np.float32)))
     np.testing.assert_allclose(found[0, ..., 0], [[0, 1, 3, 4]] * 2, atol=1e-6)
+
+
+def test_bilinear_upsampling_multiplies_no_stack_of_images_by_one_matrix():
+    # oneDNN corrupts memory there, on processors with AVX-512 alone: seen in the graph instead.
+    layer = blocks.BilinearUpSampling2D(2)
+    values = np.random.default_rng(0).normal(size=(8, 64, 64, 1)).astype(np.float32)
+
+    @tf.function
+    def slope(values):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            made = layer(values)
+            cost = tf.reduce_sum(made * made) / 2
+        return made, tape.gradient(cost, values)
+
+    graph = slope.get_concrete_function(tf.TensorSpec((None, 64, 64, 1))).graph
+    products = [op for op in graph.get_operations() if op.type.startswith("BatchMatMul")]
+    assert len(products) >= 4  # two there and two back
+    for product in products:
+        first, second = (tuple(value.shape[:2]) for value in product.inputs)
+        assert second != (1, 1) or first == (1, 1)
+    made, found = slope(values)
+    # What is made is linear in the values, so the cost is a quadratic form: its slope times the
+    # values is twice the cost.
+    np.testing.assert_allclose(np.sum(found * values), np.sum(np.square(made)), rtol=1e-4)
 
 
 def test_bilinear_upsampling_in_half_precision_stays_in_half_precision():

@@ -5,6 +5,7 @@ import os
 
 import numpy as np
 import onnx as library
+import spoilt_networks
 
 from inspection_tf import _bundle_files, files
 
@@ -75,59 +76,9 @@ class Bundle:
         self.seal(engines={"own": entry})
 
 
-def _external(proto):
-    tensor = proto.graph.initializer[0]
-    entry = tensor.external_data.add()
-    entry.key, entry.value = "location", "../outside/canary.npy"
-
-
-def _external_flag(proto):
-    proto.graph.initializer[0].data_location = 1
-
-
-def _external_constant(proto):
-    node = proto.graph.node.add(op_type="Constant", output=["extra"])
-    attribute = node.attribute.add(name="value", type=4)
-    entry = attribute.t.external_data.add()
-    entry.key, entry.value = "location", "/etc/hostname"
-
-
-def _external_in_branch(proto):
-    node = proto.graph.node.add(op_type="If", output=["extra"])
-    branch = node.attribute.add(name="then_branch", type=5)
-    branch.g.initializer.add(data_location=1)
-
-
-def _external_sparse(proto):
-    proto.graph.sparse_initializer.add().values.data_location = 1
-
-
-def _external_in_function(proto):
-    node = proto.functions.add(name="f", domain="ai.onnx").node.add(op_type="Constant")
-    node.attribute.add(name="value", type=4).t.data_location = 1
-
-
-def _foreign_operator(proto):
-    proto.graph.node[-1].domain = "evil.example"
-
-
-def _foreign_import(proto):
-    proto.opset_import.add(domain="com.example", version=1)
-
-
-def _foreign_function(proto):
-    proto.functions.add(name="f", domain="com.example")
-
-
-def _foreign_in_branch(proto):
-    node = proto.graph.node.add(op_type="If", output=["extra"])
-    node.attribute.add(name="else_branch", type=5).g.node.add(op_type="X", domain="x")
-
-
-def _nested_graphs(proto):
-    graph = proto.graph
-    for _ in range(60):
-        graph = graph.node.add(op_type="If").attribute.add(name="a", type=5).g
+def _sized(bundle, side):
+    (item,) = bundle.values()["inputs"]
+    return [{**item, "preprocessing": {**item["preprocessing"], "size": [side, side]}}]
 
 
 def _link(name, target=None):
@@ -305,6 +256,7 @@ SPOILT = {
     "graph is no ONNX": lambda b: b.change(
         graphs=[{**b.values()["graphs"][0], "file": "golden/0.png"}]
     ),
+    "images that fill the memory": lambda b: b.change(inputs=_sized(b, 100_000)),
     "too many files": lambda b: b.change(files={f"{n}.md": "0" for n in range(10_001)}),
     # files
     "another hash": _listed("model.onnx"),
@@ -341,24 +293,26 @@ SPOILT = {
     "hard link": _hard_link,
     "pipe": lambda b: os.mkfifo(b.root / "golden" / "pipe.npy"),
     "a file of 2 GiB": _sparse_file,
+    "folders in folders": lambda b: (b.root / "/".join("a" * 20)).mkdir(parents=True),
     # networks
-    "external data": lambda b: b.model(_external),
-    "external data by a flag": lambda b: b.model(_external_flag),
-    "external data of a constant": lambda b: b.model(_external_constant),
-    "external data in a branch": lambda b: b.model(_external_in_branch),
-    "external sparse data": lambda b: b.model(_external_sparse),
-    "external data in a function": lambda b: b.model(_external_in_function),
-    "foreign operator": lambda b: b.model(_foreign_operator),
-    "foreign opset": lambda b: b.model(_foreign_import),
-    "foreign function": lambda b: b.model(_foreign_function),
-    "foreign operator in a branch": lambda b: b.model(_foreign_in_branch),
-    "nested graphs": lambda b: b.model(_nested_graphs),
+    "external data": lambda b: b.model(spoilt_networks.external),
+    "external data by a flag": lambda b: b.model(spoilt_networks.external_flag),
+    "external data of a constant": lambda b: b.model(spoilt_networks.external_constant),
+    "external data in a branch": lambda b: b.model(spoilt_networks.external_in_branch),
+    "external sparse data": lambda b: b.model(spoilt_networks.external_sparse),
+    "external data in a function": lambda b: b.model(spoilt_networks.external_in_function),
+    "foreign operator": lambda b: b.model(spoilt_networks.foreign_operator),
+    "foreign opset": lambda b: b.model(spoilt_networks.foreign_import),
+    "foreign function": lambda b: b.model(spoilt_networks.foreign_function),
+    "foreign operator in a branch": lambda b: b.model(spoilt_networks.foreign_in_branch),
+    "nested graphs": lambda b: b.model(spoilt_networks.nested_graphs),
     "half a network": _truncated,
     "empty network": _bytes(b""),
     "pickled network": _bytes(b"\x80\x04\x95\x10\x00\x00\x00\x00\x00\x00\x00\x8c\x02os."),
     "endless number": _bytes(b"\xff" * 64),
     "field beyond the end": _bytes(b"\x3a\xff\xff\xff\x7f"),
     "unknown wire type": _bytes(b"\x3f\x00"),
+    "onnxruntime's own format": lambda b: b.model(spoilt_networks.marked),
     # golden samples
     "pickled array": _object_array,
     "array that lies about its size": _lying_array,
@@ -370,6 +324,7 @@ SPOILT = {
     "golden samples are deep": _bytes(b"[" * 41 + b"]" * 41, "golden/expected.json"),
     "golden samples are a bomb": _bytes(b" " * (16 * 2**20) + b"[]", "golden/expected.json"),
     "golden samples say it twice": _bytes(b'[{"id": 1, "id": 2}]', "golden/expected.json"),
+    "golden score beyond any number": lambda b: b.golden(score=10**400),
     "golden samples are no JSON": _bytes(b"payload", "golden/expected.json"),
     # engines
     "engine in another folder": lambda b: b.engine(files={"segmenter": "model.onnx"}),
@@ -388,8 +343,8 @@ SPOILT = {
     "engine with entities": _entities,
     "engine without weights": _without_weights,
     "engine of another type of file": lambda b: b.engine(kind="onnxruntime"),
-    "engine with external data": _engine_of_onnx(_external),
-    "engine with foreign operators": _engine_of_onnx(_foreign_operator),
+    "engine with external data": _engine_of_onnx(spoilt_networks.external),
+    "engine with foreign operators": _engine_of_onnx(spoilt_networks.foreign_operator),
     "golden sample of an engine elsewhere": lambda b: b.engine(
         golden=[{"outcome": "OK", "score": 0.1, "output": "../outside/canary.npy"}]
     ),
