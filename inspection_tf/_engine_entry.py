@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pydantic
 
 from inspection_tf import config
-from inspection_tf._engine_names import PASSED, RUNNABLE
+from inspection_tf._engine_names import ALL, PASSED, RUNNABLE
 
 Kind = Literal[
     "onnxruntime",
@@ -69,7 +69,7 @@ class EngineEntry(config.Section):
     versions: dict[str, str] = pydantic.Field(default_factory=dict)
     calibration: Calibration | None = None
     float_operators: dict[str, tuple[str, ...]] = pydantic.Field(default_factory=dict)
-    """int8: by graph, what stays in float32; `all` where the whole graph does."""
+    """int8 and bfloat16: by graph, what stays in float32; `all` where the whole graph does."""
     ranges: dict[str, Ranges] = pydantic.Field(default_factory=dict)
     """int8: by graph, whether the scales of its activations cover the widest that the calibration
     images reach, or what they typically do."""
@@ -84,6 +84,10 @@ class EngineEntry(config.Section):
     output_tolerance: float = pydantic.Field(default=1e-3, gt=0)
     """How far the output may be off: the largest difference of float32 and of corners, else the
     mean."""
+
+    def is_float32(self, graph: str) -> bool:
+        """Whether a graph stays in float32 as a whole."""
+        return self.precision == "float32" or self.float_operators.get(graph) == (ALL,)
 
     @property
     def may_run(self) -> bool:

@@ -32,6 +32,7 @@ _PROVIDERS = {
     ),
 }
 _LOG = logging.getLogger("inspection_tf")
+_PRECISION = "INFERENCE_PRECISION_HINT"  # of OpenVINO
 _CALLS, _WARM = 7, 2  # of the timing that chooses
 _TENSORRT = ("tensorrt", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12")
 _SOFTWARE = ("onnxruntime", "onnxruntime-gpu", "openvino", "ai-edge-litert", *_TENSORRT)
@@ -116,13 +117,13 @@ def start(
             f"{max(batch, tiles)}."
         )
     return {
-        graph: start_one(file, entry, read, threads=threads, device=device)
-        for graph, file in entry.files.items()
+        graph: start_one(graph, entry, read, threads=threads, device=device)
+        for graph in entry.files
     }
 
 
 def start_one(
-    file: str,
+    graph: str,
     entry: "EngineEntry",
     read: Callable[[str], bytes],
     *,
@@ -132,13 +133,14 @@ def start_one(
     """Start one network of an engine; see `start`.
 
     Args:
-        file: that it starts from, as the manifest names it.
+        graph: its name.
         entry: what the manifest says of the engine.
         read: returns the bytes of a file. No parser is given a path: the file could be replaced
             while it runs, and OpenVINO would go on with the new weights.
         threads: of one inference.
         device: see `start`.
     """
+    file = entry.files[graph]
     if entry.kind == "openvino":
         from inspection_tf._engine_openvino import OpenVinoEngine
 
@@ -146,7 +148,7 @@ def start_one(
         return OpenVinoEngine(
             read(file),
             weights=weights,
-            options=entry.options,
+            options=entry.options | ({_PRECISION: "f32"} if entry.is_float32(graph) else {}),
             threads=threads,
             device=device.upper(),
         )

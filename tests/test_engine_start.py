@@ -37,9 +37,9 @@ def test_a_device_that_onnxruntime_gives_up_in_silence_is_refused(toy_bundle, mo
 
 
 def test_litert_has_no_other_device():
-    entry = SimpleNamespace(kind="litert")
+    entry = SimpleNamespace(kind="litert", files={"segmenter": "segmenter.tflite"})
     with pytest.raises(errors.ConfigError, match=r"LiteRT's device must be cpu\. Got 'cuda'"):
-        _engine_start.start_one("model.tflite", entry, lambda name: b"", device="cuda")
+        _engine_start.start_one("segmenter", entry, lambda name: b"", device="cuda")
 
 
 class Network:

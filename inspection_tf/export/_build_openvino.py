@@ -56,17 +56,31 @@ def float32(order: _order.Order) -> EngineEntry:
 def bfloat16(order: _order.Order) -> EngineEntry:
     """Write the same files, run in bfloat16 where the processor can.
 
+    Of two networks one stays in float32 if it does not decide alike otherwise.
+
     Raises:
         errors.BundleError: OpenVINO is absent or refuses a network.
     """
     float32(order)
+    floats: frozenset[str] = frozenset()
+    if len(order.graphs) > 1 and _engine_openvino.has_bfloat16():
+        start = functools.partial(_started, precision="bf16")
+        for graph in order.graphs:
+            as_it_is = functools.partial(_unchanged, _read(order.model(graph)))
+            order.search.find(graph, (), as_it_is, start, order.judge, ranges=_retreat.RANGES[:1])
+        floats = order.search.left_in_float(order.manifest.main)
     return _entry(
         order,
         precision="bfloat16",
+        float_operators={graph: (ALL,) for graph in floats},
         options={_PRECISION: "bf16"},
         score_tolerance=order.spec.gate.band,
         output_tolerance=order.spec.gate.metric_drop,
     )
+
+
+def _unchanged(model: Any, _how: _retreat.Attempt) -> Any:
+    return model
 
 
 @contextlib.contextmanager
@@ -172,8 +186,8 @@ def _is_int8(weights: Any) -> bool:
     return any(_is_int8(value.get_node()) for value in weights.input_values())
 
 
-def _started(model: Any) -> _engine_openvino.OpenVinoEngine:
-    return _engine_openvino.OpenVinoEngine(model, options={_PRECISION: "f32"})
+def _started(model: Any, precision: str = "f32") -> _engine_openvino.OpenVinoEngine:
+    return _engine_openvino.OpenVinoEngine(model, options={_PRECISION: precision})
 
 
 def _covering(library: Any, ranges: Ranges) -> Any:

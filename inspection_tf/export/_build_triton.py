@@ -132,8 +132,12 @@ def _network_config(order: _order.Order, graph: str, backend: str) -> str:
         f"instance_group [ {{ count: {spec.instances} kind: "
         f"{'KIND_GPU' if backend == 'tensorrt' else 'KIND_CPU'} }} ]\n"
         f'model_warmup [\n  {{\n    name: "first"\n    batch_size: {warm_size}\n{warm}  }}\n]\n'
-        f"{_BFLOAT16 if entry is not None and entry.precision == 'bfloat16' else ''}"
+        f"{_BFLOAT16 if _is_bfloat16(entry, graph) else ''}"
     )
+
+
+def _is_bfloat16(entry: EngineEntry | None, graph: str) -> bool:
+    return entry is not None and entry.precision == "bfloat16" and not entry.is_float32(graph)
 
 
 _ANY_NUMBER = """\

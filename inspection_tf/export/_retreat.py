@@ -90,24 +90,27 @@ class Search:
         quantize: Callable[[Attempt], Made],
         start: Callable[[Made], runtime.Network],
         judge: Callable[[dict[str, runtime.Network]], EngineParity],
+        *,
+        ranges: Sequence[Ranges] = RANGES,
     ) -> tuple[Made, Attempt]:
         """Quantize a network with as little in float32 as the gate allows on the tune images.
 
         Args:
             graph: name of the network.
-            operators: of it, from image to answer.
+            operators: of it, from image to answer; none: it is tried as a whole.
             quantize: makes it int8 in one way.
             start: of what that made.
             judge: compares the bundle with other networks to the bundle as it is.
+            ranges: what the scales may cover.
 
         Returns:
             The quantized network, and how; the last attempt if none decides alike.
         """
         steps = rungs(operators)
         seen = self._seen.setdefault(graph, {})
-        last = self._last[graph] = len(RANGES) * len(steps) - 1
+        last = self._last[graph] = len(ranges) * len(steps) - 1
         for index in range(min(self._first, last), last + 1):
-            attempt = _attempt(steps, index, seen)
+            attempt = _attempt(steps, index, seen, ranges)
             parity = seen.get(attempt)
             if parity is not None and not parity.passed and index < last:
                 continue
@@ -115,11 +118,12 @@ class Search:
             if parity is None:
                 parity = seen[attempt] = judge({graph: start(made)})
                 _LOG.info(
-                    "%s: %d of %d operators in float32, %s ranges: %s",
+                    "%s%s: %s",
                     graph,
-                    len(attempt.kept),
-                    len(operators),
-                    attempt.ranges,
+                    f": {len(attempt.kept)} of {len(operators)} operators in float32, "
+                    f"{attempt.ranges} ranges"
+                    if operators
+                    else "",
                     "decides alike" if parity.passed else "; ".join(parity.failures),
                 )
             if is_alike := parity.passed:
@@ -131,13 +135,16 @@ class Search:
 
 
 def _attempt(
-    steps: Sequence[tuple[str, ...]], index: int, seen: Mapping[Attempt, EngineParity]
+    steps: Sequence[tuple[str, ...]],
+    index: int,
+    seen: Mapping[Attempt, EngineParity],
+    every: Sequence[Ranges],
 ) -> Attempt:
     """Return what comes at a place: all int8 in each range, then less of it, the nearer first."""
-    if index < len(RANGES):
-        return Attempt(steps[0], RANGES[index])
-    nearer = sorted(RANGES, key=lambda ranges: _difference(seen.get(Attempt(steps[0], ranges))))
-    turn, step = divmod(index - len(RANGES), len(steps) - 1)
+    if index < len(every):
+        return Attempt(steps[0], every[index])
+    nearer = sorted(every, key=lambda ranges: _difference(seen.get(Attempt(steps[0], ranges))))
+    turn, step = divmod(index - len(every), len(steps) - 1)
     return Attempt(steps[1 + step], nearer[turn])
 
 

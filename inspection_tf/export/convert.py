@@ -240,8 +240,8 @@ def _start(order: _order.Order, entry: EngineEntry) -> dict[str, runtime.Network
         return None
     try:
         return {
-            graph: _engine_start.start_one(file, entry, lambda name: built(name).read_bytes())
-            for graph, file in entry.files.items()
+            graph: _engine_start.start_one(graph, entry, lambda name: built(name).read_bytes())
+            for graph in entry.files
         }
     except errors.BundleError as problem:
         if entry.kind not in ("tensorrt", "tensorrt_rtx"):
