@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import product_checks
 import pytest
+import tensorflow as tf
 
 from inspection_tf import losses, runtime
 from inspection_tf.export import onnx
@@ -198,6 +200,29 @@ def truth(spec, image):
         place[:, -1] = 1  # there is a field
         return place
     return np.digitize(image, np.linspace(180, 256, spec.classes, endpoint=False)).astype(np.uint8)
+
+
+@every_model
+def test_no_stack_is_multiplied_by_one_matrix(spec):
+    size = (2 * spec.multiple, 3 * spec.multiple)
+    model = spec.build(image_size=size)
+    given = {item.name: tf.TensorSpec(item.shape, item.dtype) for item in model.inputs}
+
+    @tf.function
+    def slopes(inputs):
+        with tf.GradientTape() as tape:
+            (output,) = model(inputs, training=True).values()
+            cost = tf.reduce_sum(output * output)
+        return tape.gradient(cost, model.trainable_variables)
+
+    graph = slopes.get_concrete_function(given).graph
+    assert product_checks.stacks_by_one_matrix(graph) == []
+
+
+def test_a_stack_that_is_multiplied_by_one_matrix_is_seen():
+    multiply = tf.function(lambda stack, one: tf.matmul(stack, one))
+    specs = [tf.TensorSpec((None, 1, 4, 3)), tf.TensorSpec((1, 1, 3, 5))]
+    assert product_checks.stacks_by_one_matrix(multiply.get_concrete_function(*specs).graph)
 
 
 @every_model
