@@ -18,7 +18,7 @@ Kind = Literal[
     "triton",
 ]
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
-Ranges = Literal["widest", "typical"]
+Ranges = Literal["widest", "typical", "wide"]
 
 
 class Calibration(config.Section):
@@ -72,7 +72,7 @@ class EngineEntry(config.Section):
     """int8 and bfloat16: by graph, what stays in float32; `all` where the whole graph does."""
     ranges: dict[str, Ranges] = pydantic.Field(default_factory=dict)
     """int8: by graph, whether the scales of its activations cover the widest that the calibration
-    images reach, or what they typically do."""
+    images reach, what they typically do, or what is wide and lies between."""
     state: Literal["passed", "built, not run", "must pass the gate again"] = "built, not run"
     parity: dict[str, Any] = pydantic.Field(default_factory=dict)
     """Of the gate; empty if it did not run."""

@@ -149,4 +149,4 @@ def blaming(requirement: str, way_out: str = "Choose another engine") -> Iterato
 def first_line(problem: BaseException) -> str:
     """Return what a library said, in one line."""
     lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-    return lines[0] if lines else type(problem).__name__
+    return lines[0].rstrip(".") if lines else type(problem).__name__

@@ -24,6 +24,7 @@ _FIRST_FEW = 6
 RANGES: tuple[Ranges, ...] = ("widest", "typical")
 """What scales can cover, in the order of trying: all that any calibration image reaches, or the
 mean over these images of what each reaches, the rarest values left out where the library can."""
+_RETREATS = 2  # ranges in which operators return to float32: the nearer ones
 Made = TypeVar("Made")
 
 
@@ -108,7 +109,7 @@ class Search:
         """
         steps = rungs(operators)
         seen = self._seen.setdefault(graph, {})
-        last = self._last[graph] = len(ranges) * len(steps) - 1
+        last = self._last[graph] = len(ranges) + min(len(ranges), _RETREATS) * (len(steps) - 1) - 1
         for index in range(min(self._first, last), last + 1):
             attempt = _attempt(steps, index, seen, ranges)
             parity = seen.get(attempt)

@@ -71,7 +71,7 @@ def in_openvino(path, samples, ranges):
     return _build_openvino._quantized(nncf, order, "segmenter", samples, how).get_ordered_ops()
 
 
-@pytest.mark.parametrize(("ranges", "reach"), [("widest", 1.0), ("typical", 0.4)])
+@pytest.mark.parametrize(("ranges", "reach"), [("widest", 1.0), ("typical", 0.4), ("wide", 0.4)])
 def test_scales_of_openvino_cover_what_is_asked(one_convolution, ranges, reach):
     high = [
         float(found.input_value(2).get_node().data.max())

@@ -19,7 +19,7 @@ class Bench:
         self.passing, self.differences = passing, dict(differences)
         self.made, self.judged = [], []
 
-    def find(self, search, graph="segmenter", operators=OPERATORS):
+    def find(self, search, graph="segmenter", operators=OPERATORS, **options):
         def quantize(attempt):
             self.made.append((graph, attempt))
             return attempt
@@ -34,7 +34,7 @@ class Bench:
                 mean_output_difference=self.differences.get(attempt.ranges, 0.1),
             )
 
-        return search.find(graph, operators, quantize, lambda made: made, judge)
+        return search.find(graph, operators, quantize, lambda made: made, judge, **options)
 
 
 def test_rungs_bring_back_the_ends_first_and_never_all():
@@ -131,6 +131,17 @@ def test_the_other_range_is_retreated_in_where_the_nearer_one_does_not_do():
     _, how = bench.find(_retreat.Search())
     assert how == right
     assert len(bench.judged) == 2 + (len(STEPS) - 1) + 2
+
+
+def test_of_three_ranges_the_two_nearer_ones_are_retreated_in():
+    bench = Bench(set(), {"widest": 0.3, "typical": 0.2, "wide": 0.1})
+    search = _retreat.Search()
+    _, how = bench.find(search, ranges=(*_retreat.RANGES, "wide"))
+    tried = [attempt.ranges for _, attempt in bench.judged]
+    steps = len(STEPS) - 1
+    assert tried == ["widest", "typical", "wide", *["wide"] * steps, *["typical"] * steps]
+    assert how == Attempt(STEPS[-1], "typical")
+    assert not search.goes_on()
 
 
 @pytest.mark.parametrize("main", ["classifier", "segmenter"])
