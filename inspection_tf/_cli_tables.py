@@ -64,5 +64,6 @@ def show(
         table.add_column(name, no_wrap=not place)
     for row in zip(*shown.values(), strict=True):
         table.add_row(*row)
-    rich.console.Console(width=100).print(table)
+    # Wide enough for the names of two bundles; what is narrower stays so.
+    rich.console.Console(width=160).print(table)
     return errors.OK
