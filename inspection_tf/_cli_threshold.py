@@ -49,9 +49,11 @@ def threshold(
         )
     edit = manifest.audit[-1]
     before, after = edit["before"], edit["after"]
+    borders = [point["review_from"] for point in (before, after)]
     review = ""
-    if after["review_from"] is not None:
-        review = f", review from {before['review_from']:.6g} -> {after['review_from']:.6g}"
+    if any(border is not None for border in borders):
+        told = ("none" if border is None else f"{border:.6g}" for border in borders)
+        review = f", review from {' -> '.join(told)}"
     sys.stdout.write(
         f"{manifest.model_id}: threshold {before['threshold']:.6g} -> {after['threshold']:.6g}"
         f"{review}; {len(edit['golden_changed'])} golden verdicts changed\n"
