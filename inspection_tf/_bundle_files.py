@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from inspection_tf import errors, files
+from inspection_tf import _onnx_guard, errors, files
 from inspection_tf._engine_names import FOLDER
 
 MANIFEST = "manifest.json"
@@ -277,3 +277,38 @@ def check_files(root: Path, listed: Mapping[str, str]) -> None:
             )
         if files.sha256(path) != listed[name]:
             raise _altered(path)
+
+
+def check_models(root: Path, listed: Mapping[str, str]) -> None:
+    """Look into every model that a parser will see.
+
+    Args:
+        root: the bundle's folder.
+        listed: file to SHA-256, in hex.
+
+    Raises:
+        errors.BundleError: one is no such model, or points to what lies elsewhere.
+    """
+    for file in listed:
+        if file.endswith(".onnx"):
+            data = read_listed(root, listed, file)
+            _onnx_guard.check(data, name=str(root / file))
+        elif file.endswith(".xml"):
+            _check_ir(root, listed, file)
+
+
+def _check_ir(root: Path, listed: Mapping[str, str], file: str) -> None:
+    """Refuse an OpenVINO model that declares types or entities of its own: it never does."""
+    path = root / file
+    is_large = path.stat().st_size > MAX_MANIFEST_BYTES
+    text = b"" if is_large else read_listed(root, listed, file)
+    # A letter of more than one byte, as of UTF-16, has a NUL in it.
+    odd = b"<!" in text or b"\0" in text
+    if is_large or odd or not path.with_suffix(".bin").is_file():
+        raise refuse(
+            path,
+            f"an OpenVINO model must be plain XML under {MAX_MANIFEST_BYTES} bytes, its .bin "
+            "beside it",
+            "another file",
+            "Do not use this bundle",
+        )

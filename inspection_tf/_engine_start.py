@@ -16,7 +16,7 @@ import numpy as np
 
 from inspection_tf import _bundle_files, errors, files
 from inspection_tf._engine import Engine, Network
-from inspection_tf._engine_names import AUTO, ONNX, RUNNABLE
+from inspection_tf._engine_names import AUTO, ONNX, PRECISION_HINT, RUNNABLE
 
 if TYPE_CHECKING:
     from inspection_tf import bundle
@@ -32,7 +32,6 @@ _PROVIDERS = {
     ),
 }
 _LOG = logging.getLogger("inspection_tf")
-_PRECISION = "INFERENCE_PRECISION_HINT"  # of OpenVINO
 _CALLS, _WARM = 7, 2  # of the timing that chooses
 _TENSORRT = ("tensorrt", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12")
 _SOFTWARE = ("onnxruntime", "onnxruntime-gpu", "openvino", "ai-edge-litert", *_TENSORRT)
@@ -148,7 +147,7 @@ def start_one(
         return OpenVinoEngine(
             read(file),
             weights=weights,
-            options=entry.options | ({_PRECISION: "f32"} if entry.is_float32(graph) else {}),
+            options=entry.options | ({PRECISION_HINT: "f32"} if entry.is_float32(graph) else {}),
             threads=threads,
             device=device.upper(),
         )

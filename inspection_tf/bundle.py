@@ -5,15 +5,13 @@ only then lets a parser see anything. See `Manifest` for what a bundle says of i
 """
 
 import contextlib
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
 
 from inspection_tf import (
-    _onnx_guard,
     config,
     decision,
     errors,
@@ -24,15 +22,14 @@ from inspection_tf import (
 )
 from inspection_tf._bundle_files import (
     MANIFEST,
-    MAX_MANIFEST_BYTES,
     check_files,
+    check_models,
     check_name,
     parse_manifest,
-    read_listed,
     refuse,
 )
 from inspection_tf._engine_entry import EngineEntry
-from inspection_tf._engine_names import FOLDER, is_name
+from inspection_tf._engine_names import FOLDER, PRECISION_HINT, is_name
 from inspection_tf._tile_plan import TilePlan
 from inspection_tf.closeups import CloseupSpec
 
@@ -224,7 +221,7 @@ def _check_engines(root: Path, manifest: Manifest) -> None:
             )
         own = f"{FOLDER}/{name}/"
         used = [*entry.files.values(), *(sample.output for sample in entry.golden)]
-        hints = {"INFERENCE_PRECISION_HINT": ("f32", "bf16", "f16")}
+        hints = {PRECISION_HINT: ("f32", "bf16", "f16")}
         for option, value in entry.options.items():
             # Others name folders to write to, and libraries to load.
             if entry.kind == "openvino" and value not in hints.get(option, ()):
@@ -266,30 +263,9 @@ def _check_engines(root: Path, manifest: Manifest) -> None:
             )
 
 
-def _check_models(root: Path, manifest: Manifest) -> None:
-    """Look into every model that a parser will see."""
-    for file in manifest.files:
-        path = root / file
-        if path.suffix == ".onnx":
-            _onnx_guard.check(read_listed(root, manifest.files, file), name=str(path))
-        elif path.suffix == ".xml":
-            _check_ir(path, functools.partial(read_listed, root, manifest.files, file))
-
-
-def _check_ir(path: Path, read: Callable[[], bytes]) -> None:
-    """Refuse an OpenVINO model that declares types or entities of its own: it never does."""
-    is_large = path.stat().st_size > MAX_MANIFEST_BYTES
-    text = b"" if is_large else read()
-    # A letter of more than one byte, as of UTF-16, has a NUL in it.
-    odd = b"<!" in text or b"\0" in text
-    if is_large or odd or not path.with_suffix(".bin").is_file():
-        raise refuse(
-            path,
-            f"an OpenVINO model must be plain XML under {MAX_MANIFEST_BYTES} bytes, its .bin "
-            "beside it",
-            "another file",
-            "Do not use this bundle",
-        )
+def _parse(root: Path) -> Manifest:
+    values = parse_manifest(root, newest=SCHEMA_VERSION)
+    return config.validate(Manifest, values, origin=str(root / MANIFEST))
 
 
 def read(root: str | Path) -> Manifest:
@@ -305,12 +281,11 @@ def read(root: str | Path) -> Manifest:
     if not root.is_dir():
         raise refuse(root, "a bundle must be a folder", "none there", "Check the path")
     try:
-        values = parse_manifest(root, newest=SCHEMA_VERSION)
-        manifest = config.validate(Manifest, values, origin=str(root / MANIFEST))
+        manifest = _parse(root)
         check_files(root, manifest.files)
         _check_graphs(root, manifest)
         _check_engines(root, manifest)
-        _check_models(root, manifest)
+        check_models(root, manifest.files)
     except errors.ConfigError as problem:
         raise errors.BundleError(str(problem)) from problem
     except OSError as problem:
@@ -381,17 +356,15 @@ def editing(root: str | Path, known: Manifest) -> Iterator[Draft]:
         errors.BundleError: somebody else has changed it since.
         errors.StorageError: the disk is full; the bundle is as it was.
     """
-    read(root)
-    require_same = functools.partial(_require_same, Path(root), known)
-    require_same()
-    with files.edited_folder(root, check=require_same) as folder:
-        yield Draft(folder)
+    root = Path(root)
+    _require_same(root, read(root), known)
+    with files.edited_folder(root, check=lambda: _require_same(root, _parse(root), known)) as copy:
+        yield Draft(copy)
 
 
-def _require_same(root: Path, known: Manifest) -> None:
+def _require_same(root: Path, found: Manifest, known: Manifest) -> None:
     """Refuse to go over what somebody else has changed."""
-    values = parse_manifest(root, newest=SCHEMA_VERSION)
-    if config.validate(Manifest, values, origin=str(root / MANIFEST)) != known:
+    if found != known:
         raise refuse(
             root,
             "a bundle must stay as it is while it is worked on",

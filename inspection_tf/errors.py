@@ -12,6 +12,7 @@ InspectionError            70  an internal error; the base of all
 ```
 """
 
+import errno
 from collections.abc import Iterable
 from typing import Any
 
@@ -73,6 +74,11 @@ class GateError(InspectionError):
 
     exit_code = 7
     report: dict[str, Any] | None = None
+
+
+def is_full_disk(problem: BaseException) -> bool:
+    """Return whether the system says that a disk, or what a user may store on it, is full."""
+    return isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def gravest(exit_codes: Iterable[int]) -> int:

@@ -1,6 +1,5 @@
 """The process contract: exit codes, one sentence on stderr, logs on stderr, results on stdout."""
 
-import errno
 import logging
 import signal
 import sys
@@ -39,10 +38,9 @@ def exit_code_of(problem: BaseException) -> int:
         return errors.SIGINT
     if isinstance(problem, Terminated):
         return errors.SIGTERM
-    is_full = isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
     # TensorFlow's way to say out of memory, told by its name: this module imports no TensorFlow.
     is_exhausted = type(problem).__name__ == "ResourceExhaustedError"
-    if is_full or is_exhausted or isinstance(problem, MemoryError):
+    if errors.is_full_disk(problem) or is_exhausted or isinstance(problem, MemoryError):
         return errors.StorageError.exit_code
     return errors.InspectionError.exit_code
 

@@ -11,10 +11,8 @@ from typing import Any
 
 from inspection_tf import _engine_openvino
 from inspection_tf._engine_entry import EngineEntry, Ranges
-from inspection_tf._engine_names import ALL
+from inspection_tf._engine_names import ALL, PRECISION_HINT
 from inspection_tf.export import _order, _retreat, engine_gate
-
-_PRECISION = "INFERENCE_PRECISION_HINT"
 
 
 def _read(path: Path) -> Any:
@@ -50,7 +48,7 @@ def float32(order: _order.Order) -> EngineEntry:
     for graph in order.graphs:
         _save(_read(order.model(graph)), order.folder / f"{graph}.xml")
     # Without it some processors compute in bfloat16.
-    return _entry(order, precision="float32", options={_PRECISION: "f32"})
+    return _entry(order, precision="float32", options={PRECISION_HINT: "f32"})
 
 
 def bfloat16(order: _order.Order) -> EngineEntry:
@@ -73,7 +71,7 @@ def bfloat16(order: _order.Order) -> EngineEntry:
         order,
         precision="bfloat16",
         float_operators={graph: (ALL,) for graph in floats},
-        options={_PRECISION: "bf16"},
+        options={PRECISION_HINT: "bf16"},
         score_tolerance=order.spec.gate.band,
         output_tolerance=order.spec.gate.metric_drop,
     )
@@ -131,7 +129,7 @@ def int8(order: _order.Order) -> EngineEntry:
         float_operators=floats,
         ranges=ranges,
         # What is not int8 stays in float32, on every processor.
-        options={_PRECISION: "f32"},
+        options={PRECISION_HINT: "f32"},
         score_tolerance=order.spec.gate.band,
         output_tolerance=order.spec.gate.metric_drop,
     )
@@ -191,7 +189,7 @@ def _is_int8(weights: Any) -> bool:
 
 
 def _started(model: Any, precision: str = "f32") -> _engine_openvino.OpenVinoEngine:
-    return _engine_openvino.OpenVinoEngine(model, options={_PRECISION: precision})
+    return _engine_openvino.OpenVinoEngine(model, options={PRECISION_HINT: precision})
 
 
 def _covering(library: Any, ranges: Ranges) -> Any:

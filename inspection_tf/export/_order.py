@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import errno
 import importlib.metadata
 import shutil
 import tempfile
@@ -134,9 +133,7 @@ def blaming(requirement: str, way_out: str = "Choose another engine") -> Iterato
         raise
     except Exception as problem:
         folder = tempfile.gettempdir()
-        errno_ = problem.errno if isinstance(problem, OSError) else None
-        is_full = errno_ in (errno.ENOSPC, errno.EDQUOT)
-        if is_full or shutil.disk_usage(folder).free < _LEAST_FREE:
+        if errors.is_full_disk(problem) or shutil.disk_usage(folder).free < _LEAST_FREE:
             raise errors.StorageError(
                 f"{folder} must have room for the files of a conversion. Got a full disk "
                 f"({first_line(problem)}). Free space, or set TMPDIR to another disk."

@@ -118,15 +118,11 @@ class Search:
             made = quantize(attempt)
             if parity is None:
                 parity = seen[attempt] = judge({graph: start(made)})
-                _LOG.info(
-                    "%s%s: %s",
-                    graph,
-                    f": {len(attempt.kept)} of {len(operators)} operators in float32, "
-                    f"{attempt.ranges} ranges"
-                    if operators
-                    else "",
-                    "decides alike" if parity.passed else "; ".join(parity.failures),
-                )
+                said = "decides alike" if parity.passed else "; ".join(parity.failures)
+                if operators:
+                    kept = f"{len(attempt.kept)} of {len(operators)} operators in float32"
+                    said = f"{kept}, {attempt.ranges} ranges: {said}"
+                _LOG.info("%s: %s", graph, said)
             if is_alike := parity.passed:
                 break
         self._used[graph] = index
