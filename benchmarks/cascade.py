@@ -14,7 +14,8 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from inspection_tf import _cli_data, errors, plots, runtime
+from inspection_tf import errors, plots, runtime
+from inspection_tf.cli import data
 
 
 def overkill_at(score: NDArray[np.float64], is_defect: NDArray[np.bool_], escapes: int) -> int:
@@ -32,7 +33,7 @@ def main(bundle: Path, *, split: str = "test", out: Path | None = None) -> int:
         out: folder for a picture of both scores.
     """
     inspector = runtime.Inspector.load(bundle)
-    chosen = _cli_data.from_provenance(inspector.manifest, split)
+    chosen = data.from_provenance(inspector.manifest, split)
     turn = inspector.preprocessing.orientation
     if not chosen.is_defect.any() or chosen.is_defect.all():
         raise errors.DataError(

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from inspection_tf import _cli_data, _cli_tables, files, runtime
+from inspection_tf import files, runtime
+from inspection_tf.cli import data, tables
 
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -48,9 +49,7 @@ def bench(
     if profile:
         rounds = 30 if repeats is None else repeats
         operators = benchmark.profile(bundle, repeats=rounds, threads=threads)
-        return _cli_tables.show(
-            [item.to_dict() for item in operators], _cli_tables.OPERATORS, as_json=json
-        )
+        return tables.show([item.to_dict() for item in operators], tables.OPERATORS, as_json=json)
     if out is not None:
         files.require_free(out)
     frames = None
@@ -59,7 +58,7 @@ def bench(
         turn = inspector.preprocessing.orientation
         frames = [
             record.read_pair(orientation=turn)
-            for record in _cli_data.from_provenance(inspector.manifest, split)
+            for record in data.from_provenance(inspector.manifest, split)
         ]
     timings = benchmark.run(
         bundle,
@@ -78,7 +77,7 @@ def bench(
         files.write_json(out / "bench.json", [timing.to_dict() for timing in timings])
         plots.save(plots.engine_times(benchmark.best(timings)), out / "bench.png")
     rows = timings if json else benchmark.best(timings)
-    code = _cli_tables.show([row.to_dict() for row in rows], _cli_tables.TIMINGS, as_json=json)
+    code = tables.show([row.to_dict() for row in rows], tables.TIMINGS, as_json=json)
     alike = {timing.outcomes for timing in timings if timing.batch_size == batch_sizes[0]}
     if not json and not against and len(alike) > 1:
         sys.stderr.write("warning: the engines do not decide alike; see --json\n")

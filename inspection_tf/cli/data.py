@@ -3,12 +3,22 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inspection_tf import _provenance, errors
+from inspection_tf import _provenance, errors, files
 
 if TYPE_CHECKING:
     from inspection_tf import bundle
     from inspection_tf.datasets import corners
     from inspection_tf.datasets.records import Records
+
+
+def new_folder(path: Path) -> Path:
+    """Make an output folder; one that holds something is refused, so nothing is overwritten."""
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise errors.ConfigError(
+            f"--out must be a new or empty folder. Got {str(path)!r}, which holds something. "
+            "Choose another folder."
+        )
+    return files.make_folder(path)
 
 
 def from_provenance(manifest: "bundle.Manifest", split: str) -> "Records":

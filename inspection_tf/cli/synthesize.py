@@ -1,6 +1,7 @@
 """The sets that `inspection synthesize` writes: one class a kind, its fields the options."""
 
 import dataclasses
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -134,3 +135,13 @@ Kind = (
     | Annotated[Grids, tyro.conf.subcommand("grid", prefix_name=False)]
     | Annotated[Copies, tyro.conf.subcommand("template", prefix_name=False)]
 )
+
+
+def synthesize(kind: Annotated[Kind, tyro.conf.arg(name="")]) -> int:
+    """Write synthetic images with exact labels.
+
+    Args:
+        kind: what to draw.
+    """
+    sys.stdout.write(f"{kind.write()}\n")
+    return errors.OK

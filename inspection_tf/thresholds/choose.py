@@ -1,30 +1,14 @@
-"""Scores of the tuning split -> the operating point: its thresholds and what they promise.
-
-One scalar per image; a verdict is NG if and only if `score >= threshold`. The score of an image
-already knows the rules (`decision.score`), so whatever is promised here holds for the verdict after
-the rules. An *escape* is a defective image that passes, an *overkill* a good one that does not.
-
-Where a threshold is placed: only the order of the scores decides, so each `for_*` picks a *cut*
-between two neighbouring scores and puts the threshold midway between them. Below the lowest and
-above the highest score there is no neighbour; there it lies 0.1 % outside. `choose` and
-`choose_jointly` take probabilities, and treat those within 2e-6 of each other as equal: a threshold
-between them would part what an exported graph rounds one way or the other.
-
-A cascade has two thresholds, and `choose_jointly` chooses them together: both decide what escapes,
-so two of them that were chosen one by one would promise too much.
-
-A promise is as good as the split behind it: a tuning split that also chose the checkpoint, or that
-has looked at the test images, promises too much.
-"""
+"""The operating point of a bundle: which threshold, and what it promises."""
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from inspection_tf import _cuts, _joint, errors
-from inspection_tf._binomial import defects_needed, rate_upper_bound
-from inspection_tf._cuts import (
+from inspection_tf import errors
+from inspection_tf.thresholds import cuts, joint
+from inspection_tf.thresholds.binomial import defects_needed
+from inspection_tf.thresholds.cuts import (
     for_cost,
     for_escape_rate,
     for_f_beta,
@@ -32,35 +16,13 @@ from inspection_tf._cuts import (
     for_precision,
     for_recall,
 )
-from inspection_tf._mask_threshold import best_mask_threshold
-from inspection_tf._operating_point import (
+from inspection_tf.thresholds.operating_point import (
     PARAMETERS,
-    Method,
     OperatingPoint,
     Promise,
     ThresholdSpec,
 )
-from inspection_tf._region_threshold import RegionScores, for_region_f_beta
-
-__all__ = [
-    "Method",
-    "OperatingPoint",
-    "Promise",
-    "RegionScores",
-    "ThresholdSpec",
-    "best_mask_threshold",
-    "choose",
-    "choose_jointly",
-    "defects_needed",
-    "for_cost",
-    "for_escape_rate",
-    "for_f_beta",
-    "for_overkill_rate",
-    "for_precision",
-    "for_recall",
-    "for_region_f_beta",
-    "rate_upper_bound",
-]
+from inspection_tf.thresholds.region_threshold import RegionScores, for_region_f_beta
 
 _OVERKILL_PROMISE = (
     "At most {spec.max_overkill_rate:g} of the good images are overkill, "
@@ -92,10 +54,10 @@ def _from_good(score: ArrayLike, spec: ThresholdSpec) -> tuple[float, str]:
             score, max_overkill_rate=spec.max_overkill_rate, confidence=spec.confidence
         )
     except errors.DataError:
-        cuts = _cuts.sweep(score, np.zeros(np.shape(score), bool), needs_defects=False)
+        counts = cuts.sweep(score, np.zeros(np.shape(score), bool), needs_defects=False)
         needed = defects_needed(spec.max_overkill_rate, spec.confidence)
-        return cuts.threshold(cuts.score.size - 1), (
-            f"Above every one of {cuts.good} good images; an overkill rate of at most "
+        return counts.threshold(counts.score.size - 1), (
+            f"Above every one of {counts.good} good images; an overkill rate of at most "
             f"{spec.max_overkill_rate:g} would need {needed} of them."
         )
     return threshold, _OVERKILL_PROMISE.format(spec=spec)
@@ -165,9 +127,9 @@ def choose(
     Raises:
         errors.DataError: the scores are empty or not finite, or the method cannot be met.
     """
-    scores, defective = _cuts.checked(score, is_defect)
-    method, threshold, note = _threshold(_cuts.tied(scores), defective, spec)
-    threshold = _raised(_cuts.between(threshold, scores), scores, mask_threshold)
+    scores, defective = cuts.checked(score, is_defect)
+    method, threshold, note = _threshold(cuts.tied(scores), defective, spec)
+    threshold = _raised(cuts.between(threshold, scores), scores, mask_threshold)
     if method in ("f_beta", "cost") and defective.all() and regions is not None:
         by_regions = for_region_f_beta(regions(), beta=spec.beta)
         if by_regions is not None:
@@ -231,12 +193,12 @@ def _counted(defective: NDArray[np.bool]) -> dict[str, int]:
 
 
 def _two_thresholds(
-    pairs: _joint.Pairs, spec: ThresholdSpec
+    pairs: joint.Pairs, spec: ThresholdSpec
 ) -> tuple[str, tuple[float, float], str]:
     """Return the method that was used, its two thresholds, and what to know about them."""
     count = int(pairs.defective.sum())
     if spec.method == "overkill_rate" or not count:
-        two, needed = _joint.for_overkill_rate(
+        two, needed = joint.for_overkill_rate(
             pairs, max_overkill_rate=spec.max_overkill_rate, confidence=spec.confidence
         )
         good = pairs.defective.size - count
@@ -250,21 +212,21 @@ def _two_thresholds(
     given = {name: getattr(spec, name) for name in PARAMETERS[spec.method]}
     note = ""
     if spec.method == "escape_rate":
-        needed = _joint.defects_needed(spec.max_escape_rate, spec.confidence)
+        needed = joint.defects_needed(spec.max_escape_rate, spec.confidence)
         if count < defects_needed(spec.max_escape_rate, spec.confidence):
             note = _too_few(spec, needed, pairs.defective, " with two thresholds")
-            return "f_beta", _joint.for_f_beta(pairs, beta=spec.beta), note
+            return "f_beta", joint.for_f_beta(pairs, beta=spec.beta), note
         if count < needed:
             note = (
                 "The first stage lets every image pass: for two thresholds this promise needs "
                 f"{needed} defective images; this split has {count}."
             )
     chosen: dict[str, Callable[..., tuple[float, float]]] = {
-        "escape_rate": _joint.for_escape_rate,
-        "precision": _joint.for_precision,
-        "recall": _joint.for_recall,
-        "f_beta": _joint.for_f_beta,
-        "cost": _joint.for_cost,
+        "escape_rate": joint.for_escape_rate,
+        "precision": joint.for_precision,
+        "recall": joint.for_recall,
+        "f_beta": joint.for_f_beta,
+        "cost": joint.for_cost,
     }
     return spec.method, chosen[spec.method](pairs, **given), note
 
@@ -301,10 +263,10 @@ def choose_jointly(
     Raises:
         errors.DataError: the scores are empty or no probabilities, or the method cannot be met.
     """
-    pairs = _joint.checked(first_score, second_score, is_defect)
-    coarse = _joint.Pairs(_cuts.tied(pairs.first), _cuts.tied(pairs.second), pairs.defective)
+    pairs = joint.checked(first_score, second_score, is_defect)
+    coarse = joint.Pairs(cuts.tied(pairs.first), cuts.tied(pairs.second), pairs.defective)
     method, (first, second), note = _two_thresholds(coarse, spec)
-    first, second = _cuts.between(first, pairs.first), _cuts.between(second, pairs.second)
+    first, second = cuts.between(first, pairs.first), cuts.between(second, pairs.second)
     passes = pairs.first >= first
     second = _raised(second, pairs.second[passes], mask_threshold)
     if max(first, second) > 1:
@@ -325,5 +287,5 @@ def choose_jointly(
         mask_threshold=mask_threshold,
         method=method,
         note=note,
-        needed=_joint.defects_needed(spec.max_escape_rate, spec.confidence),
+        needed=joint.defects_needed(spec.max_escape_rate, spec.confidence),
     )

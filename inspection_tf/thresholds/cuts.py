@@ -10,8 +10,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from inspection_tf import _binomial, errors
-from inspection_tf._binomial import defects_needed, events_allowed
+from inspection_tf import errors
+from inspection_tf.thresholds import binomial
+from inspection_tf.thresholds.binomial import defects_needed, events_allowed
 
 _OUTSIDE = 1e-3  # relative distance of a threshold that has a score on one side only
 RESOLUTION = 2e-6  # probabilities nearer than this are tied: an exported graph rounds differently
@@ -237,7 +238,7 @@ def for_precision(score: ArrayLike, is_defect: ArrayLike, *, min_precision: floa
     """
     cuts = sweep(score, is_defect)
     precision = cuts.precision()
-    reaches = precision >= min_precision - _binomial.ROUNDING
+    reaches = precision >= min_precision - binomial.ROUNDING
     if not reaches.any():
         best = int(precision.argmax())
         raise errors.DataError(
@@ -260,7 +261,7 @@ def for_recall(score: ArrayLike, is_defect: ArrayLike, *, min_recall: float) -> 
     cuts = sweep(score, is_defect)
     recall = 1 - cuts.escapes / cuts.defective
     return cuts.threshold(
-        cuts.fewest_overkills(among=recall >= min(min_recall, 1) - _binomial.ROUNDING)
+        cuts.fewest_overkills(among=recall >= min(min_recall, 1) - binomial.ROUNDING)
     )
 
 

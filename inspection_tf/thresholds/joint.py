@@ -21,8 +21,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from inspection_tf import _binomial, _cuts, errors
-from inspection_tf._cuts import Cuts
+from inspection_tf import errors
+from inspection_tf.thresholds import binomial, cuts
+from inspection_tf.thresholds.cuts import Cuts
 
 Two = tuple[float, float]  # of the first stage, of the second
 Key = Callable[[Cuts], tuple[NDArray[Any], ...]]
@@ -50,8 +51,8 @@ def checked(first: ArrayLike, second: ArrayLike, is_defect: ArrayLike) -> Pairs:
     Raises:
         errors.DataError: the arrays do not fit, are empty, or hold what is no probability.
     """
-    firsts, defective = _cuts.checked(first, is_defect)
-    seconds, _ = _cuts.checked(second, is_defect)
+    firsts, defective = cuts.checked(first, is_defect)
+    seconds, _ = cuts.checked(second, is_defect)
     lowest = min(firsts.min(), seconds.min())
     if lowest < 0:  # a threshold of 0 is to let every image pass
         raise errors.DataError(
@@ -70,8 +71,8 @@ def defects_needed(max_rate: float, confidence: float) -> int:
     Raises:
         errors.ConfigError: a number is not between 0 and 1.
     """
-    alone = _binomial.defects_needed(max_rate, confidence)
-    limit = (1 - confidence) * (1 + _binomial.ROUNDING)
+    alone = binomial.defects_needed(max_rate, confidence)
+    limit = (1 - confidence) * (1 + binomial.ROUNDING)
 
     def suffices(n: int) -> bool:
         return math.exp((n - 1) * math.log1p(-max_rate)) * (1 - max_rate + n * max_rate) <= limit
@@ -89,13 +90,13 @@ def blocks_allowed(trials: int, max_rate: float, confidence: float) -> int:
     among them costs confidence: each way must fail with a probability of at most
     `(1 - confidence) / (r - 1)` (union bound). One block goes to the second threshold.
     """
-    if trials < _binomial.defects_needed(max_rate, confidence):
+    if trials < binomial.defects_needed(max_rate, confidence):
         return 0
     from scipy import special
 
     blocks = np.arange(1, trials + 1)
     tail = special.bdtr(blocks - 1.0, trials, max_rate) * np.maximum(blocks - 1, 1)
-    return max(1, int(np.count_nonzero(tail <= (1 - confidence) * (1 + _binomial.ROUNDING))))
+    return max(1, int(np.count_nonzero(tail <= (1 - confidence) * (1 + binomial.ROUNDING))))
 
 
 def for_escape_rate(pairs: Pairs, *, max_escape_rate: float, confidence: float) -> Two:
@@ -133,10 +134,10 @@ def for_precision(pairs: Pairs, *, min_precision: float) -> Two:
         errors.DataError: no thresholds reach it (says the best).
     """
 
-    def key(cuts: Cuts) -> tuple[NDArray[Any], ...]:
-        precision = cuts.precision()
-        misses = precision < min_precision - _binomial.ROUNDING
-        return misses, np.where(misses, -precision, cuts.escapes), cuts.overkills
+    def key(counts: Cuts) -> tuple[NDArray[Any], ...]:
+        precision = counts.precision()
+        misses = precision < min_precision - binomial.ROUNDING
+        return misses, np.where(misses, -precision, counts.escapes), counts.overkills
 
     (misses, negative, *_), corner = _best(pairs, key)
     if misses:
@@ -150,17 +151,17 @@ def for_precision(pairs: Pairs, *, min_precision: float) -> Two:
 def for_recall(pairs: Pairs, *, min_recall: float) -> Two:
     """Return the thresholds with the fewest overkills among those that reach a recall."""
 
-    def key(cuts: Cuts) -> tuple[NDArray[Any], ...]:
-        misses = 1 - cuts.escapes / cuts.defective < min(min_recall, 1) - _binomial.ROUNDING
+    def key(counts: Cuts) -> tuple[NDArray[Any], ...]:
+        misses = 1 - counts.escapes / counts.defective < min(min_recall, 1) - binomial.ROUNDING
         # Without a good image overkill says nothing: then as high as the recall allows.
-        return misses, cuts.overkills if cuts.good else -cuts.escapes, cuts.escapes
+        return misses, counts.overkills if counts.good else -counts.escapes, counts.escapes
 
     return _under(pairs, _best(pairs, key)[1])
 
 
 def for_f_beta(pairs: Pairs, *, beta: float) -> Two:
     """Return the thresholds with the largest F-beta; of equal ones those with fewest escapes."""
-    return _under(pairs, _best(pairs, lambda cuts: (-cuts.f_beta(beta), cuts.escapes))[1])
+    return _under(pairs, _best(pairs, lambda counts: (-counts.f_beta(beta), counts.escapes))[1])
 
 
 def for_cost(pairs: Pairs, *, escape_cost: float, overkill_cost: float) -> Two:
@@ -169,8 +170,8 @@ def for_cost(pairs: Pairs, *, escape_cost: float, overkill_cost: float) -> Two:
     With equal costs that is the highest accuracy.
     """
 
-    def key(cuts: Cuts) -> tuple[NDArray[Any], ...]:
-        return cuts.cost(escape_cost, overkill_cost), cuts.escapes
+    def key(counts: Cuts) -> tuple[NDArray[Any], ...]:
+        return counts.cost(escape_cost, overkill_cost), counts.escapes
 
     return _under(pairs, _best(pairs, key)[1])
 
@@ -193,10 +194,10 @@ def for_overkill_rate(
         errors.DataError: no image is good.
     """
     first, second = pairs.of(defective=False)
-    _cuts.checked(first, np.zeros(first.shape, bool))  # refuses to choose on none
+    cuts.checked(first, np.zeros(first.shape, bool))  # refuses to choose on none
     shares = _OVERKILL_SHARES if pairs.defective.any() else (0.5,)
     confidence = 1 - (1 - confidence) / len(shares)
-    allowed = max(0, _binomial.events_allowed(first.size, max_overkill_rate, confidence))
+    allowed = max(0, binomial.events_allowed(first.size, max_overkill_rate, confidence))
     found = []
     for share in shares:
         quota = ((allowed + 1) / (first.size + 1)) ** share
@@ -208,7 +209,7 @@ def for_overkill_rate(
         thresholds = (lowest, _over(second[passes], edge))
         caught = _is_ng(pairs, thresholds) & pairs.defective
         found.append((-int(caught.sum()), int(passes.sum()), thresholds))
-    return min(found)[-1], _binomial.defects_needed(max_overkill_rate, confidence)
+    return min(found)[-1], binomial.defects_needed(max_overkill_rate, confidence)
 
 
 def _is_ng(pairs: Pairs, thresholds: Two) -> NDArray[np.bool]:
@@ -217,7 +218,7 @@ def _is_ng(pairs: Pairs, thresholds: Two) -> NDArray[np.bool]:
 
 def _over(score: NDArray[np.float64], edge: float) -> float:
     """Return a threshold over an edge and not over the next score."""
-    return _cuts.midway(edge, float(score[score > edge].min(initial=math.inf)))
+    return cuts.midway(edge, float(score[score > edge].min(initial=math.inf)))
 
 
 def _gap(score: NDArray[np.float64], kept_out: NDArray[np.float64], cap: float) -> Two:
@@ -234,12 +235,12 @@ def _under(pairs: Pairs, corner: Two) -> Two:
     """
     good = ~pairs.defective if not pairs.defective.all() else np.ones_like(pairs.defective)
     below, above = _gap(pairs.first, pairs.first[good], corner[0])
-    first = 0.0 if math.isinf(below) else _cuts.midway(below, above)
+    first = 0.0 if math.isinf(below) else cuts.midway(below, above)
     passes = pairs.first >= first
     # Where the first stage stops every good image, all of them say how low the second may be.
     kept_out = passes & good if (passes & good).any() else good
     gap = _gap(pairs.second[passes], pairs.second[kept_out], corner[1])
-    return first, _cuts.midway(*gap)
+    return first, cuts.midway(*gap)
 
 
 def _rows(pairs: Pairs) -> Iterator[tuple[float, int, Cuts]]:
@@ -250,7 +251,7 @@ def _rows(pairs: Pairs) -> Iterator[tuple[float, int, Cuts]]:
     """
     defective = pairs.defective.astype(np.int64)
     cut = np.append(np.unique(pairs.second[pairs.defective]), np.inf)
-    reached = np.searchsorted(cut, pairs.second, side="right")  # how many cuts, from the lowest
+    reached = np.searchsorted(cut, pairs.second, side="right")  # how many counts, from the lowest
     order = np.argsort(-pairs.first)
     rows = np.unique(pairs.first[pairs.defective])[::-1]
     ends = np.searchsorted(-pairs.first[order], -rows, side="right")
@@ -274,10 +275,10 @@ def _best(pairs: Pairs, key: Key) -> tuple[tuple[float, ...], Two]:
     lowest.
     """
     found = []
-    for row, passing, cuts in _rows(pairs):
-        parts = key(cuts)
-        cut = cuts.pick(parts)
+    for row, passing, counts in _rows(pairs):
+        parts = key(counts)
+        cut = counts.pick(parts)
         values = tuple(float(part[cut]) for part in parts)
-        found.append(((*values, passing, float(cuts.score[cut]), row), values))
+        found.append(((*values, passing, float(counts.score[cut]), row), values))
     (*_, second, first), values = min(found)
     return values, (first, second)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _cuts
+from inspection_tf.thresholds import cuts
 
 
 class RegionScores(NamedTuple):
@@ -43,11 +43,11 @@ def for_region_f_beta(images: Sequence[RegionScores], *, beta: float = 1.0) -> f
     gained = np.concatenate(gain or [np.zeros(0, np.int64)])
     if not gained.any():
         return None
-    level, place = np.unique(_cuts.tied(peak), return_inverse=True)  # ascending
+    level, place = np.unique(cuts.tied(peak), return_inverse=True)  # ascending
     matched = np.bincount(place, weights=gained)[::-1].cumsum()[::-1]
     found = np.bincount(place)[::-1].cumsum()[::-1]
     true = sum(image.true for image in images)
     f_beta = np.round((1 + beta**2) * matched / (beta**2 * true + found), 12)
     cut = int(f_beta.argmax())
     below = float(level[cut - 1]) if cut else -np.inf
-    return _cuts.between(_cuts.midway(below, float(level[cut])), peak)
+    return cuts.between(cuts.midway(below, float(level[cut])), peak)

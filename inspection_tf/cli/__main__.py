@@ -1,0 +1,8 @@
+"""`python -m inspection_tf.cli` runs the command `inspection`."""
+
+import sys
+
+from inspection_tf.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,69 @@
+"""`inspection evaluate`: measure a bundle on labelled images."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from inspection_tf import errors, runtime
+from inspection_tf.cli import data
+
+Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
+Root = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[ROOT]")]
+Corner = Literal["tl", "tr", "br", "bl"]
+
+
+def evaluate(
+    bundle: Bundle,
+    root: Root = None,
+    /,
+    *,
+    out: Path,
+    format: (
+        Literal["dagm", "folder", "magnetic_tile", "deeppcb", "corners", "smartdoc"] | None
+    ) = None,
+    split: Literal["train", "tune", "test", "all"] | None = None,
+    order: tuple[Corner, Corner, Corner, Corner] | None = None,
+    engine: str = runtime.ONNX,
+) -> int:
+    """Measure a bundle on labelled images: metrics.json, per_image.csv, pictures.
+
+    Args:
+        bundle: folder of the bundle.
+        root: labelled images; without it, the ones the bundle was made from.
+        out: new folder for the results.
+        format: layout of root; by default that of the bundle's own data.
+        split: part of the bundle's own data, test by default; all images of a root.
+        order: what p1, p2, p3 and p4 are in a corners.csv whose columns are called so.
+        engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
+    """
+    import rich.console
+
+    from inspection_tf import evaluation, plots
+
+    inspector = runtime.Inspector.load(bundle, engine=engine)
+    manifest = inspector.manifest
+    if root is None:
+        split = split or "test"
+        chosen = data.from_provenance(manifest, split)
+    else:
+        chosen = data.from_root(manifest, root, format, split, order)
+    folder = data.new_folder(out)
+    rows = evaluation.measure(inspector, chosen)
+    report = evaluation.report(
+        rows,
+        split=split or "all",
+        operating_point=manifest.operating_point,
+        dataset_sha256=chosen.sha256(),
+        classes=manifest.classes,
+    )
+    evaluation.write(folder, rows, report)
+    by_id = {record.id: record for record in chosen}
+
+    def show(name: str) -> Any:
+        return evaluation.look(inspector, by_id[name])
+
+    threshold = manifest.operating_point.threshold
+    plots.write_evaluation(folder, rows, threshold=threshold, show=show, report=report)
+    rich.console.Console(width=100).print(evaluation.table(report))
+    return errors.OK

@@ -1,0 +1,26 @@
+"""`inspection markers`: painted corners -> a data set."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from inspection_tf import errors
+
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+def markers(root: Folder, /, *, out: Path, unmarked: Switch = False) -> int:
+    """Turn images with painted corners into a data set: clean images and corners.csv.
+
+    Args:
+        root: folder of the painted images, which are left as they are.
+        out: new folder.
+        unmarked: keep images without paint, as photos that do not show the field.
+    """
+    from inspection_tf.datasets import markers as painted
+
+    sys.stdout.write(f"{painted.convert(root, out, unmarked=unmarked)}\n")
+    return errors.OK
