@@ -51,6 +51,76 @@ def clopper_pearson(events: int, trials: int, *, confidence: float) -> Estimate:
     return Estimate(events / trials, low, high)
 
 
+_PSEUDO_GROUPS = 0.25  # of each kind; see `clustered_rate`
+
+
+def clustered_rate(
+    event: NDArray[np.bool_],
+    among: NDArray[np.bool_],
+    group_of: NDArray[np.int64],
+    *,
+    confidence: float,
+) -> Estimate:
+    """Return a rate of images with an interval that knows that images of one group err together.
+
+    Where no group has two of these images it is `clopper_pearson`. Else it is Wilson's interval at
+    the effective number of images, `n / deff`. The design effect deff compares the variance of the
+    rate between groups (linearized ratio) with that of n independent images; it is kept between 1
+    and the mean size of an image's group. Few groups with an event say little of how they vary, so
+    a quarter of a group with nothing but events, and of one with none, is added for the variance.
+
+    In simulations of 10 to 200 groups of 2 or 6 images it covers 93 to 99 %, where Korn and
+    Graubard's interval covers 90 to 100 % and the bootstrap over groups 43 to 97 %
+    (`benchmarks/promises.py`).
+
+    Source: Kish 1965 (design effect); Wilson 1927; Korn and Graubard 1998 and Franco et al. 2019,
+    J. Surv. Stat. Methodol. 7 (intervals at the effective sample size).
+
+    Args:
+        event: (images,), whether it happened.
+        among: (images,), whether it could have.
+        group_of: (images,), the index of each image's group.
+        confidence: 0..1.
+    """
+    happened = event & among
+    trials, events = int(among.sum()), int(happened.sum())
+    _, place, size = np.unique(group_of[among], return_inverse=True, return_counts=True)
+    if not trials or size.max() == 1:
+        return clopper_pearson(events, trials, confidence=confidence)
+    rate = events / trials
+    count = np.bincount(place, weights=happened[among]).astype(np.float64)
+    images = trials / _effect(count, size.astype(np.float64))
+    quantile = _normal_quantile((1 + confidence) / 2)
+    square = quantile**2 / images
+    centre = (rate + square / 2) / (1 + square)
+    half = np.sqrt(rate * (1 - rate) * square + square**2 / 4) / (1 + square)
+    low, high = float(centre - half), float(centre + half)
+    return Estimate(rate, 0.0 if not events else low, 1.0 if events == trials else high)
+
+
+def _effect(count: Floats, size: Floats) -> float:
+    """Return the design effect of a rate.
+
+    Args:
+        count: (groups,), images with an event.
+        size: (groups,), images.
+    """
+    pseudo = size.mean()
+    weight = np.append(np.ones(len(size)), [_PSEUDO_GROUPS] * 2)
+    events, images = np.append(count, [pseudo, 0.0]), np.append(size, [pseudo, pseudo])
+    total, groups = (weight * images).sum(), weight.sum()
+    rate = (weight * events).sum() / total
+    spread = (weight * (events - rate * images) ** 2).sum() * groups / (groups - 1)
+    largest = (size**2).sum() / size.sum()
+    return float(np.clip(spread / (total * rate * (1 - rate)), 1.0, largest))
+
+
+def _normal_quantile(share: float) -> float:
+    import statistics
+
+    return statistics.NormalDist().inv_cdf(share)
+
+
 def ratio_of_sums(
     numerator: Floats, denominator: Floats, group_of: NDArray[np.int64]
 ) -> tuple[Statistic, int]:

@@ -1,6 +1,6 @@
 """How metrics change from one inspector to another on the same images, with paired intervals."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,27 +12,14 @@ LOWER_IS_BETTER = ("escape_rate", "overkill_rate", "review_rate", "corner_error_
 """Starts of the names of metrics that should fall; all others should rise."""
 
 
-def _rate(
-    rows: Sequence[ImageResult],
-    counts: Callable[[ImageResult], bool],
-    among: Callable[[ImageResult], bool],
-) -> tuple[Statistic, int]:
-    group_of = _summary.groups(rows)
-    above = np.array([counts(row) and among(row) for row in rows], np.float64)
-    below = np.array([among(row) for row in rows], np.float64)
-    return _estimates.ratio_of_sums(above, below, group_of)
-
-
 def _all(rows: Sequence[ImageResult], classes: Sequence[str]) -> dict[str, tuple[Statistic, int]]:
     found = _summary.of_fields(rows) if rows[0].is_located else _summary.of_maps(rows, classes)
-    return {
-        **found,
-        "escape_rate": _rate(rows, lambda r: r.error == "escape", lambda r: r.is_defect),
-        "overkill_rate": _rate(rows, lambda r: r.error == "overkill", lambda r: not r.is_defect),
-        "review_rate": _rate(rows, lambda r: r.outcome == "REVIEW", lambda _: True),
-        "ok_ng_accuracy": _rate(
-            rows, lambda r: r.outcome == ("NG" if r.is_defect else "OK"), lambda _: True
-        ),
+    group_of = _summary.groups(rows)
+    return found | {
+        name: _estimates.ratio_of_sums(
+            (event & among).astype(np.float64), among.astype(np.float64), group_of
+        )
+        for name, (event, among) in _summary.rates(rows).items()
     }
 
 

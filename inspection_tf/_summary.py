@@ -24,7 +24,15 @@ MEANING = {
     "iou_pooled_defective": "IoU of pixels, defective images",
     "region_f1": "F1 of regions, IoU over 0.33",
 }
-"""Metrics that every evaluation has. `meaning` also knows those of several classes."""
+"""Metrics that every evaluation has. `meaning` also knows those of several classes and of parts."""
+
+OF_PARTS = {
+    "escape_rate_parts_any": "defective parts, any image OK",
+    "escape_rate_parts_each": "defective parts, each image OK",
+    "overkill_rate_parts": "good parts, any image NG",
+}
+"""Metrics of evaluations in which several images show one part. Images of a defective part count
+where they show a defect; a good part is one with good images."""
 
 CLASS_PREFIX = "iou_class_"
 _MEAN = "iou_class_mean"
@@ -43,7 +51,7 @@ def meaning(name: str, *, of_fields: bool = False) -> str:
         return "mean of the classes' IoU"
     if name.startswith(CLASS_PREFIX):
         return "IoU of its pixels, all images"
-    return MEANING.get(name, _corner_results.MEANING.get(name, ""))
+    return (MEANING | OF_PARTS | _corner_results.MEANING).get(name, "")
 
 
 def require_classes(rows: Sequence[ImageResult], classes: Sequence[str]) -> None:
@@ -78,8 +86,9 @@ def summarize(
 ) -> dict[str, Estimate]:
     """Return every metric with its interval; the order of the rows does not matter.
 
-    Intervals of rates are Clopper-Pearson, as if images were independent; all others come from a
-    bootstrap over groups (percentiles). REVIEW is neither escape nor overkill, and not judged
+    Intervals of rates are Clopper-Pearson where each image shows a part of its own, and know
+    groups where not (`_estimates.clustered_rate`); all others come from a bootstrap over groups
+    (percentiles). REVIEW is neither escape nor overkill, and not judged
     rightly. Defective images whose mask is empty have no Dice or IoU and are left out of all
     metrics of pixels and regions. A metric that is not defined (AUROC of one class of image, IoU of
     a class that is neither there nor found) has the value None.
@@ -94,7 +103,8 @@ def summarize(
     Returns:
         The names of `MEANING`, in that order; with several classes then `iou_class_<name>` for
         each of them and `iou_class_mean`. Where a field is looked for, those of the images' scores
-        and outcomes alone, before them the ones of corners.
+        and outcomes alone, before them the ones of corners. Last, where groups have several images,
+        those of `OF_PARTS`.
 
     Raises:
         errors.DataError: there is no row, or the rows have other classes.
@@ -115,21 +125,63 @@ def summarize(
         resamples=resamples,
         confidence=confidence,
     )
-    defective = sum(row.is_defect for row in ordered)
-    right = sum(row.outcome == ("NG" if row.is_defect else "OK") for row in ordered)
-    for name, events, trials in (
-        ("escape_rate", sum(row.error == "escape" for row in ordered), defective),
-        ("overkill_rate", sum(row.error == "overkill" for row in ordered), len(rows) - defective),
-        ("review_rate", sum(row.outcome == "REVIEW" for row in ordered), len(rows)),
-        ("ok_ng_accuracy", right, len(rows)),
-    ):
-        estimates[name] = _estimates.clopper_pearson(events, trials, confidence=confidence)
-    if is_located:
-        return {
-            name: estimates[name] for name in (*_corner_results.MEANING, *_corner_results.OUTCOMES)
-        }
+    group_of = groups(ordered)
+    for name, (event, among) in rates(ordered).items():
+        estimates[name] = _estimates.clustered_rate(event, among, group_of, confidence=confidence)
+    of_parts = _of_parts(ordered, group_of, confidence)
     of_classes = [name for name in estimates if name.startswith(CLASS_PREFIX)]
-    return {name: estimates[name] for name in (*MEANING, *of_classes)}
+    names = (*MEANING, *of_classes)
+    if is_located:
+        names = (*_corner_results.MEANING, *_corner_results.OUTCOMES)
+    return {name: estimates[name] for name in names} | of_parts
+
+
+def rates(
+    rows: Sequence[ImageResult],
+) -> dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+    """Return of each rate which images show the event, and among which they are counted."""
+    defective = np.array([row.is_defect for row in rows], np.bool_)
+    every = np.ones(len(rows), np.bool_)
+
+    def where(found: Callable[[ImageResult], bool]) -> NDArray[np.bool_]:
+        return np.array([found(row) for row in rows], np.bool_)
+
+    return {
+        "escape_rate": (where(lambda row: row.error == "escape"), defective),
+        "overkill_rate": (where(lambda row: row.error == "overkill"), ~defective),
+        "review_rate": (where(lambda row: row.outcome == "REVIEW"), every),
+        "ok_ng_accuracy": (
+            where(lambda row: row.outcome == ("NG" if row.is_defect else "OK")),
+            every,
+        ),
+    }
+
+
+def _of_parts(
+    rows: Sequence[ImageResult], group_of: NDArray[np.int64], confidence: float
+) -> dict[str, Estimate]:
+    """Return the rates of `OF_PARTS`, each part counted once; none where every image is its own."""
+    if len(np.unique(group_of)) == len(rows):
+        return {}
+    found = rates(rows)
+
+    def parts(chosen: NDArray[np.bool_]) -> set[int]:
+        return set(group_of[chosen].tolist())
+
+    escaped, defective = found["escape_rate"]
+    overkill, good = found["overkill_rate"]
+    counts = {
+        "escape_rate_parts_any": (parts(escaped), parts(defective)),
+        "escape_rate_parts_each": (
+            parts(defective) - parts(defective & ~escaped),
+            parts(defective),
+        ),
+        "overkill_rate_parts": (parts(overkill), parts(good)),
+    }
+    return {
+        name: _estimates.clopper_pearson(len(events), len(trials), confidence=confidence)
+        for name, (events, trials) in counts.items()
+    }
 
 
 def of_maps(

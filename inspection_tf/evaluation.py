@@ -159,12 +159,22 @@ def report(
         operating_point = operating_point.model_dump(mode="json")
     return {
         "split": split,
-        "counts": {"images": len(rows), "defective": sum(row.is_defect for row in rows)},
+        "counts": _counts(rows),
         "metrics": {name: estimate.to_dict() for name, estimate in metrics.items()},
         "operating_point": None if operating_point is None else dict(operating_point),
         "dataset_sha256": dataset_sha256,
         **({"classes": list(classes)} if len(classes) > 1 else {}),
     }
+
+
+def _counts(rows: Sequence[ImageResult]) -> dict[str, int]:
+    """Return the number of images and defective ones; where groups have several, of groups too."""
+    counts = {"images": len(rows), "defective": sum(row.is_defect for row in rows)}
+    groups = {row.group or row.id for row in rows}
+    if len(groups) < len(rows):
+        defective = {row.group or row.id for row in rows if row.is_defect}
+        counts |= {"groups": len(groups), "defective_groups": len(defective)}
+    return counts
 
 
 _COLUMNS: dict[str, Callable[[ImageResult], Any]] = {
@@ -256,6 +266,8 @@ def table(report: Mapping[str, Any]) -> "rich.table.Table":
 
     counts = report["counts"]
     title = f"{report['split']} split: {counts['images']} images, {counts['defective']} defective"
+    if "groups" in counts:
+        title += f"; {counts['groups']} parts, {counts['defective_groups']} defective"
     lines = rich.table.Table(
         box=None,
         pad_edge=False,

@@ -14,9 +14,16 @@ def split(*, good, bad):
     return first, second, np.array([False] * len(good) + [True] * len(bad))
 
 
-def chosen(first, second, is_defect, *, mask_threshold=0.5, **fields):
+def chosen(first, second, is_defect, *, mask_threshold=0.5, groups=None, **fields):
     spec = thresholds.ThresholdSpec(**fields)
-    return thresholds.choose_jointly(first, second, is_defect, spec, mask_threshold=mask_threshold)
+    return thresholds.choose_jointly(
+        first,
+        second,
+        is_defect,
+        spec,
+        mask_threshold=mask_threshold,
+        groups=range(len(is_defect)) if groups is None else groups,
+    )
 
 
 def judged(stage, whole, first, second):

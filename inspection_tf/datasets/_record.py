@@ -75,6 +75,11 @@ class Record:
         return found.astype(np.uint8, copy=False)
 
     @property
+    def knows_part(self) -> bool:
+        """Whether it is known which part it shows: a group names it, or it was drawn as one."""
+        return bool(self.group) or bool(getattr(self.source, "shows_own_part", False))
+
+    @property
     def has_template(self) -> bool:
         """Whether `read_template` returns one."""
         can_read = hasattr(self.source, "read_template")

@@ -151,6 +151,11 @@ class PhotoSource:
     index: int
     drawing: _Drawing
 
+    @property
+    def shows_own_part(self) -> bool:
+        """Whether no other image shows the same part: it is drawn for this one."""
+        return True
+
     def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
         """Draw the photo, (H, W, 3) RGB uint8, which no orientation turns."""
         return _ALBUM.photo(self.drawing, self.index).image

@@ -115,6 +115,11 @@ class Records(Sequence[Record]):
         return tuple(record.group or record.id for record in self.items)
 
     @property
+    def parts(self) -> tuple[str, ...] | None:
+        """The part that each image shows: its `groups`; None where nothing is known of any."""
+        return self.groups if any(record.knows_part for record in self.items) else None
+
+    @property
     def has_template(self) -> bool:
         """Whether each image has a template.
 

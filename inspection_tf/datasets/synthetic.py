@@ -44,6 +44,11 @@ class SurfaceSource:
     def _sample(self) -> surface.Sample:
         return _surface(self.index, self.seed, self.spec, self.defective_fraction)
 
+    @property
+    def shows_own_part(self) -> bool:
+        """Whether no other image shows the same part: it is drawn for this one."""
+        return True
+
     def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
         """Draw the image, which no orientation turns."""
         return self._sample().image

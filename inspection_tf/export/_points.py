@@ -122,6 +122,7 @@ class Scorer:
     Attributes:
         manifest: whose thresholds do not matter yet.
         is_defect: (images,).
+        parts: (images,), the part of each; None where nothing is known of any.
         first: the first stage's scores; None without one.
     """
 
@@ -133,6 +134,7 @@ class Scorer:
         """
         self.manifest = manifest
         self.is_defect = np.concatenate([chosen.is_defect for _, chosen in tuning])
+        self.parts = _parts(tuning)
         self.first: list[float] | None = [] if manifest.is_cascade else None
         self._records: list[Record] = []
         self._placements: list[images.Placement] = []
@@ -195,6 +197,13 @@ class Scorer:
         )
 
 
+def _parts(tuning: Tuning) -> tuple[str, ...] | None:
+    """Return the part of every image; None where nothing is known of any."""
+    if all(chosen.parts is None for _, chosen in tuning):
+        return None
+    return tuple(group for _, chosen in tuning for group in chosen.groups)
+
+
 def _any_class(probability: NDArray[Any]) -> NDArray[Any]:
     return probability if probability.ndim == 2 else np.minimum(probability.sum(axis=-1), 1.0)
 
@@ -229,7 +238,11 @@ def _for_location(
     # There is no map, so what a pixel needs does not matter.
     return Points(
         thresholds.choose(
-            np.array(score), np.array(is_defect, np.bool_), spec, mask_threshold=_NO_MAP
+            np.array(score),
+            np.array(is_defect, np.bool_),
+            spec,
+            mask_threshold=_NO_MAP,
+            groups=_parts(tuning),
         )
     )
 
@@ -255,10 +268,16 @@ def _for_maps(scorer: Scorer, spec: thresholds.ThresholdSpec) -> Points:
                 spec,
                 mask_threshold=mask_threshold,
                 regions=functools.partial(scorer.regions, mask_threshold),
+                groups=scorer.parts,
             )
         else:
             stages[bundle.CLASSIFIER], whole = thresholds.choose_jointly(
-                scorer.first, found, scorer.is_defect, spec, mask_threshold=mask_threshold
+                scorer.first,
+                found,
+                scorer.is_defect,
+                spec,
+                mask_threshold=mask_threshold,
+                groups=scorer.parts,
             )
         if whole.threshold >= mask_threshold or mask_threshold <= _LOWEST_MASK_THRESHOLD:
             break

@@ -1,5 +1,7 @@
 """MODEL_CARD.md: what a bundle is for, how it was measured, where it fails."""
 
+from collections.abc import Mapping
+
 from inspection_tf import bundle
 
 _TEMPLATE = """# {model_id}
@@ -12,11 +14,11 @@ and decides OK, NG or REVIEW. Written by the recipe `{recipe}` from {origin}.
 An image is NG when its score is at or above **{threshold:.6g}**{review}. The score is the peak
 probability of the regions that survive the rules; a pixel belongs to a region from a probability
 of **{mask_threshold:.3g}**. Chosen by `{method}` on {tune_images} images, {tune_defective} of them
-defective. {promise}
+defective{tune_parts}. {promise}
 {stages}
 Rules: {rules}.
 
-## Measured on the {split} split ({images} images, {defective} defective)
+## Measured on the {split} split ({images} images, {defective} defective{parts})
 
 | metric | value | 95 % interval |
 |---|---|---|
@@ -50,12 +52,13 @@ Locates the four corners of one field in photos ({channels}, brought to {height}
 
 A photo is NG, there is no field on it, when its score, 1 minus the confidence, is at or above
 **{threshold:.6g}**{review}. It is REVIEW when the four corners cannot be those of a field: {rules}.
-Chosen by `{method}` on {tune_images} photos, {tune_defective} of them without the field. {promise}
+Chosen by `{method}` on {tune_images} photos, {tune_defective} of them without the
+field{tune_parts}. {promise}
 {stages}
 Corners are px of the photo, (0, 0) in the centre of its first pixel, in the order top left, top
 right, bottom right, bottom left of the field as it reads.
 
-## Measured on the {split} split ({images} photos, {defective} without the field)
+## Measured on the {split} split ({images} photos, {defective} without the field{parts})
 
 | metric | value | 95 % interval |
 |---|---|---|
@@ -114,6 +117,13 @@ def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4f}"
 
 
+def _parts(counts: Mapping[str, int]) -> str:
+    """Return how many parts some images show, to follow after their number; "" if one each."""
+    if "groups" not in counts:
+        return ""
+    return f"; {counts['groups']} parts, {counts['defective_groups']} of these defective"
+
+
 def render(manifest: bundle.Manifest) -> str:
     """Return the card of a bundle as Markdown."""
     point, spec = manifest.operating_point, manifest.inputs[0].preprocessing
@@ -124,18 +134,12 @@ def render(manifest: bundle.Manifest) -> str:
         f"{_number(entry['low'])} to {_number(entry['high'])} |"
         for name, entry in report["metrics"].items()
     ]
+    unit = "parts" if "groups" in point.counts else "images"
+    defective = "photos without the field" if of_field else f"defective {unit}"
     if point.promise is not None:
-        promise = (
-            f"Promise: at most {point.promise.max_escape_rate:.3g} of "
-            f"{'photos without the field' if of_field else 'defective images'} escape, at "
-            f"{point.promise.confidence:.3g} confidence ({point.promise.observed_escapes} of "
-            f"{point.promise.defective} escaped)."
-        )
+        promise = f"Promise: {point.promise.in_words(defective=defective)}. {point.note}"
     else:
-        promise = (
-            f"Promise: none; one would need {point.promise_needs} "
-            f"{'photos without the field' if of_field else 'defective images'}. {point.note}"
-        )
+        promise = f"Promise: none; one would need {point.promise_needs} {defective}. {point.note}"
     if of_field:
         rules = manifest.field_rules.model_dump(mode="json")
     else:
@@ -170,6 +174,8 @@ def render(manifest: bundle.Manifest) -> str:
         method=point.method,
         tune_images=point.counts.get("images", 0),
         tune_defective=point.counts.get("defective", 0),
+        tune_parts=_parts(point.counts),
+        parts=_parts(report["counts"]),
         promise=promise.strip(),
         rules=", ".join(f"{name} {value}" for name, value in rules.items()) or "none",
         split=report["split"],

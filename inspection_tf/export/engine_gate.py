@@ -28,7 +28,8 @@ class GateSpec(config.Section):
     band: float = pydantic.Field(default=0.02, gt=0)
     """Distance of both scores from the threshold within which a verdict may change."""
     flipped_share: float = pydantic.Field(default=0.01, ge=0)
-    """Share of all images whose verdict may change within the band."""
+    """Share of all parts with a verdict that may change within the band; a part is an image where
+    no two show the same."""
     metric_drop: float = pydantic.Field(default=0.005, gt=0)
     """How much worse any metric of pixels, regions or scores may be. Rates of verdicts are bounded
     by the changed verdicts, and errors in px by the ones in shares of the width."""
@@ -67,6 +68,8 @@ class EngineParity(config.Section):
 
     reference: str = "onnx float32"
     images: int
+    groups: int | None = None
+    """Parts that the images show; None: in bundles from before they were counted."""
     splits: tuple[str, ...]
     batch_sizes: tuple[int, ...]
     max_output_difference: float | None
@@ -238,8 +241,10 @@ def compare(
                 progress(done, steps)
         of_sizes.append(evaluation.changes(before, after, classes=manifest.classes))
     changes = _worst(of_sizes)
+    part_of = {record.id: record.group or record.id for record in records}
     return EngineParity(
         images=len(records),
+        groups=len(set(part_of.values())),
         splits=tuple(parts),
         batch_sizes=spec.batch_sizes,
         max_output_difference=_finite(tally.worst),
@@ -248,7 +253,7 @@ def compare(
         changes={name: estimate.to_dict() for name, estimate in changes.items()},
         changed_verdicts=tuple(tally.flips),
         limits=spec,
-        failures=tuple(_failures(tally, changes, spec, images=len(records))),
+        failures=tuple(_failures(tally, changes, spec, part_of)),
     )
 
 
@@ -306,9 +311,16 @@ def _failures(
     tally: _Tally,
     changes: dict[str, evaluation.Estimate],
     spec: GateSpec,
-    *,
-    images: int,
+    parts: Mapping[str, str],
 ) -> list[str]:
+    """Return in words which limits were passed.
+
+    Args:
+        tally: of all batches.
+        changes: of metrics, at the batch size where each is worst.
+        spec: the limits.
+        parts: id of each image to the part it shows.
+    """
     found = []
     if not math.isfinite(tally.worst):
         found.append("outputs that are not finite")
@@ -319,10 +331,14 @@ def _failures(
             f"{len(far)} changed verdicts further than {spec.band:g} from the threshold ({named})"
         )
     near = {flip.id for flip in tally.flips} - {flip.id for flip in far}
-    if len(near) > spec.flipped_share * images:
+    # Images of one part are not so many chances: what counts is how many parts are decided anew.
+    moved, every = {parts[name] for name in near}, set(parts.values())
+    if len(moved) > spec.flipped_share * len(every):
+        unit = "images" if len(every) == len(parts) else f"{len(every)} parts"
+        of = "" if len(every) == len(parts) else f" of {len(moved)} parts"
         found.append(
-            f"{len(near)} changed verdicts within {spec.band:g} of the threshold, more than "
-            f"{spec.flipped_share:.0%} of the images"
+            f"{len(near)} changed verdicts{of} within {spec.band:g} of the threshold, more than "
+            f"{spec.flipped_share:.0%} of the {unit}"
         )
     for name, limit in _limited(changes, spec).items():
         worse = evaluation.worsening(name, changes[name].value or 0.0)

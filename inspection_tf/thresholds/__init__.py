@@ -10,6 +10,9 @@ above the highest score there is no neighbour; there it lies 0.1 % outside. `cho
 `choose_jointly` take probabilities, and treat those within 2e-6 of each other as equal: a threshold
 between them would part what an exported graph rounds one way or the other.
 
+What is promised is counted in parts, of which each may be shown by several images: these err
+together (`thresholds.parts`). Where nobody says which images show one part, each is taken for one.
+
 A cascade has two thresholds, and `choose_jointly` chooses them together: both decide what escapes,
 so two of them that were chosen one by one would promise too much.
 

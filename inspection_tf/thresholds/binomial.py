@@ -22,7 +22,8 @@ def defects_needed(max_rate: float, confidence: float = 0.95) -> int:
     """Return the smallest sample that can promise a rate: the n at which zero events suffice.
 
     `(1 - rate)^n <= 1 - confidence`, so `n >= ln(1 - confidence) / ln(1 - rate)`: about 3 / rate at
-    95 %. Defective images for an escape rate; as many good ones for an overkill rate.
+    95 %. Defective parts for an escape rate; as many good ones for an overkill rate. Several images
+    of one part count as one: see `thresholds.parts`.
 
     Args:
         max_rate: the bound to promise, 0..1.

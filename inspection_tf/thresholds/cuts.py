@@ -4,30 +4,37 @@ Only the order of the scores decides, so a threshold is a *cut* between two neig
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors
-from inspection_tf.thresholds import binomial
+from inspection_tf.thresholds import binomial, parts
 from inspection_tf.thresholds.binomial import defects_needed, events_allowed
+from inspection_tf.thresholds.parts import PartEscapes
 
 _OUTSIDE = 1e-3  # relative distance of a threshold that has a score on one side only
 RESOLUTION = 2e-6  # probabilities nearer than this are tied: an exported graph rounds differently
 
 
+Counts = NDArray[np.int64] | NDArray[np.float64]
+
+
 class Cuts(NamedTuple):
-    """Every way to cut a split in two: at each distinct score, and above them all."""
+    """Every way to cut a split in two: at each distinct score, and above them all.
+
+    Images count 1 each, or so that each part counts 1; then escapes and overkills are fractions.
+    """
 
     score: NDArray[np.float64]  # (cuts,) ascending; the last is +inf: nothing is NG
-    escapes: NDArray[np.int64]  # (cuts,) defective images under the cut
-    overkills: NDArray[np.int64]  # (cuts,) good images at or above it
-    defective: int
-    good: int
+    escapes: Counts  # (cuts,) defective images under the cut
+    overkills: Counts  # (cuts,) good images at or above it
+    defective: float
+    good: float
 
-    def pick(self, key: Sequence[NDArray[np.float64 | np.int64]], among: ArrayLike = True) -> int:
+    def pick(self, key: Sequence[Counts], among: ArrayLike = True) -> int:
         """Return the cut with the smallest key; `key[0]` matters most, the lowest cut wins ties."""
         index = np.flatnonzero(np.broadcast_to(among, self.score.shape))
         for part in key:
@@ -52,8 +59,8 @@ class Cuts(NamedTuple):
     def precision(self) -> NDArray[np.float64]:
         """Return the share of defective images among the NG ones; 0 where nothing is NG."""
         caught = self.defective - self.escapes
-        precision: NDArray[np.float64] = caught / np.maximum(caught + self.overkills, 1)
-        return precision
+        marked = caught + self.overkills
+        return np.divide(caught, marked, out=np.zeros(marked.shape), where=marked > 0)
 
     def f_beta(self, beta: float) -> NDArray[np.float64]:
         """Return `(1 + b^2) caught / ((1 + b^2) caught + b^2 escapes + overkills)`."""
@@ -134,13 +141,21 @@ def checked(score: ArrayLike, is_defect: ArrayLike) -> tuple[NDArray[np.float64]
     return scores, labels.astype(bool)
 
 
-def sweep(score: ArrayLike, is_defect: ArrayLike, *, needs_defects: bool = True) -> Cuts:
+def sweep(
+    score: ArrayLike,
+    is_defect: ArrayLike,
+    *,
+    needs_defects: bool = True,
+    groups: ArrayLike | None = None,
+) -> Cuts:
     """Count escapes and overkills at every cut.
 
     Args:
         score: (images,).
         is_defect: (images,), bool or 0 / 1.
         needs_defects: refuse a split of good images only.
+        groups: (images,), the part of each; each part then counts 1, its images a share of that.
+            None: each image counts 1.
 
     Raises:
         errors.DataError: the arrays do not fit, are empty, or hold what is not finite.
@@ -152,26 +167,52 @@ def sweep(score: ArrayLike, is_defect: ArrayLike, *, needs_defects: bool = True)
             "Use for_overkill_rate, which needs only good ones."
         )
     cut = np.append(np.unique(scores), np.inf)
-    bad, good = np.sort(scores[defective]), np.sort(scores[~defective])
+    below = _counter(
+        scores, None if groups is None else parts.known(groups, scores.size), defective
+    )
+    escapes, good = below(defective, cut), below(~defective, cut)
     return Cuts(
         score=cut,
-        escapes=np.searchsorted(bad, cut),
-        overkills=good.size - np.searchsorted(good, cut),
-        defective=bad.size,
-        good=good.size,
+        escapes=escapes,
+        overkills=good[-1] - good,
+        defective=escapes[-1],
+        good=good[-1],
     )
 
 
-def for_escape_rate(
-    score: ArrayLike, is_defect: ArrayLike, *, max_escape_rate: float, confidence: float = 0.95
-) -> float:
-    """Return the threshold under which at most a promised share of defective images escapes.
+def _counter(
+    score: NDArray[np.float64], of: parts.Parts | None, defective: NDArray[np.bool]
+) -> Callable[[NDArray[np.bool], NDArray[np.float64]], Counts]:
+    """Return a function that counts the images among some of them that lie under each cut."""
+    weight = None if of is None else of.weights(defective)
 
-    With n defective images, k is the largest number of escapes whose Clopper-Pearson upper bound is
-    at most `max_escape_rate`. Any threshold up to the (k+1)-th lowest defective score keeps the
-    promise although it was chosen on the same images: the share of defects under that order
-    statistic follows Beta(k + 1, n - k). Of these thresholds it is the highest, lowered as far as
-    that costs no further overkill (what good images do not pay for is not let through).
+    def below(among: NDArray[np.bool], cut: NDArray[np.float64]) -> Counts:
+        order = np.argsort(score[among], kind="stable")
+        place: NDArray[np.int64] = np.searchsorted(score[among][order], cut).astype(np.int64)
+        if weight is None:
+            return place
+        summed: NDArray[np.float64] = np.append(0.0, np.cumsum(weight[among][order]))
+        return np.round(summed[place], 9)  # a part counts 1 whatever its images add up to
+
+    return below
+
+
+def for_escape_rate(
+    score: ArrayLike,
+    is_defect: ArrayLike,
+    *,
+    max_escape_rate: float,
+    confidence: float = 0.95,
+    groups: ArrayLike | None = None,
+    part_escapes: PartEscapes = "any",
+) -> float:
+    """Return the threshold under which at most a promised share of defective parts escapes.
+
+    With n defective parts, k is the largest number of escapes whose Clopper-Pearson upper bound is
+    at most `max_escape_rate`. Any threshold up to the (k+1)-th lowest score of a defective part
+    keeps the promise although it was chosen on the same parts: the share of defects under that
+    order statistic follows Beta(k + 1, n - k). Of these thresholds it is the highest, lowered as
+    far as that costs no further good image (what these do not pay for is not let through).
 
     Source: Clopper and Pearson 1934; Wilks 1941 (tolerance limits).
 
@@ -180,29 +221,40 @@ def for_escape_rate(
         is_defect: (images,), bool or 0 / 1.
         max_escape_rate: to promise, 0..1.
         confidence: of the promise, 0..1.
+        groups: (images,), the part that each image shows; None: each one of its own.
+        part_escapes: a part escapes when `any` of its defective images is under the threshold, or
+            only when `each` of them is.
 
     Raises:
-        errors.DataError: too few defective images for the promise (says how many it needs), or
+        errors.DataError: too few defective parts for the promise (says how many it needs), or
             scores that are not finite.
         errors.ConfigError: a number is not between 0 and 1.
     """
     needed = defects_needed(max_escape_rate, confidence)
     cuts = sweep(score, is_defect, needs_defects=False)
-    allowed = events_allowed(cuts.defective, max_escape_rate, confidence)
+    scores, defective = checked(score, is_defect)
+    of = parts.known(groups, scores.size)
+    part_score = np.sort(parts.extreme(scores[defective], of.of[defective], part_escapes))
+    allowed = events_allowed(part_score.size, max_escape_rate, confidence)
     if allowed < 0:
         raise errors.DataError(
             f"An escape rate of at most {max_escape_rate:.3g} at {confidence:.3g} confidence needs "
-            f"{needed} defective images with no escape among them. Got {cuts.defective}. "
+            f"{needed} defective {'images' if groups is None else 'parts'} with no escape among "
+            f"them. Got {part_score.size}. "
             "Collect more, promise less, or use for_f_beta, which promises nothing."
         )
-    keeps = cuts.escapes <= allowed
+    keeps = np.searchsorted(part_score, cuts.score) <= allowed
     return cuts.threshold(cuts.fewest_overkills(among=keeps))
 
 
 def for_overkill_rate(
-    score_of_good: ArrayLike, *, max_overkill_rate: float, confidence: float = 0.95
+    score_of_good: ArrayLike,
+    *,
+    max_overkill_rate: float,
+    confidence: float = 0.95,
+    groups: ArrayLike | None = None,
 ) -> float:
-    """Return the lowest threshold at which at most a promised share of good images is overkill.
+    """Return the lowest threshold at which at most a promised share of good parts is overkill.
 
     The way to start with no defective image. It promises nothing about escapes.
 
@@ -210,33 +262,53 @@ def for_overkill_rate(
         score_of_good: (images,), any finite scale.
         max_overkill_rate: to promise, 0..1.
         confidence: of the promise, 0..1.
+        groups: (images,), the part that each image shows: an overkill when any of them is NG. None:
+            each image shows one of its own.
 
     Raises:
-        errors.DataError: too few good images for the promise (says how many it needs), or scores
+        errors.DataError: too few good parts for the promise (says how many it needs), or scores
             that are not finite.
         errors.ConfigError: a number is not between 0 and 1.
     """
     needed = defects_needed(max_overkill_rate, confidence)
     cuts = sweep(score_of_good, np.zeros(np.shape(score_of_good), bool), needs_defects=False)
-    allowed = events_allowed(cuts.good, max_overkill_rate, confidence)
+    scores = np.asarray(score_of_good, np.float64)
+    of = parts.known(groups, scores.size)
+    # An image at the threshold is NG, and its part with it: the highest of a part decides.
+    part_score = np.sort(parts.extreme(scores, of.of, "each"))
+    allowed = events_allowed(part_score.size, max_overkill_rate, confidence)
     if allowed < 0:
         raise errors.DataError(
             f"An overkill rate of at most {max_overkill_rate:.3g} at {confidence:.3g} confidence "
-            f"needs {needed} good images. Got {cuts.good}. Collect more, or promise less."
+            f"needs {needed} good {'images' if groups is None else 'parts'}. "
+            f"Got {part_score.size}. Collect more, or promise less."
         )
-    return cuts.threshold(int(np.flatnonzero(cuts.overkills <= allowed)[0]))
+    overkills = part_score.size - np.searchsorted(part_score, cuts.score)
+    return cuts.threshold(int(np.flatnonzero(overkills <= allowed)[0]))
 
 
-def for_precision(score: ArrayLike, is_defect: ArrayLike, *, min_precision: float) -> float:
+def for_precision(
+    score: ArrayLike,
+    is_defect: ArrayLike,
+    *,
+    min_precision: float,
+    groups: ArrayLike | None = None,
+) -> float:
     """Return the threshold with the fewest escapes among those that reach a precision.
 
     Precision = defective among the NG images of this split; with nothing NG it is undefined.
+
+    Args:
+        score: (images,), any finite scale.
+        is_defect: (images,), bool or 0 / 1.
+        min_precision: 0..1.
+        groups: (images,), the part of each, where parts count alike; None: images do.
 
     Raises:
         errors.DataError: no threshold reaches it (says the best), no image is defective, or scores
             are not finite.
     """
-    cuts = sweep(score, is_defect)
+    cuts = sweep(score, is_defect, groups=groups)
     precision = cuts.precision()
     reaches = precision >= min_precision - binomial.ROUNDING
     if not reaches.any():
@@ -249,44 +321,80 @@ def for_precision(score: ArrayLike, is_defect: ArrayLike, *, min_precision: floa
     return cuts.threshold(cuts.pick((cuts.escapes, cuts.overkills), among=reaches))
 
 
-def for_recall(score: ArrayLike, is_defect: ArrayLike, *, min_recall: float) -> float:
+def for_recall(
+    score: ArrayLike,
+    is_defect: ArrayLike,
+    *,
+    min_recall: float,
+    groups: ArrayLike | None = None,
+) -> float:
     """Return the threshold with the fewest overkills among those that reach a recall on this split.
 
     Recall = share of the defective images that are NG. It is measured, not promised: see
     `for_escape_rate`.
 
+    Args:
+        score: (images,), any finite scale.
+        is_defect: (images,), bool or 0 / 1.
+        min_recall: 0..1.
+        groups: (images,), the part of each, where parts count alike; None: images do.
+
     Raises:
         errors.DataError: no image is defective, or scores are not finite.
     """
-    cuts = sweep(score, is_defect)
+    cuts = sweep(score, is_defect, groups=groups)
     recall = 1 - cuts.escapes / cuts.defective
     return cuts.threshold(
         cuts.fewest_overkills(among=recall >= min(min_recall, 1) - binomial.ROUNDING)
     )
 
 
-def for_f_beta(score: ArrayLike, is_defect: ArrayLike, *, beta: float = 1.0) -> float:
+def for_f_beta(
+    score: ArrayLike,
+    is_defect: ArrayLike,
+    *,
+    beta: float = 1.0,
+    groups: ArrayLike | None = None,
+) -> float:
     """Return the threshold with the largest F-beta; of equal ones that with the fewest escapes.
 
     `F = (1 + b^2) caught / ((1 + b^2) caught + b^2 escapes + overkills)`.
 
+    Args:
+        score: (images,), any finite scale.
+        is_defect: (images,), bool or 0 / 1.
+        beta: recall counts beta times as much as precision.
+        groups: (images,), the part of each, where parts count alike; None: images do.
+
     Raises:
         errors.DataError: no image is defective, or scores are not finite.
     """
-    cuts = sweep(score, is_defect)
+    cuts = sweep(score, is_defect, groups=groups)
     return cuts.threshold(cuts.pick((-cuts.f_beta(beta), cuts.escapes)))
 
 
 def for_cost(
-    score: ArrayLike, is_defect: ArrayLike, *, escape_cost: float, overkill_cost: float
+    score: ArrayLike,
+    is_defect: ArrayLike,
+    *,
+    escape_cost: float,
+    overkill_cost: float,
+    groups: ArrayLike | None = None,
 ) -> float:
     """Return the threshold with the lowest cost; of equal ones that with the fewest escapes.
 
     `cost = escapes * escape_cost + overkills * overkill_cost`, at the defect rate of this split:
     where the line sees fewer defects, scale the costs. Letting every image pass is one candidate.
 
+    Args:
+        score: (images,), any finite scale.
+        is_defect: (images,), bool or 0 / 1.
+        escape_cost: of one escape, any currency.
+        overkill_cost: of one overkill, the same currency.
+        groups: (images,), the part of each, where parts count alike; None: images do.
+
     Raises:
         errors.DataError: no image is defective, or scores are not finite.
     """
-    cuts = sweep(score, is_defect)
+    cuts = sweep(score, is_defect, groups=groups)
     return cuts.threshold(cuts.pick((cuts.cost(escape_cost, overkill_cost), cuts.escapes)))

@@ -9,6 +9,8 @@ lowest first score and, of what remains, those up to the b-th lowest second scor
 cut passes bounds one block, and blocks are statistically equivalent: the r = a + b blocks cut off
 hold a share of the distribution that follows Beta(r, n + 1 - r), whatever the two scores have to do
 with each other; ties only make it smaller. It is the law of r - 1 escapes under one threshold.
+The points are parts: what cuts them off may be any function of all their images, and the second may
+depend on where the first cut lies.
 
 Source: Wilks 1941; Tukey 1947 (statistically equivalent blocks) and 1948 (ties).
 """
@@ -23,7 +25,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors
 from inspection_tf.thresholds import binomial, cuts
-from inspection_tf.thresholds.cuts import Cuts
+from inspection_tf.thresholds import parts as parts_
+from inspection_tf.thresholds.cuts import Counts, Cuts
+from inspection_tf.thresholds.parts import PairedParts, PartEscapes, Parts
 
 Two = tuple[float, float]  # of the first stage, of the second
 Key = Callable[[Cuts], tuple[NDArray[Any], ...]]
@@ -37,16 +41,33 @@ class Pairs(NamedTuple):
     first: NDArray[np.float64]  # (images,)
     second: NDArray[np.float64]  # (images,), also where the first stage would stop the image
     defective: NDArray[np.bool]  # (images,)
+    parts: Parts  # of the images
+    weight: NDArray[np.float64] | None = None  # (images,), where parts count alike; None: images do
 
-    def of(self, *, defective: bool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the scores of defective or good images, by the first score, then the second."""
+    def of_parts(self, *, defective: bool, part_escapes: PartEscapes) -> PairedParts:
+        """Return the scores of the parts that have defective images, or good ones."""
         chosen = self.defective == defective
-        order = np.lexsort((self.second[chosen], self.first[chosen]))
-        return self.first[chosen][order], self.second[chosen][order]
+        return PairedParts(
+            self.first[chosen], self.second[chosen], self.parts.of[chosen], part_escapes
+        )
 
 
-def checked(first: ArrayLike, second: ArrayLike, is_defect: ArrayLike) -> Pairs:
+def checked(
+    first: ArrayLike,
+    second: ArrayLike,
+    is_defect: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    weigh_parts: bool = False,
+) -> Pairs:
     """Return scores and labels as arrays.
+
+    Args:
+        first: (images,), probabilities.
+        second: (images,), probabilities.
+        is_defect: (images,), bool or 0 / 1.
+        groups: (images,), the part of each; None: not known.
+        weigh_parts: each part counts 1 where counts are compared, not each image.
 
     Raises:
         errors.DataError: the arrays do not fit, are empty, or hold what is no probability.
@@ -59,7 +80,8 @@ def checked(first: ArrayLike, second: ArrayLike, is_defect: ArrayLike) -> Pairs:
             f"Scores of two stages must be probabilities. Got {lowest:.4g}. "
             "Give the summed probability of the defect classes, and decision.score of the map."
         )
-    return Pairs(firsts, seconds, defective)
+    of = parts_.known(groups, firsts.size)
+    return Pairs(firsts, seconds, defective, of, of.weights(defective) if weigh_parts else None)
 
 
 def defects_needed(max_rate: float, confidence: float) -> int:
@@ -99,28 +121,33 @@ def blocks_allowed(trials: int, max_rate: float, confidence: float) -> int:
     return max(1, int(np.count_nonzero(tail <= (1 - confidence) * (1 + binomial.ROUNDING))))
 
 
-def for_escape_rate(pairs: Pairs, *, max_escape_rate: float, confidence: float) -> Two:
-    """Return the thresholds under which at most a promised share of defective images escapes.
+def for_escape_rate(
+    pairs: Pairs,
+    *,
+    max_escape_rate: float,
+    confidence: float,
+    part_escapes: PartEscapes = "any",
+) -> Two:
+    """Return the thresholds under which at most a promised share of defective parts escapes.
 
     Of all ways to split the blocks it is the one with the fewest overkills, then the one that stops
     the most good images at the first stage, then the one with the lower thresholds. A single block
     leaves the first threshold at 0.
 
     Args:
-        pairs: with as many defective images as one threshold needs.
+        pairs: with as many defective parts as one threshold needs.
         max_escape_rate: to promise, 0..1.
         confidence: of the promise, 0..1.
+        part_escapes: a part escapes when any of its defective images does, or only when each does.
     """
-    first, second = pairs.of(defective=True)
-    good_first, good_second = pairs.of(defective=False)
-    blocks = blocks_allowed(first.size, max_escape_rate, confidence)
+    parts = pairs.of_parts(defective=True, part_escapes=part_escapes)
+    good_first, good_second = pairs.first[~pairs.defective], pairs.second[~pairs.defective]
+    blocks = blocks_allowed(parts.first.size, max_escape_rate, confidence)
     found = []
     for taken in range(1, blocks) if blocks > 1 else (0,):
         left = blocks - taken - 1
-        corner = (
-            float(first[taken - 1]) if taken else -math.inf,
-            float(np.partition(second[taken:], left)[left]),
-        )
+        passed = float(parts.first[taken - 1]) if taken else -math.inf
+        corner = passed, float(np.partition(parts.second(passed)[taken:], left)[left])
         passes = good_first >= corner[0]
         overkills = int((passes & (good_second >= corner[1])).sum())
         found.append((overkills, int(passes.sum()), corner[1], corner))
@@ -179,22 +206,26 @@ def for_cost(pairs: Pairs, *, escape_cost: float, overkill_cost: float) -> Two:
 def for_overkill_rate(
     pairs: Pairs, *, max_overkill_rate: float, confidence: float
 ) -> tuple[Two, int]:
-    """Return thresholds at which at most a promised share of good images is overkill.
+    """Return thresholds at which at most a promised share of good parts is overkill.
 
-    With k overkills allowed among n good images, n - k blocks are cut off, and what is left is NG.
+    A good part is overkill when any of its images is NG. With k overkills allowed among n good
+    parts, n - k blocks are cut off, and what is left is NG.
     If a share of q = (k + 1) / (n + 1) is to be NG, the first stage lets q^s pass and the second
     one q^(1 - s) of that. Without a defective image s = 1/2, both equally strict; else it is the s
     of four (0 lets every image pass) that catches the most, which costs confidence (union bound).
 
     Returns:
-        The thresholds, and the number of good images that the promise needs; with fewer, the
+        The thresholds, and the number of good parts that the promise needs; with fewer, the
         thresholds lie where none of these is NG.
 
     Raises:
         errors.DataError: no image is good.
     """
-    first, second = pairs.of(defective=False)
-    cuts.checked(first, np.zeros(first.shape, bool))  # refuses to choose on none
+    good = pairs.first[~pairs.defective]
+    cuts.checked(good, np.zeros(good.shape, bool))  # refuses to choose on none
+    # All that is not cut off is NG, so a part is cut off when each of its images is.
+    parts = pairs.of_parts(defective=False, part_escapes="each")
+    first = parts.first
     shares = _OVERKILL_SHARES if pairs.defective.any() else (0.5,)
     confidence = 1 - (1 - confidence) / len(shares)
     allowed = max(0, binomial.events_allowed(first.size, max_overkill_rate, confidence))
@@ -203,6 +234,7 @@ def for_overkill_rate(
         quota = ((allowed + 1) / (first.size + 1)) ** share
         taken = max(0, first.size - round((first.size + 1) * quota))
         left = first.size - allowed - taken - 1
+        second = parts.second(float(first[taken - 1]) if taken else -math.inf)
         lowest = _over(first, float(first[taken - 1])) if taken else 0.0
         edge = float(np.partition(second[taken:], left)[left])
         passes = first >= lowest
@@ -243,7 +275,7 @@ def _under(pairs: Pairs, corner: Two) -> Two:
     return first, cuts.midway(*gap)
 
 
-def _rows(pairs: Pairs) -> Iterator[tuple[float, int, Cuts]]:
+def _rows(pairs: Pairs) -> Iterator[tuple[float, float, Cuts]]:
     """Go through the first scores of defective images, from the highest down.
 
     Yields the score, how many good images reach it, and the cuts through the second scores of all
@@ -251,20 +283,23 @@ def _rows(pairs: Pairs) -> Iterator[tuple[float, int, Cuts]]:
     """
     defective = pairs.defective.astype(np.int64)
     cut = np.append(np.unique(pairs.second[pairs.defective]), np.inf)
-    reached = np.searchsorted(cut, pairs.second, side="right")  # how many counts, from the lowest
+    reached = np.searchsorted(cut, pairs.second, side="right")  # how many cuts, from the lowest
     order = np.argsort(-pairs.first)
     rows = np.unique(pairs.first[pairs.defective])[::-1]
     ends = np.searchsorted(-pairs.first[order], -rows, side="right")
-    count = np.zeros((2, cut.size), np.int64)  # good and defective images by `reached`
+    weight = np.ones(pairs.first.size, np.int64) if pairs.weight is None else pairs.weight
+    count = np.zeros((2, cut.size), weight.dtype)  # good and defective images by `reached`
     at_or_above = np.zeros_like(count)
+    of_all = [weight[pairs.defective == label].sum() for label in (False, True)]
     for row, new in zip(rows, np.split(order, ends), strict=False):
-        np.add.at(count, (defective[new], reached[new]), 1)
-        at_or_above[:, :-1] = count[:, :0:-1].cumsum(axis=1)[:, ::-1]
-        total = int(defective.sum())
+        np.add.at(count, (defective[new], reached[new]), weight[new])
+        # Shares of a part must add up to the same number in whatever order they come.
+        at_or_above[:, :-1] = np.round(count[:, :0:-1].cumsum(axis=1)[:, ::-1], 9)
+        escapes: Counts = np.round(of_all[1] - at_or_above[1], 9)
         yield (
             float(row),
-            int(count[0].sum()),
-            Cuts(cut, total - at_or_above[1], at_or_above[0], total, defective.size - total),
+            float(np.round(count[0].sum(), 9)),
+            Cuts(cut, escapes, at_or_above[0], of_all[1], of_all[0]),
         )
 
 

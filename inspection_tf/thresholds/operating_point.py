@@ -1,10 +1,11 @@
 """The sections that `thresholds` shows: how thresholds are chosen, and what came of it."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
 
 from inspection_tf import config
+from inspection_tf.thresholds.parts import PartEscapes
 
 Method = Literal["escape_rate", "precision", "recall", "f_beta", "cost", "overkill_rate"]
 
@@ -21,16 +22,52 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
 
 
 class Promise(config.Section):
-    """With this confidence, at most this share of defective images escapes."""
+    """With this confidence, at most this share of defective parts escapes."""
 
     max_escape_rate: float = pydantic.Field(gt=0, lt=1)
     """Upper bound of the escape rate, 0..1."""
     confidence: float = pydantic.Field(gt=0, lt=1)
     """Probability, over tuning splits, that the bound holds."""
     observed_escapes: int = pydantic.Field(ge=0)
-    """Escapes on the tuning split."""
+    """Parts of the tuning split that escape."""
     defective: int = pydantic.Field(ge=1)
     """Defective images of the tuning split."""
+    defective_groups: int | None = pydantic.Field(default=None, ge=1)
+    """Parts that these images show; None: each image shows one of its own."""
+    part_escapes: PartEscapes = "any"
+    """A part escapes when `any` of its defective images is judged OK, or only when `each` is."""
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_parts_where_there_are_none(
+        self, write: pydantic.SerializerFunctionWrapHandler
+    ) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        if self.defective_groups is None:  # as every bundle without groups was written
+            del values["defective_groups"], values["part_escapes"]
+        return values
+
+    def in_words(self, *, defective: str = "") -> str:
+        """Return what is promised, of which unit, and on how many of them it rests.
+
+        Args:
+            defective: what is defective, in the plural; by default defective parts, or images.
+        """
+        is_single = self.defective_groups is None
+        count = self.defective if self.defective_groups is None else self.defective_groups
+        how = rests = ""
+        if not is_single:
+            how = f" by {self.part_escapes} of their images"
+            rests = f"; {_counted(count, 'part')}, {_counted(self.defective, 'image')}"
+        return (
+            f"at most {self.max_escape_rate:.3g} of "
+            f"{defective or ('defective images' if is_single else 'defective parts')} escape{how}, "
+            f"at {self.confidence:.3g} confidence ({self.observed_escapes} of {count} "
+            f"escaped{rests})"
+        )
+
+
+def _counted(number: int, unit: str) -> str:
+    return f"{number} {unit}{'' if number == 1 else 's'}"
 
 
 class OperatingPoint(config.Section):
@@ -49,13 +86,15 @@ class OperatingPoint(config.Section):
     promise: Promise | None = None
     """What is promised about escapes, if anything."""
     promise_needs: int | None = None
-    """Without a promise: the defective images that one would need (with no escape among them)."""
+    """Without a promise: the defective parts that one would need (with no escape among them)."""
     note: str = ""
     """In words: what was fallen back to, and what is not promised."""
     counts: dict[str, int] = pydantic.Field(default_factory=dict)
-    """Tuning split: `images`, `defective`."""
+    """Tuning split: `images`, `defective`; where parts have several, also `groups` and
+    `defective_groups`."""
     tune: dict[str, float] = pydantic.Field(default_factory=dict)
-    """Tuning split: `escape_rate`, `recall`, `overkill_rate`, `precision`; absent if 0 / 0."""
+    """Tuning split: `escape_rate`, `recall`, `overkill_rate`, `precision` of images, absent if
+    0 / 0; where parts have several, `escape_rate_parts` and `overkill_rate_parts`."""
 
     @pydantic.model_validator(mode="after")
     def _review_lies_under_the_threshold(self) -> "OperatingPoint":
@@ -89,5 +128,10 @@ class ThresholdSpec(config.Section):
     """cost: price of one overkill, the same currency."""
     max_overkill_rate: float = pydantic.Field(default=0.05, gt=0, lt=1)
     """overkill_rate, and every method when no image is defective: upper bound, 0..1."""
+    part_escapes: PartEscapes = "any"
+    """Where several images show one part, it escapes when any of its defective images is judged OK;
+    each: only when each of them is, for lines that reject a part for one image."""
+    weigh_parts: bool = False
+    """precision, recall, f_beta, cost: each part counts the same, however many images show it."""
     review_band: float = pydantic.Field(default=0.0, ge=0, allow_inf_nan=False)
     """Scores this far under the threshold are REVIEW; 0: none."""

@@ -17,7 +17,7 @@ def verdict(score, outcome=None, threshold=0.5):
     )
 
 
-def failures(pairs, spec=None, changes=None):
+def failures(pairs, spec=None, changes=None, images_per_part=1):
     """Return what the gate says of (score before, score after) of images."""
 
     class Named:
@@ -27,9 +27,8 @@ def failures(pairs, spec=None, changes=None):
     tally = engine_gate._Tally()
     for place, (before, after) in enumerate(pairs):
         tally.add_verdicts([Named(str(place))], [verdict(before)], [verdict(after)], 1)
-    found = engine_gate._failures(
-        tally, changes or {}, spec or engine_gate.GateSpec(), images=len(pairs)
-    )
+    parts = {str(place): str(place // images_per_part) for place in range(len(pairs))}
+    found = engine_gate._failures(tally, changes or {}, spec or engine_gate.GateSpec(), parts)
     return tally, found
 
 
@@ -40,6 +39,17 @@ def test_a_verdict_may_change_at_the_threshold_of_one_image_in_a_hundred():
     assert tally.worst_score == pytest.approx(0.02)
     assert failures([*alike[:98], (0.51, 0.49), (0.49, 0.505)])[1] == [
         "2 changed verdicts within 0.02 of the threshold, more than 1% of the images"
+    ]
+
+
+def test_the_gate_counts_parts_where_several_images_show_one():
+    # 100 parts of two images each: one of them may be decided anew, by one image or by both.
+    alike = [(0.1, 0.11)] * 198
+    assert failures([*alike, (0.51, 0.49), (0.49, 0.51)], images_per_part=2)[1] == []
+    apart = [(0.51, 0.49), *alike, (0.49, 0.51)]
+    assert failures(apart)[1] == []  # 2 of 200 images
+    assert failures(apart, images_per_part=2)[1] == [
+        "2 changed verdicts of 2 parts within 0.02 of the threshold, more than 1% of the 100 parts"
     ]
 
 

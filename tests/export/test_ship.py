@@ -158,6 +158,7 @@ def test_a_threshold_below_the_pixel_threshold_lowers_that_too():
     class Scorer:
         first = None
         is_defect = np.array([False, True])
+        parts = ("a", "b")
 
         def mask_threshold(self):
             return 0.5
