@@ -8,7 +8,6 @@ import pytest
 from loss_checks import each, gradient
 
 from inspection_tf import errors, losses, metrics
-from inspection_tf.models import corners
 
 HERE = np.array([[0.1, 0.2, 0.5, 0.2, 0.5, 0.4, 0.1, 0.4, 1.0]], np.float32)
 NOWHERE = HERE * [1, 1, 1, 1, 1, 1, 1, 1, 0]
