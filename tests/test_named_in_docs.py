@@ -87,9 +87,12 @@ def test_a_module_that_is_started_exists():
 def help_of(command):
     """What `inspection COMMAND --help` prints; None where there is no such command."""
     stream = io.StringIO()
-    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
-        with contextlib.suppress(SystemExit):
-            main([*command.split(), "--help"])
+    with (
+        contextlib.redirect_stdout(stream),
+        contextlib.redirect_stderr(stream),
+        contextlib.suppress(SystemExit),
+    ):
+        main([*command.split(), "--help"])
     # Of an unknown command it is the help of the whole.
     return stream.getvalue() if f"inspection {command} [" in stream.getvalue() else None
 
