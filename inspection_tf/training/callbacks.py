@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from inspection_tf.training import checkpoints
+from inspection_tf.training.averaging import AveragedWeights
 from inspection_tf.training.run_folder import History, RunFolder
 
 _LOG = logging.getLogger("inspection_tf")
@@ -56,28 +57,6 @@ class FiniteGuard(keras.callbacks.Callback):
         """Put the state in which the epoch began into the model."""
         if self._kept is not None:
             checkpoints.restore(self.model, self._kept)
-
-
-class AveragedWeights:
-    """Puts the optimizer's moving average of the weights into the model while a block runs."""
-
-    def __init__(self, model: keras.Model) -> None:
-        """Do nothing when the optimizer keeps no average."""
-        self._model = model
-        self._active = bool(getattr(model.optimizer, "use_ema", False))
-        self._raw: list[Any] = []
-
-    def __enter__(self) -> None:
-        """Swap the average in."""
-        if self._active:
-            variables = self._model.trainable_variables
-            self._raw = [keras.ops.copy(variable.value) for variable in variables]
-            self._model.optimizer.finalize_variable_values(variables)
-
-    def __exit__(self, *exception: object) -> None:
-        """Swap the raw weights back."""
-        for variable, value in zip(self._model.trainable_variables, self._raw, strict=False):
-            variable.assign(value)
 
 
 class Validate(keras.callbacks.Callback):
