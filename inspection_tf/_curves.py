@@ -236,8 +236,8 @@ def learning_curves(
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if index == 0 and rates:
             second = axes.twinx()
-            known = np.isfinite(rates[0])
-            second.plot(epoch[known], rates[0][known], color="#999999", linestyle=":")
+            has_rate = np.isfinite(rates[0])
+            second.plot(epoch[has_rate], rates[0][has_rate], color="#999999", linestyle=":")
             second.set_ylabel("learning rate (dotted)", color="#777777")
             second.set_ylim(bottom=0)
         if axes.lines:
