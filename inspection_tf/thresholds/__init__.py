@@ -18,7 +18,7 @@ has looked at the test images, promises too much.
 """
 
 from inspection_tf.thresholds.binomial import defects_needed, rate_upper_bound
-from inspection_tf.thresholds.choose import choose, choose_jointly
+from inspection_tf.thresholds.choose import choose, choose_jointly, promises_overkill
 from inspection_tf.thresholds.cuts import (
     for_cost,
     for_escape_rate,
@@ -28,6 +28,7 @@ from inspection_tf.thresholds.cuts import (
     for_recall,
 )
 from inspection_tf.thresholds.operating_point import (
+    PARAMETERS,
     Method,
     OperatingPoint,
     Promise,
@@ -37,6 +38,7 @@ from inspection_tf.thresholds.pixel_threshold import best_mask_threshold
 from inspection_tf.thresholds.region_threshold import RegionScores, for_region_f_beta
 
 __all__ = [
+    "PARAMETERS",
     "Method",
     "OperatingPoint",
     "Promise",
@@ -53,5 +55,6 @@ __all__ = [
     "for_precision",
     "for_recall",
     "for_region_f_beta",
+    "promises_overkill",
     "rate_upper_bound",
 ]

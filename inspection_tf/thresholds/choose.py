@@ -63,6 +63,11 @@ def _from_good(score: ArrayLike, spec: ThresholdSpec) -> tuple[float, str]:
     return threshold, _OVERKILL_PROMISE.format(spec=spec)
 
 
+def promises_overkill(point: OperatingPoint, spec: ThresholdSpec) -> bool:
+    """Return whether the good images were enough to promise the overkill rate of `spec`."""
+    return _OVERKILL_PROMISE.format(spec=spec) in point.note
+
+
 def _too_few(spec: ThresholdSpec, needed: int, is_defect: NDArray[np.bool], thresholds: str) -> str:
     return (
         f"An escape rate of at most {spec.max_escape_rate:g} at {spec.confidence:g} confidence "
