@@ -9,6 +9,8 @@ images that are scored. Image AP has no threshold.
 
     python benchmarks/synthetic_baseline.py --bundle runs/dagm_segmentation/TIME/bundle
     python benchmarks/synthetic_baseline.py --count 200 --seed 7
+
+Needs scikit-learn, which the extra `test` brings.
 """
 
 import argparse

@@ -197,11 +197,12 @@ def learning_curves(
 ) -> "Figure":
     """Return one panel per quantity, training and validation (`val_NAME`) in each.
 
-    The learning rate stands in the first panel, on an axis of its own.
+    The learning rate stands in the first panel, on an axis of its own. A line joins the epochs at
+    which its quantity was measured, each a dot, whatever lies between them.
 
     Args:
         history: lines, such as of `csv.DictReader`, or columns, of numbers. `epoch` is the x axis
-            if there; an empty cell is a gap; `learning_rate` or `lr` is the learning rate.
+            if there; an empty cell was not measured; `learning_rate` or `lr` is the learning rate.
         names: the quantities, without `val_`; by default all, in the order of the columns.
 
     Raises:
@@ -226,16 +227,20 @@ def learning_curves(
         axes = figure.add_subplot(math.ceil(len(names) / wide), wide, index + 1)
         tidy(axes)
         for column, label, colour in ((name, "train", GOOD), (f"val_{name}", "validation", BAD)):
-            if column in columns:
-                text = f"{label}, last {columns[column][-1]:.4g}"
-                axes.plot(epoch, columns[column], ".-", ms=4, color=colour, label=text)
+            value = columns.get(column, epoch[:0])
+            measured = np.flatnonzero(np.isfinite(value))
+            if len(measured):
+                text = f"{label}, last {value[measured[-1]]:.4g}"
+                axes.plot(epoch[measured], value[measured], ".-", ms=4, color=colour, label=text)
         axes.set(xlabel="epoch", ylabel=name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if index == 0 and rates:
             second = axes.twinx()
-            second.plot(epoch, rates[0], color="#999999", linestyle=":")
+            has_rate = np.isfinite(rates[0])
+            second.plot(epoch[has_rate], rates[0][has_rate], color="#999999", linestyle=":")
             second.set_ylabel("learning rate (dotted)", color="#777777")
             second.set_ylim(bottom=0)
-        axes.legend(fontsize=9)
+        if axes.lines:
+            axes.legend(fontsize=9)
     figure.suptitle(f"{len(epoch)} epochs")
     return figure

@@ -129,6 +129,37 @@ def to_yaml(section: Section) -> str:
     return yaml.safe_dump(section.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
+def _annotation(section: type[pydantic.BaseModel], field: str) -> Any:
+    """Return the type of a field by its dotted name; None where there is no such field."""
+    *path, name = field.split(".")
+    model: type[pydantic.BaseModel] | None = section
+    for part in path:
+        found = model.model_fields.get(part) if model else None
+        model = None if found is None else _section_within(found.annotation)
+    last = model.model_fields.get(name) if model else None
+    return None if last is None else last.annotation
+
+
+def _with_switches_spelt_out(
+    section: type[pydantic.BaseModel], words: Sequence[str]
+) -> Sequence[str]:
+    """Return a command line on which `--a.b` and `--a.no-b` are `--a.b True` and `--a.b False`.
+
+    Only of fields that take a word besides true and false: for tyro they are no switches.
+    """
+    spelt: list[str] = []
+    for word, following in zip(words, [*words, "--"][1:], strict=True):
+        *path, name = word.removeprefix("--").replace("-", "_").split(".")
+        is_off = name.startswith("no_") and word.startswith("--")
+        field = ".".join([*path, name.removeprefix("no_") if is_off else name])
+        is_alone = word.startswith("--") and (is_off or following.startswith("--"))
+        if is_alone and bool in get_args(_annotation(section, field)):
+            spelt += [f"--{field}", str(not is_off)]
+        else:
+            spelt.append(word)
+    return spelt
+
+
 def from_command_line(
     section: type[SectionT],
     arguments: Sequence[str] | None = None,
@@ -175,7 +206,7 @@ def from_command_line(
             prog=program,
             description=usage,
             default=default,
-            args=["--help"] if wants_help else rest,
+            args=["--help"] if wants_help else _with_switches_spelt_out(section, rest),
         )
         # tyro builds copies field by field; validating again runs the checks between fields.
         return section.model_validate(parsed.model_dump()), known.out

@@ -1,3 +1,5 @@
+from typing import Literal
+
 import pydantic
 import pytest
 
@@ -11,6 +13,13 @@ class Inner(config.Section):
     """Names."""
 
 
+class Chosen(config.Section):
+    flips: bool | Literal["across", "along"] = True
+    """Which."""
+    is_on: bool = True
+    """A switch."""
+
+
 class Outer(config.Section):
     seed: int
     """Seed."""
@@ -20,6 +29,8 @@ class Outer(config.Section):
     """Nested, or none."""
     several: tuple[Inner, ...] = ()
     """A few."""
+    chosen: Chosen = Chosen()
+    """Of a few words."""
 
     @pydantic.model_validator(mode="after")
     def _seed_is_under_the_rate(self):
@@ -158,3 +169,34 @@ def test_help_lists_every_field_with_its_docstring(path, capsys):
     assert "--inner.rate" in shown
     assert "Share of something, 0..1." in shown
     assert "--config" in shown
+
+
+@pytest.mark.parametrize(
+    ("words", "flips"),
+    [
+        (["--chosen.flips", "along"], "along"),
+        (["--chosen.flips=across"], "across"),
+        (["--chosen.flips", "False"], False),
+        # As of a switch, which this field was before it took words.
+        (["--chosen.no-flips"], False),
+        (["--chosen.no_flips", "--seed", "5"], False),
+        (["--chosen.flips"], True),
+        (["--chosen.flips", "--seed", "5"], True),
+        ([], True),
+    ],
+)
+def test_a_field_of_true_false_or_a_word_is_a_switch_as_well(words, flips, path):
+    section, _ = command_line(words, path)
+    assert section.chosen == Chosen(flips=flips)
+
+
+def test_a_switch_stays_a_switch(path):
+    assert command_line(["--chosen.no-is-on"], path)[0].chosen == Chosen(is_on=False)
+    assert command_line(["--chosen.is-on"], path)[0].chosen == Chosen()
+
+
+@pytest.mark.parametrize("word", ["--chosen.no-flops", "--nothing.no-flips", "--no-flips"])
+def test_a_switch_that_is_none_is_a_usage_error(word, path):
+    with pytest.raises(SystemExit) as caught:
+        command_line([word], path)
+    assert caught.value.code == 2

@@ -149,8 +149,39 @@ def test_learning_curves_read_lines_as_csv_gives_them():
     assert names == ["loss", "learning rate (dotted)", "dice"]
     train, validation = figure.axes[0].lines
     assert train.get_xydata().tolist() == [[1, 0.9], [2, 0.5]]
-    assert np.isnan(validation.get_ydata()[0])
+    assert validation.get_xydata().tolist() == [[2, 0.6]]
     assert validation.get_label() == "validation, last 0.6"
+
+
+def test_learning_curves_join_the_epochs_that_were_measured():
+    # As of the default run, which validates every sixth of 18 epochs.
+    history = [{"epoch": e, "loss": 1 / e} for e in range(1, 19)]
+    for row, value in zip(history[5::6], (1.0, 0.2, 0.1), strict=True):
+        row["val_loss"] = value
+    train, validation = plots.learning_curves(history).axes[0].lines
+    assert len(train.get_xydata()) == 18
+    assert validation.get_xydata().tolist() == [[6, 1.0], [12, 0.2], [18, 0.1]]
+    assert validation.get_linestyle() == "-"
+    assert validation.get_marker() == "."
+
+
+@pytest.mark.parametrize("gap", [None, "", math.nan, math.inf, "nan"])
+def test_learning_curves_tell_the_last_value_that_was_measured(gap):
+    columns = {
+        "loss": [3, 2, gap, 1, gap],
+        "val_loss": [gap, 4, gap, 5, gap],
+        "lr": [1, gap, 3, 4, 5],
+    }
+    loss, rate = plots.learning_curves(columns).axes
+    assert [line.get_xdata().tolist() for line in loss.lines] == [[1, 2, 4], [2, 4]]
+    assert [line.get_label() for line in loss.lines] == ["train, last 1", "validation, last 5"]
+    assert rate.lines[0].get_xdata().tolist() == [1, 3, 4, 5]
+
+
+def test_learning_curves_of_a_quantity_that_was_never_measured_stay_empty():
+    first, second = plots.learning_curves({"loss": [3, 2], "dice": [None, ""]}).axes
+    assert (len(first.lines), len(second.lines)) == (1, 0)
+    assert second.get_legend() is None
 
 
 def test_learning_curves_read_columns_and_choose_among_them():

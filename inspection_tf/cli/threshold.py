@@ -1,14 +1,20 @@
 """`inspection threshold`: another operating point for a bundle that is already out."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from inspection_tf import errors
+from inspection_tf import config, errors
+
+if TYPE_CHECKING:
+    from inspection_tf import thresholds
 
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
+Costs = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="ESCAPE OVERKILL")]
+Value = float | tuple[float, float]
 
 
 def threshold(
@@ -17,36 +23,55 @@ def threshold(
     *,
     set: float | None = None,
     escape_rate: float | None = None,
+    precision: float | None = None,
+    recall: float | None = None,
+    f_beta: float | None = None,
+    cost: Costs = None,
+    overkill_rate: float | None = None,
     confidence: float = 0.95,
     data: Path | None = None,
     reason: str = "",
 ) -> int:
     """Choose another threshold for a bundle: it is noted in its audit.
 
-    Engines of the bundle must then pass the gate again.
+    Give one of --set and the methods of a recipe, by which the threshold follows from the tune
+    images. Engines of the bundle must then pass the gate again.
 
     Args:
         bundle: folder of the bundle.
         set: the threshold of the score that decides, 0 to 1; it promises nothing.
-        escape_rate: promised share of defects that are judged OK; the threshold follows from the
-            tune images.
-        confidence: of that promise.
+        escape_rate: promised share of defects that are judged OK.
+        precision: lowest share of what is judged NG that is defective, 0 to 1; then the fewest
+            escapes.
+        recall: lowest share of defects that are judged NG, 0 to 1; then the least overkill.
+        f_beta: recall counts so many times as much as precision; the highest F-beta.
+        cost: prices of an escape and of an overkill, in one currency; the lowest sum.
+        overkill_rate: promised share of good images that are judged NG.
+        confidence: of --escape-rate and --overkill-rate.
         data: folder of the images the bundle was made from; by default where they lay.
         reason: noted in the audit.
     """
     from inspection_tf.export import rethreshold
 
-    if (set is None) == (escape_rate is None):
-        raise errors.ConfigError(
-            "threshold needs either --set or --escape-rate. Got "
-            f"{'none' if set is None else 'both'}. Give one."
-        )
-    if set is not None:
-        manifest = rethreshold.set_threshold(bundle, set, reason=reason)
-    else:
+    options: dict[str, Value | None] = {
+        "set": set,
+        "escape_rate": escape_rate,
+        "precision": precision,
+        "recall": recall,
+        "f_beta": f_beta,
+        "cost": cost,
+        "overkill_rate": overkill_rate,
+    }
+    method, value = _only(options)
+    if method == "set" and isinstance(value, float):
+        manifest = rethreshold.set_threshold(bundle, value, reason=reason)
+    elif method == "escape_rate" and isinstance(value, float):
         manifest = rethreshold.promise(
-            bundle, float(escape_rate or 0.0), confidence=confidence, data=data, reason=reason
+            bundle, value, confidence=confidence, data=data, reason=reason
         )
+    else:
+        spec = _spec(method, value, confidence)
+        manifest = rethreshold.choose(bundle, spec, data=data, reason=reason)
     edit = manifest.audit[-1]
     before, after = edit["before"], edit["after"]
     borders = [point["review_from"] for point in (before, after)]
@@ -58,6 +83,47 @@ def threshold(
         f"{manifest.model_id}: threshold {before['threshold']:.6g} -> {after['threshold']:.6g}"
         f"{review}; {len(edit['golden_changed'])} golden verdicts changed\n"
     )
+    if method not in ("set", "escape_rate"):
+        point = manifest.operating_point
+        rates = ", ".join(f"{name.replace('_', ' ')} {r:.4g}" for name, r in point.tune.items())
+        sys.stdout.write(f"on the tune images: {rates}. {point.note}".rstrip() + "\n")
     for name in edit["engines_stopped"]:
         sys.stdout.write(f"engines/{name} must pass the gate again: inspection convert\n")
     return errors.OK
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _only(options: Mapping[str, Value | None]) -> tuple[str, Value]:
+    """Return the name and the value of the option that was given.
+
+    Raises:
+        errors.ConfigError: none was, or several were.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if len(given) != 1:
+        raise errors.ConfigError(
+            f"threshold needs one of {', '.join(map(_option, options))}. "
+            f"Got {' and '.join(map(_option, given)) or 'none'}. Give one."
+        )
+    return next(iter(given.items()))
+
+
+def _spec(method: str, value: Value, confidence: float) -> "thresholds.ThresholdSpec":
+    """Return how a recipe would be told to choose.
+
+    Raises:
+        errors.ConfigError: a number is out of range.
+    """
+    from inspection_tf import thresholds
+
+    fields = [name for name in thresholds.PARAMETERS[method] if name != "confidence"]
+    values = value if isinstance(value, tuple) else (value,)
+    numbers = dict(zip(fields, values, strict=True))
+    return config.validate(
+        thresholds.ThresholdSpec,
+        {"method": method, "confidence": confidence, **numbers},
+        origin=_option(method),
+    )

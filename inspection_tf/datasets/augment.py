@@ -6,7 +6,7 @@ Corners go through the very transform that the pixels go through. Nothing keeps 
 epoch can start in its middle.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pydantic
@@ -20,12 +20,25 @@ TRANSFORM, BRIGHTNESS, CONTRAST, BLUR, NOISE, NOISE_SEED = slice(0, 8), 8, 9, 10
 GAMMA, MISALIGNMENT, WIDTH = 13, slice(14, 16), 16
 _MIRRORED = (1, 0, 3, 2)  # top right, top left, bottom left, bottom right
 
+Flips = bool | Literal["horizontal", "vertical", "both", "none"]
+# Along x (left becomes right) and along y. Older configurations say true or false.
+_FLIPPED_XY: dict[Flips, tuple[bool, bool]] = {
+    "horizontal": (True, False),
+    "vertical": (False, True),
+    "both": (True, True),
+    "none": (False, False),
+    True: (True, True),
+    False: (False, False),
+}
+
 
 class AugmentSpec(config.Section):
     """How training images vary. Every range is symmetric around "unchanged"."""
 
-    flips: bool = True
-    """Mirrors left-right and top-bottom, each for half of the images."""
+    flips: Flips = True
+    """Mirrors half of the images: horizontal is left-right, vertical top-bottom, both is each of
+    them, independently, none is neither. true means both, false none. Right angles turn what was
+    mirrored, so that with them horizontal gives top-bottom as well."""
     right_angles: bool = True
     """Turns by 0, 90, 180 or 270 degrees (0 or 180 where the image is not square)."""
     resampled_share: float = pydantic.Field(default=0.5, ge=0, le=1)
@@ -57,6 +70,16 @@ class AugmentSpec(config.Section):
     """Largest change of scale from the centre to a border, share; only where rotation applies."""
     transplanted_share: float = pydantic.Field(default=0.0, ge=0, le=1)
     """Share of defective images whose defects are copied onto a good image instead."""
+
+    @pydantic.field_validator("flips", mode="wrap")
+    @classmethod
+    def _flips_are_known(cls, given: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Flips:
+        try:
+            checked: Flips = check(given)
+        except pydantic.ValidationError:
+            names = [name for name in _FLIPPED_XY if isinstance(name, str)]
+            raise ValueError(f"it is one of {', '.join(names)}, or true or false") from None
+        return checked
 
 
 NONE = AugmentSpec(
@@ -116,8 +139,7 @@ def draw(
     unit = rng.uniform(-1, 1, size=8)
     flip = np.where(rng.random(2) < 0.5, -1.0, 1.0)
     quarter = int(rng.integers(4))
-    if not spec.flips:
-        flip = np.ones(2)
+    flip = np.where(_FLIPPED_XY[spec.flips], flip, 1.0)
     if not spec.right_angles:
         quarter = 0
     if size[0] != size[1]:

@@ -97,34 +97,85 @@ def promise(
             "Escape rate and confidence must lie between 0 and 1. "
             f"Got {escape_rate} and {confidence}. Use for example 0.05 and 0.95."
         )
+    spec = thresholds.ThresholdSpec(
+        method="escape_rate", max_escape_rate=escape_rate, confidence=confidence
+    )
+    return choose(root, spec, data=data, reason=reason)
+
+
+def choose(
+    root: str | Path,
+    spec: thresholds.ThresholdSpec,
+    *,
+    data: str | Path | None = None,
+    reason: str = "",
+) -> bundle.Manifest:
+    """Choose the thresholds by one of the methods of a recipe, from the tune images of the bundle.
+
+    Where a recipe falls back to another method, or promises nothing, this refuses. Of images that
+    are all defective F-beta is that of regions, as in a recipe.
+
+    Args:
+        root: the bundle's folder.
+        spec: the method and its numbers; the review band stays as wide as it was exported.
+        data: folder of the images that the bundle was made from; None: where they lay.
+        reason: noted in the audit.
+
+    Returns:
+        The manifest as it is now.
+
+    Raises:
+        errors.ConfigError: both costs are 0.
+        errors.DataError: the images are absent or not what they were, the bundle has no tune
+            split, or it does not allow the method or the promise.
+        errors.BundleError: the bundle is not as it was written.
+        errors.StorageError: the disk is full; the bundle is as it was.
+    """
+    if spec.method == "cost" and not spec.escape_cost + spec.overkill_cost:
+        raise errors.ConfigError(
+            "An escape or an overkill must cost something. Got 0 for both. Use for example 10 and "
+            "1."
+        )
     root = Path(root)
     files.require_editable(root)
     manifest = runtime.Inspector.load(root).manifest
     parts = _provenance.parts(manifest, None if data is None else Path(data))
     if not len(parts.get("tune", ())):
         raise errors.DataError(
-            "A promise needs images that did not teach the network. Got a bundle without a tune "
-            "split: it was cross-validated. Use --set, or train with data.tune."
+            "A threshold is chosen on images that did not teach the network. Got a bundle without "
+            "a tune split: it was cross-validated. Use --set, or train with data.tune."
         )
-    spec = thresholds.ThresholdSpec(
-        method="escape_rate",
-        max_escape_rate=escape_rate,
-        confidence=confidence,
-        review_band=_review_band(_exported(manifest)),
-    )
+    spec = spec.model_copy(update={"review_band": _review_band(_exported(manifest))})
     models = {graph.name: (root / graph.file).read_bytes() for graph in manifest.graphs}
     networks = _points.Networks(
         models[manifest.main], models.get(bundle.CLASSIFIER), models.get(bundle.REFINER)
     )
     points = _points.choose([(networks, parts["tune"])], manifest, spec)
-    if points.whole.promise is None:
-        raise errors.DataError(
-            f"An escape rate of at most {escape_rate:g} at {confidence:g} confidence must be "
-            f"promised on {points.whole.promise_needs} defective images. Got "
-            f"{points.whole.counts.get('defective', 0)} in the tune split. Promise less, or train "
-            "with more of them."
-        )
+    _require_as_asked(points.whole, spec)
     return _edit(root, manifest, points, reason)
+
+
+def _require_as_asked(point: thresholds.OperatingPoint, spec: thresholds.ThresholdSpec) -> None:
+    """Refuse what a recipe would fall back to."""
+    defective = point.counts.get("defective", 0)
+    if spec.method == "escape_rate" and point.promise is None:
+        raise errors.DataError(
+            f"An escape rate of at most {spec.max_escape_rate:g} at {spec.confidence:g} confidence "
+            f"must be promised on {point.promise_needs} defective images. Got {defective} in the "
+            "tune split. Promise less, or train with more of them."
+        )
+    if point.method.removeprefix("region_") != spec.method:
+        raise errors.DataError(
+            f"The method {spec.method} needs good and defective images. Got a tune split of "
+            f"{point.counts.get('images', 0)} images of which {defective} are defective. Use "
+            "another method, or train with both."
+        )
+    if spec.method == "overkill_rate" and not thresholds.promises_overkill(point, spec):
+        raise errors.DataError(
+            f"An overkill rate of at most {spec.max_overkill_rate:g} at {spec.confidence:g} "
+            f"confidence must be promised on enough good images. Got too few: {point.note} Promise "
+            "less, or train with more of them."
+        )
 
 
 def _exported(manifest: bundle.Manifest) -> thresholds.OperatingPoint:

@@ -40,6 +40,8 @@ class Options(config.Section):
     """grid, heatmap: doublings, each joined with the features of its size, before the head."""
     dense_units: tuple[int, ...] = ()
     """dense: widths of layers before the last."""
+    padding: Literal["same", "valid"] = "same"
+    """dense: of its convolutions; valid adds no border, as Keras does by default."""
     presence: bool = True
     """Learns whether there is a field; false, as in the talk: it is always sure."""
     sharpness: float = pydantic.Field(default=3.0, gt=0)
@@ -55,11 +57,15 @@ class Options(config.Section):
 PRESETS: dict[str, tuple[tuple[int, int, int], Options]] = {
     # Of the first attempt the talk gives the count alone, 52 M, and by "4 px are 0.5 %" the width:
     # twice the filters and twice the sides of the second, and one layer as wide as makes it so.
+    # Of the second it shows the code, whose convolutions have Keras's default padding.
     "attempt1": (
         (600, 800, 3),
         Options(head="dense", filters=(64, 128, 256), dense_units=(1856,), presence=False),
     ),
-    "attempt2": ((300, 400, 3), Options(head="dense", filters=(32, 32, 64), presence=False)),
+    "attempt2": (
+        (300, 400, 3),
+        Options(head="dense", filters=(32, 32, 64), padding="valid", presence=False),
+    ),
 }
 """The talk's networks: (height, width, channels) of their input, and their options."""
 
@@ -124,10 +130,12 @@ def _check(image_size: tuple[int, int], options: Options, points: int) -> None:
     _inputs.check(_inputs.Options(kernel_initializer=options.kernel_initializer), template=False)
     halvings = len(options.filters)
     if options.head == "dense":
-        shrink = 4**halvings
-        if min(image_size) < shrink:
+        smallest = 1
+        for _ in options.filters:  # a kernel of 5 without a border takes another 3 px
+            smallest = 4 * smallest + 3 * (options.padding == "valid")
+        if min(image_size) < smallest:
             raise errors.ConfigError(
-                f"{halvings} blocks need an image of {shrink} px or more each side. "
+                f"{halvings} blocks need an image of {smallest} px or more each side. "
                 f"Got {tuple(image_size)}. Use fewer filters, or a larger image."
             )
         return
@@ -158,7 +166,7 @@ def _dense(x: Any, options: Options, points: int) -> dict[str, Any]:
             filters,
             5,
             strides=2,
-            padding="same",
+            padding=options.padding,
             kernel_initializer=options.kernel_initializer,
             name=f"block{index}_conv",
         )(x)

@@ -21,7 +21,7 @@ has looked at the test images, promises too much.
 """
 
 from inspection_tf.thresholds.binomial import defects_needed, rate_upper_bound
-from inspection_tf.thresholds.choose import choose, choose_jointly
+from inspection_tf.thresholds.choose import choose, choose_jointly, promises_overkill
 from inspection_tf.thresholds.cuts import (
     for_cost,
     for_escape_rate,
@@ -31,6 +31,7 @@ from inspection_tf.thresholds.cuts import (
     for_recall,
 )
 from inspection_tf.thresholds.operating_point import (
+    PARAMETERS,
     Method,
     OperatingPoint,
     Promise,
@@ -40,6 +41,7 @@ from inspection_tf.thresholds.pixel_threshold import best_mask_threshold
 from inspection_tf.thresholds.region_threshold import RegionScores, for_region_f_beta
 
 __all__ = [
+    "PARAMETERS",
     "Method",
     "OperatingPoint",
     "Promise",
@@ -56,5 +58,6 @@ __all__ = [
     "for_precision",
     "for_recall",
     "for_region_f_beta",
+    "promises_overkill",
     "rate_upper_bound",
 ]

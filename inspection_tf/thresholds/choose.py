@@ -109,6 +109,12 @@ def _from_good(split: _Split, spec: ThresholdSpec) -> tuple[float, str]:
     return threshold, _OVERKILL_PROMISE.format(spec=spec, unit=split.unit)
 
 
+def promises_overkill(point: OperatingPoint, spec: ThresholdSpec) -> bool:
+    """Return whether the good parts were enough to promise the overkill rate of `spec`."""
+    promises = (_OVERKILL_PROMISE.format(spec=spec, unit=unit) for unit in ("images", "parts"))
+    return any(promise in point.note for promise in promises)
+
+
 def _too_few(
     spec: ThresholdSpec, needed: int, defective: int, unit: str, thresholds: str = ""
 ) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 
 from inspection_tf import errors, geometry, losses, metrics, plots
 from inspection_tf.datasets import loader
+from inspection_tf.training import averaging
 from inspection_tf.training.run_folder import RunFolder
 
 MAP, CLASS, CORNERS = "probability", "class_probability", "corners"
@@ -116,7 +117,7 @@ def of(model: keras.Model) -> Task:
 def picture(
     task: Task, held: loader.Cache, run: RunFolder, count: int
 ) -> Callable[[keras.Model, int], None] | None:
-    """Return a callback that draws the same images after each epoch, most of them defective.
+    """Return a callback that draws the same images at each validation, most of them defective.
 
     None where there is nothing to draw: no map or corners, or no image.
     """
@@ -141,10 +142,17 @@ def picture(
             )
             for place, row in enumerate(rows)
         ]
-        figure = plots.grid(samples, title=f"epoch {epoch}")
+        figure = plots.grid(samples, title=_title(model, epoch))
         plots.save(figure, run.path / "validation" / f"epoch_{epoch:04d}.png")
 
     return draw if count and len(rows) and task.output == MAP else None
+
+
+def _title(model: keras.Model, epoch: int) -> str:
+    """Return the heading of a picture: the epoch and, unless it is the average, whose it is."""
+    if not averaging.lags(model):
+        return f"epoch {epoch}"
+    return f"epoch {epoch}: the weights that learn; their average, which is shipped, still lags"
 
 
 def _corner_picture(
@@ -163,7 +171,7 @@ def _corner_picture(
             )
             for place, row in enumerate(rows)
         ]
-        figure = plots.located(shown, title=f"epoch {epoch}")
+        figure = plots.located(shown, title=_title(model, epoch))
         plots.save(figure, run.path / "validation" / f"epoch_{epoch:04d}.png")
 
     return draw if len(rows) else None

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from inspection_tf.training import checkpoints
+from inspection_tf.training import averaging, checkpoints
+from inspection_tf.training.averaging import AveragedWeights
 from inspection_tf.training.run_folder import History, RunFolder
 
 _LOG = logging.getLogger("inspection_tf")
@@ -58,30 +59,11 @@ class FiniteGuard(keras.callbacks.Callback):
             checkpoints.restore(self.model, self._kept)
 
 
-class AveragedWeights:
-    """Puts the optimizer's moving average of the weights into the model while a block runs."""
-
-    def __init__(self, model: keras.Model) -> None:
-        """Do nothing when the optimizer keeps no average."""
-        self._model = model
-        self._active = bool(getattr(model.optimizer, "use_ema", False))
-        self._raw: list[Any] = []
-
-    def __enter__(self) -> None:
-        """Swap the average in."""
-        if self._active:
-            variables = self._model.trainable_variables
-            self._raw = [keras.ops.copy(variable.value) for variable in variables]
-            self._model.optimizer.finalize_variable_values(variables)
-
-    def __exit__(self, *exception: object) -> None:
-        """Swap the raw weights back."""
-        for variable, value in zip(self._model.trainable_variables, self._raw, strict=False):
-            variable.assign(value)
-
-
 class Validate(keras.callbacks.Callback):
     """Measures the tune split after an epoch, with the averaged weights where there are any.
+
+    The picture shows what these find, too, or the weights that learn while the average lags far
+    behind them: see `averaging`.
 
     Adds `val_...` to the logs, so it must stand before the callbacks that read them, and after the
     guard: huge but finite weights first show in the loss of this measurement.
@@ -164,11 +146,22 @@ class Validate(keras.callbacks.Callback):
             is_finite = all(np.isfinite(value) for value in logs.values())
             if is_finite:
                 self._keep_best(epoch, self._value(logs, epoch))
-                if self.picture is not None:
-                    self.picture(self.model, epoch + 1)
+                if not averaging.lags(self.model):
+                    self._draw(epoch)
         if not is_finite:  # outside of the block, which puts the raw weights back
             self.guard.stop()
             self.guard.go_back()
+        elif averaging.lags(self.model):
+            _LOG.info(
+                "the averaged weights, which val_ measures, are to %.0f %% still those of the "
+                "first step: they lag behind",
+                100 * averaging.share_of_the_first(self.model),
+            )
+            self._draw(epoch)
+
+    def _draw(self, epoch: int) -> None:
+        if self.picture is not None:
+            self.picture(self.model, epoch + 1)
 
     def _keep_best(self, epoch: int, value: float) -> None:
         if value < self.best_value:

@@ -10,6 +10,13 @@ It looks at the loss of training and, where it was measured, that of the tune sp
 - **solved**: the target is reached; **sound**: nothing of all this.
 
 What is "too high" only a target can say. Without one it is half of what the training began with.
+
+Six measurements of the tune loss tell by themselves what is a rise and what is noise. Fewer are
+held against the training loss of the same epochs: what they rise by must be a good share of what
+that fell by since the first of them, and several times what it jitters by from one epoch to the
+next. Which it does more than the tune loss of the same network: other images are drawn for each
+epoch, while the tune images stay. Noise is then a measurement that stands far above both beside it,
+as overfitting would not. What the measurements are too few for is said.
 """
 
 import dataclasses
@@ -38,6 +45,9 @@ _STILL_FALLING = 0.12  # in the last quarter of the epochs
 _RISEN = 0.15  # of the tune loss, from its lowest to the end
 _JUMP = 0.25  # of the tune loss, from one measurement to the next
 _GAP = 2.0  # tune loss over training loss, at the end
+_MANY = 6  # measurements that need no training loss to be read
+_LEARNED = 0.9  # of the first training loss: less, and something was learned
+_SURE = 4.0  # standard deviations of the training loss from one epoch to the next
 _HIGH = 0.5  # of the first training loss, at the end
 
 REMEDIES: dict[Kind, str] = {
@@ -97,9 +107,45 @@ def diagnose(rows: Sequence[Mapping[str, float]], *, target: Target | None = Non
     Raises:
         errors.DataError: a row has no loss, or no row has the metric of the target.
     """
-    loss = _series(rows, "loss", required=True)
-    found = _diagnose(loss, _series(rows, "val_loss"), rows, target)
-    return Diagnosis(found[0], found[1], REMEDIES[found[0]])
+    curves = _Curves(rows)
+    kind, evidence = _diagnose(curves, rows, target)
+    return Diagnosis(kind, evidence, REMEDIES[kind])
+
+
+class _Curves:
+    """What the verdicts rest on.
+
+    Attributes:
+        loss: (epochs, 2), epoch and training loss.
+        tune: (measurements, 2), epoch and tune loss.
+        steady: those of them since the last phase began: what a phase begins with is no noise.
+        jitter: standard deviation of the training loss about its course, in its later half.
+    """
+
+    def __init__(self, rows: Sequence[Mapping[str, float]]) -> None:
+        self.loss = _series(rows, "loss", required=True)
+        self.tune = _series(rows, "val_loss")
+        phases = [row.get("phase") for row in rows]
+        last = [row for row, phase in zip(rows, phases, strict=True) if phase == phases[-1]]
+        self.steady = _series(last, "val_loss")
+        late = self.loss[-max(5, len(self.loss) // 2) :, 1]
+        # Of independent values, the second difference has a deviation of sqrt(1 + 4 + 1), and its
+        # absolute value a median of 0.674 deviations.
+        jumps = np.abs(np.diff(late, 2))
+        self.jitter = float(np.median(jumps)) / (0.674 * 6**0.5) if len(jumps) else 0.0
+
+    def loss_at(self, epoch: float) -> float:
+        """Return the training loss of an epoch."""
+        return float(np.interp(epoch, self.loss[:, 0], self.loss[:, 1]))
+
+    def least(self, share: float) -> float:
+        """Return what few measurements must differ by, to be told from chance.
+
+        The share is of what the training loss fell by since the first measurement, or of the lowest
+        tune loss, whichever is more.
+        """
+        since = self.loss_at(self.tune[0, 0]) - float(self.loss[-1, 1])
+        return max(share * max(since, float(self.tune[:, 1].min())), _SURE * self.jitter)
 
 
 def _series(
@@ -116,11 +162,9 @@ def _series(
 
 
 def _diagnose(
-    loss: NDArray[np.float64],
-    tune: NDArray[np.float64],
-    rows: Sequence[Mapping[str, float]],
-    target: Target | None,
+    curves: _Curves, rows: Sequence[Mapping[str, float]], target: Target | None
 ) -> tuple[Kind, str]:
+    loss = curves.loss
     if len(loss) < FEWEST_EPOCHS:
         return "too short", f"{len(loss)} epochs, of {FEWEST_EPOCHS} that are needed"
     reached = None if target is None else _reached(rows, target)
@@ -132,15 +176,13 @@ def _diagnose(
     span = f"{loss[0, 1]:.3g} to {loss[-1, 1]:.3g} in {len(loss)} epochs"
     if fall < _FALLEN * abs(smooth[0]):
         return "not learning", f"the training loss hardly fell, from {span}{told}"
-    noise = _jump(tune)
-    if noise is not None and noise > _JUMP:
-        return "noisy tune set", (
-            f"from one measurement to the next the tune loss jumps by {noise:.0%} of its whole "
-            f"fall{told}"
-        )
-    gap = _overfits(loss, tune)
-    if gap:
-        return "overfitting", gap + told
+    noise = _noise(curves)
+    if noise:
+        return "noisy tune set", noise + told
+    rise = _overfits(curves)
+    if rise:
+        return "overfitting", rise + told
+    told += _unknown(curves)
     late = smooth[-1 - max(1, len(smooth) // 4)] - smooth[-1]
     if late > _STILL_FALLING * fall:
         return "slow learning", (
@@ -152,7 +194,7 @@ def _diagnose(
             f"the training loss has stopped falling at {smooth[-1]:.3g}, "
             f"{smooth[-1] / smooth[0]:.0%} of what it began with{told}"
         )
-    return "sound", f"the training loss fell from {span}"
+    return "sound", f"the training loss fell from {span}{told}"
 
 
 def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -163,38 +205,75 @@ def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.concatenate([values[:1], inner, values[-1:]])
 
 
-def _jump(tune: NDArray[np.float64]) -> float | None:
-    """Return how far the tune loss jumps in its later half, over its whole fall."""
-    if len(tune) < 6:
-        return None
-    values = tune[:, 1]
+def _noise(curves: _Curves) -> str:
+    """Return the evidence that the tune loss jumps; empty where there is none."""
+    if len(curves.tune) < _MANY:
+        return _peak(curves)
+    values = curves.tune[:, 1]
     late = values[len(values) // 2 :]
     # The second difference: a straight fall or rise is no jump.
     jumps = np.abs(np.diff(late, 2)) / 2
     fall = max(float(values[0] - values.min()), 1e-12)
-    return float(np.median(jumps)) / fall
-
-
-def _overfits(loss: NDArray[np.float64], tune: NDArray[np.float64]) -> str:
-    """Return the evidence of overfitting; empty where there is none."""
-    if len(tune) < 2:
+    noise = float(np.median(jumps)) / fall
+    if noise <= _JUMP:
         return ""
-    smooth = _smoothed(tune[:, 1])
+    return f"from one measurement to the next the tune loss jumps by {noise:.0%} of its whole fall"
+
+
+def _peak(curves: _Curves) -> str:
+    """Return the evidence of a measurement far above both beside it; empty where there is none."""
+    epoch, value = curves.steady.T
+    if len(value) < 3:
+        return ""
+    above = value[1:-1] - np.maximum(value[:-2], value[2:])
+    # The averaged weights, which are measured, may get worse before they learn: that is no noise.
+    above[value[:-2] > _LEARNED * curves.loss[0, 1]] = 0
+    highest = 1 + int(above.argmax())
+    if above[highest - 1] <= curves.least(_JUMP):
+        return ""
+    return (
+        f"the tune loss is {value[highest]:.3g} in epoch {epoch[highest]:.0f}, between "
+        f"{value[highest - 1]:.3g} and {value[highest + 1]:.3g} at the measurements beside it"
+    )
+
+
+def _overfits(curves: _Curves) -> str:
+    """Return the evidence of overfitting; empty where there is none."""
+    loss, tune = curves.loss, curves.tune
+    if not len(tune):
+        return ""
+    is_many = len(tune) >= _MANY
+    smooth = _smoothed(tune[:, 1]) if is_many else tune[:, 1]
     lowest = int(smooth.argmin())
-    fall = max(float(smooth[0] - smooth[lowest]), 1e-12)
+    least = curves.least(_RISEN)
+    if is_many:
+        least = _RISEN * max(float(smooth[0] - smooth[lowest]), 1e-12)
     risen = float(smooth[-1] - smooth[lowest])
-    then = np.interp(tune[lowest, 0], loss[:, 0], loss[:, 1])
-    if len(tune) >= 4 and risen > _RISEN * fall and loss[-1, 1] < then:
+    then = curves.loss_at(tune[lowest, 0])
+    if risen > least and loss[-1, 1] < then:
         return (
             f"the tune loss rose from {smooth[lowest]:.3g} (epoch {tune[lowest, 0]:.0f}) to "
             f"{smooth[-1]:.3g} while that of training fell from {then:.3g} to {loss[-1, 1]:.3g}"
         )
-    if smooth[-1] > _GAP * loss[-1, 1] > 0 and smooth[-1] - loss[-1, 1] > _RISEN * fall:
+    if smooth[-1] > _GAP * loss[-1, 1] > 0 and smooth[-1] - loss[-1, 1] > least:
         return (
             f"at the end the tune loss is {smooth[-1]:.3g}, {smooth[-1] / loss[-1, 1]:.1f} times "
             f"that of training"
         )
     return ""
+
+
+def _unknown(curves: _Curves) -> str:
+    """Return what the tune loss was measured too seldom for; empty where nothing is amiss."""
+    if not len(curves.tune):
+        return "; the tune loss was not measured, so that nothing is known of overfitting"
+    count = len(curves.steady)
+    if count >= 3 or len(curves.tune) >= _MANY:
+        return ""
+    few = "1 measurement" if count == 1 else f"{count} measurements"
+    told = f"{few} of the tune loss {'is' if count == 1 else 'are'}"
+    rise = "a rise, which takes 2, or " if len(curves.tune) == 1 else ""
+    return f"; {told} too few to tell {rise}noise, which takes 3: lower train.validate_every"
 
 
 def _reached(rows: Sequence[Mapping[str, Any]], target: Target) -> tuple[bool, str]:

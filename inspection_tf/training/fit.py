@@ -60,7 +60,8 @@ class TrainSpec(config.Section):
     validate_every: int = pydantic.Field(default=1, ge=1)
     """Epochs between validations."""
     pictures: int = pydantic.Field(default=4, ge=0)
-    """Images in the live validation grid; 0: none."""
+    """Images in the grid that each validation draws; 0: none. It shows the averaged weights or,
+    while these still lag far behind, those that learn."""
     deterministic: bool = True
     """Same seed, same weights, bit by bit, on one machine."""
     phases: tuple[Phase, ...] = ()
@@ -226,7 +227,8 @@ def fit(
     Args:
         model: of `inspection_tf.models`, freshly built with the same seed.
         train: images that teach.
-        tune: images that are measured after each epoch; None: none are.
+        tune: images that are measured after every `validate_every` epochs, at the end of a phase
+            and at the end; None: none are.
         spec: schedule, loss and selection.
         loading: batch size and sampling.
         augmentation: ranges.

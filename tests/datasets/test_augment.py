@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from inspection_tf import config, errors
 from inspection_tf.datasets import augment
 
 NONE = augment.NONE
@@ -55,6 +56,66 @@ def test_flips_are_exact(size):
     image = numbered(*size)
     expected = {i.tobytes() for i in (image, image[::-1], image[:, ::-1], image[::-1, ::-1])}
     assert outcomes(NONE.model_copy(update={"flips": True}), image) == expected
+
+
+@pytest.mark.parametrize(
+    ("flips", "axes"),
+    [
+        ("horizontal", [(), 1]),
+        ("vertical", [(), 0]),
+        ("both", [(), 0, 1, (0, 1)]),
+        ("none", [()]),
+        (True, [(), 0, 1, (0, 1)]),
+        (False, [()]),
+    ],
+)
+@pytest.mark.parametrize("size", [(3, 4), (5, 5)])
+def test_flips_go_along_the_axes_that_are_named(flips, axes, size):
+    image = numbered(*size)
+    expected = {np.flip(image, axis).tobytes() for axis in axes}
+    assert outcomes(NONE.model_copy(update={"flips": flips}), image) == expected
+
+
+@pytest.mark.parametrize("apply", [run, in_dataset], ids=["eagerly", "in Dataset.map"])
+@pytest.mark.parametrize(("flips", "axis"), [("horizontal", 1), ("vertical", 0)])
+def test_half_of_the_images_are_mirrored_with_their_masks(apply, flips, axis):
+    spec = NONE.model_copy(update={"flips": flips})
+    image, mask = painted(64, (12, 17))
+    moved, labels = apply(image, mask, rows(spec, 64, (12, 17)), spec)
+    is_mirrored = [(picture == np.flip(image[0], axis)).all() for picture in moved]
+    for mirrored, picture, label in zip(is_mirrored, moved, labels, strict=True):
+        np.testing.assert_array_equal(picture, np.flip(image[0], axis) if mirrored else image[0])
+        np.testing.assert_array_equal(label, np.flip(mask[0], axis) if mirrored else mask[0])
+    # 64 draws at 1/2: deviation 4; three of them are allowed.
+    assert 20 <= sum(is_mirrored) <= 44
+
+
+@pytest.mark.parametrize(("old", "new"), [(True, "both"), (False, "none")])
+def test_flips_of_configurations_before_draw_what_the_words_draw(old, new):
+    size = (24, 31)
+    before, after = (rows(FULL.model_copy(update={"flips": f}), 16, size) for f in (old, new))
+    np.testing.assert_array_equal(before, after)
+
+
+def test_one_axis_mirrors_the_images_that_both_mirror_along_it():
+    both, across = (
+        rows(NONE.model_copy(update={"flips": f}), 32, (9, 9)) for f in (True, "horizontal")
+    )
+    np.testing.assert_array_equal(across[:, 0], both[:, 0])
+    assert (across[:, 4] == 1).all()
+
+
+def test_flips_are_kept_as_they_are_written():
+    # An unfinished run resumes only with the very text of its configuration.
+    for flips in (True, False, "horizontal", "none"):
+        assert augment.AugmentSpec(flips=flips).model_dump()["flips"] is flips
+
+
+@pytest.mark.parametrize("flips", ["up", "", None, 2, ["horizontal"]])
+def test_flips_that_are_none_of_these_are_refused(flips):
+    match = "flips must be valid.*horizontal, vertical, both, none, or true or false"
+    with pytest.raises(errors.ConfigError, match=match):
+        config.validate(augment.AugmentSpec, {"flips": flips}, origin="a.yaml")
 
 
 @pytest.mark.parametrize("side", [2, 5, 6])

@@ -65,7 +65,14 @@ def in_dataset(image, corners, has_field, parameters, spec):
 
 
 @pytest.mark.parametrize("run", [eagerly, in_dataset])
-@pytest.mark.parametrize("spec", [HARD, NONE.model_copy(update={"flips": True})])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        HARD,
+        HARD.model_copy(update={"flips": "vertical"}),
+        *(NONE.model_copy(update={"flips": f}) for f in (True, "horizontal", "vertical", "none")),
+    ],
+)
 def test_dots_lie_where_the_corners_say(run, spec):
     count = 40
     image = np.repeat(dotted(CORNERS)[None], count, axis=0)
@@ -93,6 +100,17 @@ def test_a_mirror_swaps_left_and_right_so_that_corners_keep_their_meaning():
     expected = [[34, 30], [99, 25], [96, 64], [39, 70]]
     np.testing.assert_allclose(moved.numpy()[0], expected, atol=1e-4)
     assert shown.numpy().tolist() == [True]
+
+
+def test_a_page_upside_down_in_a_mirror_keeps_the_names_of_its_corners():
+    # y' = 96 - y, as "vertical" draws it. The page is seen from behind and stands on its head: the
+    # top left corner of its text is what was the top right one, (95, 30), and lies at the bottom.
+    spec = NONE.model_copy(update={"flips": "vertical"})
+    row = next(row for row in rows(spec, 8) if row[4] < 0)
+    np.testing.assert_array_equal(row[:8], [1, 0, 0, 0, -1, 96, 0, 0])
+    moved, _ = augment.move_corners(CORNERS[None], row[None], size=SIZE)
+    expected = [[95, 66], [30, 71], [33, 32], [90, 26]]
+    np.testing.assert_allclose(moved.numpy()[0], expected, atol=1e-4)
 
 
 def test_a_field_of_which_a_part_leaves_the_image_is_not_shown():

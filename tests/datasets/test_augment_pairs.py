@@ -197,6 +197,22 @@ def test_an_equal_pair_stays_equal_but_for_noise(call, size):
     assert (moved != image).any(axis=(1, 2, 3)).all()
 
 
+@BOTH
+@pytest.mark.parametrize(("flips", "axis"), [("horizontal", 1), ("vertical", 0)])
+def test_a_template_is_mirrored_with_its_image_along_the_axis_that_is_named(call, flips, axis):
+    spec = NONE.model_copy(update={"flips": flips})
+    image, other = picture((7, 10)), picture((7, 10), seed=1)
+    pairs = repeated(image, 24), repeated(other, 24)
+    found = {
+        (moved.tobytes(), template.tobytes())
+        for moved, template in zip(
+            *move_pair(call, *pairs, rows(spec, 24, (7, 10)), spec), strict=True
+        )
+    }
+    mirrored = np.flip(image, axis).tobytes(), np.flip(other, axis).tobytes()
+    assert found == {(image.tobytes(), other.tobytes()), mirrored}
+
+
 def test_image_and_template_have_noise_of_their_own():
     spec = NONE.model_copy(update={"noise": 8})
     flat = repeated(np.full((60, 60), 128, np.uint8), 1)

@@ -161,8 +161,8 @@ def test_a_promise_follows_from_the_tune_images(toy_cascade, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ((), 2, "either --set or --escape-rate. Got none"),
-        (("--set", "0.4", "--escape-rate", "0.1"), 2, "Got both"),
+        ((), 2, "threshold needs one of --set, --escape-rate, "),
+        (("--set", "0.4", "--escape-rate", "0.1"), 2, "Got --set and --escape-rate. Give one."),
         (("--set", "1.5"), 2, "must lie between 0 and 1"),
         (("--set", "nan"), 2, "must lie between 0 and 1"),
         (("--escape-rate", "2"), 2, "must lie between 0 and 1"),

@@ -42,6 +42,48 @@ def test_a_network_without_presence_is_always_sure():
     assert np.asarray(model({"image": image})["corners"])[:, 8].tolist() == [1, 1, 1]
 
 
+def blocks_of(size, *, padding):
+    """The side of a row of pixels after each of three blocks of stride 2 and pooling by 2."""
+    for _ in range(3):
+        size = -(-size // 2) if padding == "same" else (size - 5) // 2 + 1
+        size //= 2
+    return size
+
+
+def test_the_talks_second_attempt_has_the_parameters_of_its_code():
+    size, options = corners.PRESETS["attempt2"]
+    model = corners.build(image_size=size[:2], channels=size[2], options=options)
+    kernels = 5 * 5 * 3 * 32 + 32 + 5 * 5 * 32 * 32 + 32 + 5 * 5 * 32 * 64 + 64
+    norms = 4 * (32 + 32 + 64)
+    # 300 -> 148 -> 74 -> 35 -> 17 -> 7 -> 3 and 400 -> 198 -> 99 -> 48 -> 24 -> 10 -> 5
+    cells = blocks_of(300, padding="valid") * blocks_of(400, padding="valid")
+    assert cells == 3 * 5
+    dense = cells * 64 * 8 + 8
+    assert model.count_params() == kernels + norms + dense == 87_528
+    assert model.get_layer("flatten").output.shape == (None, 960)
+
+
+def test_other_dense_networks_pad_their_borders():
+    assert corners.Options().padding == "same"
+    (height, width, channels), options = corners.PRESETS["attempt1"]
+    assert options.padding == "same"
+    first = corners.build(image_size=(height, width), channels=channels, options=options)
+    assert first.count_params() == pytest.approx(52e6, rel=0.05)
+    size, second = corners.PRESETS["attempt2"]
+    padded = corners.build(image_size=size[:2], channels=size[2], options=second, padding="same")
+    assert blocks_of(300, padding="same") * blocks_of(400, padding="same") == 5 * 6
+    # The 15 cells more have 64 features and 8 numbers each.
+    assert padded.count_params() == 87_528 + 15 * 64 * 8
+
+
+def test_a_network_without_borders_locates_on_the_smallest_image_it_takes():
+    model = corners.build(
+        image_size=(31, 31), head="dense", filters=(4, 4), padding="valid", presence=False
+    )
+    found = np.asarray(model({"image": np.zeros((2, 31, 31, 1), np.uint8)})["corners"])
+    assert found.shape == (2, 9)
+
+
 def test_raising_makes_cells_smaller():
     shapes = [
         corners.build(image_size=(32, 64), filters=(4, 6, 8), raised=raised).output["heatmap"].shape
@@ -58,6 +100,9 @@ def test_raising_makes_cells_smaller():
         ({"filters": (4, 8), "raised": 2}, "raised must be less"),
         ({"filters": (4, 8), "image_size": (18, 24)}, r"divisible by 4.*\(20, 24\)"),
         ({"head": "dense", "filters": (4, 4, 4)}, "3 blocks need an image of 64 px"),
+        # 1 px is left of 2, which a kernel of 5 and a stride of 2 make of 7; then of 31.
+        ({"head": "dense", "filters": (4, 4), "padding": "valid", "image_size": (30, 99)}, "31 px"),
+        ({"head": "dense", "filters": (4,), "padding": "full"}, "padding"),
         ({"head": "grid", "points": 1}, "points must be 4"),
         ({"points": 2}, "points must be 4 or"),
         ({"kernel_initializer": "nothing"}, "kernel_initializer"),

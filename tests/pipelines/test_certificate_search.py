@@ -165,6 +165,6 @@ def test_the_talks_network_is_trained_for_the_same_time_and_timed_beside(
     lines = capsys.readouterr().out.splitlines()
     assert any("both looks train for" in line for line in lines)
     row = next(line for line in lines if line.startswith("attempt2")).split()
-    assert row[1] == "95,208"
+    assert row[1] == "87,528"
     assert bundle.read(tmp_path / "talk" / "bundle").inputs[0].preprocessing.size == (300, 400)
     assert "times as fast" in lines[-1]

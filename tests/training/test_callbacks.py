@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from inspection_tf.training import callbacks, checkpoints, fit
+from inspection_tf.training import averaging, callbacks, checkpoints, fit
 from inspection_tf.training.run_folder import History, RunFolder
 
 
@@ -100,6 +100,31 @@ def test_without_an_average_nothing_is_swapped(model):
     assert weight(model) == 2
 
 
+@pytest.mark.parametrize(
+    ("momentum", "steps", "share"),
+    [
+        (0.9, 0, 0.0),  # there is no average yet
+        (0.9, 1, 1.0),  # it begins as the weights of the first step
+        (0.9, 3, 0.81),  # of which 0.9 * 0.9 are left two steps later
+        (0.9, 44, 0.9**43),  # 1.08 %
+        (0.9, 45, 0.9**44),  # 0.97 %
+        (0.0, 44, 0.0),  # none is kept
+    ],
+)
+def test_the_average_lags_while_its_first_weights_count_a_hundredth(momentum, steps, share, model):
+    fit.compile_model(model, fit.TrainSpec(averaging=momentum), steps_per_epoch=50)
+    model.optimizer.iterations.assign(steps)
+    assert averaging.share_of_the_first(model) == pytest.approx(share)
+    assert averaging.lags(model) == (share > 0.01)
+
+
+@pytest.mark.parametrize("steps", [1, 4, 5, 6, 11, 40, 720])
+def test_at_the_end_of_a_run_the_average_does_not_lag(steps, model):
+    fit.compile_model(model, fit.TrainSpec(epochs=1, averaging=0.999), steps_per_epoch=steps)
+    model.optimizer.iterations.assign(steps)
+    assert not averaging.lags(model)
+
+
 # Validation
 
 
@@ -181,6 +206,40 @@ def test_a_validation_that_is_not_finite_ends_the_run(model, run):
     assert pictures == []
     assert not (run.path / "checkpoints" / "best.npz").exists()
     callback.on_epoch_end(2, {"loss": 1.0})  # and nothing is measured after that
+
+
+@pytest.mark.parametrize(
+    ("steps", "drawn"),
+    [
+        (3, [1.0]),  # 0.5 ** 2 of the average are of the first step
+        (8, [3.0]),  # 0.5 ** 7 are under a hundredth
+    ],
+)
+def test_the_picture_shows_the_weights_that_learn_while_their_average_lags(
+    steps, drawn, model, run
+):
+    callback = validate(model, run, values=[0.1])
+    shown = []
+    callback.picture = lambda model, epoch: shown.append(weight(model))
+    set_weight(model, 1)
+    set_average(model, 3)
+    model.optimizer.iterations.assign(steps)
+    callback.on_epoch_end(0, {"loss": 1.0})
+    assert shown == drawn
+    assert weight(model) == 1
+    # What is measured and kept is the average, whatever is drawn.
+    assert checkpoints.load(run.path / "checkpoints" / "best.npz")[0]["model/0000"].item() == 3
+
+
+def test_the_log_says_that_the_average_lags(model, run, caplog):
+    callback = validate(model, run, values=[0.1, 0.1])
+    with caplog.at_level("INFO", logger="inspection_tf"):
+        model.optimizer.iterations.assign(3)
+        callback.on_epoch_end(0, {"loss": 1.0})
+        model.optimizer.iterations.assign(30)
+        callback.on_epoch_end(1, {"loss": 1.0})
+    (line,) = [record.getMessage() for record in caplog.records if "val_" in record.getMessage()]
+    assert "to 25 % still those of the first step" in line
 
 
 # The record

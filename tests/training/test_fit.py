@@ -42,6 +42,16 @@ def test_a_picture_is_drawn_for_each_validated_epoch_and_the_curves_at_the_end(f
     assert images.read(path / "evaluation" / "curves.png").ndim == 3
 
 
+def test_neither_pictures_nor_how_often_is_validated_change_a_weight(
+    train, finished, tmp_path, checkpoint, assert_same
+):
+    # The one of the fixture validated twice and drew, first the raw weights, then the average.
+    _, rows = train(tmp_path / "run", validate_every=1, pictures=0)
+    assert_same(checkpoint(tmp_path / "run")[0], checkpoint(finished[0])[0])
+    for row, other in zip(rows, finished[2], strict=True):
+        assert {name: row[name] for name in other} == other
+
+
 def test_one_sentence_says_what_the_curves_say(finished):
     path = finished[0]
     said = (path / "evaluation" / "diagnosis.txt").read_text()

@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 
-from inspection_tf import errors
-from inspection_tf.training import _task
+from inspection_tf import errors, plots
+from inspection_tf.training import _task, fit
+from inspection_tf.training.run_folder import RunFolder
 
 
 def build(*, classes=1, template=False, is_map=True):
@@ -133,3 +134,24 @@ def test_a_template_reaches_the_network_in_training_measuring_and_pictures(
         pictures=1,
     )
     assert [item.name for item in (path / "validation").iterdir()] == ["epoch_0001.png"]
+
+
+def test_a_picture_says_whose_weights_it_shows(tune, tmp_path, monkeypatch):
+    titles = []
+    grid = plots.grid
+
+    def titled(samples, *, title):
+        titles.append(title)
+        return grid(samples, title=title)
+
+    monkeypatch.setattr(plots, "grid", titled)
+    model = build()
+    fit.compile_model(model, fit.TrainSpec(averaging=0.5), steps_per_epoch=50)
+    draw = _task.picture(_task.of(model), tune, RunFolder(tmp_path, is_resumed=False), 1)
+    for epoch, steps in ((1, 7), (2, 8)):  # 0.5 ** 6 is over a hundredth and 0.5 ** 7 under
+        model.optimizer.iterations.assign(steps)
+        draw(model, epoch)
+    assert titles == [
+        "epoch 1: the weights that learn; their average, which is shipped, still lags",
+        "epoch 2",
+    ]

@@ -1,0 +1,170 @@
+"""Files, modules, commands and options that documentation and configurations name are there."""
+
+import contextlib
+import functools
+import importlib.util
+import io
+import json
+import re
+from pathlib import Path
+
+from inspection_tf import config
+from inspection_tf.cli import main
+from pipelines import certificate_corners, dagm_segmentation, two_stage_defects
+
+ROOT = Path(__file__).parents[1]
+RECIPES = (certificate_corners, dagm_segmentation, two_stage_defects)
+SOURCES = sorted(
+    path
+    for pattern in ("*.md", "docs/*.md", "pipelines/*", "benchmarks/*.py", "notebooks/*.ipynb")
+    for path in ROOT.glob(pattern)
+    if path.is_file() and path.name != "CHANGELOG.md"
+)
+FILE = re.compile(r"(?<![\w/.{}-])((?:[\w.-]+/)*[\w-]+\.(?:yaml|py|ipynb|md))\b")
+MODULE = re.compile(r"python -m ([\w.]+)")
+# What a shell would start: at the beginning of a line or of `code`, or after a prompt's `&&`.
+COMMAND = re.compile(r"(?:^|`|&& |#  +)inspection ([a-z]+(?: [a-z]+)?)([^`\n]*)", re.MULTILINE)
+SETTING = re.compile(r"(?<![\w-])--([a-z_]+(?:\.[a-z0-9_-]+)+)")
+
+
+def prose(path):
+    """What a file tells its reader: comments of YAML, docstrings of Python, text of notebooks."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".yaml":
+        comments = re.findall(r"^ *#.*", text, re.MULTILINE)
+        # A command goes on in the line below, further in.
+        return re.sub(r"\n *# *--", " --", "\n".join(comments))
+    if path.suffix == ".py":
+        return text.split('"""')[1] if text.startswith('"""') else ""
+    if path.suffix == ".ipynb":
+        cells = json.loads(text)["cells"]
+        return "\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "markdown")
+    return text
+
+
+PROSE = {path.relative_to(ROOT).as_posix(): prose(path) for path in SOURCES}
+
+
+@functools.cache
+def written_by_the_package():
+    """Names of files in the package's code: of run folders and bundles, which are not here."""
+    code = "\n".join(path.read_text() for path in (ROOT / "inspection_tf").rglob("*.py"))
+    return set(re.findall(r"[\"/]([\w-]+\.(?:yaml|py|md))\"", code))
+
+
+def is_there(name, beside):
+    """Whether a named file is in the tree, in the package, or one that a run or bundle holds."""
+    places = (ROOT, beside, ROOT / "inspection_tf")
+    return any((place / name).is_file() for place in places) or (
+        name.rpartition("/")[2] in written_by_the_package()
+    )
+
+
+def absent_files(text, beside):
+    found = {name for name in FILE.findall(text) if "NAME" not in name}
+    return sorted(name for name in found if not is_there(name, beside))
+
+
+def of_each(find):
+    """What `find` finds wrong, by the file that says it."""
+    return {name: wrong for name, text in PROSE.items() if (wrong := find(text))}
+
+
+def test_a_file_that_is_named_exists():
+    found = {name: absent_files(text, (ROOT / name).parent) for name, text in PROSE.items()}
+    assert {name: absent for name, absent in found.items() if absent} == {}
+
+
+def absent_modules(text):
+    return [name for name in MODULE.findall(text) if not importlib.util.find_spec(name)]
+
+
+def test_a_module_that_is_started_exists():
+    assert of_each(absent_modules) == {}
+
+
+@functools.cache
+def help_of(command):
+    """What `inspection COMMAND --help` prints; None where there is no such command."""
+    stream = io.StringIO()
+    with (
+        contextlib.redirect_stdout(stream),
+        contextlib.redirect_stderr(stream),
+        contextlib.suppress(SystemExit),
+    ):
+        main([*command.split(), "--help"])
+    # Of an unknown command it is the help of the whole.
+    return stream.getvalue() if f"inspection {command} [" in stream.getvalue() else None
+
+
+def wrong_commands(text):
+    """Commands of `inspection` that do not exist, and their options that do not."""
+    wrong = []
+    for words, rest in COMMAND.findall(text):
+        command = words if words.startswith("synthesize ") else words.split()[0]
+        shown = help_of(command)
+        options = re.findall(r"(?<![\w-])(--[a-z][\w-]*)", rest.split("#")[0])
+        if shown is None:
+            wrong.append(command)
+        else:
+            wrong += [f"{command} {option}" for option in options if f"{option} " not in shown]
+    return wrong
+
+
+def test_a_command_that_is_named_exists_with_its_options():
+    assert of_each(wrong_commands) == {}
+
+
+@functools.cache
+def settings():
+    """Every field of every configuration that is shipped, by its dotted name."""
+
+    def names(values, path=""):
+        for key, value in values.items():
+            yield path + key
+            if isinstance(value, dict):
+                yield from names(value, f"{path}{key}.")
+
+    found = set()
+    for path in (ROOT / "pipelines").glob("*.yaml"):
+        first = path.read_text()
+        recipe = next(r for r in RECIPES if set(r.Config.model_fields) >= top_level(first))
+        found |= set(names(config.load(recipe.Config, path).model_dump()))
+    return found
+
+
+def top_level(text):
+    return set(re.findall(r"^([a-z_]+):", text, re.MULTILINE))
+
+
+def unknown_settings(text):
+    given = {name.replace("-", "_") for name in SETTING.findall(text)} - {"section.field"}
+    return sorted(
+        name for name in given if not {name, re.sub(r"\.no_([a-z_]+)$", r".\1", name)} & settings()
+    )
+
+
+def test_a_setting_that_is_given_on_a_command_line_exists():
+    assert of_each(unknown_settings) == {}
+
+
+def test_what_is_not_there_is_found():
+    text = "See sudoku_corners.yaml and `golden/check.py`; `pipelines/dagm_real.yaml`, `NAME.yaml`."
+    assert absent_files(text, ROOT / "pipelines") == ["sudoku_corners.yaml"]
+    assert absent_files("See dagm_real.yaml.", ROOT) == ["dagm_real.yaml"]
+    assert absent_modules("python -m venv X && python -m benchmarks.nothing") == [
+        "benchmarks.nothing"
+    ]
+    told = "inspection threshold BUNDLE --set 0.4 --sat 1\n`inspection look BUNDLE` at inspection\n"
+    told += "`inspection synthesize squares --out DIR`\n"
+    assert wrong_commands(told) == ["threshold --sat", "look", "synthesize squares"]
+    told = "--data.root X --data.no-templates --classifier.model.backbone.weight F"
+    assert unknown_settings(told) == ["classifier.model.backbone.weight"]
+
+
+def test_the_texts_hold_what_is_looked_for():
+    everything = "\n".join(PROSE.values())
+    assert len(set(FILE.findall(everything))) > 20
+    assert len(COMMAND.findall(everything)) > 20
+    assert {"pipelines.dagm_segmentation", "benchmarks.locators"} <= set(MODULE.findall(everything))
+    assert {"data.root", "locator.weights"} <= set(SETTING.findall(everything))
