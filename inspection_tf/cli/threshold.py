@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 Costs = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="ESCAPE OVERKILL")]
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Value = float | tuple[float, float]
 
 
@@ -29,6 +30,8 @@ def threshold(
     cost: Costs = None,
     overkill_rate: float | None = None,
     confidence: float = 0.95,
+    part_escapes: Literal["any", "each"] | None = None,
+    weigh_parts: Switch = False,
     data: Path | None = None,
     reason: str = "",
 ) -> int:
@@ -48,6 +51,10 @@ def threshold(
         cost: prices of an escape and of an overkill, in one currency; the lowest sum.
         overkill_rate: promised share of good images that are judged NG.
         confidence: of --escape-rate and --overkill-rate.
+        part_escapes: where several images show one part, it escapes when any of its defective
+            images is judged OK, or only when each is; by default as it was exported.
+        weigh_parts: with --precision, --recall, --f-beta and --cost each part counts the same,
+            however many images show it.
         data: folder of the images the bundle was made from; by default where they lay.
         reason: noted in the audit.
     """
@@ -67,11 +74,18 @@ def threshold(
         manifest = rethreshold.set_threshold(bundle, value, reason=reason)
     elif method == "escape_rate" and isinstance(value, float):
         manifest = rethreshold.promise(
-            bundle, value, confidence=confidence, data=data, reason=reason
+            bundle,
+            value,
+            confidence=confidence,
+            part_escapes=part_escapes,
+            data=data,
+            reason=reason,
         )
     else:
-        spec = _spec(method, value, confidence)
-        manifest = rethreshold.choose(bundle, spec, data=data, reason=reason)
+        spec = _spec(method, value, confidence).model_copy(update={"weigh_parts": weigh_parts})
+        manifest = rethreshold.choose(
+            bundle, spec, part_escapes=part_escapes, data=data, reason=reason
+        )
     edit = manifest.audit[-1]
     before, after = edit["before"], edit["after"]
     borders = [point["review_from"] for point in (before, after)]
@@ -83,10 +97,12 @@ def threshold(
         f"{manifest.model_id}: threshold {before['threshold']:.6g} -> {after['threshold']:.6g}"
         f"{review}; {len(edit['golden_changed'])} golden verdicts changed\n"
     )
-    if method not in ("set", "escape_rate"):
+    if method != "set":
         point = manifest.operating_point
         rates = ", ".join(f"{name.replace('_', ' ')} {r:.4g}" for name, r in point.tune.items())
         sys.stdout.write(f"on the tune images: {rates}. {point.note}".rstrip() + "\n")
+        if point.promise is not None:
+            sys.stdout.write(f"promised: {point.promise.in_words()}\n")
     for name in edit["engines_stopped"]:
         sys.stdout.write(f"engines/{name} must pass the gate again: inspection convert\n")
     return errors.OK

@@ -70,6 +70,7 @@ def promise(
     escape_rate: float,
     *,
     confidence: float = 0.95,
+    part_escapes: thresholds.PartEscapes | None = None,
     data: str | Path | None = None,
     reason: str = "",
 ) -> bundle.Manifest:
@@ -77,8 +78,9 @@ def promise(
 
     Args:
         root: the bundle's folder.
-        escape_rate: at most this share of defective images is judged OK, 0 to 1.
+        escape_rate: at most this share of defective parts escapes, 0 to 1.
         confidence: of the promise, 0 to 1.
+        part_escapes: see `choose`.
         data: folder of the images that the bundle was made from; None: where they lay.
         reason: noted in the audit.
 
@@ -100,13 +102,14 @@ def promise(
     spec = thresholds.ThresholdSpec(
         method="escape_rate", max_escape_rate=escape_rate, confidence=confidence
     )
-    return choose(root, spec, data=data, reason=reason)
+    return choose(root, spec, part_escapes=part_escapes, data=data, reason=reason)
 
 
 def choose(
     root: str | Path,
     spec: thresholds.ThresholdSpec,
     *,
+    part_escapes: thresholds.PartEscapes | None = None,
     data: str | Path | None = None,
     reason: str = "",
 ) -> bundle.Manifest:
@@ -118,6 +121,8 @@ def choose(
     Args:
         root: the bundle's folder.
         spec: the method and its numbers; the review band stays as wide as it was exported.
+        part_escapes: in place of that of `spec`: a part escapes when any of its defective images is
+            judged OK, or only when each is; None: as the bundle was exported.
         data: folder of the images that the bundle was made from; None: where they lay.
         reason: noted in the audit.
 
@@ -145,7 +150,11 @@ def choose(
             "A threshold is chosen on images that did not teach the network. Got a bundle without "
             "a tune split: it was cross-validated. Use --set, or train with data.tune."
         )
-    spec = spec.model_copy(update={"review_band": _review_band(_exported(manifest))})
+    exported = _exported(manifest)
+    kept = "any" if exported.promise is None else exported.promise.part_escapes
+    spec = spec.model_copy(
+        update={"review_band": _review_band(exported), "part_escapes": part_escapes or kept}
+    )
     models = {graph.name: (root / graph.file).read_bytes() for graph in manifest.graphs}
     networks = _points.Networks(
         models[manifest.main], models.get(bundle.CLASSIFIER), models.get(bundle.REFINER)
@@ -157,12 +166,14 @@ def choose(
 
 def _require_as_asked(point: thresholds.OperatingPoint, spec: thresholds.ThresholdSpec) -> None:
     """Refuse what a recipe would fall back to."""
+    unit = "parts" if "defective_groups" in point.counts else "images"
     defective = point.counts.get("defective", 0)
     if spec.method == "escape_rate" and point.promise is None:
         raise errors.DataError(
             f"An escape rate of at most {spec.max_escape_rate:g} at {spec.confidence:g} confidence "
-            f"must be promised on {point.promise_needs} defective images. Got {defective} in the "
-            "tune split. Promise less, or train with more of them."
+            f"must be promised on {point.promise_needs} defective {unit}. Got "
+            f"{point.counts.get('defective_groups', defective)} in the tune split. Promise less, "
+            "or train with more of them."
         )
     if point.method.removeprefix("region_") != spec.method:
         raise errors.DataError(
@@ -173,7 +184,7 @@ def _require_as_asked(point: thresholds.OperatingPoint, spec: thresholds.Thresho
     if spec.method == "overkill_rate" and not thresholds.promises_overkill(point, spec):
         raise errors.DataError(
             f"An overkill rate of at most {spec.max_overkill_rate:g} at {spec.confidence:g} "
-            f"confidence must be promised on enough good images. Got too few: {point.note} Promise "
+            f"confidence must be promised on enough good {unit}. Got too few: {point.note} Promise "
             "less, or train with more of them."
         )
 

@@ -37,6 +37,7 @@ from inspection_tf.thresholds.operating_point import (
     Promise,
     ThresholdSpec,
 )
+from inspection_tf.thresholds.parts import PartEscapes
 from inspection_tf.thresholds.pixel_threshold import best_mask_threshold
 from inspection_tf.thresholds.region_threshold import RegionScores, for_region_f_beta
 
@@ -44,6 +45,7 @@ __all__ = [
     "PARAMETERS",
     "Method",
     "OperatingPoint",
+    "PartEscapes",
     "Promise",
     "RegionScores",
     "ThresholdSpec",

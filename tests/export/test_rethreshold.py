@@ -41,7 +41,11 @@ def test_a_bundle_gets_the_threshold_that_a_recipe_would_choose(
     before = bundle.read(toy_bundle_copy).operating_point
     score, is_defect = scores(toy_bundle_copy, toy_parts["tune"])
     expected = thresholds.choose(
-        score, is_defect, thresholds.ThresholdSpec(**spec), mask_threshold=before.mask_threshold
+        score,
+        is_defect,
+        thresholds.ThresholdSpec(**spec),
+        mask_threshold=before.mask_threshold,
+        groups=range(len(score)),  # drawn, so each image is known to show a part of its own
     )
     assert run(toy_bundle_copy, *words, "--reason", "asked for") == 0
     point = bundle.read(toy_bundle_copy).operating_point
@@ -81,7 +85,7 @@ def test_the_overkill_of_a_cascade_is_promised_for_both_stages(toy_cascade, tmp_
     root = shutil.copytree(toy_cascade.path, tmp_path / "bundle")
     assert run(root, "--overkill-rate", "0.9", "--confidence", "0.5") == 0
     note = "At most 0.9 of the good images are overkill, at 0.5 confidence."
-    assert bundle.read(root).operating_point.note == note
+    assert bundle.read(root).operating_point.note == f"{note} {thresholds.parts.UNKNOWN}"
     assert note in capsys.readouterr().out
 
 
@@ -170,3 +174,14 @@ def test_golden_verdicts_follow_the_threshold(toy_bundle_copy):
     threshold = bundle.read(toy_bundle_copy).operating_point.threshold
     for sample in json.loads((toy_bundle_copy / "golden" / "expected.json").read_text()):
         assert (sample["outcome"] == "NG") == (sample["score"] >= threshold)
+
+
+def test_what_a_part_is_stays_as_it_was_exported_unless_asked(toy_bundle_copy, capsys):
+    words = ("--escape-rate", "0.9", "--confidence", "0.5")
+    assert run(toy_bundle_copy, *words, "--part-escapes", "each") == 0
+    point = bundle.read(toy_bundle_copy).operating_point
+    assert point.promise.defective_groups is None  # each image of this set is a part of its own
+    assert f"promised: {point.promise.in_words()}" in capsys.readouterr().out
+    assert run(toy_bundle_copy, "--f-beta", "1", "--weigh-parts") == 0
+    # Where parts have one image each there is nothing to weigh.
+    assert bundle.read(toy_bundle_copy).operating_point.parameters == {"beta": 1.0}
