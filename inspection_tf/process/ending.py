@@ -1,14 +1,14 @@
-"""The process contract: exit codes, one sentence on stderr, logs on stderr, results on stdout."""
+"""How a process ends: exit codes, one sentence on stderr, and signals."""
 
 import logging
 import signal
-import sys
 import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
 from inspection_tf import errors
+from inspection_tf.process import console
 
 _LOG = logging.getLogger("inspection_tf")
 
@@ -19,15 +19,6 @@ class Terminated(BaseException):
 
 def _on_sigterm(signum: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
-
-
-def set_up_logging(level: int = logging.INFO) -> None:
-    """Send the package's log to stderr, once."""
-    if not _LOG.handlers:
-        handler = logging.StreamHandler(sys.stderr)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-        _LOG.addHandler(handler)
-    _LOG.setLevel(level)
 
 
 def exit_code_of(problem: BaseException) -> int:
@@ -45,30 +36,48 @@ def exit_code_of(problem: BaseException) -> int:
     return errors.InspectionError.exit_code
 
 
+def report(problem: Exception) -> str:
+    """Say on stderr what went wrong: a sentence, and for an internal error its traceback.
+
+    Returns:
+        The sentence.
+    """
+    sentence = str(problem) or type(problem).__name__
+    is_expected = isinstance(problem, errors.InspectionError)
+    if not is_expected and exit_code_of(problem) == errors.InspectionError.exit_code:
+        _LOG.error("internal error", exc_info=problem)
+    console.complain(f"error: {sentence}")
+    return sentence
+
+
+def _code_of(body: Callable[[], int]) -> int:
+    try:
+        return body()
+    except (KeyboardInterrupt, Terminated) as stop:
+        console.complain("Stopped; what is on disk stays.")
+        return exit_code_of(stop)
+    except Exception as problem:  # the last line of defence
+        report(problem)
+        return exit_code_of(problem)
+
+
 def run(body: Callable[[], int]) -> int:
     """Run a command and turn whatever it raises into a sentence and an exit code.
+
+    A console that is absent, closed, full or without a reader ends nothing; see `steady`. What
+    would have ended with 0 ends with 141 where its results could not be written.
 
     Args:
         body: returns the exit code of a command that ended well.
     """
-    set_up_logging()
-    # Only the main thread may set handlers; elsewhere whoever owns it decides.
-    is_main = threading.current_thread() is threading.main_thread()
-    previous = signal.signal(signal.SIGTERM, _on_sigterm) if is_main else None
-    try:
-        return body()
-    except (KeyboardInterrupt, Terminated) as stop:
-        print("Stopped; what is on disk stays.", file=sys.stderr)  # noqa: T201
-        return exit_code_of(stop)
-    except errors.InspectionError as problem:
-        print(f"error: {problem}", file=sys.stderr)  # noqa: T201
-        return problem.exit_code
-    except Exception as problem:  # the last line of defence: a traceback, and its own exit code
-        code = exit_code_of(problem)
-        if code == errors.InspectionError.exit_code:
-            _LOG.exception("internal error")
-        print(f"error: {str(problem) or type(problem).__name__}", file=sys.stderr)  # noqa: T201
-        return code
-    finally:
-        if is_main:
-            signal.signal(signal.SIGTERM, previous)
+    with console.steady():
+        console.set_up_logging()
+        # Only the main thread may set handlers; elsewhere whoever owns it decides.
+        is_main = threading.current_thread() is threading.main_thread()
+        previous = signal.signal(signal.SIGTERM, _on_sigterm) if is_main else None
+        try:
+            code = _code_of(body)
+        finally:
+            if is_main:
+                signal.signal(signal.SIGTERM, previous)
+        return errors.SIGPIPE if code == errors.OK and console.is_unheard() else code
