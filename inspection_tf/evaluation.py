@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _image_results, _summary, config, decision, files, runtime
+from inspection_tf import _image_results, _summary, config, decision, files, process, runtime
 from inspection_tf._class_results import score_regions
 from inspection_tf._estimates import Estimate
 from inspection_tf._image_results import Audit, ImageResult, Inspector, inspect_records, read_truth
@@ -99,12 +99,18 @@ class Look(tuple[NDArray[Any], NDArray[Any], decision.Verdict]):
         return look
 
 
-def measure(inspector: runtime.Inspector, chosen: Sequence[records.Record]) -> list[ImageResult]:
+def measure(
+    inspector: runtime.Inspector,
+    chosen: Sequence[records.Record],
+    *,
+    progress: process.Progress | None = None,
+) -> list[ImageResult]:
     """Inspect records as a bundle's preprocessing says, and audit its rules on them.
 
     Args:
         inspector: of the bundle.
         chosen: the records; the rows keep their order.
+        progress: called with (done, of).
 
     Raises:
         errors.ImageError: an image or a mask cannot be read.
@@ -116,6 +122,7 @@ def measure(inspector: runtime.Inspector, chosen: Sequence[records.Record]) -> l
         classes=inspector.manifest.classes,
         audit=None if inspector.manifest.is_located else inspector.hidden_defects,
         orientation=inspector.preprocessing.orientation,
+        progress=progress,
     )
 
 
@@ -260,7 +267,7 @@ def table(report: Mapping[str, Any]) -> "rich.table.Table":
         box=None,
         pad_edge=False,
         title_justify="left",
-        title=title,
+        title=process.cell(title),
     )
     for heading in ("metric", "value", "95 % interval", "meaning"):
         # What classes are called is anyone's guess: beside a long name the meaning is wrapped.
@@ -273,5 +280,6 @@ def table(report: Mapping[str, Any]) -> "rich.table.Table":
             for key in ("value", "low", "high")
         )
         interval = "-" if low == high == "-" else f"{low} - {high}"
-        lines.add_row(name, value, interval, meaning(name, of_fields=of_fields))
+        cells = (name, value, interval, meaning(name, of_fields=of_fields))
+        lines.add_row(*map(process.cell, cells))
     return lines

@@ -1,12 +1,11 @@
 """`inspection threshold`: another operating point for a bundle that is already out."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from inspection_tf import errors
+from inspection_tf import errors, process
 
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 
@@ -54,10 +53,10 @@ def threshold(
     if any(border is not None for border in borders):
         told = ("none" if border is None else f"{border:.6g}" for border in borders)
         review = f", review from {' -> '.join(told)}"
-    sys.stdout.write(
+    process.say(
         f"{manifest.model_id}: threshold {before['threshold']:.6g} -> {after['threshold']:.6g}"
-        f"{review}; {len(edit['golden_changed'])} golden verdicts changed\n"
+        f"{review}; {len(edit['golden_changed'])} golden verdicts changed"
     )
     for name in edit["engines_stopped"]:
-        sys.stdout.write(f"engines/{name} must pass the gate again: inspection convert\n")
+        process.say(f"engines/{name} must pass the gate again: inspection convert")
     return errors.OK
