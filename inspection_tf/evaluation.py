@@ -23,8 +23,6 @@ single corners; `corner_error_relative_mean_ok` over images judged OK alone; `qu
 `quad_iou_above_0.9`, the share of images over it. A defect is then an image without the field.
 """
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -242,13 +240,11 @@ def write(folder: str | Path, rows: Sequence[ImageResult], report: Mapping[str, 
     columns = {**_COLUMNS, **_class_columns(report.get("classes", ()))}
     if any(row.is_located for row in rows):
         columns |= _CORNER_COLUMNS
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    lines = [files.csv_line(columns)]
     for row in sorted(rows, key=lambda row: row.id):
-        writer.writerow([value(row) for value in columns.values()])
+        lines.append(files.csv_line(value(row) for value in columns.values()))
     files.make_folder(folder)
-    files.write(Path(folder) / "per_image.csv", text.getvalue())
+    files.write(Path(folder) / "per_image.csv", "".join(lines))
     files.write_json(Path(folder) / "metrics.json", report)
 
 

@@ -1,13 +1,15 @@
 """Writing to disk so that a crash or a full disk never leaves half of something."""
 
 import contextlib
+import csv
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,14 +38,14 @@ def write(path: str | os.PathLike[str], data: bytes | str, *, sync: bool = True)
 
     Args:
         path: replaced if it exists; its folder must exist.
-        data: text is written as UTF-8.
+        data: text is written as UTF-8, and as an escape what that has not: bytes of file names.
         sync: wait until the disk holds it, so that it survives a power cut too.
 
     Raises:
         errors.StorageError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    content = data.encode() if isinstance(data, str) else data
+    content = data.encode(errors="backslashreplace") if isinstance(data, str) else data
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with temporary.open("wb") as stream:
@@ -59,6 +61,42 @@ def write(path: str | os.PathLike[str], data: bytes | str, *, sync: bool = True)
     finally:  # also when the process is told to stop
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def append_line(path: str | os.PathLike[str], line: str) -> None:
+    """Append a line to a text file; when this returns, the end of the process loses nothing of it.
+
+    Args:
+        path: made where it is absent; its folder must exist.
+        line: without its newline; written as UTF-8.
+
+    Raises:
+        errors.StorageError: it cannot be written; what was there is as it was.
+    """
+    path = Path(path)
+    try:
+        with path.open("ab", buffering=0) as stream:
+            before = stream.seek(0, os.SEEK_END)
+            left = memoryview(f"{line}\n".encode())
+            try:
+                while left:
+                    left = left[stream.write(left) :]
+            except OSError:
+                stream.truncate(before)  # half a line would spoil the next one
+                raise
+    except OSError as problem:
+        raise _storage_error(path, problem) from problem
+
+
+def csv_line(cells: Iterable[Any]) -> str:
+    """Return a line of CSV with its newline; None is an empty cell.
+
+    Whatever a cell holds, line breaks of any kind included, `csv.reader` gives it back.
+    """
+    line = io.StringIO(newline="")
+    # With both characters in the end of a line both are quoted; with one, the other is not.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def write_json(path: str | os.PathLike[str], values: Any) -> None:
