@@ -16,7 +16,7 @@ OTHER_SUFFIXES = frozenset(
     }
 )  # fmt: skip
 """Of images that no folder is searched for: who has such files must hear that they are left out."""
-FOLDERS, SPECIAL = "subfolders", "pipes or devices"
+FOLDERS, SPECIAL = "subfolder", "special file"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -25,7 +25,8 @@ class Listing:
 
     Attributes:
         paths: by name. A link that leads nowhere is among them: reading it tells.
-        left_out: suffix, `FOLDERS` or `SPECIAL` to the number of those that are not; hidden files
+        left_out: suffix, `FOLDERS` or `SPECIAL` (a pipe, device or socket with the name of an
+            image) to the number of those that are not among them; hidden files
             (`.DS_Store`, `._part.png`) and files of other kinds count nowhere.
     """
 
@@ -86,4 +87,8 @@ def _why_not(entry: os.DirEntry[str]) -> str:
 def told(left_out: Mapping[str, int]) -> str:
     """Say what was left out: "2 .gif, 1 .jfif, 3 subfolders"; "" where nothing was."""
     kinds = sorted(left_out, key=lambda kind: (kind in (FOLDERS, SPECIAL), kind))
-    return ", ".join(f"{left_out[kind]} {kind}" for kind in kinds)
+    return ", ".join(_counted(left_out[kind], kind) for kind in kinds)
+
+
+def _counted(number: int, kind: str) -> str:
+    return f"{number} {kind}{'s' if number > 1 and kind in (FOLDERS, SPECIAL) else ''}"
