@@ -276,6 +276,6 @@ def table(report: Mapping[str, Any]) -> "rich.table.Table":
             for key in ("value", "low", "high")
         )
         interval = "-" if low == high == "-" else f"{low} - {high}"
-        cells = (name, value, interval, meaning(name, of_fields=of_fields))
-        lines.add_row(*map(process.cell, cells))
+        what = meaning(name, of_fields=of_fields)
+        lines.add_row(process.cell(name), value, interval, what)
     return lines
