@@ -182,8 +182,9 @@ def check(found: Records, spec: DataSpec, preprocessing: images.Preprocessing) -
         preprocessing: that the images must fit.
 
     Raises:
-        errors.DataError: an image or mask is not fit for use.
+        errors.DataError: an image or mask is not fit for use, or a name cannot be kept.
     """
+    found.require_names()
     if spec.format in DRAWN:
         return
     with process.bar("checking") as progress:

@@ -1,5 +1,6 @@
 """Text that is shown stays text: names, classes and messages on a console, in tables and logs."""
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,9 @@ if TYPE_CHECKING:
 _ESCAPED = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # They turn what follows around, so that a name could look like another one.
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# What Markdown reads as more than itself; an underscore at an end of a word, a colon that begins an
+# emoji.
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~&$#]|(?<![^\W_])_+|_+(?![^\W_])|:(?=[\w+-]+:)")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
@@ -45,6 +49,14 @@ def printable(text: str, *, keep: str = "") -> str:
         else character
         for character in text
     )
+
+
+def markdown(text: str) -> str:
+    r"""Return text that Markdown shows as it is, on one line, also in a table: `a\|b`, `\*x\*`.
+
+    Letters, digits, blanks, and what stands between them in names, stay as they are.
+    """
+    return _MARKDOWN.sub(lambda found: re.sub("(.)", r"\\\1", found[0]), printable(text))
 
 
 def cell(text: str) -> "rich.text.Text":
