@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDE = 1.8  # pictures over this width / height are shown larger, two in a row
-_LONGEST_ID = 45  # letters over a picture
+_LONGEST_ID, _LONGEST_CLASS = 45, 19  # letters over a picture
 
 
 def worst_rows(rows: Sequence[evaluation.ImageResult]) -> list[evaluation.ImageResult]:
@@ -41,8 +41,16 @@ def _heading(row: evaluation.ImageResult, verdict: decision.Verdict, classes: Se
     if len(classes) == 1:
         what = row.error or ("defective" if row.is_defect else "good")
         return f"{image}\n{what}: {row.outcome}" + ("\n" if stop else ", ") + score
-    truth = _curves.short(row.true_class or "defective") if row.is_defect else "good"
-    found = f" as {_curves.short(name)}" if (name := row.found_class(classes)) else ""
+    truth = (
+        _curves.short(row.true_class or "defective", longest=_LONGEST_CLASS)
+        if row.is_defect
+        else "good"
+    )
+    found = (
+        f" as {_curves.short(name, longest=_LONGEST_CLASS)}"
+        if (name := row.found_class(classes))
+        else ""
+    )
     error = f" ({row.error})" if row.error else ""
     return f"{image}\n{truth}: {row.outcome}{found}{error}\n{score}"
 
