@@ -38,14 +38,14 @@ def write(path: str | os.PathLike[str], data: bytes | str, *, sync: bool = True)
 
     Args:
         path: replaced if it exists; its folder must exist.
-        data: text is written as UTF-8, and as an escape what that has not: bytes of file names.
+        data: text is written as UTF-8.
         sync: wait until the disk holds it, so that it survives a power cut too.
 
     Raises:
         errors.StorageError: the disk is full or the folder cannot be written.
     """
     path = Path(path)
-    content = data.encode(errors="backslashreplace") if isinstance(data, str) else data
+    content = data.encode() if isinstance(data, str) else data
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with temporary.open("wb") as stream:
@@ -91,12 +91,14 @@ def append_line(path: str | os.PathLike[str], line: str) -> None:
 def csv_line(cells: Iterable[Any]) -> str:
     """Return a line of CSV with its newline; None is an empty cell.
 
-    Whatever a cell holds, line breaks of any kind included, `csv.reader` gives it back.
+    Whatever a cell holds, line breaks of any kind included, `csv.reader` gives it back; but what
+    is no text, bytes of the name of a file, is written as an escape.
     """
     line = io.StringIO(newline="")
     # With both characters in the end of a line both are quoted; with one, the other is not.
     csv.writer(line, lineterminator="\r\n").writerow(cells)
-    return line.getvalue().removesuffix("\r\n") + "\n"
+    text = line.getvalue().encode(errors="backslashreplace").decode()
+    return text.removesuffix("\r\n") + "\n"
 
 
 def write_json(path: str | os.PathLike[str], values: Any) -> None:

@@ -174,7 +174,7 @@ class Records(Sequence[Record]):
                 f"Each class of {self.origin} must have a name of its own, and not {MEAN!r}, which "
                 "is another metric. Got a class of that name. Rename it."
             )
-        for name in (*self.classes, *(record.id for record in self.items)):
+        for name in (self.origin, *self.classes, *(record.id for record in self.items)):
             if any("\ud800" <= character <= "\udfff" for character in name):
                 raise errors.DataError(
                     f"{name}: names must be text, in UTF-8. Got bytes that are none. Rename it."
