@@ -6,6 +6,8 @@ full: none of them ends the work. Within `steady` every writer is served, this p
 """
 
 import contextlib
+import copy
+import dataclasses
 import errno
 import logging
 import os
@@ -181,8 +183,7 @@ def complain(sentence: str) -> None:
 def show_table(table: "rich.table.Table") -> None:
     """Write a table to stdout; nothing is cut off.
 
-    On a terminal it is as wide as that, where its words fit in; in a pipe, a file or a narrower
-    terminal each row is one line.
+    On a terminal it is as wide as that; in a pipe or a file each row is one line.
 
     Args:
         table: its cells are made by `cell`, so that names in it stay names.
@@ -198,14 +199,23 @@ def show_table(table: "rich.table.Table") -> None:
         narrow.print(table)
         return
     needed = rich.measure.Measurement.get(narrow, narrow.options.update(max_width=2**20), table)
-    whole = console(needed.maximum)
     if is_terminal(sys.stdout):
-        (narrow if needed.minimum <= narrow.width else whole).print(table)
+        narrow.print(table if needed.minimum <= narrow.width else _folded(table))
         return
+    whole = console(needed.maximum)
     with whole.capture() as captured:
         whole.print(table)
     for line in captured.get().splitlines():
         _put(sys.stdout, line.rstrip())
+
+
+def _folded(table: "rich.table.Table") -> "rich.table.Table":
+    """Return a table whose words go on in the next line of their cell where they do not fit."""
+    folded = copy.copy(table)
+    folded.columns = [
+        dataclasses.replace(column, no_wrap=False, overflow="fold") for column in table.columns
+    ]
+    return folded
 
 
 class _LogHandler(logging.StreamHandler[Any]):

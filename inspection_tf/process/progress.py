@@ -41,12 +41,16 @@ def _live(what: str) -> Iterator[Progress]:
     import rich.console
     import rich.progress
 
+    terminal = rich.console.Console(stderr=True, markup=False, emoji=False, highlight=False)
+    if terminal.is_dumb_terminal:  # it cannot go back to the begin of a line
+        yield _quiet
+        return
     shown = rich.progress.Progress(
         rich.progress.TextColumn("{task.description}", markup=False),
         rich.progress.BarColumn(),
         rich.progress.MofNCompleteColumn(),
         rich.progress.TimeRemainingColumn(),
-        console=rich.console.Console(stderr=True, markup=False, emoji=False, highlight=False),
+        console=terminal,
         transient=True,
         redirect_stdout=False,  # results stay where they belong
     )
