@@ -200,7 +200,7 @@ def show_table(table: "rich.table.Table") -> None:
         return
     needed = rich.measure.Measurement.get(narrow, narrow.options.update(max_width=2**20), table)
     if is_terminal(sys.stdout):
-        narrow.print(table if needed.minimum <= narrow.width else _folded(table))
+        narrow.print(_folded(table, fits=needed.minimum <= narrow.width))
         return
     whole = console(needed.maximum)
     with whole.capture() as captured:
@@ -209,11 +209,17 @@ def show_table(table: "rich.table.Table") -> None:
         _put(sys.stdout, line.rstrip())
 
 
-def _folded(table: "rich.table.Table") -> "rich.table.Table":
-    """Return a table whose words go on in the next line of their cell where they do not fit."""
+def _folded(table: "rich.table.Table", *, fits: bool) -> "rich.table.Table":
+    """Return a table whose words go on in the next line of their cell where rich would cut them.
+
+    Args:
+        table: stays as it is.
+        fits: the columns that are not to be wrapped need not be.
+    """
     folded = copy.copy(table)
     folded.columns = [
-        dataclasses.replace(column, no_wrap=False, overflow="fold") for column in table.columns
+        dataclasses.replace(column, no_wrap=column.no_wrap and fits, overflow="fold")
+        for column in table.columns
     ]
     return folded
 

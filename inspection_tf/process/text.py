@@ -13,7 +13,7 @@ _ESCAPED = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _TURNING = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 # What Markdown reads as more than itself; an underscore at an end of a word, a colon that begins an
 # emoji.
-_MARKDOWN = re.compile(r"[\\`*\[\]<>|~&$#]|(?<![^\W_])_+|_+(?![^\W_])|:(?=[\w+-]+:)")
+_MARKDOWN = re.compile(r"[\\`*\[\]<>|~&$#]|(?<!\w)_+|_+(?!\w)|:(?=[\w+-]+:)")
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
