@@ -20,11 +20,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import rich.console
 import rich.table
 import tyro
 
-from inspection_tf import _peak
+from inspection_tf import _peak, process
 from inspection_tf.models import backbones
 
 SHORT = ("vgg10", "mobilenet")
@@ -171,7 +170,7 @@ def main(
         texts = [value if isinstance(value, str) else f"{value:.3g}" for value in row.values()]
         table.add_row(*texts)
         lines.append(" | ".join(texts))
-    rich.console.Console(width=160).print(table)
+    process.show_table(table)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         (out / "backbones.json").write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")

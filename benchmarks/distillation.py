@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rich.console
 import rich.table
 import scipy.stats
 import tyro
 from numpy.typing import NDArray
 
-from inspection_tf import config, decision, errors, thresholds
+from inspection_tf import config, decision, errors, process, thresholds
 from inspection_tf.datasets import loader, sources
 from inspection_tf.models import unet
 from inspection_tf.training import fit, run_folder
@@ -131,8 +130,8 @@ def main(run: Path, *, against: tuple[Path, ...] = ()) -> int:
                 f"{values[:, kind].mean():.4f}",
                 "" if name == "student" else _interval(apart),
             ]
-        table.add_row(*cells)
-    rich.console.Console(width=120).print(table)
+        table.add_row(*map(process.cell, cells))
+    process.show_table(table)
     return 0
 
 

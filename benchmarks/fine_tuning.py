@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rich.console
 import rich.table
 import tyro
 
-from inspection_tf import config, plots
+from inspection_tf import config, plots, process
 from pipelines import two_stage_defects as recipe
 
 RECIPE = Path(recipe.__file__).with_name("magnetic_tile.yaml")
@@ -146,9 +145,8 @@ def main(
         values.add_row(name, *cells["value"])
         if name != base:
             apart.add_row(name, *cells["difference"])
-    console = rich.console.Console(width=160)
-    console.print(values)
-    console.print(apart)
+    process.show_table(values)
+    process.show_table(apart)
     with (out / "comparison.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()

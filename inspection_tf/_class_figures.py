@@ -65,7 +65,7 @@ def class_bars(report: Mapping[str, Any]) -> "Figure":
     if not math.isnan(mean[1]):
         axes.axvspan(*mean[1:], color="#888888", alpha=0.18, linewidth=0, zorder=0)
     axes.set(xlim=(0, 1), ylim=(len(classes) - 0.5, -0.5))
-    axes.set_yticks(range(len(classes)), classes)
+    axes.set_yticks(range(len(classes)), [_curves.short(name) for name in classes])
     axes.set_xlabel("IoU of the class's pixels on all images, 95 % interval")
     counts = report["counts"]
     good = counts["images"] - counts["defective"]
@@ -73,29 +73,41 @@ def class_bars(report: Mapping[str, Any]) -> "Figure":
     return figure
 
 
-def _judged(row: evaluation.ImageResult, classes: Sequence[str]) -> str:
+_GOOD, _REVIEW, _NO_REGION, _UNMARKED = range(-1, -5, -1)
+_WORDS = {_GOOD: "OK", _REVIEW: "REVIEW", _NO_REGION: "NG, no region", _UNMARKED: "unmarked"}
+
+
+def _judged(row: evaluation.ImageResult, classes: Sequence[str]) -> int:
+    """Return the place of a class, or one of `_WORDS`: a class may be called as one of these."""
     if row.outcome != "NG":
-        return row.outcome
-    return row.found_class(classes) or "NG, no region"
+        return _GOOD if row.outcome == "OK" else _REVIEW
+    name = row.found_class(classes)
+    return classes.index(name) if name else _NO_REGION
+
+
+def _true(row: evaluation.ImageResult, classes: Sequence[str]) -> int:
+    if not row.is_defect:
+        return _GOOD
+    return classes.index(row.true_class) if row.true_class else _UNMARKED
 
 
 def _counts(
     rows: Sequence[evaluation.ImageResult], classes: Sequence[str]
 ) -> tuple[NDArray[np.int64], list[str], list[str]]:
     """Return counts (true, judged) and the names of both; extra names only where they occur."""
-    pairs = [
-        ((row.true_class or "unmarked") if row.is_defect else "OK", _judged(row, classes))
-        for row in rows
-    ]
-    known, odd = ["OK", *classes], ["REVIEW", "NG, no region", "unmarked"]
+    pairs = [(_true(row, classes), _judged(row, classes)) for row in rows]
+    known, odd = [_GOOD, *range(len(classes))], [_REVIEW, _NO_REGION, _UNMARKED]
     true, judged = (
-        [*known, *(name for name in odd if name not in known and name in names)]
-        for names in zip(*pairs, strict=True)
+        [*known, *(kind for kind in odd if kind in kinds)] for kinds in zip(*pairs, strict=True)
     )
     counts = np.zeros((len(true), len(judged)), np.int64)
     for one, other in pairs:
         counts[true.index(one), judged.index(other)] += 1
-    return counts, true, judged
+
+    def names(kinds: Sequence[int]) -> list[str]:
+        return [_WORDS[kind] if kind in _WORDS else classes[kind] for kind in kinds]
+
+    return counts, names(true), names(judged)
 
 
 def confusion(rows: Sequence[evaluation.ImageResult], classes: Sequence[str]) -> "Figure":
@@ -125,8 +137,12 @@ def confusion(rows: Sequence[evaluation.ImageResult], classes: Sequence[str]) ->
             colour = "white" if share[line, column] > 0.6 else _curves.LINE
             text = f"{number}\n{share[line, column]:.0%}"
             axes.text(column, line, text, ha="center", va="center", fontsize=9, color=colour)
-    axes.set_xticks(range(len(judged)), judged, rotation=30, ha="right")
-    named = [f"{name}, n = {total}" for name, total in zip(true, totals, strict=True)]
+    axes.set_xticks(
+        range(len(judged)), [_curves.short(name) for name in judged], rotation=30, ha="right"
+    )
+    named = [
+        f"{_curves.short(name)}, n = {total}" for name, total in zip(true, totals, strict=True)
+    ]
     axes.set_yticks(range(len(true)), named)
     axes.set_xticks(np.arange(0.5, len(judged) - 1), minor=True)
     axes.set_yticks(np.arange(0.5, len(true) - 1), minor=True)

@@ -103,6 +103,7 @@ def joint_thresholds(
             f"Got {len(first)}, {len(second)} and {len(bad)}. Give arrays of equal length."
         )
     passed, decades = first >= t1, _decades((t1, t2))
+    stages = _curves.short(stages[0]), _curves.short(stages[1])
     figure = _curves.new(6.4, 6.2)
     axes = figure.add_subplot()
     _curves.tidy(axes)
@@ -180,8 +181,10 @@ def comparison(
         for place, metrics in enumerate(table.values()):
             _point(axes, place, _curves.numbers(metrics.get(name, {})))
         axes.set(ylim=(len(table) - 0.5, -0.7), xlabel=evaluation.meaning(name))
-        axes.set_yticks(range(len(table)), list(table) if index % wide == 0 else [])
-        axes.set_title(name, fontsize=10)
+        axes.set_yticks(
+            range(len(table)), [_curves.short(arm) for arm in table] if index % wide == 0 else []
+        )
+        axes.set_title(_curves.short(name), fontsize=10)
         axes.margins(x=0.12)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     return figure

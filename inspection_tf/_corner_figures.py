@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from inspection_tf import _curves, _examples, _overlays, errors, evaluation, geometry, images
+from inspection_tf import (
+    _curves,
+    _examples,
+    _overlays,
+    errors,
+    evaluation,
+    geometry,
+    images,
+    process,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +25,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 4
 _CELL_IN = 3.2
+_LONGEST_CAPTION = 50  # letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,7 @@ def located(samples: Sequence[Located], *, title: str = "") -> "Figure":
     for axes, sample in zip(cells, samples, strict=False):
         picture = images.to_uint8(images.read(sample.image))
         _examples.show_picture(axes, picture)
-        axes.set_title(sample.caption, fontsize=9)
+        axes.set_title(_curves.plain(sample.caption, longest=_LONGEST_CAPTION), fontsize=9)
         for corners, rgb, width in (
             (sample.true_xy, _overlays.TRUTH_RGB, 2.5),
             (sample.found_xy, _overlays.FOUND_RGB, 1.2),
@@ -85,7 +95,7 @@ def located(samples: Sequence[Located], *, title: str = "") -> "Figure":
         with_truth = any(sample.true_xy is not None for sample in samples)
         _examples.outline_legend(figure, ("field",), with_truth=with_truth)
     if title:
-        figure.suptitle(title, fontsize=12)
+        figure.suptitle(_curves.plain(title), fontsize=12)
     return figure
 
 
@@ -121,7 +131,8 @@ def _shown(row: evaluation.ImageResult, look: _examples.Seen) -> Located:
     image, _, verdict = look
     off = "no field" if row.corners is None else f"{100 * row.corners.relative:.2f} % off"
     truth = look.corners_xy if isinstance(look, evaluation.Look) else None
-    caption = f"{row.id}\n{row.error or 'judged'} {row.outcome}, {off}, score {row.score:.3f}"
+    judged = f"{row.error or 'judged'} {row.outcome}, {off}, score {row.score:.3f}"
+    caption = f"{process.printable(row.id)}\n{judged}"
     return Located(image, verdict.guess_xy, truth, caption)
 
 

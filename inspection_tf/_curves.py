@@ -1,5 +1,6 @@
 """Curves and histograms: the figures of `plots` that have axes. Made without pyplot."""
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors, evaluation
+from inspection_tf import errors, evaluation, process
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+_LONGEST_LINE, _LONGEST_LABEL = 61, 31  # letters
 GOOD, BAD, LINE = "#0072B2", "#D55E00", "#333333"
 
 
@@ -21,6 +23,55 @@ def new(width_in: float, height_in: float) -> "Figure":
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width_in, height_in), dpi=110, layout="constrained")
+
+
+def plain(text: str, *, longest: int = _LONGEST_LINE) -> str:
+    r"""Return text that a figure shows as it is: no mathematics between two dollars, no box.
+
+    A character that the fonts of `font.family` lack is shown as Python writes it, `\u68c0`; name a
+    font that has it there, and it is shown itself. The middle of a line that is longer than any
+    figure has room for is left out.
+
+    Args:
+        text: may have several lines.
+        longest: letters of a line.
+    """
+    lines = process.printable(text, keep="\n").split("\n")
+    shown = "\n".join(_shortened(line, longest) for line in lines)
+    if not shown.isascii():
+        fonts = _font_files()
+        shown = "".join(c if _is_drawn(c, fonts) else process.escaped(c) for c in shown)
+    return shown.replace("$", r"\$")
+
+
+def short(name: str, *, longest: int = _LONGEST_LABEL) -> str:
+    """Return a name as `plain` does, on one line that is short enough beside axes."""
+    return plain(process.printable(name), longest=longest)
+
+
+def _shortened(line: str, longest: int) -> str:
+    half = (longest - 3) // 2
+    return line if len(line) <= longest else f"{line[:half]}...{line[-half:]}"
+
+
+def _font_files() -> tuple[str, ...]:
+    """Return the files of the fonts that texts are drawn with, in their order."""
+    import matplotlib
+    from matplotlib import font_manager
+
+    families: list[str] = matplotlib.rcParams["font.family"]
+    return tuple(
+        str(font_manager.findfont(font_manager.FontProperties(family=[name]))) for name in families
+    )
+
+
+@functools.lru_cache(maxsize=10_000)
+def _is_drawn(character: str, fonts: tuple[str, ...]) -> bool:
+    from matplotlib import font_manager
+
+    return character.isascii() or any(
+        font_manager.get_font(path).get_char_index(ord(character)) for path in fonts
+    )
 
 
 def _axes(width_in: float = 5.0, height_in: float = 4.4) -> tuple["Figure", "Axes"]:
@@ -232,7 +283,7 @@ def learning_curves(
             if len(measured):
                 text = f"{label}, last {value[measured[-1]]:.4g}"
                 axes.plot(epoch[measured], value[measured], ".-", ms=4, color=colour, label=text)
-        axes.set(xlabel="epoch", ylabel=name)
+        axes.set(xlabel="epoch", ylabel=short(name))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         if index == 0 and rates:
             second = axes.twinx()

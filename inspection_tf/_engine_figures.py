@@ -62,7 +62,8 @@ def engine_times(timings: Sequence[Timed]) -> "Figure":
     for place, timing in enumerate(ordered):
         text = f" {timing.images_per_s:.1f}/s"
         axes.text(left[place], place, text, va="center", fontsize=9, color=_curves.LINE)
-    labels = [f"{t.name.removesuffix('ExecutionProvider')}, batch {t.batch_size}" for t in ordered]
+    names = [_curves.plain(timing.name.removesuffix("ExecutionProvider")) for timing in ordered]
+    labels = [f"{name}, batch {t.batch_size}" for name, t in zip(names, ordered, strict=True)]
     axes.set_yticks(range(len(ordered)), labels)
     axes.set_xlabel("ms an image, decoded frame to verdict (mean)")
     axes.set_xlim(0, 1.15 * left.max())

@@ -25,6 +25,7 @@ _CELL_IN = 2.3  # width of one picture in a grid, inch
 _SHARP_PX = 320  # smaller pictures are enlarged first, so that outlines stay fine
 _MAP_HEADING = "probability, black 0 to yellow 1"
 _ENTRY_IN = 1.25  # width of an entry in a legend, inch
+_LONGEST_CAPTION = 40  # letters
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +87,28 @@ def show_picture(axes: "Axes", picture: NDArray[Any]) -> None:
 
 
 def _say(axes: "Axes", text: str) -> None:
-    axes.text(0.5, 0.5, text, color="white", ha="center", va="center", transform=axes.transAxes)
+    axes.text(
+        0.5,
+        0.5,
+        _curves.plain(text),
+        color="white",
+        ha="center",
+        va="center",
+        transform=axes.transAxes,
+    )
 
 
 def outline_legend(figure: "Figure", classes: Sequence[str], *, with_truth: bool) -> None:
     """Say what the outlines of `_overlays.overlay` are: by class, where there are several."""
     from matplotlib.lines import Line2D
 
+    names: list[str] = []
+
     def line(name: str, rgb: tuple[int, int, int], width: float, *, dashed: bool = False) -> Line2D:
+        names.append(_curves.short(name))
         colour = (rgb[0] / 255, rgb[1] / 255, rgb[2] / 255)
         style: Any = (0, (1.2, 0.8)) if dashed else "solid"
-        return Line2D([], [], color=colour, linewidth=width, linestyle=style, label=name)
+        return Line2D([], [], color=colour, linewidth=width, linestyle=style, label="entry")
 
     if len(classes) == 1:
         lines = [line("truth", _overlays.TRUTH_RGB, 4)] if with_truth else []
@@ -109,9 +121,12 @@ def outline_legend(figure: "Figure", classes: Sequence[str], *, with_truth: bool
             line("found", grey, 2),
         ]
     columns = max(2, int(figure.get_figwidth() / _ENTRY_IN))
-    figure.legend(
+    legend = figure.legend(
         handles=lines, loc="outside lower right", ncols=columns, frameon=False, fontsize=9
     )
+    # Not as labels: of those matplotlib drops what begins with an underscore.
+    for entry, name in zip(legend.get_texts(), names, strict=True):
+        entry.set_text(name)
 
 
 def height_ratio(picture: NDArray[Any]) -> float:
@@ -152,7 +167,7 @@ def _draw(cells: dict[str, "Axes"], example: Example, mask_threshold: float, man
     probability, found = _maps(example, mask_threshold)
     truth = None if example.mask_true is None else np.asarray(example.mask_true)
     show_picture(cells["image"], images.to_uint8(images.read(example.image)))
-    cells["image"].set_ylabel(example.caption, fontsize=9)
+    cells["image"].set_ylabel(_curves.plain(example.caption, longest=_LONGEST_CAPTION), fontsize=9)
     if example.template is not None:
         show_picture(cells["template"], images.to_uint8(images.read(example.template)))
     elif "template" in cells:
@@ -211,5 +226,5 @@ def grid(
     with_truth = any(example.mask_true is not None for example in examples)
     outline_legend(figure, classes, with_truth=with_truth)
     if title:
-        figure.suptitle(title, fontsize=12)
+        figure.suptitle(_curves.plain(title), fontsize=12)
     return figure

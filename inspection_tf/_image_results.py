@@ -8,7 +8,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _class_results, _corner_results, decision, errors, geometry, images
+from inspection_tf import (
+    _class_results,
+    _corner_results,
+    decision,
+    errors,
+    geometry,
+    images,
+    process,
+)
 from inspection_tf._corner_results import CornerResult
 from inspection_tf.datasets import records
 
@@ -252,7 +260,7 @@ def inspect_records(
     classes: Sequence[str] = ("defect",),
     audit: Audit | None = None,
     orientation: images.Orientation = "apply",
-    progress: Callable[[int, int], None] | None = None,
+    progress: process.Progress | None = None,
 ) -> list[ImageResult]:
     """Inspect every record, none left out, and compare verdict and truth in source pixels.
 

@@ -86,7 +86,7 @@ def pareto(steps: Sequence[Sized], *, target: float | None = None) -> "Figure":
             colour = _SOLVED if step.kind == "solved" else _NOT
             axes.scatter([cost], [step.error], color=colour, zorder=2)
             axes.annotate(
-                f"{step.name}\n{step.kind}",
+                _curves.plain(f"{step.name}\n{step.kind}"),
                 (cost, step.error),
                 xytext=(5, 4),
                 textcoords="offset points",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from inspection_tf import _corner_results, _estimates, errors
 from inspection_tf._estimates import Estimate, Floats, Statistic
 from inspection_tf._image_results import ImageResult
+from inspection_tf.datasets import records
 
 MEANING = {
     "dice_defective": "mean Dice, defective images",
@@ -61,7 +62,7 @@ def require_classes(rows: Sequence[ImageResult], classes: Sequence[str]) -> None
         errors.DataError: the rows were inspected with another number of classes; or a name is
             empty, occurs twice, or is `mean`, which is another metric.
     """
-    if not classes or len(set(classes)) < len(classes) or {"", "mean"} & set(classes):
+    if not classes or len(set(classes)) < len(classes) or {"", records.MEAN} & set(classes):
         raise errors.DataError(
             "Each class must have a name of its own, and not 'mean', which is another metric. "
             f"Got {list(classes)}. Rename the classes."

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _WIDE = 1.8  # pictures over this width / height are shown larger, two in a row
+_LONGEST_ID, _LONGEST_CLASS = 45, 19  # letters over a picture
 
 
 def worst_rows(rows: Sequence[evaluation.ImageResult]) -> list[evaluation.ImageResult]:
@@ -33,16 +34,25 @@ def worst_rows(rows: Sequence[evaluation.ImageResult]) -> list[evaluation.ImageR
 
 def _heading(row: evaluation.ImageResult, verdict: decision.Verdict, classes: Sequence[str]) -> str:
     """Return two lines over a picture; three short ones where there is more to tell."""
+    image = _curves.short(row.id, longest=_LONGEST_ID)
     dice = "" if row.dice is None else f", Dice {row.dice:.2f}"
     stop = _examples.stop_of(verdict)
-    score = (stop or f"score {row.score:.3f}") + dice
+    score = (_curves.plain(stop) or f"score {row.score:.3f}") + dice
     if len(classes) == 1:
         what = row.error or ("defective" if row.is_defect else "good")
-        return f"{row.id}\n{what}: {row.outcome}" + ("\n" if stop else ", ") + score
-    truth = (row.true_class or "defective") if row.is_defect else "good"
-    found = f" as {name}" if (name := row.found_class(classes)) else ""
+        return f"{image}\n{what}: {row.outcome}" + ("\n" if stop else ", ") + score
+    truth = (
+        _curves.short(row.true_class or "defective", longest=_LONGEST_CLASS)
+        if row.is_defect
+        else "good"
+    )
+    found = (
+        f" as {_curves.short(name, longest=_LONGEST_CLASS)}"
+        if (name := row.found_class(classes))
+        else ""
+    )
     error = f" ({row.error})" if row.error else ""
-    return f"{row.id}\n{truth}: {row.outcome}{found}{error}\n{score}"
+    return f"{image}\n{truth}: {row.outcome}{found}{error}\n{score}"
 
 
 def _outlined(

@@ -278,9 +278,9 @@ def read(root: str | Path) -> Manifest:
         errors.BundleError: it is incomplete, altered, foreign or of a newer schema.
     """
     root = Path(root)
-    if not root.is_dir():
-        raise refuse(root, "a bundle must be a folder", "none there", "Check the path")
     try:
+        if not root.is_dir():
+            raise refuse(root, "a bundle must be a folder", "none there", "Check the path")
         manifest = _parse(root)
         check_files(root, manifest.files)
         _check_graphs(root, manifest)

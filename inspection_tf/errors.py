@@ -19,6 +19,7 @@ from typing import Any
 OK = 0
 NOT_OK = 1  # something inspected is NG or REVIEW
 SIGINT = 130
+SIGPIPE = 141  # the reader of the results went away
 SIGTERM = 143
 
 

@@ -23,8 +23,6 @@ single corners; `corner_error_relative_mean_ok` over images judged OK alone; `qu
 `quad_iou_above_0.9`, the share of images over it. A defect is then an image without the field.
 """
 
-import csv
-import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _image_results, _summary, config, decision, files, runtime
+from inspection_tf import _image_results, _summary, config, decision, files, process, runtime
 from inspection_tf._class_results import score_regions
 from inspection_tf._estimates import Estimate
 from inspection_tf._image_results import Audit, ImageResult, Inspector, inspect_records, read_truth
@@ -99,12 +97,18 @@ class Look(tuple[NDArray[Any], NDArray[Any], decision.Verdict]):
         return look
 
 
-def measure(inspector: runtime.Inspector, chosen: Sequence[records.Record]) -> list[ImageResult]:
+def measure(
+    inspector: runtime.Inspector,
+    chosen: Sequence[records.Record],
+    *,
+    progress: process.Progress | None = None,
+) -> list[ImageResult]:
     """Inspect records as a bundle's preprocessing says, and audit its rules on them.
 
     Args:
         inspector: of the bundle.
         chosen: the records; the rows keep their order.
+        progress: called with (done, of).
 
     Raises:
         errors.ImageError: an image or a mask cannot be read.
@@ -116,6 +120,7 @@ def measure(inspector: runtime.Inspector, chosen: Sequence[records.Record]) -> l
         classes=inspector.manifest.classes,
         audit=None if inspector.manifest.is_located else inspector.hidden_defects,
         orientation=inspector.preprocessing.orientation,
+        progress=progress,
     )
 
 
@@ -245,13 +250,11 @@ def write(folder: str | Path, rows: Sequence[ImageResult], report: Mapping[str, 
     columns = {**_COLUMNS, **_class_columns(report.get("classes", ()))}
     if any(row.is_located for row in rows):
         columns |= _CORNER_COLUMNS
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
+    lines = [files.csv_line(columns)]
     for row in sorted(rows, key=lambda row: row.id):
-        writer.writerow([value(row) for value in columns.values()])
+        lines.append(files.csv_line(value(row) for value in columns.values()))
     files.make_folder(folder)
-    files.write(Path(folder) / "per_image.csv", text.getvalue())
+    files.write(Path(folder) / "per_image.csv", "".join(lines))
     files.write_json(Path(folder) / "metrics.json", report)
 
 
@@ -272,7 +275,7 @@ def table(report: Mapping[str, Any]) -> "rich.table.Table":
         box=None,
         pad_edge=False,
         title_justify="left",
-        title=title,
+        title=process.cell(title),
     )
     for heading in ("metric", "value", "95 % interval", "meaning"):
         # What classes are called is anyone's guess: beside a long name the meaning is wrapped.
@@ -285,5 +288,6 @@ def table(report: Mapping[str, Any]) -> "rich.table.Table":
             for key in ("value", "low", "high")
         )
         interval = "-" if low == high == "-" else f"{low} - {high}"
-        lines.add_row(name, value, interval, meaning(name, of_fields=of_fields))
+        what = meaning(name, of_fields=of_fields)
+        lines.add_row(process.cell(name), value, interval, what)
     return lines

@@ -1,13 +1,15 @@
 """Writing to disk so that a crash or a full disk never leaves half of something."""
 
 import contextlib
+import csv
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,44 @@ def write(path: str | os.PathLike[str], data: bytes | str, *, sync: bool = True)
     finally:  # also when the process is told to stop
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def append_line(path: str | os.PathLike[str], line: str) -> None:
+    """Append a line to a text file; when this returns, the end of the process loses nothing of it.
+
+    Args:
+        path: made where it is absent; its folder must exist.
+        line: without its newline; written as UTF-8.
+
+    Raises:
+        errors.StorageError: it cannot be written; what was there is as it was.
+    """
+    path = Path(path)
+    try:
+        with path.open("ab", buffering=0) as stream:
+            before = stream.seek(0, os.SEEK_END)
+            left = memoryview(f"{line}\n".encode())
+            try:
+                while left:
+                    left = left[stream.write(left) :]
+            except OSError:
+                stream.truncate(before)  # half a line would spoil the next one
+                raise
+    except OSError as problem:
+        raise _storage_error(path, problem) from problem
+
+
+def csv_line(cells: Iterable[Any]) -> str:
+    """Return a line of CSV with its newline; None is an empty cell.
+
+    Whatever a cell holds, line breaks of any kind included, `csv.reader` gives it back; but what
+    is no text, bytes of the name of a file, is written as an escape.
+    """
+    line = io.StringIO(newline="")
+    # With both characters in the end of a line both are quoted; with one, the other is not.
+    csv.writer(line, lineterminator="\r\n").writerow(cells)
+    text = line.getvalue().encode(errors="backslashreplace").decode()
+    return text.removesuffix("\r\n") + "\n"
 
 
 def write_json(path: str | os.PathLike[str], values: Any) -> None:

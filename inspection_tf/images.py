@@ -18,6 +18,8 @@ One rule each, whatever the file format (told by content, not by suffix):
 
 import hashlib
 import os
+import select
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,7 @@ Source = str | os.PathLike[str] | bytes | NDArray[Any]
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 MAX_PIXELS = _image_placement.MAX_PIXELS
 MAX_BYTES = 2**30
+_PIPE_WAIT_MS = 5_000  # for what comes next out of a pipe
 
 # A refused file is told once, by the error; cv2 4 and 5 name the switch differently.
 if hasattr(cv2, "setLogLevel"):
@@ -167,17 +170,56 @@ def _name(source: Any, otherwise: str) -> str:
 
 def _load(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
     name = _name(source, "The image")
+    if isinstance(source, bytes):
+        _require_length(name, len(source))
+        return name, source
     try:
-        length = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
-        if length > MAX_BYTES:
-            raise errors.ImageError(
-                f"{name} must have at most {MAX_BYTES} bytes. Got {length}. Crop or compress it."
-            )
-        return name, source if isinstance(source, bytes) else Path(source).read_bytes()
+        return name, _read_file(Path(source), name)
     except OSError as problem:
         raise errors.ImageError(
             f"{name} must be a readable file. Got: {problem.strerror}. Check the path."
         ) from problem
+
+
+def _require_length(name: str, length: int) -> None:
+    if length > MAX_BYTES:
+        raise errors.ImageError(
+            f"{name} must have at most {MAX_BYTES} bytes. Got {length}. Crop or compress it."
+        )
+
+
+def _read_file(path: Path, name: str) -> bytes:
+    """Return what a file holds; what has no end, or would be waited for without one, is refused."""
+    found = path.stat()
+    if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+        _require_length(name, found.st_size)
+        return path.read_bytes()  # of a folder the system says that it is one
+    if stat.S_ISFIFO(found.st_mode) and hasattr(select, "poll"):
+        return _read_pipe(path, name)
+    raise errors.ImageError(
+        f"{name} must be a file. Got a device or socket. Give the image itself."
+    )
+
+
+def _read_pipe(path: Path, name: str) -> bytes:
+    """Return what is written to a pipe, such as a shell makes of `<(command)`, up to its end."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN)
+        data = bytearray()
+        while waiting.poll(_PIPE_WAIT_MS):
+            part = os.read(handle, 2**16)
+            if not part:
+                return bytes(data)
+            data += part
+            _require_length(name, len(data))
+    finally:
+        os.close(handle)
+    raise errors.ImageError(
+        f"{name} must be a file. Got a pipe to which nothing was written for "
+        f"{_PIPE_WAIT_MS / 1e3:g} s. Give the image itself."
+    )
 
 
 def _decode(data: bytes, parsed: _image_headers.Parsed, name: str) -> Image:

@@ -1,12 +1,11 @@
 """`inspection bench`: how fast a bundle is on this machine, engine by engine."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from inspection_tf import files, runtime
+from inspection_tf import files, process, runtime
 from inspection_tf.cli import data, tables
 
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
@@ -80,5 +79,5 @@ def bench(
     code = tables.show([row.to_dict() for row in rows], tables.TIMINGS, as_json=json)
     alike = {timing.outcomes for timing in timings if timing.batch_size == batch_sizes[0]}
     if not json and not against and len(alike) > 1:
-        sys.stderr.write("warning: the engines do not decide alike; see --json\n")
+        process.complain("warning: the engines do not decide alike; see --json")
     return code

@@ -1,13 +1,12 @@
 """`inspection convert`: from a bundle to the engine that a box runs."""
 
 import contextlib
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from inspection_tf import errors, files
+from inspection_tf import errors, files, process
 from inspection_tf.export._order import ConvertSpec
 
 _SHOWN = 20
@@ -94,9 +93,11 @@ def convert(
             with contextlib.suppress(errors.StorageError):  # that it was refused weighs more
                 files.write_json(report, problem.report)
         elif problem.report is not None:
-            sys.stderr.write("".join(f"{line}\n" for line in _flips(problem.report)))
+            for line in _flips(problem.report):
+                process.complain(line)
         raise
     if report is not None:
         files.write_json(report, done.entry.parity)
-    sys.stdout.write("\n".join(_lines(done.name, done.entry)) + "\n")
+    for line in _lines(done.name, done.entry):
+        process.say(line)
     return errors.OK

@@ -12,8 +12,20 @@ if TYPE_CHECKING:
 
 
 def new_folder(path: Path) -> Path:
-    """Make an output folder; one that holds something is refused, so nothing is overwritten."""
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    """Make an output folder; one that holds something is refused, so nothing is overwritten.
+
+    Raises:
+        errors.ConfigError: it holds something.
+        errors.StorageError: it cannot be looked into, or made.
+    """
+    try:
+        is_taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    except OSError as problem:
+        raise errors.StorageError(
+            f"--out must be a folder that can be used. Got {str(path)!r}: {problem.strerror}. "
+            "Choose another folder."
+        ) from problem
+    if is_taken:
         raise errors.ConfigError(
             f"--out must be a new or empty folder. Got {str(path)!r}, which holds something. "
             "Choose another folder."

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from inspection_tf import errors, runtime
+from inspection_tf import errors, process, runtime
 from inspection_tf.cli import data
 
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
@@ -37,8 +37,6 @@ def evaluate(
         order: what p1, p2, p3 and p4 are in a corners.csv whose columns are called so.
         engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
     """
-    import rich.console
-
     from inspection_tf import evaluation, plots
 
     inspector = runtime.Inspector.load(bundle, engine=engine)
@@ -49,7 +47,8 @@ def evaluate(
     else:
         chosen = data.from_root(manifest, root, format, split, order)
     folder = data.new_folder(out)
-    rows = evaluation.measure(inspector, chosen)
+    with process.bar("inspecting") as progress:
+        rows = evaluation.measure(inspector, chosen, progress=progress)
     report = evaluation.report(
         rows,
         split=split or "all",
@@ -65,5 +64,5 @@ def evaluate(
 
     threshold = manifest.operating_point.threshold
     plots.write_evaluation(folder, rows, threshold=threshold, show=show, report=report)
-    rich.console.Console(width=100).print(evaluation.table(report))
+    process.show_table(evaluation.table(report))
     return errors.OK

@@ -1,12 +1,11 @@
 """`inspection markers`: painted corners -> a data set."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from inspection_tf import errors
+from inspection_tf import errors, process
 
 Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
@@ -22,5 +21,7 @@ def markers(root: Folder, /, *, out: Path, unmarked: Switch = False) -> int:
     """
     from inspection_tf.datasets import markers as painted
 
-    sys.stdout.write(f"{painted.convert(root, out, unmarked=unmarked)}\n")
+    with process.bar("cleaning") as progress:
+        done = painted.convert(root, out, unmarked=unmarked, progress=progress)
+    process.say(str(done))
     return errors.OK

@@ -1,61 +1,24 @@
 """`inspection predict`: decide about images."""
 
-import glob
 import json as json_module
-import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from inspection_tf import errors, files, images, runtime
-from inspection_tf.cli import data
+from inspection_tf import errors, files, images, process, runtime
+from inspection_tf.cli import data, paths
 
 if TYPE_CHECKING:
+    import rich.table
+
     from inspection_tf import decision
 
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 Paths = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATH...")]
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-
-
-def _complain(text: str) -> None:
-    sys.stderr.write(text + "\n")
-
-
-def _listed(paths: Iterable[Path]) -> list[Path]:
-    """Replace each folder by the images in it."""
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
-            continue
-        inside = [p for p in sorted(path.iterdir()) if p.suffix.lower() in images.IMAGE_SUFFIXES]
-        if not inside:
-            raise errors.DataError(
-                f"A folder to predict must hold images. Got none in {path}. Check the path."
-            )
-        found += inside
-    return found
-
-
-def _stems(paths: list[Path]) -> list[str]:
-    """Return a name for each image's outputs; equal stems are numbered."""
-    taken: set[str] = set()
-    names = []
-    for path in paths:
-        name, number = path.stem, 1
-        while name in taken:
-            number += 1
-            name = f"{path.stem}_{number}"
-        taken.add(name)
-        names.append(name)
-    return names
+Line = dict[str, Any]
+"""What is said of an image: its path, and a verdict or an error; ready for JSON."""
 
 
 def _write_pictures(out: Path, stem: str, verdict: "decision.Verdict") -> None:
@@ -75,58 +38,87 @@ def _write_pictures(out: Path, stem: str, verdict: "decision.Verdict") -> None:
         images.write_png(out / f"{stem}.field.png", field)
 
 
-def _template_of(path: Path, template: Path | None) -> Path | None:
-    """Return the template of an image: the file given, or the one of its name in a folder."""
-    if template is None or not template.is_dir():
-        return template
-    for found in sorted(template.glob(f"{glob.escape(path.stem)}.*")):
-        if found.suffix.lower() in images.IMAGE_SUFFIXES:
-            return found
-    raise errors.ImageError(
-        f"{path}: each image must have a template. Got none named {path.stem} in {template}. "
-        "Add it, or give one file for all."
-    )
+def _refused(path: Path, problem: Exception) -> tuple[Line, int]:
+    """Say what is wrong with an image; returns its line and its exit code."""
+    return {"path": str(path), "error": process.report(problem)}, process.exit_code_of(problem)
 
 
 def _predict_one(
-    inspector: runtime.Inspector, path: Path, stem: str, out: Path | None, template: Path | None
-) -> tuple[dict[str, Any], int]:
-    """Inspect a file; returns its line and its exit code."""
+    inspector: runtime.Inspector, item: paths.Item, out: Path | None, templates: paths.Templates
+) -> tuple[Line, int]:
+    """Inspect a file; returns its line and its exit code, whatever happens."""
+    if item.problem is not None:
+        return _refused(item.path, item.problem)
     try:
-        verdict = inspector.inspect(path, template=_template_of(path, template))
-        if out is not None:
-            _write_pictures(out, stem, verdict)
-    except errors.InspectionError as problem:
-        _complain(f"error: {problem}")
-        return {"path": str(path), "error": str(problem)}, problem.exit_code
+        verdict = inspector.inspect(item.path, template=templates.of(item.path))
+    except Exception as problem:  # of one image, whatever it is: the others have theirs
+        return _refused(item.path, problem)
     code = errors.OK if verdict.outcome == "OK" else errors.NOT_OK
-    return {"path": str(path), **verdict.to_dict()}, code
+    line = {"path": str(item.path), **verdict.to_dict()}
+    try:
+        if out is not None:
+            _write_pictures(out, item.stem, verdict)
+    except Exception as problem:  # the verdict stands all the same
+        code = errors.gravest((code, _refused(item.path, problem)[1]))
+    return line, code
 
 
-def _verdict_table(lines: list[dict[str, Any]]) -> None:
-    import rich.console
+class _Verdicts:
+    """Takes the line of each image as soon as it is known: prints it, writes it, keeps the code."""
+
+    def __init__(self, out: Path | None, *, as_json: bool) -> None:
+        self._file = None if out is None else out / "verdicts.jsonl"
+        self._as_json = as_json
+        self._rows: list[Line] = []
+        self.code = errors.OK
+
+    def add(self, line: Line, code: int) -> None:
+        """Take a line and its exit code."""
+        self.code = errors.gravest((self.code, code))
+        text = json_module.dumps(line)
+        if self._as_json:
+            process.say(text)
+        else:
+            self._rows.append(line)
+        if self._file is not None:
+            self._append(self._file, text)
+
+    def _append(self, path: Path, text: str) -> None:
+        try:
+            files.append_line(path, text)
+        except errors.StorageError as problem:
+            process.report(problem)
+            self.code = errors.gravest((self.code, problem.exit_code))
+
+    @property
+    def are_lost(self) -> bool:
+        """Whether nobody reads them and no file takes them."""
+        return self._file is None and process.is_unheard()
+
+    def show(self) -> None:
+        """Print what is not printed yet: the table."""
+        if not self._as_json:
+            process.show_table(_table(self._rows))
+
+
+def _table(rows: list[Line]) -> "rich.table.Table":
     import rich.table
 
     table = rich.table.Table("image", "outcome", "score", "regions", "reasons", box=None)
-    for line in lines:
+    for line in rows:
         if "error" in line:
-            table.add_row(line["path"], "error", "", "", line["error"])
-            continue
-        score = "not finite" if line["score"] is None else f"{line['score']:.4f}"
-        table.add_row(
-            line["path"],
-            line["outcome"],
-            score,
-            str(line["defect_count"]),
-            "; ".join(line["reasons"]),
-        )
-    console = rich.console.Console()
-    console.print(table)
+            cells = [line["path"], "error", "", "", line["error"]]
+        else:
+            score = "not finite" if line["score"] is None else f"{line['score']:.4f}"
+            reasons = "; ".join(line["reasons"])
+            cells = [line["path"], line["outcome"], score, str(line["defect_count"]), reasons]
+        table.add_row(*map(process.cell, cells))
+    return table
 
 
 def predict(
     bundle: Bundle,
-    paths: Paths,
+    words: Paths,
     /,
     *,
     out: Path | None = None,
@@ -138,7 +130,7 @@ def predict(
 
     Args:
         bundle: folder of the bundle.
-        paths: image files, or folders of them.
+        words: image files, or folders of them.
         template: what the images should look like, for a bundle that compares: a file for all, or
             a folder with one of each name.
         out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl; an
@@ -147,20 +139,19 @@ def predict(
         engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
         json: print a line of JSON for each image instead of a table.
     """
-    if not paths:
+    if not words:
         raise errors.ConfigError("predict needs at least one image. Got none. Name files.")
-    listed = _listed(paths)
+    listed, templates = paths.listed(words), paths.Templates(template)
     inspector = runtime.Inspector.load(bundle, engine=engine)
     folder = data.new_folder(out) if out is not None else None
-    lines, codes = [], []
-    for path, stem in zip(listed, _stems(listed), strict=True):
-        line, code = _predict_one(inspector, path, stem, folder, template)
-        lines.append(line)
-        codes.append(code)
-        if json:
-            _say(json_module.dumps(line))
-    if not json:
-        _verdict_table(lines)
-    if folder is not None:
-        files.write(folder / "verdicts.jsonl", "".join(json_module.dumps(v) + "\n" for v in lines))
-    return errors.gravest(codes)
+    if told := listed.told():
+        process.complain(told)
+    verdicts = _Verdicts(folder, as_json=json)
+    try:
+        for item in listed.items:
+            verdicts.add(*_predict_one(inspector, item, folder, templates))
+            if verdicts.are_lost:
+                return errors.SIGPIPE
+    finally:  # also what was decided before the command is told to stop
+        verdicts.show()
+    return verdicts.code

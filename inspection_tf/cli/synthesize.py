@@ -1,16 +1,18 @@
 """The sets that `inspection synthesize` writes: one class a kind, its fields the options."""
 
 import dataclasses
-import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from inspection_tf import errors, images
+from inspection_tf import errors, images, process
 from inspection_tf.synthesis import certificate, surface
 from inspection_tf.synthesis.certificate import CertificateSpec, PhotoSpec
 from inspection_tf.synthesis.grids import GridSpec
+
+if TYPE_CHECKING:
+    from inspection_tf.datasets.records import Records
 
 Scan = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCAN")]
 _Point = tuple[float, float]
@@ -31,14 +33,15 @@ class Surfaces:
     spec: surface.SurfaceSpec = dataclasses.field(default_factory=surface.SurfaceSpec)
     """What to draw from."""
 
-    def write(self) -> Path:
-        """Write the set."""
+    def write(self, progress: process.Progress) -> Path:
+        """Write the set; `progress` is called after each image."""
         return surface.write_folder(
             self.out,
             count=self.count,
             defective_fraction=self.defective_fraction,
             spec=self.spec,
             seed=self.seed,
+            progress=lambda done: progress(done, self.count),
         )
 
 
@@ -55,12 +58,12 @@ class Certificates:
     spec: CertificateSpec = dataclasses.field(default_factory=CertificateSpec)
     """What to draw from."""
 
-    def write(self) -> Path:
-        """Write the set."""
+    def write(self, progress: process.Progress) -> Path:
+        """Write the set; `progress` is called after each image."""
         from inspection_tf.datasets import photographed
 
         found = photographed.certificates(count=self.count, spec=self.spec, seed=self.seed)
-        return photographed.write_folder(found, self.out, settings=self.spec, seed=self.seed)
+        return _write_photos(self, found, progress)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,12 +79,12 @@ class Grids:
     spec: GridSpec = dataclasses.field(default_factory=GridSpec)
     """What to draw from."""
 
-    def write(self) -> Path:
-        """Write the set."""
+    def write(self, progress: process.Progress) -> Path:
+        """Write the set; `progress` is called after each image."""
         from inspection_tf.datasets import photographed
 
         found = photographed.printed_grids(count=self.count, spec=self.spec, seed=self.seed)
-        return photographed.write_folder(found, self.out, settings=self.spec, seed=self.seed)
+        return _write_photos(self, found, progress)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -104,8 +107,8 @@ class Copies:
     spec: PhotoSpec = dataclasses.field(default_factory=PhotoSpec)
     """How they are taken."""
 
-    def write(self) -> Path:
-        """Write the set."""
+    def write(self, progress: process.Progress) -> Path:
+        """Write the set; `progress` is called after each image."""
         from inspection_tf.datasets import markers, photographed
 
         image = images.to_uint8(images.read(self.scan))
@@ -126,7 +129,21 @@ class Copies:
             seed=self.seed,
             without_field_share=self.without_field_share,
         )
-        return photographed.write_folder(drawn, self.out, settings=self.spec, seed=self.seed)
+        return _write_photos(self, drawn, progress)
+
+
+def _write_photos(
+    kind: Certificates | Grids | Copies, drawn: "Records", progress: process.Progress
+) -> Path:
+    from inspection_tf.datasets import photographed
+
+    return photographed.write_folder(
+        drawn,
+        kind.out,
+        settings=kind.spec,
+        seed=kind.seed,
+        progress=lambda done: progress(done, kind.count),
+    )
 
 
 Kind = (
@@ -143,5 +160,7 @@ def synthesize(kind: Annotated[Kind, tyro.conf.arg(name="")]) -> int:
     Args:
         kind: what to draw.
     """
-    sys.stdout.write(f"{kind.write()}\n")
+    with process.bar("drawing") as progress:
+        written = kind.write(progress)
+    process.say(str(written))
     return errors.OK

@@ -1,11 +1,10 @@
 """The tables of `inspection bench`."""
 
 import json
-import sys
 from collections.abc import Callable
 from typing import Any
 
-from inspection_tf import errors
+from inspection_tf import errors, process
 
 TIMINGS: dict[str, Callable[[dict[str, Any]], str]] = {
     "engine": lambda row: row["name"].removesuffix("ExecutionProvider"),
@@ -52,18 +51,16 @@ def show(
         as_json: one line of JSON instead.
     """
     if as_json:
-        sys.stdout.write(json.dumps(rows) + "\n")
+        process.say(json.dumps(rows))
         return errors.OK
-    import rich.console
     import rich.table
 
     cells = {name: [value(row) for row in rows] for name, value in columns.items()}
     shown = {name: values for name, values in cells.items() if any(values)}
     table = rich.table.Table(box=None)
     for place, name in enumerate(shown):
-        table.add_column(name, no_wrap=not place)
+        table.add_column(process.cell(name), no_wrap=not place)
     for row in zip(*shown.values(), strict=True):
-        table.add_row(*row)
-    # Wide enough for the names of two bundles; what is narrower stays so.
-    rich.console.Console(width=160).print(table)
+        table.add_row(*map(process.cell, row))
+    process.show_table(table)
     return errors.OK

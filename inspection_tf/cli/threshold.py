@@ -1,13 +1,12 @@
 """`inspection threshold`: another operating point for a bundle that is already out."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from inspection_tf import config, errors
+from inspection_tf import config, errors, process
 
 if TYPE_CHECKING:
     from inspection_tf import thresholds
@@ -93,18 +92,18 @@ def threshold(
     if any(border is not None for border in borders):
         told = ("none" if border is None else f"{border:.6g}" for border in borders)
         review = f", review from {' -> '.join(told)}"
-    sys.stdout.write(
+    process.say(
         f"{manifest.model_id}: threshold {before['threshold']:.6g} -> {after['threshold']:.6g}"
-        f"{review}; {len(edit['golden_changed'])} golden verdicts changed\n"
+        f"{review}; {len(edit['golden_changed'])} golden verdicts changed"
     )
     if method != "set":
         point = manifest.operating_point
         rates = ", ".join(f"{name.replace('_', ' ')} {r:.4g}" for name, r in point.tune.items())
-        sys.stdout.write(f"on the tune images: {rates}. {point.note}".rstrip() + "\n")
+        process.say(f"on the tune images: {rates}. {point.note}".rstrip())
         if point.promise is not None:
-            sys.stdout.write(f"promised: {point.promise.in_words()}\n")
+            process.say(f"promised: {point.promise.in_words()}")
     for name in edit["engines_stopped"]:
-        sys.stdout.write(f"engines/{name} must pass the gate again: inspection convert\n")
+        process.say(f"engines/{name} must pass the gate again: inspection convert")
     return errors.OK
 
 

@@ -1,12 +1,11 @@
 """`inspection tiles`: a plan for images that are larger than the network."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
-from inspection_tf import errors
+from inspection_tf import errors, process
 
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 
@@ -44,9 +43,11 @@ def tiles(
     channels = 1 if spec.channels == "gray" else 3
     memory = plan.memory_bytes(image_size, channels=channels, classes=len(manifest.classes))
     count = _tiling.count(image_size, spec.size, plan)
-    sys.stdout.write(
+    process.say(
         f"{manifest.model_id}: tiles of {spec.size[0]} x {spec.size[1]} px every {plan.stride} px, "
-        f"margin {plan.margin} px\n"
-        f"{image_size[0]} x {image_size[1]} px: {count} tiles, at most {memory / 1e6:.0f} MB\n"
+        f"margin {plan.margin} px"
+    )
+    process.say(
+        f"{image_size[0]} x {image_size[1]} px: {count} tiles, at most {memory / 1e6:.0f} MB"
     )
     return errors.OK

@@ -1,12 +1,11 @@
 """`inspection verify`: check a bundle."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from inspection_tf import errors, runtime
+from inspection_tf import errors, process, runtime
 
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 
@@ -21,9 +20,9 @@ def verify(bundle: Bundle, /, *, engine: str = runtime.ONNX) -> int:
     inspector = runtime.Inspector.load(bundle, engine=engine, check_golden=False)
     samples = inspector.check_golden(bundle)
     manifest = inspector.manifest
-    sys.stdout.write(
+    process.say(
         f"{manifest.model_id}: schema {manifest.schema_version}, {len(manifest.files)} files as "
         f"written, {samples} golden samples as recorded"
-        f"{'' if engine == runtime.ONNX else f' on {inspector.engine_name}'}\n"
+        f"{'' if engine == runtime.ONNX else f' on {inspector.engine_name}'}"
     )
     return errors.OK

@@ -1,10 +1,11 @@
 """The images of a loader: decoded, aligned and preprocessed once, in memory or on disk."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -12,12 +13,11 @@ import pydantic
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from inspection_tf import config, errors, images, registration
+from inspection_tf import config, errors, images, process, registration
 from inspection_tf.datasets import _storage
 from inspection_tf.datasets.records import Record
 
 _LOG = logging.getLogger("inspection_tf")
-Progress = Callable[[int, int], None]
 Pixels = NDArray[np.uint8]
 
 
@@ -231,7 +231,7 @@ def cache(
     *,
     spec: LoaderSpec | None = None,
     alignment: registration.AlignSpec | None = None,
-    progress: Progress | None = None,
+    progress: process.Progress | None = None,
 ) -> Cache:
     """Decode, align and preprocess every image once.
 
@@ -241,7 +241,7 @@ def cache(
         preprocessing: executed by `images.py`, as at inspection.
         spec: says where the cache lives.
         alignment: of templates, where records have them, as at inspection.
-        progress: called with (done, of).
+        progress: called with (done, of); None: a bar, on a terminal.
 
     Raises:
         errors.DataError: the source is empty, only some records have a template, or a TFDS data set
@@ -278,7 +278,9 @@ def cache(
         shapes["mask"] = (*shape[:3], 1)
     if has_template:
         shapes["template"] = shape
-    return _fill(samples, count, shapes, spec, classes, progress)
+    shown = process.bar("decoding") if progress is None else contextlib.nullcontext(progress)
+    with shown as told:
+        return _fill(samples, count, shapes, spec, classes, told)
 
 
 def _fill(
@@ -287,7 +289,7 @@ def _fill(
     shapes: dict[str, tuple[int, ...]],
     spec: LoaderSpec,
     classes: tuple[str, ...],
-    progress: Progress | None,
+    progress: process.Progress,
 ) -> Cache:
     on_disk = spec.cache == "disk" or (
         spec.cache == "auto" and _storage.needed(shapes) > spec.memory_limit_mb * 2**20
@@ -306,8 +308,7 @@ def _fill(
                 arrays["template"][row] = sample.template
             ids.append(sample.id)
             label[row], rim_px[row] = sample.label, sample.rim_px
-            if progress:
-                progress(row + 1, count)
+            progress(row + 1, count)
     if corners is None:
         mask = arrays["mask"]
         is_defect = np.asarray(mask.any(axis=(1, 2, 3)), dtype=np.bool_)

@@ -1,33 +1,86 @@
 """What readers share: listing images and tables of a folder, and refusing what does not fit."""
 
+import fnmatch
+import logging
+import os
+import stat
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NoReturn
 
-from inspection_tf import errors, images
+from inspection_tf import errors
+from inspection_tf.datasets import folders
+
+_LOG = logging.getLogger("inspection_tf")
 
 
 def require_folder(root: Path) -> Path:
     """Return the root.
 
     Raises:
-        errors.DataError: it is no folder.
+        errors.DataError: it is no folder, or one that cannot be read.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):  # noqa: PTH112  never raises, as of a name that is too long
         raise errors.DataError(
             f"The data root must be a folder. Got {str(root)!r}. Check data.root."
+        )
+    if not os.access(root, os.R_OK | os.X_OK):
+        raise errors.DataError(
+            f"The data root must be readable. Got {str(root)!r}, which is not. "
+            "Check its permissions."
         )
     return root
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the image files of a folder by name; none where it does not exist."""
-    if not folder.is_dir():
+    """Return the image files of a folder by name; none where it does not exist.
+
+    The log says which images are left out for their suffix.
+
+    Raises:
+        errors.DataError: it cannot be listed.
+    """
+    if not _is_there(folder):
         return []
-    return [
-        path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in images.IMAGE_SUFFIXES and not path.name.startswith(".")
-    ]
+    found = folders.look(folder)
+    others = {kind: n for kind, n in found.left_out.items() if kind != folders.FOLDERS}
+    if others:
+        _LOG.warning("%s: left out %s", folder, folders.told(others))
+    return list(found.paths)
+
+
+def _is_there(folder: Path) -> bool:
+    """Return whether there is a folder, also one that is closed."""
+    try:
+        return stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+
+
+def below(base: Path, pattern: str) -> list[Path]:
+    """Return what matches at any depth, by path; nothing that is hidden or in a hidden folder.
+
+    Raises:
+        errors.DataError: a folder cannot be listed.
+    """
+    found: list[Path] = []
+    for folder, names, files in os.walk(base, onerror=_refuse):
+        names[:] = [name for name in names if not name.startswith(".")]
+        found += [
+            Path(folder, name)
+            for name in (*names, *files)
+            if fnmatch.fnmatch(name, pattern) and not name.startswith(".")
+        ]
+    return sorted(found)
+
+
+def _refuse(problem: OSError) -> NoReturn:
+    raise errors.DataError(
+        f"{problem.filename} must be a folder that can be listed. Got: {problem.strerror}. "
+        "Check its permissions, or move it out of the data set."
+    ) from problem
 
 
 def by_stem(paths: Iterable[Path], *, what: str) -> dict[str, Path]:

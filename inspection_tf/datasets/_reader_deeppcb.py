@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import _changes, _listing
+from inspection_tf.datasets import _changes, _listing, folders
 from inspection_tf.datasets.records import Record, Records
 
 CLASSES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")  # the file's types 1 to 6
@@ -117,8 +117,8 @@ def read_deeppcb(root: str | Path) -> Records:
     """
     base = _listing.require_folder(Path(root))
     found: list[Record] = []
-    for path in sorted(base.rglob("*_test.*")):
-        if path.suffix.lower() not in images.IMAGE_SUFFIXES or path.name.startswith("."):
+    for path in _listing.below(base, "*_test.*"):
+        if not folders.is_image(path):
             continue
         name = path.stem.removesuffix("_test")
         group = _group(path, base)

@@ -13,7 +13,6 @@ table of SmartDoc.
 import csv
 import dataclasses
 import hashlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -271,10 +270,9 @@ def write(path: str | Path, rows: Mapping[str, ArrayLike | None]) -> None:
     Raises:
         errors.StorageError: it cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(HEADER)
+    lines = [files.csv_line(HEADER)]
     for name, corners in rows.items():
         values = [""] * 8 if corners is None else np.asarray(corners, np.float64).ravel().tolist()
-        writer.writerow([name, *(f"{v:.4f}" if isinstance(v, float) else v for v in values)])
-    files.write(path, text.getvalue())
+        cells = (f"{v:.4f}" if isinstance(v, float) else v for v in values)
+        lines.append(files.csv_line([name, *cells]))
+    files.write(path, "".join(lines))

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.datasets import augment, transplant
-from inspection_tf.datasets._cache import Cache, LoaderSpec, Pixels, Progress, cache
+from inspection_tf.datasets._cache import Cache, LoaderSpec, Pixels, cache
 
 __all__ = [
     "Cache",
     "LoaderSpec",
-    "Progress",
     "Target",
     "cache",
     "epoch_order",

@@ -5,7 +5,6 @@ are those of the talk (RGB): magenta 255, 0, 255 top left; green 0, 255, 0 botto
 0, 255, 255 top right; violet 110, 0, 255 bottom right. The image must be saved without loss.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors, files, images
+from inspection_tf import errors, files, images, process
 from inspection_tf.datasets import _listing, corners
 from inspection_tf.datasets.corners import Corner
 
@@ -93,7 +92,7 @@ def convert(
     out: str | Path,
     *,
     unmarked: bool = False,
-    progress: Callable[[int, int], None] | None = None,
+    progress: process.Progress | None = None,
 ) -> Path:
     """Turn a folder of painted images into a data set: clean images and `corners.csv`.
 
@@ -103,7 +102,7 @@ def convert(
         root: the folder.
         out: the new one; it must not exist yet, or be empty.
         unmarked: images without paint are kept, as photos that show no field; else they are errors.
-        progress: called with the number of images done, and of all.
+        progress: called with (done, of).
 
     Raises:
         errors.DataError: there is no image, one was saved with loss, a colour is missing or there

@@ -90,7 +90,7 @@ def read_dagm(root: str | Path) -> Records:
     """
     base = _listing.require_folder(Path(root))
     found: list[Record] = []
-    for label_folder in sorted(path for path in base.rglob("Label") if path.is_dir()):
+    for label_folder in [path for path in _listing.below(base, "Label") if path.is_dir()]:
         folder = label_folder.parent
         fixed: Split | None = "test" if folder.name.lower() == "test" else None
         found += _dagm_folder(base, folder, fixed)

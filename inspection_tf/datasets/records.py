@@ -21,6 +21,7 @@ Source = _record.Source
 Split = _record.Split
 SPLITS: tuple[Split, ...] = ("train", "tune", "test")
 CLASSES = ("defect",)  # of a data set that does not tell its defects apart
+MEAN = "mean"  # no class: a metric over all of them is called so
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -159,13 +160,30 @@ class Records(Sequence[Record]):
         digest = hashlib.sha256()
         # What is left at its default stays out of it: bundles hold hashes from before it was there.
         if self.classes != CLASSES:
-            digest.update("\0".join(("classes", *self.classes, "")).encode())
+            digest.update(_bytes("\0".join(("classes", *self.classes, ""))))
         for record in self.items:
             head = f"{record.id}\0{int(record.is_defect)}\0{record.group}\0{record.split}\0"
             if record.class_id != 1:
                 head += f"class {record.class_id}\0"
-            digest.update(head.encode() + record.source.identity())
+            digest.update(_bytes(head) + record.source.identity())
         return digest.hexdigest()
+
+    def require_names(self) -> None:
+        """Refuse names that a bundle cannot hold, or that a metric has already.
+
+        Raises:
+            errors.DataError: a class is called `mean`, or a name holds bytes that are no text.
+        """
+        if MEAN in self.classes:
+            raise errors.DataError(
+                f"Each class of {self.origin} must have a name of its own, and not {MEAN!r}, which "
+                "is another metric. Got a class of that name. Rename it."
+            )
+        for name in (self.origin, *self.classes, *(record.id for record in self.items)):
+            if any("\ud800" <= character <= "\udfff" for character in name):
+                raise errors.DataError(
+                    f"{name}: names must be text, in UTF-8. Got bytes that are none. Rename it."
+                )
 
     def require_defects(self, *, purpose: str) -> None:
         """Refuse a set without defective images.
@@ -179,6 +197,11 @@ class Records(Sequence[Record]):
                 "no defect among them. Add some, or train on composed defects "
                 "(data.defects: composed)."
             )
+
+
+def _bytes(text: str) -> bytes:
+    """Return UTF-8; of the name of a file that is none, its bytes."""
+    return text.encode(errors="surrogateescape")
 
 
 def _require_classes(items: Sequence[Record], classes: tuple[str, ...], *, origin: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pydantic
 from numpy.typing import NDArray
 
-from inspection_tf import config, errors, images
+from inspection_tf import config, errors, images, process
 from inspection_tf.datasets import corners, photographed, readers, records, synthetic, verify
 from inspection_tf.datasets.records import Records, Source
 from inspection_tf.synthesis.certificate import CertificateSpec
@@ -182,11 +182,13 @@ def check(found: Records, spec: DataSpec, preprocessing: images.Preprocessing) -
         preprocessing: that the images must fit.
 
     Raises:
-        errors.DataError: an image or mask is not fit for use.
+        errors.DataError: an image or mask is not fit for use, or a name cannot be kept.
     """
+    found.require_names()
     if spec.format in DRAWN:
         return
-    findings = verify.check(found, preprocessing=preprocessing)
+    with process.bar("checking") as progress:
+        findings = verify.check(found, preprocessing=preprocessing, progress=progress)
     for line in findings.summary():
         _LOG.info("%s", line)
     findings.require(tolerate=frozenset({"empty_mask"} if spec.empty_masks == "accept" else ()))

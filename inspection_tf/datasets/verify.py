@@ -4,12 +4,11 @@ import concurrent.futures
 import dataclasses
 import logging
 import os
-from collections.abc import Callable
 from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from inspection_tf import errors, images
+from inspection_tf import errors, images, process
 from inspection_tf.datasets.records import Record, Records
 
 _LOG = logging.getLogger("inspection_tf")
@@ -104,7 +103,7 @@ def check(
     records: Records,
     *,
     preprocessing: images.Preprocessing | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: process.Progress | None = None,
 ) -> Findings:
     """Read every image, mask and template once and collect what is wrong, not stopping at it.
 

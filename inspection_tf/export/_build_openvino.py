@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import _engine_openvino
+from inspection_tf import _engine_openvino, process
 from inspection_tf._engine_entry import EngineEntry, Ranges
 from inspection_tf._engine_names import ALL, PRECISION_HINT
 from inspection_tf.export import _order, _retreat, engine_gate
@@ -85,7 +85,9 @@ def _unchanged(model: Any, _how: _retreat.Attempt) -> Any:
 def _quiet() -> Iterator[None]:
     """Keep NNCF's bars off stdout, and off what is no terminal."""
     logging.getLogger("nncf").setLevel(logging.ERROR)
-    with contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):
+    with contextlib.redirect_stdout(
+        sys.stderr if process.is_terminal(sys.stderr) else io.StringIO()
+    ):
         yield
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _batch, bundle, images, runtime
+from inspection_tf import _batch, bundle, images, process, runtime
 from inspection_tf._bundle_files import CHECK
 
 PAGE = "INTEGRATION.md"
@@ -181,7 +181,7 @@ def page(manifest: bundle.Manifest) -> str:
         ),
         f"Output: {outputs}.{_located(manifest)}",
         f"Decision: {decided}{review}{stages}.",
-        f"Rules: {', '.join(f'{name} {value}' for name, value in rules.items()) or 'none'}.",
+        f"Rules: {process.markdown(', '.join(f'{n} {v}' for n, v in rules.items())) or 'none'}.",
         "Everything above stands in `manifest.json`; an output that is not finite is never OK.",
         "Is the model right here? `python golden/check.py` (numpy, onnxruntime): exit code 0.",
         (
@@ -191,7 +191,7 @@ def page(manifest: bundle.Manifest) -> str:
         "With Python: `pip install inspection-tf`, `runtime.Inspector.load(BUNDLE)` does it all.",
     ]
     body = "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
-    return f"# Integrating {manifest.model_id}\n\n{body}\n"
+    return f"# Integrating {process.markdown(manifest.model_id)}\n\n{body}\n"
 
 
 def _laid(manifest: bundle.Manifest) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from inspection_tf import bundle
+from inspection_tf import bundle, process
 
 _TEMPLATE = """# {model_id}
 
@@ -85,8 +85,8 @@ def _edits(manifest: bundle.Manifest) -> str:
     return "".join(
         f"\nEdited on {edit['at']}, after these were measured: threshold "
         f"{edit['before']['threshold']:.6g} became {edit['after']['threshold']:.6g}"
-        f"{': ' + edit['reason'] if edit.get('reason') else ''}. `inspection evaluate` measures it "
-        "anew.\n"
+        f"{': ' + process.markdown(edit['reason']) if edit.get('reason') else ''}. "
+        "`inspection evaluate` measures it anew.\n"
         for edit in manifest.audit
         if edit["what"] == "threshold"
     )
@@ -130,7 +130,7 @@ def render(manifest: bundle.Manifest) -> str:
     report = manifest.metrics
     of_field = manifest.is_located
     lines = [
-        f"| {name} | {_number(entry['value'])} | "
+        f"| {process.markdown(name)} | {_number(entry['value'])} | "
         f"{_number(entry['low'])} to {_number(entry['high'])} |"
         for name, entry in report["metrics"].items()
     ]
@@ -158,7 +158,7 @@ def render(manifest: bundle.Manifest) -> str:
             "the lowest of the five looks.\n"
         )
     return (_FIELD_TEMPLATE if of_field else _TEMPLATE).format(
-        classes=", ".join(manifest.classes),
+        classes=", ".join(map(process.markdown, manifest.classes)),
         template=", each compared with its template," if manifest.has_template else "",
         stages=stages,
         model_id=manifest.model_id,
@@ -177,8 +177,9 @@ def render(manifest: bundle.Manifest) -> str:
         tune_parts=_parts(point.counts),
         parts=_parts(report["counts"]),
         promise=promise.strip(),
-        rules=", ".join(f"{name} {value}" for name, value in rules.items()) or "none",
-        split=report["split"],
+        rules=process.markdown(", ".join(f"{name} {value}" for name, value in rules.items()))
+        or "none",
+        split=process.markdown(report["split"]),
         images=report["counts"]["images"],
         defective=report["counts"]["defective"],
         metrics="\n".join(lines),

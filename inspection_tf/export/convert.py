@@ -28,6 +28,7 @@ from inspection_tf import (
     bundle,
     errors,
     files,
+    process,
     runtime,
 )
 from inspection_tf._engine_entry import EngineEntry, GoldenSample
@@ -172,7 +173,8 @@ def convert(
         # At one batch size: it is the same network.
         limits = spec.gate.model_copy(update={"batch_sizes": spec.gate.batch_sizes[-1:]})
         other = engine_gate.inspector(manifest, {**networks, **changed}, name)
-        return engine_gate.compare(inspector, other, {"tune": shown}, limits)
+        with process.bar("judging") as progress:
+            return engine_gate.compare(inspector, other, {"tune": shown}, limits, progress)
 
     search = _retreat.Search()
     attempts = 0
@@ -191,7 +193,8 @@ def convert(
             compared = found.compared(calibrated)
             if "train" in compared and attempts == 1:
                 _LOG.warning("every image taught the networks: the gate compares on those")
-            parity = engine_gate.compare(inspector, candidate, compared, spec.gate)
+            with process.bar("comparing") as progress:
+                parity = engine_gate.compare(inspector, candidate, compared, spec.gate, progress)
             parity = parity.model_copy(update={"attempts": attempts})
             _LOG.info(
                 "gate: %d images, largest score difference %s, %d changed verdicts",

@@ -7,13 +7,22 @@ nowhere else.
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pydantic
 
-from inspection_tf import _batch, bundle, config, decision, errors, evaluation, runtime
+from inspection_tf import (
+    _batch,
+    bundle,
+    config,
+    decision,
+    errors,
+    evaluation,
+    process,
+    runtime,
+)
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.export import _points
 
@@ -203,7 +212,7 @@ def compare(
     candidate: runtime.Inspector,
     parts: dict[str, Records],
     spec: GateSpec,
-    progress: Callable[[int, int], None] | None = None,
+    progress: process.Progress | None = None,
 ) -> EngineParity:
     """Run an engine and the float32 ONNX files on the same images.
 

@@ -2,14 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _locating, decision, errors, runtime
+from inspection_tf import _locating, decision, errors, process, runtime
 from inspection_tf.datasets.records import Record
 from inspection_tf.export import _points, onnx
 
@@ -127,10 +127,11 @@ class KerasNetwork:
 def compare(
     model: keras.Model,
     inspector: runtime.Inspector,
-    records: Iterable[Record],
+    records: Sequence[Record],
     *,
     classifier: keras.Model | None = None,
     refiner: keras.Model | None = None,
+    progress: process.Progress | None = None,
 ) -> Parity:
     """Run trained models and their exports on the same images and compare their verdicts.
 
@@ -144,6 +145,7 @@ def compare(
         records: the tune and test images; each is decoded anew, as at inspection.
         classifier: the trained model of the first stage, where there is one.
         refiner: the trained model of the second look, where there is one.
+        progress: called with (done, of).
 
     Raises:
         errors.DataError: there is no image to compare on.
@@ -171,6 +173,8 @@ def compare(
         if is_located:
             worst_px = max(worst_px, _corners_apart(trained, exported, prepared))
         count += 1
+        if progress is not None:
+            progress(count, len(records))
         if trained.verdict.outcome != exported.verdict.outcome:
             flips.append(_flip(record.id, trained.verdict, exported.verdict))
     if not count:

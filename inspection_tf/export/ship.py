@@ -12,7 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, decision, errors, evaluation, files, runtime, thresholds
+from inspection_tf import bundle, decision, errors, evaluation, files, process, runtime, thresholds
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.export import _kit, _points, card, gate, onnx
 from inspection_tf.export._points import Networks, Terms
@@ -210,7 +210,8 @@ def _measure(
     for networks, chosen in measured:
         digest = hashlib.sha256(networks.main).hexdigest()
         inspector = networks.inspector(manifest, model_sha256=digest)
-        rows += evaluation.measure(inspector, chosen)
+        with process.bar("measuring") as progress:
+            rows += evaluation.measure(inspector, chosen, progress=progress)
         inspectors.append((inspector, chosen))
     every = Records.of(
         (record for _, chosen in measured for record in chosen), classes=manifest.classes
@@ -291,7 +292,15 @@ def ship(
     inspector = final.inspector(manifest, model_sha256=hashlib.sha256(final.main).hexdigest())
     # Cross-validation tunes and measures on the same images; each is compared once.
     every = {record.id: record for _, part in (*tuning, *measured) for record in part}
-    parity = gate.compare(model, inspector, every.values(), classifier=classifier, refiner=refiner)
+    with process.bar("comparing") as progress:
+        parity = gate.compare(
+            model,
+            inspector,
+            list(every.values()),
+            classifier=classifier,
+            refiner=refiner,
+            progress=progress,
+        )
     _LOG.info(
         "gate: %d images, largest score difference %.2g, %d changed verdicts",
         parity.images,

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from inspection_tf import process
 from inspection_tf.training import averaging, checkpoints
 from inspection_tf.training.averaging import AveragedWeights
 from inspection_tf.training.run_folder import History, RunFolder
@@ -246,7 +247,7 @@ class ProgressBar(keras.callbacks.Callback):
         """Show the bar."""
         import tqdm
 
-        quiet = not sys.stderr.isatty()
+        quiet = not process.is_terminal(sys.stderr)
         self._bar = tqdm.tqdm(total=self._total, unit="step", desc="training", disable=quiet)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import keras
 import pydantic
 
-from inspection_tf import config, errors, files, plots
+from inspection_tf import config, errors, files, plots, process
 from inspection_tf.models import complexity
 from inspection_tf.training import doctor
 from inspection_tf.training.run_folder import History, RunFolder
@@ -144,14 +144,13 @@ def climb(
 
 def report(steps: Sequence[Step]) -> dict[str, Any]:
     """Print a table of a search, and return it: the smallest size that solves, and all steps."""
-    import rich.console
     import rich.table
 
     table = rich.table.Table(box=None, pad_edge=False)
     for name in ("rung", "parameters", "MACs", "ONNX kB", "ms", "error", "diagnosis"):
         table.add_column(name, no_wrap=name != "diagnosis")
     for step in steps:
-        table.add_row(
+        cells = (
             step.name,
             f"{step.parameters:,}",
             f"{step.macs / 1e6:.1f} M",
@@ -160,7 +159,8 @@ def report(steps: Sequence[Step]) -> dict[str, Any]:
             f"{step.error:.4f}",
             step.diagnosis,
         )
-    rich.console.Console(width=140).print(table)
+        table.add_row(*map(process.cell, cells))
+    process.show_table(table)
     found = smallest(steps)
     return {
         "smallest": None if found is None else found.name,

@@ -296,20 +296,17 @@ def finish(run: RunFolder, shipped: Measured) -> dict[str, Any]:
     Returns:
         The report.
     """
-    import rich.console
-
     folder = run.path / "evaluation"
     evaluation.write(folder, shipped.rows, shipped.report)
     point = shipped.manifest.operating_point
     plots.write_evaluation(
         folder, shipped.rows, threshold=point.threshold, show=shipped.show, report=shipped.report
     )
-    # Wide enough for the table on anything; a log file has no width of its own.
-    rich.console.Console(width=100).print(evaluation.table(shipped.report))
+    process.show_table(evaluation.table(shipped.report))
     splits = shipped.manifest.provenance.data.splits
-    for line in (point.note, *_next_commands(run.path / "bundle", has_test="test" in splits)):
-        if line:
-            print(line)  # noqa: T201
+    commands = _next_commands(run.path / "bundle", has_test="test" in splits)
+    for line in (*([point.note] if point.note else ()), *commands):
+        process.say(line)
     return shipped.report
 
 
@@ -317,7 +314,8 @@ def _next_commands(path: Path, *, has_test: bool) -> tuple[str, ...]:
     # Cross-validation ships a network that has seen every image: only others can measure it.
     images = "--split test" if has_test else "ROOT"
     return (
-        f"\nThe bundle is in {path}. Next:",
+        "",
+        f"The bundle is in {path}. Next:",
         f"  inspection verify {path}",
         f"  inspection predict {path} IMAGE... --out DIR",
         f"  inspection evaluate {path} {images} --out DIR",

@@ -11,7 +11,7 @@ import pytest
 
 from inspection_tf import errors, process
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 class ResourceExhaustedError(Exception):

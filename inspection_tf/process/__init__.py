@@ -1,0 +1,34 @@
+"""What a process promises: exit codes, results on stdout, all else on stderr, and no surprise."""
+
+from inspection_tf.process.console import (
+    complain,
+    is_terminal,
+    is_unheard,
+    say,
+    set_up_logging,
+    show_table,
+    steady,
+)
+from inspection_tf.process.ending import Terminated, exit_code_of, report, run
+from inspection_tf.process.progress import Progress, bar
+from inspection_tf.process.text import cell, escaped, markdown, printable
+
+__all__ = [
+    "Progress",
+    "Terminated",
+    "bar",
+    "cell",
+    "complain",
+    "escaped",
+    "exit_code_of",
+    "is_terminal",
+    "is_unheard",
+    "markdown",
+    "printable",
+    "report",
+    "run",
+    "say",
+    "set_up_logging",
+    "show_table",
+    "steady",
+]

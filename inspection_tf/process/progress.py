@@ -1,0 +1,63 @@
+"""A bar for what takes long, on a terminal only."""
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+
+from inspection_tf.process import console
+
+Progress = Callable[[int, int], None]
+"""Called with (done, of) after each step of something long."""
+
+_shown = threading.Lock()  # there is one line for it
+
+
+def _quiet(done: int, of: int) -> None:
+    """Show nothing."""
+
+
+@contextlib.contextmanager
+def bar(what: str) -> Iterator[Progress]:
+    """Give what shows a bar on stderr while the block runs, and is gone after it.
+
+    Nothing is shown where stderr is no terminal, or shows a bar already.
+
+    Args:
+        what: takes long, in a word or two.
+    """
+    if not console.is_terminal(sys.stderr) or not _shown.acquire(blocking=False):
+        yield _quiet
+        return
+    try:
+        with _live(what) as show:
+            yield show
+    finally:
+        _shown.release()
+
+
+@contextlib.contextmanager
+def _live(what: str) -> Iterator[Progress]:
+    import rich.console
+    import rich.progress
+
+    terminal = rich.console.Console(stderr=True, markup=False, emoji=False, highlight=False)
+    if terminal.is_dumb_terminal:  # it cannot go back to the begin of a line
+        yield _quiet
+        return
+    shown = rich.progress.Progress(
+        rich.progress.TextColumn("{task.description}", markup=False),
+        rich.progress.BarColumn(),
+        rich.progress.MofNCompleteColumn(),
+        rich.progress.TimeRemainingColumn(),
+        console=terminal,
+        transient=True,
+        redirect_stdout=False,  # results stay where they belong
+    )
+    with shown:
+        task = shown.add_task(what, total=None)
+
+        def show(done: int, of: int) -> None:
+            shown.update(task, completed=done, total=of)
+
+        yield show
