@@ -1,11 +1,4 @@
-"""Bundle + image -> `Verdict`, on onnxruntime or another engine, without TensorFlow.
-
-    inspector = runtime.Inspector.load("bundle")
-    verdict = inspector.inspect("part.png")
-
-An inspector may be shared by threads. It refuses to start when the bundle's golden samples do not
-come out as they were recorded.
-"""
+"""What inspects images as one bundle says."""
 
 import dataclasses
 import functools
@@ -29,9 +22,8 @@ from inspection_tf import (
     _tiling,
     errors,
 )
-from inspection_tf._engine import Engine, Network
+from inspection_tf._engine import Network
 from inspection_tf._engine_names import AUTO, ONNX
-from inspection_tf._golden import GOLDEN, GOLDEN_TOLERANCE
 from inspection_tf._judging import Judge
 from inspection_tf._prepared import Prepared
 
@@ -39,18 +31,6 @@ from inspection_tf._prepared import Prepared
 # lazy, and the first section brings the other two thirds of it.
 if TYPE_CHECKING:
     from inspection_tf import bundle, decision
-
-__all__ = [
-    "AUTO",
-    "GOLDEN",
-    "GOLDEN_TOLERANCE",
-    "ONNX",
-    "Engine",
-    "Inspector",
-    "Network",
-    "Prepared",
-    "Source",
-]
 
 Source = str | os.PathLike[str] | bytes | NDArray[Any]
 
