@@ -15,7 +15,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from inspection_tf import errors, images
-from inspection_tf.images import codec
+from inspection_tf.images import sources
 
 RNG = np.random.default_rng(3)
 COLOUR = cv2.GaussianBlur(RNG.integers(0, 256, (37, 51, 3), dtype=np.uint8), (7, 7), 0)
@@ -257,7 +257,7 @@ def test_the_limit_of_pixels_is_inclusive(file_format):
 
 def test_the_limit_of_bytes_is_checked_before_reading(tmp_path, monkeypatch):
     (tmp_path / "long.png").write_bytes(encode(GRAY, "PNG"))
-    monkeypatch.setattr(codec, "MAX_BYTES", 100)
+    monkeypatch.setattr(sources, "MAX_BYTES", 100)
     with pytest.raises(errors.ImageError, match=r"long\.png must have at most 100 bytes"):
         images.read(tmp_path / "long.png")
 

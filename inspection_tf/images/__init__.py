@@ -6,14 +6,13 @@
 
 from inspection_tf.images.codec import (
     IMAGE_SUFFIXES,
-    MAX_BYTES,
-    Source,
     digest,
     encode_png,
     read,
     read_header,
     read_mask,
     read_size,
+    snapshot,
     stored_points,
     write_png,
 )
@@ -31,6 +30,7 @@ from inspection_tf.images.preprocessing import (
     to_gray,
     to_uint8,
 )
+from inspection_tf.images.sources import MAX_BYTES, Source
 
 __all__ = [
     "IMAGE_SUFFIXES",
@@ -52,6 +52,7 @@ __all__ = [
     "read_header",
     "read_mask",
     "read_size",
+    "snapshot",
     "stored_points",
     "to_gray",
     "to_uint8",

@@ -18,7 +18,6 @@ One rule each, whatever the file format (told by content, not by suffix):
 
 import hashlib
 import os
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -26,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, files
-from inspection_tf.images import headers
+from inspection_tf.images import headers, pillow, sources
 from inspection_tf.images.headers import Header
 from inspection_tf.images.preprocessing import (
     MAX_PIXELS,
@@ -35,11 +34,9 @@ from inspection_tf.images.preprocessing import (
     as_image,
     require_size,
 )
-
-Source = str | os.PathLike[str] | bytes | NDArray[Any]
+from inspection_tf.images.sources import Source
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-MAX_BYTES = 2**30
 
 # A refused file is told once, by the error; cv2 4 and 5 name the switch differently.
 if hasattr(cv2, "setLogLevel"):
@@ -58,7 +55,8 @@ def read(
     """Read an image by the rules at the top of this module.
 
     Args:
-        source: a path, a file's bytes, or an array: gray (H, W), (H, W, 1), gray + alpha (H, W, 2),
+        source: a path, a file's bytes, an open file (binary, read from where it stands), an image
+            of Pillow (see `pillow`), or an array: gray (H, W), (H, W, 1), gray + alpha (H, W, 2),
             RGB (H, W, 3) or RGBA (H, W, 4), uint8 or uint16. An array is checked, not copied.
         orientation: whether EXIF orientation turns the image.
         max_pixels: larger files are refused before decoding (cv2's own limit of 2^30 px stays).
@@ -67,24 +65,60 @@ def read(
         (H, W) gray or (H, W, 3) RGB, uint8 or uint16.
 
     Raises:
-        errors.ImageError: the source is missing, damaged, cut off, too large, or no known format.
+        errors.ImageError: the source is missing, damaged, cut off, too large, no known format, or
+            nothing that an image can be given by.
         errors.StorageError: memory does not suffice.
     """
-    if isinstance(source, np.ndarray):
-        return as_image(source)
-    name, data = _load(source)
-    parsed = headers.parse(data, name=name, max_pixels=max_pixels)
-    image = _decode(data, parsed, name)
-    return _turn(image, parsed.header.orientation) if orientation == "apply" else image
+    pixels = sources.pixels_of(source)
+    if pixels is not None:
+        return as_image(pixels)
+    if pillow.is_image(source):
+        pixels, turn = pillow.read(source, max_pixels=max_pixels)
+        image = as_image(pixels)
+    else:
+        name, data = sources.load(source)
+        parsed = headers.parse(data, name=name, max_pixels=max_pixels)
+        image, turn = _decode(data, parsed, name), parsed.header.orientation
+    return _turn(image, turn) if orientation == "apply" else image
 
 
-def read_header(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
+def snapshot(source: Source, *, orientation: Orientation = "apply") -> Source:
+    """Return a source that stays as it is now, whatever its owner does with it later.
+
+    A camera fills its buffer again, an open file is closed, a Pillow image goes to its next frame.
+    Arrays are copied, open files and buffers are read, Pillow images are decoded; a path and bytes
+    are returned as they are.
+
+    Args:
+        source: as in `read`.
+        orientation: whether EXIF orientation turns an image of Pillow.
+
+    Raises:
+        errors.ImageError: as `read`, of all but files that are given by path or bytes.
+        errors.StorageError: memory does not suffice.
+    """
+    pixels = sources.pixels_of(source)
+    if pixels is not None:
+        image = as_image(pixels)  # of the other byte order it is a copy already
+        return image.copy() if np.may_share_memory(image, pixels) else image
+    if pillow.is_image(source):
+        return read(source, orientation=orientation)
+    if isinstance(source, str | os.PathLike | bytes):
+        return source
+    return sources.load(source)[1]
+
+
+def read_header(source: Source, *, max_pixels: int = MAX_PIXELS) -> Header:
     """Return format, stored size and orientation, and check completeness, without decoding.
+
+    Args:
+        source: a file, as in `read`.
+        max_pixels: larger files are refused.
 
     Raises:
         errors.ImageError: as `read`.
     """
-    name, data = _load(source)
+    name, data = sources.load(source)
     return headers.parse(data, name=name, max_pixels=max_pixels).header
 
 
@@ -104,7 +138,7 @@ def read_mask(source: Source, *, size: tuple[int, int] | None = None) -> NDArray
     Raises:
         errors.ImageError: as `read`; another size; or values that are neither 0/1 nor 0/full.
     """
-    name = _name(source, "The mask")
+    name = sources.name_of(source, "The mask")
     if isinstance(source, np.ndarray) and source.dtype == np.bool_ and source.ndim == 2:
         mask = source
     else:
@@ -154,25 +188,6 @@ def write_png(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
     files.write(path, encode_png(array), sync=False)
 
 
-def _name(source: Any, otherwise: str) -> str:
-    return os.fspath(source) if isinstance(source, str | os.PathLike) else otherwise
-
-
-def _load(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
-    name = _name(source, "The image")
-    try:
-        length = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
-        if length > MAX_BYTES:
-            raise errors.ImageError(
-                f"{name} must have at most {MAX_BYTES} bytes. Got {length}. Crop or compress it."
-            )
-        return name, source if isinstance(source, bytes) else Path(source).read_bytes()
-    except OSError as problem:
-        raise errors.ImageError(
-            f"{name} must be a readable file. Got: {problem.strerror}. Check the path."
-        ) from problem
-
-
 def _decode(data: bytes, parsed: headers.Parsed, name: str) -> Image:
     header = parsed.header
     patched = bytearray(data) if parsed.patches else data
@@ -197,7 +212,7 @@ def _decode(data: bytes, parsed: headers.Parsed, name: str) -> Image:
     return as_image(65535 - image if parsed.is_inverted else image)
 
 
-def read_size(source: str | os.PathLike[str], *, orientation: Orientation) -> tuple[int, int]:
+def read_size(source: Source, *, orientation: Orientation) -> tuple[int, int]:
     """Return (height, width) of an image as `read` returns it, without decoding it.
 
     Raises:
