@@ -8,10 +8,11 @@ stage stops never reaches `decide`. Where a field is located instead, `locate` d
 
 from inspection_tf._location import FieldRules, locate
 from inspection_tf.decision.audit import HiddenDefect, hidden_defects
+from inspection_tf.decision.composite import CompositeVerdict
 from inspection_tf.decision.decide import decide, gate, score
 from inspection_tf.decision.regions import Zone
 from inspection_tf.decision.rules import Level, Rules
-from inspection_tf.decision.verdict import CompositeVerdict, Outcome, Region, Verdict
+from inspection_tf.decision.verdict import Outcome, Region, Verdict
 
 __all__ = [
     "CompositeVerdict",
