@@ -9,19 +9,34 @@ is refused.
 import os
 import stat
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeAlias
+from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
 
-if TYPE_CHECKING:
-    from PIL.Image import Image as PillowImage
 
-Source: TypeAlias = (
-    "str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | PillowImage"
-    " | NDArray[Any]"
+class PillowImage(Protocol):
+    """What a source needs to be taken for an image of Pillow, which need not be installed."""
+
+    @property
+    def mode(self) -> str:
+        """Of its pixels, such as RGB."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height), px."""
+        ...
+
+    def load(self) -> Any:
+        """Decode it."""
+        ...
+
+
+Source = (
+    str | os.PathLike[str] | bytes | bytearray | memoryview | IO[bytes] | PillowImage | NDArray[Any]
 )
 
 MAX_BYTES = 2**30

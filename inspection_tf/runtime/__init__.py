@@ -7,11 +7,16 @@ An inspector may be shared by threads. It refuses to start when the bundle's gol
 come out as they were recorded.
 """
 
+from typing import TYPE_CHECKING
+
 from inspection_tf._engine import Engine, Network
 from inspection_tf._engine_names import AUTO, ONNX
 from inspection_tf._golden import GOLDEN, GOLDEN_TOLERANCE
 from inspection_tf._prepared import Prepared
-from inspection_tf.runtime.inspector import Inspector, Source
+from inspection_tf.runtime.inspector import Inspector
+
+if TYPE_CHECKING:
+    from inspection_tf.images import Source
 
 __all__ = [
     "AUTO",
@@ -24,3 +29,11 @@ __all__ = [
     "Prepared",
     "Source",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Source":  # with it come the sections of `images`, and with them pydantic
+        from inspection_tf import images
+
+        return images.Source
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
