@@ -176,9 +176,9 @@ def test_images_are_decoded_run_and_decided_at_the_same_time(toy_bundle, good, m
         seen.append(name)
         return seen.count(name) == 1
 
-    def preparing(*given):
+    def preparing(*given, **options):
         prepared.release()
-        return prepare(*given)
+        return prepare(*given, **options)
 
     def running(*given):
         if first("run"):  # goes on once another image is decoded meanwhile

@@ -26,7 +26,7 @@ from inspection_tf.runtime.runner import Runner
 # What declares pydantic sections is imported where it is first needed: `import pydantic` alone is
 # lazy, and the first section brings the other two thirds of it.
 if TYPE_CHECKING:
-    from inspection_tf import bundle, decision
+    from inspection_tf import bundle, decision, images
     from inspection_tf.images import Source
 
 
@@ -147,18 +147,29 @@ class Inspector(Runner):
         inspector.engine_name, inspector.batch = name, batch
         return inspector
 
-    def prepare(self, image: "Source", template: "Source | None" = None) -> Prepared:
-        """Read, align and preprocess an image; what comes out shares no memory with it.
+    def prepare(
+        self, image: "Source", template: "Source | None" = None, *, copy: bool = True
+    ) -> Prepared:
+        """Read, align and preprocess an image.
 
         Args:
             image: as `inspect` takes it.
             template: likewise; what the image should look like.
+            copy: of arrays, whose owner may change them; without it what comes out may share their
+                memory.
 
         Raises:
             errors.ImageError: the image cannot be read or does not fit the bundle; a template is
                 missing, of another size, or not wanted.
         """
-        return self._load(self._take(image, template)).prepared
+        if copy:
+            taken = self._take(image, template)
+            image, template = taken.image, taken.template
+        return _prepared.prepare(
+            self.manifest,
+            self._read(image),
+            None if template is None else self._read(template),
+        )
 
     def probability(self, image: "Source", template: "Source | None" = None) -> NDArray[np.float32]:
         """Return the probability map of an image, in its own size, whatever stage decides.
@@ -243,15 +254,16 @@ class Inspector(Runner):
     def _take(self, source: "Source", template: "Source | None") -> given.Taken:
         return given.take(source, template, orientation=self.preprocessing.orientation)
 
-    def _load(self, taken: given.Taken) -> _batch.Loaded:
+    def _read(self, source: "Source") -> "images.Image":
         from inspection_tf import images
 
+        return images.read(source, orientation=self.preprocessing.orientation)
+
+    def _load(self, taken: given.Taken) -> _batch.Loaded:
         started = time.perf_counter()
-        turn = self.preprocessing.orientation
-        image, template = images.read(taken.image, orientation=turn), None
-        if taken.template is not None:
-            template = images.read(taken.template, orientation=turn)
-        prepared = _prepared.prepare(self.manifest, image, template)
+        image = self._read(taken.image)
+        template = None if taken.template is None else self._read(taken.template)
+        prepared = self.prepare(image, template, copy=False)
         pre_ms = taken.ms + 1e3 * (time.perf_counter() - started)
         return _batch.Loaded(image, prepared, pre_ms)
 
