@@ -4,16 +4,18 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
+import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import _engine, _tiling, errors
+from inspection_tf.engines import native
 
 if TYPE_CHECKING:
     from inspection_tf import decision, runtime
@@ -167,7 +169,38 @@ def stream(
     Raises:
         errors.ImageError: a source cannot be read; those before it have their verdicts.
         errors.InspectionError: a network fails; the batches before have their verdicts.
+        errors.ConfigError: the process has forked since this began, and this is the child.
     """
+    process = os.getpid()
+    verdicts = _streamed(load, sources, inspector, finish, batch=batch)
+    try:
+        while True:
+            if os.getpid() != process:
+                raise errors.ConfigError(
+                    "Verdicts must be taken in the process that asked for them. Got a call in a "
+                    "child of its fork. Call inspect_many again after the fork."
+                )
+            try:
+                verdict = next(verdicts)
+            except StopIteration:
+                return
+            yield verdict
+    finally:
+        if os.getpid() == process:
+            verdicts.close()
+        else:  # to end it would wait for threads that only the parent has
+            native.leak(verdicts)
+
+
+def _streamed(
+    load: Callable[[Any], Loaded],
+    sources: Iterable[Any],
+    inspector: "runtime.Inspector",
+    finish: "Callable[[decision.Verdict, Loaded, float, float], decision.Verdict]",
+    *,
+    batch: int,
+) -> "Generator[decision.Verdict, None, None]":
+    """Give verdicts; see `stream`."""
 
     def decide(loaded: list[Loaded], outputs: Outputs) -> "list[decision.Verdict]":
         began = time.perf_counter()

@@ -1,5 +1,6 @@
 """What runs a network: onnxruntime, or whatever stands for it when an export is compared."""
 
+import functools
 import math
 from typing import Any, Protocol
 
@@ -7,6 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.engines.native import Native
+
+_PROCESSOR = ("CPUExecutionProvider",)
 
 
 def start(
@@ -39,9 +43,7 @@ def start(
         options.enable_profiling = True
         options.profile_file_prefix = profile_prefix
     try:
-        return onnxruntime.InferenceSession(
-            model, options, providers=list(providers or ("CPUExecutionProvider",))
-        )
+        return onnxruntime.InferenceSession(model, options, providers=list(providers or _PROCESSOR))
     except Exception as problem:  # onnxruntime's errors share no base class of their own
         first_line = str(problem).splitlines()[0]
         raise errors.BundleError(
@@ -80,10 +82,9 @@ def checked(output: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]
 
 
 class Engine:
-    """A network that onnxruntime runs.
+    """A network that onnxruntime runs; a child of a fork starts it again when it first runs it.
 
     Attributes:
-        session: of onnxruntime.
         providers: the execution providers in use.
     """
 
@@ -100,8 +101,16 @@ class Engine:
         Raises:
             errors.BundleError: onnxruntime refuses the model.
         """
-        self.session = start(model, threads=threads, providers=providers)
+        self._native = Native(
+            functools.partial(start, model, threads=threads, providers=providers),
+            survives_fork=tuple(providers or _PROCESSOR) == _PROCESSOR,
+        )
         self.providers = tuple(self.session.get_providers())
+
+    @property
+    def session(self) -> Any:
+        """The session of onnxruntime, of this process."""
+        return self._native.get()
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
@@ -115,12 +124,14 @@ class Engine:
         Raises:
             errors.StorageError: memory does not suffice.
             errors.BundleError: the network does not accept the batch.
+            errors.ConfigError: a GPU runs it, and this is a child of a fork.
         """
-        inputs = {self.session.get_inputs()[0].name: batch}
+        session = self.session
+        inputs = {session.get_inputs()[0].name: batch}
         if template is not None:
             inputs = {"image": batch, "template": template}
         try:
-            (output, *_) = self.session.run(None, inputs)
+            (output, *_) = session.run(None, inputs)
         except Exception as problem:  # as above; memory is the one thing that sound input lacks
             first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
             if isinstance(problem, MemoryError) or "alloc" in first_line.lower():

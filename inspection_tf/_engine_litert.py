@@ -1,5 +1,6 @@
 """A network that LiteRT (once TensorFlow Lite) runs."""
 
+import dataclasses
 import os
 import threading
 from typing import Any
@@ -8,10 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.engines.native import Native
+
+
+@dataclasses.dataclass(frozen=True)
+class _Interpreter:
+    """An interpreter, what runs its signature, and the lock of the threads that take turns."""
+
+    interpreter: Any
+    run: Any
+    lock: threading.Lock
 
 
 class LiteRtEngine:
-    """A network that LiteRT runs; threads take turns."""
+    """A network that LiteRT runs; threads take turns.
+
+    A child of a fork starts it again when it first runs it.
+    """
 
     def __init__(self, model: bytes, *, threads: int | None = None) -> None:
         """Read a model.
@@ -30,18 +44,21 @@ class LiteRtEngine:
                 "A LiteRT engine needs LiteRT. Got an environment without it. "
                 'Install it: pip install "inspection-tf[litert]".'
             ) from problem
-        try:
-            self._interpreter = interpreter.Interpreter(
-                model_content=model, num_threads=threads or os.cpu_count()
-            )
-            (name,) = self._interpreter.get_signature_list()
-            self._run = self._interpreter.get_signature_runner(name)
-        except (ValueError, RuntimeError) as problem:
-            raise errors.BundleError(
-                f"LiteRT must be able to load the model. Got: {str(problem).splitlines()[0]}. "
-                "Convert the bundle again."
-            ) from problem
-        self._lock = threading.Lock()
+
+        def started() -> _Interpreter:
+            try:
+                found = interpreter.Interpreter(
+                    model_content=model, num_threads=threads or os.cpu_count()
+                )
+                (name,) = found.get_signature_list()
+                return _Interpreter(found, found.get_signature_runner(name), threading.Lock())
+            except (ValueError, RuntimeError) as problem:
+                raise errors.BundleError(
+                    f"LiteRT must be able to load the model. Got: {str(problem).splitlines()[0]}. "
+                    "Convert the bundle again."
+                ) from problem
+
+        self._native = Native(started)
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
@@ -51,10 +68,11 @@ class LiteRtEngine:
         Raises:
             errors.BundleError: the network does not accept the batch.
         """
+        native = self._native.get()
         given = {"image": batch} if template is None else {"image": batch, "template": template}
         try:
-            with self._lock:
-                (output,) = self._run(**given).values()
+            with native.lock:
+                (output,) = native.run(**given).values()
                 return np.array(output)
         except (ValueError, RuntimeError) as problem:
             raise errors.BundleError(

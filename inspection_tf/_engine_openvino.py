@@ -1,7 +1,9 @@
 """A network that OpenVINO runs."""
 
 import contextlib
+import dataclasses
 import functools
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.engines.native import Native, leak
 
 _LOCK = threading.Lock()
 
@@ -31,6 +34,18 @@ def _only(make: Callable[[], Any]) -> Any:
     another thread it leaves that one behind, and the next signal ends the process.
     """
     return make()
+
+
+def _in_child() -> None:
+    """Go on in a child of a fork with the parent's entry point, which must not be freed there."""
+    global _LOCK
+    _LOCK = threading.Lock()  # a thread of the parent may have held the other one
+    if _only.cache_info().currsize:
+        leak(core())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
 
 
 def core() -> Any:
@@ -76,11 +91,19 @@ def _refusing(what: str) -> Iterator[None]:
         ) from problem
 
 
+@dataclasses.dataclass(frozen=True)
+class _Compiled:
+    """A compiled model, the names of its inputs, and its requests that no thread is using."""
+
+    model: Any
+    inputs: tuple[str, ...]
+    requests: list[Any]
+
+
 class OpenVinoEngine:
     """A network that OpenVINO runs; threads may share it.
 
-    Attributes:
-        model: compiled.
+    A child of a fork compiles it again when it first runs it.
     """
 
     def __init__(
@@ -104,15 +127,23 @@ class OpenVinoEngine:
         Raises:
             errors.BundleError: OpenVINO is absent, or refuses the model or the device.
         """
-        start = core()
         asked: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY", **(options or {})}
         if threads and device == "CPU":
             asked["INFERENCE_NUM_THREADS"] = str(threads)
-        with _refusing("load the model"):
-            read = start.read_model(model, weights) if isinstance(model, bytes) else model
-            self.model = start.compile_model(read, device, asked)
-        self._own = threading.local()
-        self._inputs = [port.get_any_name() for port in self.model.inputs]
+
+        def compiled() -> _Compiled:
+            start = core()
+            with _refusing("load the model"):
+                read = start.read_model(model, weights) if isinstance(model, bytes) else model
+                found = start.compile_model(read, device, asked)
+            return _Compiled(found, tuple(port.get_any_name() for port in found.inputs), [])
+
+        self._native = Native(compiled, survives_fork=device == "CPU")
+
+    @property
+    def model(self) -> Any:
+        """The compiled model, of this process."""
+        return self._native.get().model
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
@@ -122,17 +153,24 @@ class OpenVinoEngine:
         Raises:
             errors.StorageError: memory does not suffice.
             errors.BundleError: the network does not accept the batch.
+            errors.ConfigError: a GPU runs it, and this is a child of a fork.
         """
+        compiled = self._native.get()
         given = {"image": batch} if template is None else {"image": batch, "template": template}
         with _refusing(f"run {batch.dtype} of shape {batch.shape}"):
-            # One for each thread: a request is not for several, and making one takes its time.
-            request = getattr(self._own, "request", None)
-            if request is None:
-                request = self._own.request = self.model.create_infer_request()
-            # Shared: by default both are copied, and the output once more below.
-            request.infer(
-                {name: np.ascontiguousarray(given[name]) for name in self._inputs},
-                share_inputs=True,
-                share_outputs=True,
-            )
-            return np.array(request.get_output_tensor(0).data)
+            # One for each call at a time, and kept: making one takes its time. Not one for each
+            # thread, whose own values end with it: a fork would free them in the child.
+            try:
+                request = compiled.requests.pop()
+            except IndexError:
+                request = compiled.model.create_infer_request()
+            try:
+                # Shared: by default both are copied, and the output once more below.
+                request.infer(
+                    {name: np.ascontiguousarray(given[name]) for name in compiled.inputs},
+                    share_inputs=True,
+                    share_outputs=True,
+                )
+                return np.array(request.get_output_tensor(0).data)
+            finally:
+                compiled.requests.append(request)

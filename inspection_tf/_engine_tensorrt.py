@@ -1,6 +1,9 @@
 """A network that TensorRT, or TensorRT-RTX, runs on an NVIDIA GPU."""
 
+import dataclasses
+import functools
 import importlib
+import os
 import threading
 import weakref
 from typing import Any
@@ -9,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.engines.native import Native
 
 EXTRA = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx-cu13"}
 """Module to the package that brings it."""
@@ -58,8 +62,10 @@ def capability() -> str | None:
     return ".".join(parts)
 
 
-def _release(cuda: Any, held: dict[str, tuple[int, int]], stream: Any) -> None:
+def _release(cuda: Any, held: dict[str, tuple[int, int]], stream: Any, process: int) -> None:
     """Give back buffers and stream; a GPU that fails now has nothing left to lose."""
+    if os.getpid() != process:  # a child of a fork holds nothing, and must not use CUDA
+        return
     for address, _ in held.values():
         cuda.cudaFree(address)
     held.clear()
@@ -74,7 +80,9 @@ class _Memory:
         self._held: dict[str, tuple[int, int]] = {}
         self.stream = self.call("cudaStreamCreate")
         # Nobody else gives memory of the GPU back before the process ends.
-        self.release = weakref.finalize(self, _release, self._cuda, self._held, self.stream)
+        self.release = weakref.finalize(
+            self, _release, self._cuda, self._held, self.stream, os.getpid()
+        )
 
     def call(self, name: str, *given: Any) -> Any:
         code, *found = getattr(self._cuda, name)(*given)
@@ -107,6 +115,47 @@ class _Memory:
         self.call("cudaMemcpyAsync", to, source, size, kind, self.stream)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """A loaded plan: what TensorRT and CUDA hold of it, and the lock of the threads."""
+
+    runtime: Any
+    engine: Any
+    context: Any
+    inputs: tuple[str, ...]
+    output: str
+    memory: _Memory
+    lock: threading.Lock
+
+
+def _load(plan: bytes, module: str) -> _Plan:
+    """Load a plan; see `TensorRtEngine`."""
+    trt = library(module)
+    memory = _Memory()
+    runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+    engine = runtime.deserialize_cuda_engine(plan)
+    if engine is None:
+        raise errors.BundleError(
+            f"{module} must be able to load the plan. Got a refusal. Build the engine on this "
+            "machine: inspection convert BUNDLE --to tensorrt."
+        )
+    context = engine.create_execution_context()
+    if context is None:
+        raise errors.StorageError(
+            "The network must fit into the GPU's memory. Got a refusal of the plan. "
+            "End what else runs there, or choose another engine."
+        )
+    names = [engine.get_tensor_name(n) for n in range(engine.num_io_tensors)]
+    is_input = [engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names]
+    inputs = [name for name, given in zip(names, is_input, strict=True) if given]
+    outputs = [name for name, given in zip(names, is_input, strict=True) if not given]
+    if len(outputs) != 1:
+        raise errors.BundleError(
+            f"The network must have one output. Got {len(outputs)}. Convert the bundle again."
+        )
+    return _Plan(runtime, engine, context, tuple(inputs), outputs[0], memory, threading.Lock())
+
+
 class TensorRtEngine:
     """A network that TensorRT runs; threads take turns."""
 
@@ -121,31 +170,7 @@ class TensorRtEngine:
             errors.BundleError: TensorRT, CUDA or the GPU is absent, or it refuses the plan.
             errors.StorageError: the GPU has too little memory.
         """
-        trt = library(module)
-        self._memory = _Memory()
-        self._runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
-        self._engine = self._runtime.deserialize_cuda_engine(plan)
-        if self._engine is None:
-            raise errors.BundleError(
-                f"{module} must be able to load the plan. Got a refusal. Build the engine on this "
-                "machine: inspection convert BUNDLE --to tensorrt."
-            )
-        self._context = self._engine.create_execution_context()
-        if self._context is None:
-            raise errors.StorageError(
-                "The network must fit into the GPU's memory. Got a refusal of the plan. "
-                "End what else runs there, or choose another engine."
-            )
-        names = [self._engine.get_tensor_name(n) for n in range(self._engine.num_io_tensors)]
-        is_input = [self._engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names]
-        self._inputs = [name for name, given in zip(names, is_input, strict=True) if given]
-        outputs = [name for name, given in zip(names, is_input, strict=True) if not given]
-        if len(outputs) != 1:
-            raise errors.BundleError(
-                f"The network must have one output. Got {len(outputs)}. Convert the bundle again."
-            )
-        self._output = outputs[0]
-        self._lock = threading.Lock()
+        self._native = Native(functools.partial(_load, plan, module), survives_fork=False)
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
@@ -155,12 +180,14 @@ class TensorRtEngine:
         Raises:
             errors.BundleError: the network does not accept the batch, or the GPU fails.
             errors.StorageError: the GPU has too little memory.
+            errors.ConfigError: this is a child of a fork.
         """
+        native = self._native.get()
         given = {"image": batch} if template is None else {"image": batch, "template": template}
-        with self._lock:
-            memory, context = self._memory, self._context
+        with native.lock:
+            memory, context = native.memory, native.context
             kept = []  # until the copies are done
-            for name in self._inputs:
+            for name in native.inputs:
                 array = np.ascontiguousarray(given[name])
                 kept.append(array)
                 if not context.set_input_shape(name, array.shape):
@@ -171,9 +198,9 @@ class TensorRtEngine:
                 address = memory.room(name, array.nbytes)
                 memory.copy(address, array.ctypes.data, array.nbytes, is_upload=True)
                 context.set_tensor_address(name, address)
-            output = np.empty(tuple(context.get_tensor_shape(self._output)), np.float32)
-            address = memory.room(self._output, output.nbytes)
-            context.set_tensor_address(self._output, address)
+            output = np.empty(tuple(context.get_tensor_shape(native.output)), np.float32)
+            address = memory.room(native.output, output.nbytes)
+            context.set_tensor_address(native.output, address)
             if not context.execute_async_v3(int(memory.stream)):
                 raise errors.BundleError(
                     "TensorRT must be able to run the network. Got a failure. "

@@ -8,7 +8,7 @@ import pydantic
 from numpy.typing import NDArray
 
 from inspection_tf import config, geometry, thresholds
-from inspection_tf._verdict import Outcome, Verdict
+from inspection_tf.decision.verdict import Outcome, Verdict
 
 
 class FieldRules(config.Section):

@@ -34,16 +34,13 @@ def prepare(
     manifest: "bundle.Manifest",
     image: NDArray[Any],
     template: NDArray[Any] | None = None,
-    *,
-    keeps_pixels: bool = False,
 ) -> Prepared:
-    """Align and preprocess a decoded image.
+    """Align and preprocess a decoded image; what comes out may share its memory.
 
     Args:
         manifest: of the bundle.
         image: (height, width) or (height, width, 3) RGB, uint8 or uint16.
         template: likewise; what the image should look like.
-        keeps_pixels: for a second look.
 
     Raises:
         errors.ImageError: a template is missing, of another size, or not wanted; or the image
@@ -68,6 +65,7 @@ def prepare(
         placement = images.placement(size, spec)
         pixels = images.in_channels(image, spec)
         prepared = images.lay(pixels, placement)
+        keeps_pixels = manifest.closeups is not None  # for the second look
         return Prepared(prepared[None], None, placement, pixels if keeps_pixels else None)
     prepared, laid, placement = registration.prepare(image, template, spec, manifest.alignment)
     return Prepared(prepared[None], laid[None], placement)

@@ -21,6 +21,7 @@ from inspection_tf import _batch, _golden, _keras_files, bundle, errors, images,
 from inspection_tf._peak import peak_bytes
 from inspection_tf._profile import Operator
 from inspection_tf._profile import profile as profile_model
+from inspection_tf.runtime import sources
 
 __all__ = [
     "Frame",
@@ -39,6 +40,7 @@ Frame = tuple[NDArray[Any], NDArray[Any] | None]
 _LOG = logging.getLogger("inspection_tf")
 _ENOUGH = 300
 """Images a way is timed on where no number of rounds is given."""
+_STAGES = ("pre", "model", "post")
 _WARM = 20
 """Batches of the round that does not count."""
 
@@ -55,6 +57,7 @@ class Timing:
         p95_ms: 95th percentile of the same.
         p99_ms: 99th percentile of the same.
         stages_ms: means of pre, model and post, an image.
+        copy_ms: mean of what `pre` spends on copying the frame, so that its owner may fill it anew.
         images_per_s: images a second over all rounds.
         segmented_share: share of the images that went through the segmenter.
         outcomes: of each frame that was timed, in order; those that fill no batch are left out.
@@ -76,6 +79,7 @@ class Timing:
     file_bytes: int = 0
     peak_bytes: int | None = None
     threads: int | None = None
+    copy_ms: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
@@ -214,7 +218,8 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
     """Return the times of one batch, ms an image, its outcomes, and how many were segmented."""
     inspector = way.inspector
     started = time.perf_counter()
-    prepared = [inspector.prepare(*frame) for frame in frames]
+    taken = [sources.take(*frame, orientation="apply") for frame in frames]
+    prepared = [inspector.prepare(item.image, item.template, copy=False) for item in taken]
     ready = time.perf_counter()
     outputs = _batch.run(inspector, prepared, runs_both=way.runs_both)
     spent = outputs.model_s
@@ -222,6 +227,7 @@ def _once(way: _Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[st
     done = time.perf_counter()
     each = 1e3 / len(frames)
     times = {
+        "copy": float(np.mean([item.ms for item in taken])),  # a part of the next
         "pre": each * (ready - started),
         "model": each * spent,
         "post": each * (done - ready - spent),
@@ -375,7 +381,7 @@ def _summary(
     batch_size: int,
     last: list[tuple[dict[str, float], list[str], int]],
 ) -> Timing:
-    totals = np.array([sum(stages.values()) for stages in batches])
+    totals = np.array([sum(stages[name] for name in _STAGES) for stages in batches])
     outcomes = tuple(outcome for _, found, _ in last for outcome in found)
     return Timing(
         name=name,
@@ -384,8 +390,9 @@ def _summary(
         p95_ms=float(np.percentile(totals, 95)),
         p99_ms=float(np.percentile(totals, 99)),
         stages_ms={
-            stage: float(np.mean([stages[stage] for stages in batches])) for stage in batches[0]
+            stage: float(np.mean([stages[stage] for stages in batches])) for stage in _STAGES
         },
+        copy_ms=float(np.mean([stages.get("copy", 0.0) for stages in batches])),
         images_per_s=float(1e3 / totals.mean()),
         segmented_share=sum(count for _, _, count in last) / len(outcomes),
         outcomes=outcomes,

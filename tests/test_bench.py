@@ -148,7 +148,8 @@ def test_a_batch_is_stopped_image_by_image(toy_cascade, runs_both, seen):
     times, outcomes, segmented = bench._once(way, [(np.zeros((64, 64), np.uint8), None)] * 3)
     assert outcomes == ["OK", "NG", "REVIEW"]
     assert (first.seen, second.seen, segmented) == ([3], seen, seen[0])
-    assert set(times) == {"pre", "model", "post"}
+    assert set(times) == {"copy", "pre", "model", "post"}
+    assert 0 < times["copy"] < times["pre"]
 
 
 def test_without_keras_the_rest_is_timed(toy_cascade, monkeypatch):

@@ -176,9 +176,9 @@ def test_images_are_decoded_run_and_decided_at_the_same_time(toy_bundle, good, m
         seen.append(name)
         return seen.count(name) == 1
 
-    def preparing(*given):
+    def preparing(*given, **options):
         prepared.release()
-        return prepare(*given)
+        return prepare(*given, **options)
 
     def running(*given):
         if first("run"):  # goes on once another image is decoded meanwhile
@@ -307,7 +307,7 @@ def test_a_network_fed_another_type_is_a_bundle_error(toy_bundle):
 
 
 @pytest.mark.parametrize("problem", [MemoryError(), RuntimeError("Failed to allocate memory")])
-def test_a_network_without_memory_is_a_storage_error(toy_bundle, problem):
+def test_a_network_without_memory_is_a_storage_error(toy_bundle, monkeypatch, problem):
     engine = runtime.Engine((toy_bundle / "model.onnx").read_bytes(), threads=1)
 
     class Session:
@@ -317,7 +317,7 @@ def test_a_network_without_memory_is_a_storage_error(toy_bundle, problem):
         def run(self, *_):
             raise problem
 
-    engine.session = Session()
+    monkeypatch.setattr(runtime.Engine, "session", Session())
     with pytest.raises(errors.StorageError, match="must fit into memory") as caught:
         engine.run(np.zeros((1, 64, 64, 1), np.uint8))
     assert caught.value.exit_code == 5

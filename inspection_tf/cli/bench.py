@@ -29,6 +29,8 @@ def bench(
 ) -> int:
     """Time a bundle on this machine, decoded frame to verdict.
 
+    The column copy is the part of pre that copies the frame, so that its owner may fill it anew.
+
     Args:
         bundle: folder of the bundle.
         engines: of the bundle, beside its ONNX files; all, those that run here.

@@ -14,6 +14,7 @@ TIMINGS: dict[str, Callable[[dict[str, Any]], str]] = {
     "p95": lambda row: f"{row['p95_ms']:.1f}",
     "p99": lambda row: f"{row['p99_ms']:.1f}",
     "pre": lambda row: f"{row['stages_ms']['pre']:.1f}",
+    "copy": lambda row: f"{row['copy_ms']:.2f}",
     "model": lambda row: f"{row['stages_ms']['model']:.1f}",
     "post": lambda row: f"{row['stages_ms']['post']:.1f}",
     "images/s": lambda row: f"{row['images_per_s']:.1f}",

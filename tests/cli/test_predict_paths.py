@@ -61,7 +61,7 @@ def assert_others_have_theirs(found, image, bad):
 def test_a_path_that_cannot_be_used_costs_the_others_nothing(
     predict, image, tmp_path, monkeypatch, name, reason
 ):
-    monkeypatch.setattr(images, "_PIPE_WAIT_MS", 10)
+    monkeypatch.setattr(images.sources, "PIPE_WAIT_MS", 10)
     (tmp_path / "dangling.png").symlink_to("nowhere")
     (tmp_path / "loop.png").symlink_to("loop.png")
     (tmp_path / "empty").mkdir()

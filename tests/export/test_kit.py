@@ -28,7 +28,7 @@ def check(root):
 def test_the_script_imports_numpy_and_onnxruntime_alone(toy_bundle):
     text = (toy_bundle / "golden" / "check.py").read_text()
     imported = {line.split()[1] for line in text.splitlines() if line.lstrip().startswith("import")}
-    assert imported == {"argparse", "hashlib", "json", "sys", "numpy", "onnxruntime"}
+    assert imported == {"argparse", "hashlib", "json", "os", "sys", "numpy", "onnxruntime"}
     assert "inspection_tf" not in text
 
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _rules, errors
-from inspection_tf._rules import Rules
+from inspection_tf import errors
+from inspection_tf.decision.rules import Assessment, Rules, assess
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def hidden_defects(
             "A mask must have the size of its map. Got "
             f"{truth.shape} for {np.shape(probability)}. Map both to the source image."
         )
-    found = _rules.assess(
+    found = assess(
         probability, rules, mask_threshold=mask_threshold, mm_per_px=mm_per_px, classes=classes
     )
     regions = found.regions
@@ -85,7 +85,7 @@ def hidden_defects(
     return tuple(hidden)
 
 
-def _hiding(found: _rules.Assessment, touching: NDArray[np.int64]) -> tuple[str, ...]:
+def _hiding(found: Assessment, touching: NDArray[np.int64]) -> tuple[str, ...]:
     if not len(touching):
         return ()
     if np.isin(touching, found.kept).any():

@@ -1,4 +1,4 @@
-"""Regions of a probability map, and zones on the image: the geometry inside `decision`.
+"""Regions of a probability map, and zones on the image: the geometry of `decision`.
 
 Coordinates: pixel indices of the map, which has the size of the source image. The centre of the
 first pixel is (0, 0); boxes end exclusively. Zones are outlines on the image: its left edge is 0,
@@ -59,6 +59,7 @@ class Regions:
     centroid_xy: NDArray[np.float64]  # (n, 2)
 
     def __len__(self) -> int:
+        """Return the number of regions."""
         return len(self.label)
 
     def mask(self, index: int) -> NDArray[np.bool]:

@@ -20,7 +20,17 @@ import numpy as np
 import pydantic
 from numpy.typing import NDArray
 
-from inspection_tf import _regions, config, errors
+from inspection_tf import config, errors
+from inspection_tf.decision.regions import (
+    Regions,
+    Zone,
+    check_map,
+    defect_map,
+    find,
+    nothing,
+    strongest_class,
+    zone_masks,
+)
 
 _LIMIT = pydantic.Field(default=None, ge=0, allow_inf_nan=False)
 _Area = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
@@ -61,7 +71,7 @@ class Rules(config.Section):
     class_by: Literal["segmenter", "both"] = "segmenter"
     """What names the class of a region: the sums of the map, or, in a cascade, both stages: each
     sum times the classifier's probability of that class. Score and verdict do not hang on it."""
-    zones: tuple[_regions.Zone, ...] = ()
+    zones: tuple[Zone, ...] = ()
     """Regions are kept or dropped by where their centroid lies."""
     min_count: int = pydantic.Field(default=1, ge=1)
     """Regions it takes for NG."""
@@ -152,7 +162,7 @@ class Rules(config.Section):
 class Assessment:
     """What the rules make of one map."""
 
-    regions: _regions.Regions
+    regions: Regions
     dropped: dict[str, NDArray[np.bool]]  # rule -> (n,), the regions that fail it
     kept: NDArray[np.int64]  # indices of the surviving regions, by falling peak
     unmet: tuple[str, ...]  # rules on the image that all surviving regions together do not meet
@@ -168,7 +178,7 @@ def class_rule(name: str) -> str:
 
 
 def _failures(
-    regions: _regions.Regions,
+    regions: Regions,
     rules: Rules,
     size: tuple[int, int],
     mm_per_px: float | None,
@@ -198,10 +208,10 @@ def _failures(
 
 
 def _outside(
-    regions: _regions.Regions, zones: tuple[_regions.Zone, ...], size: tuple[int, int]
+    regions: Regions, zones: tuple[Zone, ...], size: tuple[int, int]
 ) -> dict[str, NDArray[np.bool]]:
     column, row = np.floor(regions.centroid_xy + 0.5).astype(int).T
-    _, masks = _regions.zone_masks(zones, size)
+    _, masks = zone_masks(zones, size)
     within = [mask[row, column] for mask in masks]
     dropped = {
         f"ignore zone {zone.name!r}": there
@@ -241,7 +251,7 @@ def levels_reached(
 
 
 def _image_rules(
-    regions: _regions.Regions,
+    regions: Regions,
     kept: NDArray[np.int64],
     rules: Rules,
     inspected_px: int,
@@ -278,21 +288,21 @@ def assess(
             classes, or nothing is inspected.
     """
     rules.check_scale(mm_per_px)
-    channels = _regions.check_map(probability)
+    channels = check_map(probability)
     rules.check_classes(classes, channels.shape[2])
-    array, highest, finite = _regions.defect_map(channels)
+    array, highest, finite = defect_map(channels)
     size = (array.shape[0], array.shape[1])
-    inspected = _regions.zone_masks(rules.zones, size)[0] if rules.zones else None
+    inspected = zone_masks(rules.zones, size)[0] if rules.zones else None
     inspected_px = array.size if inspected is None else int(np.count_nonzero(inspected))
     if not finite:
-        none = _regions.nothing()
+        none = nothing()
         return Assessment(none, {}, none.label, (), float("nan"), inspected_px, array, none.label)
     if highest < mask_threshold:  # the common case is the fast one
-        regions = _regions.nothing()
+        regions = nothing()
     else:
-        regions = _regions.find(array, mask_threshold=mask_threshold, inspected=inspected)
+        regions = find(array, mask_threshold=mask_threshold, inspected=inspected)
     dropped = _failures(regions, rules, size, mm_per_px) if len(regions) else {}
-    class_index = _regions.strongest_class(
+    class_index = strongest_class(
         regions,
         channels,
         together=survivors(dropped, len(regions)) if rules.one_class else None,

@@ -18,34 +18,25 @@ One rule each, whatever the file format (told by content, not by suffix):
 
 import hashlib
 import os
-import select
-import stat
-from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _image_headers, _image_placement, errors, files
-
-Header = _image_headers.Header
-Image = _image_placement.Image
-Orientation = _image_placement.Orientation
-Placement = _image_placement.Placement
-Preprocessing = _image_placement.Preprocessing
-in_channels = _image_placement.in_channels
-lay = _image_placement.lay
-placement = _image_placement.placement
-preprocess = _image_placement.preprocess
-to_gray = _image_placement.to_gray
-to_uint8 = _image_placement.to_uint8
-Source = str | os.PathLike[str] | bytes | NDArray[Any]
+from inspection_tf import errors, files
+from inspection_tf.images import headers, pillow, sources
+from inspection_tf.images.headers import Header
+from inspection_tf.images.preprocessing import (
+    MAX_PIXELS,
+    Image,
+    Orientation,
+    as_image,
+    require_size,
+)
+from inspection_tf.images.sources import Source
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-MAX_PIXELS = _image_placement.MAX_PIXELS
-MAX_BYTES = 2**30
-_PIPE_WAIT_MS = 5_000  # for what comes next out of a pipe
 
 # A refused file is told once, by the error; cv2 4 and 5 name the switch differently.
 if hasattr(cv2, "setLogLevel"):
@@ -64,7 +55,8 @@ def read(
     """Read an image by the rules at the top of this module.
 
     Args:
-        source: a path, a file's bytes, or an array: gray (H, W), (H, W, 1), gray + alpha (H, W, 2),
+        source: a path, a file's bytes, an open file (binary, read from where it stands), an image
+            of Pillow (see `pillow`), or an array: gray (H, W), (H, W, 1), gray + alpha (H, W, 2),
             RGB (H, W, 3) or RGBA (H, W, 4), uint8 or uint16. An array is checked, not copied.
         orientation: whether EXIF orientation turns the image.
         max_pixels: larger files are refused before decoding (cv2's own limit of 2^30 px stays).
@@ -73,27 +65,61 @@ def read(
         (H, W) gray or (H, W, 3) RGB, uint8 or uint16.
 
     Raises:
-        errors.ImageError: the source is missing, damaged, cut off, too large, or no known format.
+        errors.ImageError: the source is missing, damaged, cut off, too large, no known format, or
+            nothing that an image can be given by.
         errors.StorageError: memory does not suffice.
     """
-    if isinstance(source, np.ndarray):
-        return _image_placement.as_image(source)
-    name, data = _load(source)
-    parsed = _image_headers.parse(data, name=name, max_pixels=max_pixels)
-    image = _decode(data, parsed, name)
-    return _turn(image, parsed.header.orientation) if orientation == "apply" else image
+    pixels = sources.pixels_of(source)
+    if pixels is not None:
+        return as_image(pixels)
+    if pillow.is_image(source):
+        pixels, turn = pillow.read(source, max_pixels=max_pixels)
+        image = as_image(pixels)
+    else:
+        name, data = sources.load(source)
+        parsed = headers.parse(data, name=name, max_pixels=max_pixels)
+        image, turn = _decode(data, parsed, name), parsed.header.orientation
+    return _turn(image, turn) if orientation == "apply" else image
 
 
-def read_header(
-    source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS
-) -> _image_headers.Header:
+def snapshot(source: Source, *, orientation: Orientation = "apply") -> Source:
+    """Return a source that stays as it is now, whatever its owner does with it later.
+
+    A camera fills its buffer again, an open file is closed, a Pillow image goes to its next frame.
+    Arrays are copied, open files and buffers are read, Pillow images are decoded; a path and bytes
+    are returned as they are.
+
+    Args:
+        source: as in `read`.
+        orientation: whether EXIF orientation turns an image of Pillow.
+
+    Raises:
+        errors.ImageError: as `read`, of all but files that are given by path or bytes.
+        errors.StorageError: memory does not suffice.
+    """
+    pixels = sources.pixels_of(source)
+    if pixels is not None:
+        image = as_image(pixels)  # of the other byte order it is a copy already
+        return image.copy() if np.may_share_memory(image, pixels) else image
+    if pillow.is_image(source):
+        return read(source, orientation=orientation)
+    if isinstance(source, str | os.PathLike | bytes):
+        return source
+    return sources.load(source)[1]
+
+
+def read_header(source: Source, *, max_pixels: int = MAX_PIXELS) -> Header:
     """Return format, stored size and orientation, and check completeness, without decoding.
+
+    Args:
+        source: a file, as in `read`.
+        max_pixels: larger files are refused.
 
     Raises:
         errors.ImageError: as `read`.
     """
-    name, data = _load(source)
-    return _image_headers.parse(data, name=name, max_pixels=max_pixels).header
+    name, data = sources.load(source)
+    return headers.parse(data, name=name, max_pixels=max_pixels).header
 
 
 def read_mask(source: Source, *, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
@@ -112,7 +138,7 @@ def read_mask(source: Source, *, size: tuple[int, int] | None = None) -> NDArray
     Raises:
         errors.ImageError: as `read`; another size; or values that are neither 0/1 nor 0/full.
     """
-    name = _name(source, "The mask")
+    name = sources.name_of(source, "The mask")
     if isinstance(source, np.ndarray) and source.dtype == np.bool_ and source.ndim == 2:
         mask = source
     else:
@@ -126,7 +152,7 @@ def read_mask(source: Source, *, size: tuple[int, int] | None = None) -> NDArray
             )
         mask = values >= (1 if peak <= 1 else full // 2 + 1)
     if size is not None:
-        _image_placement.require_size(name, mask, size)
+        require_size(name, mask, size)
     return mask
 
 
@@ -145,9 +171,7 @@ def encode_png(array: NDArray[Any]) -> bytes:
     Raises:
         errors.ImageError: another dtype or shape.
     """
-    pixels = _image_placement.as_image(
-        array.astype(np.uint8) * 255 if array.dtype == np.bool_ else array
-    )
+    pixels = as_image(array.astype(np.uint8) * 255 if array.dtype == np.bool_ else array)
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(".png", pixels)[1])
@@ -164,65 +188,7 @@ def write_png(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
     files.write(path, encode_png(array), sync=False)
 
 
-def _name(source: Any, otherwise: str) -> str:
-    return os.fspath(source) if isinstance(source, str | os.PathLike) else otherwise
-
-
-def _load(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
-    name = _name(source, "The image")
-    if isinstance(source, bytes):
-        _require_length(name, len(source))
-        return name, source
-    try:
-        return name, _read_file(Path(source), name)
-    except OSError as problem:
-        raise errors.ImageError(
-            f"{name} must be a readable file. Got: {problem.strerror}. Check the path."
-        ) from problem
-
-
-def _require_length(name: str, length: int) -> None:
-    if length > MAX_BYTES:
-        raise errors.ImageError(
-            f"{name} must have at most {MAX_BYTES} bytes. Got {length}. Crop or compress it."
-        )
-
-
-def _read_file(path: Path, name: str) -> bytes:
-    """Return what a file holds; what has no end, or would be waited for without one, is refused."""
-    found = path.stat()
-    if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
-        _require_length(name, found.st_size)
-        return path.read_bytes()  # of a folder the system says that it is one
-    if stat.S_ISFIFO(found.st_mode) and hasattr(select, "poll"):
-        return _read_pipe(path, name)
-    raise errors.ImageError(
-        f"{name} must be a file. Got a device or socket. Give the image itself."
-    )
-
-
-def _read_pipe(path: Path, name: str) -> bytes:
-    """Return what is written to a pipe, such as a shell makes of `<(command)`, up to its end."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        waiting = select.poll()
-        waiting.register(handle, select.POLLIN)
-        data = bytearray()
-        while waiting.poll(_PIPE_WAIT_MS):
-            part = os.read(handle, 2**16)
-            if not part:
-                return bytes(data)
-            data += part
-            _require_length(name, len(data))
-    finally:
-        os.close(handle)
-    raise errors.ImageError(
-        f"{name} must be a file. Got a pipe to which nothing was written for "
-        f"{_PIPE_WAIT_MS / 1e3:g} s. Give the image itself."
-    )
-
-
-def _decode(data: bytes, parsed: _image_headers.Parsed, name: str) -> Image:
+def _decode(data: bytes, parsed: headers.Parsed, name: str) -> Image:
     header = parsed.header
     patched = bytearray(data) if parsed.patches else data
     for position, new in parsed.patches:
@@ -243,10 +209,10 @@ def _decode(data: bytes, parsed: _image_headers.Parsed, name: str) -> Image:
             f"{name} must be a readable {header.format} file. Got pixel data that does not decode. "
             "Copy or export it again."
         )
-    return _image_placement.as_image(65535 - image if parsed.is_inverted else image)
+    return as_image(65535 - image if parsed.is_inverted else image)
 
 
-def read_size(source: str | os.PathLike[str], *, orientation: Orientation) -> tuple[int, int]:
+def read_size(source: Source, *, orientation: Orientation) -> tuple[int, int]:
     """Return (height, width) of an image as `read` returns it, without decoding it.
 
     Raises:

@@ -1,10 +1,4 @@
-"""Probability map -> `Verdict`: regions, rules, the score that knows them, and reasons in words.
-
-One rule for everyone (evaluation, command line, service): **NG if and only if score >= threshold**.
-How the score takes the rules into account is told in `_rules`; coordinates in `_regions`. A map
-with a value that is not finite is REVIEW, never OK. A cascade asks `gate` first: what its first
-stage stops never reaches `decide`. Where a field is located instead, `locate` decides.
-"""
+"""Probability map -> `Verdict`: one rule for everyone, **NG if and only if score >= threshold**."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,29 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _reasons, _rules, errors, thresholds
-from inspection_tf._audit import HiddenDefect, hidden_defects
-from inspection_tf._location import FieldRules, locate
-from inspection_tf._regions import Zone
-from inspection_tf._rules import Level, Rules
-from inspection_tf._verdict import CompositeVerdict, Outcome, Region, Verdict
-
-__all__ = [
-    "CompositeVerdict",
-    "FieldRules",
-    "HiddenDefect",
-    "Level",
-    "Outcome",
-    "Region",
-    "Rules",
-    "Verdict",
-    "Zone",
-    "decide",
-    "gate",
-    "hidden_defects",
-    "locate",
-    "score",
-]
+from inspection_tf import errors, thresholds
+from inspection_tf.decision import reasons
+from inspection_tf.decision.rules import Assessment, Rules, assess, levels_reached
+from inspection_tf.decision.verdict import Outcome, Region, Verdict
 
 # Not `Rules()`: validating would build pydantic's schemas at import.
 _NO_RULES = Rules.model_construct()
@@ -66,7 +41,7 @@ def score(
         errors.ConfigError: the map is no map, rules in mm have no scale, names do not fit the
             classes, or nothing is inspected.
     """
-    return _rules.assess(
+    return assess(
         probability, rules, mask_threshold=mask_threshold, mm_per_px=mm_per_px, classes=classes
     ).score
 
@@ -111,7 +86,7 @@ def decide(
             f"class_weight must hold one number for each of {len(classes)} classes. "
             f"Got shape {np.shape(class_weight)}. Leave out the probability of OK."
         )
-    found = _rules.assess(
+    found = assess(
         given,
         rules,
         mask_threshold=point.mask_threshold,
@@ -124,17 +99,17 @@ def decide(
     regions = tuple(_region(found, index, classes, rules, mm_per_px) for index in shown)
     ratio = float(found.regions.inspected_px[shown].sum() / found.inspected_px)
     level = _level(found, shown, rules, ratio, mm_per_px)
-    reason = _reasons.of_score(outcome, found, point, given)
+    reason = reasons.of_score(outcome, found, point, given)
     earlier = earlier or {}
     return Verdict(
         outcome=outcome,
         score=found.score,
         threshold=point.threshold,
         reasons=(
-            *_reasons.of_regions(regions, rules, ratio, level, name_classes=len(classes) > 1),
+            *reasons.of_regions(regions, rules, ratio, level, name_classes=len(classes) > 1),
             f"{stage}: {reason}" if stage else reason,
-            *_reasons.of_earlier(earlier),
-            *(_reasons.of_rules(found, rules) if outcome != "NG" else ()),
+            *reasons.of_earlier(earlier),
+            *(reasons.of_rules(found, rules) if outcome != "NG" else ()),
         ),
         regions=regions,
         pattern_ratio=ratio,
@@ -187,7 +162,7 @@ def gate(
         outcome=outcome,
         score=_stopped_score(score, stage_point.threshold, limit),
         threshold=operating_point.threshold,
-        reasons=(_reasons.of_stage(stage, score, outcome, stage_point),),
+        reasons=(reasons.of_stage(stage, score, outcome, stage_point),),
         review_from=operating_point.review_from,
         image_size=image_size,
         classes=tuple(classes),
@@ -213,9 +188,7 @@ def _outcome(score: float, point: thresholds.OperatingPoint) -> Outcome:
     return "REVIEW" if point.review_from is not None and score >= point.review_from else "OK"
 
 
-def _shown(
-    found: _rules.Assessment, outcome: Outcome, point: thresholds.OperatingPoint
-) -> list[int]:
+def _shown(found: Assessment, outcome: Outcome, point: thresholds.OperatingPoint) -> list[int]:
     start = point.threshold if outcome == "NG" else point.review_from
     if outcome == "OK" or start is None:
         return []
@@ -223,7 +196,7 @@ def _shown(
 
 
 def _level(
-    found: _rules.Assessment,
+    found: Assessment,
     shown: list[int],
     rules: Rules,
     ratio: float,
@@ -231,7 +204,7 @@ def _level(
 ) -> str | None:
     if not rules.levels or not shown:
         return None
-    reached = _rules.levels_reached(
+    reached = levels_reached(
         rules,
         area_px=found.regions.area_px[shown].sum(keepdims=True),
         ratio=np.array([ratio]),
@@ -241,7 +214,7 @@ def _level(
 
 
 def _region(
-    found: _rules.Assessment,
+    found: Assessment,
     index: int,
     classes: Sequence[str],
     rules: Rules,

@@ -1,18 +1,9 @@
-"""Bundle + image -> `Verdict`, on onnxruntime or another engine, without TensorFlow.
-
-    inspector = runtime.Inspector.load("bundle")
-    verdict = inspector.inspect("part.png")
-
-An inspector may be shared by threads. It refuses to start when the bundle's golden samples do not
-come out as they were recorded.
-"""
+"""What inspects images as one bundle says."""
 
 import dataclasses
 import functools
-import itertools
-import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,41 +12,25 @@ from numpy.typing import NDArray
 
 from inspection_tf import (
     _batch,
-    _engine,
     _engine_start,
     _golden,
-    _locating,
     _prepared,
-    _tiling,
     errors,
 )
-from inspection_tf._engine import Engine, Network
+from inspection_tf._engine import Network
 from inspection_tf._engine_names import AUTO, ONNX
-from inspection_tf._golden import GOLDEN, GOLDEN_TOLERANCE
-from inspection_tf._judging import Judge
 from inspection_tf._prepared import Prepared
+from inspection_tf.runtime import sources as given
+from inspection_tf.runtime.runner import Runner
 
 # What declares pydantic sections is imported where it is first needed: `import pydantic` alone is
 # lazy, and the first section brings the other two thirds of it.
 if TYPE_CHECKING:
-    from inspection_tf import bundle, decision
-
-__all__ = [
-    "AUTO",
-    "GOLDEN",
-    "GOLDEN_TOLERANCE",
-    "ONNX",
-    "Engine",
-    "Inspector",
-    "Network",
-    "Prepared",
-    "Source",
-]
-
-Source = str | os.PathLike[str] | bytes | NDArray[Any]
+    from inspection_tf import bundle, decision, images
+    from inspection_tf.images import Source
 
 
-class Inspector(Judge):
+class Inspector(Runner):
     """Inspects images as one bundle says.
 
     Attributes:
@@ -172,114 +147,35 @@ class Inspector(Judge):
         inspector.engine_name, inspector.batch = name, batch
         return inspector
 
-    def prepare(self, image: NDArray[Any], template: NDArray[Any] | None = None) -> Prepared:
-        """Align and preprocess a decoded image.
+    def prepare(
+        self, image: "Source", template: "Source | None" = None, *, copy: bool = True
+    ) -> Prepared:
+        """Read, align and preprocess an image.
 
         Args:
-            image: (height, width) or (height, width, 3) RGB, uint8 or uint16.
+            image: as `inspect` takes it.
             template: likewise; what the image should look like.
+            copy: of arrays, whose owner may change them; without it what comes out may share their
+                memory.
 
         Raises:
-            errors.ImageError: a template is missing, of another size, or not wanted; or the image
-                does not fit the bundle.
+            errors.ImageError: the image cannot be read or does not fit the bundle; a template is
+                missing, of another size, or not wanted.
         """
+        if copy:
+            taken = self._take(image, template)
+            image, template = taken.image, taken.template
         return _prepared.prepare(
-            self.manifest, image, template, keeps_pixels=self.refiner is not None
+            self.manifest,
+            self._read(image),
+            None if template is None else self._read(template),
         )
 
-    def class_probability(self, prepared: Prepared) -> NDArray[np.float32]:
-        """Return what the first stage says of an image: (classes,), 0..1, OK first.
-
-        Raises:
-            errors.BundleError: there is no first stage, or it returns something else.
-        """
-        if self.classifier is None:
-            raise errors.BundleError(
-                "Only a bundle of two stages has a first score. Got one of one stage. "
-                "Ask for its probability."
-            )
-        output = self.classifier.run(prepared.image, prepared.template)
-        row: NDArray[np.float32] = self.classes_of(output, 1)[0]
-        return row
-
-    def classes_of(self, output: NDArray[Any], count: int) -> NDArray[np.float32]:
-        """Return the first stage's output for `count` images, (count, classes), OK first.
-
-        Raises:
-            errors.BundleError: it is something else.
-        """
-        if output.ndim != 2 or output.shape[0] != count or output.shape[1] < 2:
-            raise errors.BundleError(
-                f"The classifier must return ({count}, classes), OK first. Got {output.shape}. "
-                "Export the bundle again."
-            )
-        return output
-
-    def ng_score(self, prepared: Prepared) -> float:
-        """Return the first stage's score: how sure it is that the image is not OK, 0..1."""
-        return _engine.ng_score(self.class_probability(prepared))
-
-    def defect_map(self, prepared: Prepared) -> NDArray[np.float32]:
-        """Return the probability of each class of defect in the size of the source.
-
-        Returns:
-            (height, width), or (height, width, classes) where there are several classes.
-        """
-        return self.to_source(self.run(prepared), prepared.placement)
-
-    def output(self, prepared: Prepared) -> NDArray[np.float32]:
-        """Return what the networks say of an image, before any threshold, whatever stage decides.
-
-        Returns:
-            `defect_map`; or, where a field is located, (9,): see `located`.
-        """
-        return self.located(prepared) if self.manifest.is_located else self.defect_map(prepared)
-
-    def located(
-        self, prepared: Prepared, coarse: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
-        """Return where the field of an image lies, after the second look if there is one.
+    def probability(self, image: "Source", template: "Source | None" = None) -> NDArray[np.float32]:
+        """Return the probability map of an image, in its own size, whatever stage decides.
 
         Args:
-            prepared: the image.
-            coarse: (9,), what the locator returns for it; None: it runs.
-
-        Returns:
-            (9,): x and y of top left, top right, bottom right and bottom left as shares of the
-            source's width and height, 0 on its left or upper border, then the confidence.
-
-        Raises:
-            errors.BundleError: a network returns another shape or dtype than the bundle says.
-        """
-        if coarse is None:
-            coarse = _engine.checked(self.engine.run(prepared.image), (1, 9))[0]
-        return _locating.refined(coarse, prepared, self.manifest.closeups, self.refiner)
-
-    def run(self, prepared: Prepared) -> NDArray[np.float32]:
-        """Return the segmenter's output: (1, height, width, classes) of the network's input.
-
-        Where the bundle has tiles, of the whole image.
-
-        Raises:
-            errors.BundleError: it has another shape or dtype than the bundle says.
-        """
-        plan, size = self.manifest.tiles, self.preprocessing.size
-        if plan is None:
-            return self.checked(self.engine.run(prepared.image, prepared.template), size)
-
-        def network(tiles: NDArray[np.uint8]) -> NDArray[np.float32]:
-            return self.checked(self.engine.run(tiles), size, count=len(tiles))
-
-        classes = len(self.manifest.classes)
-        return _tiling.run(prepared.image[0], size, plan, network, classes=classes)
-
-    def probability(
-        self, image: NDArray[Any], template: NDArray[Any] | None = None
-    ) -> NDArray[np.float32]:
-        """Return the probability map of a decoded image, in its own size, whatever stage decides.
-
-        Args:
-            image: (height, width) or (height, width, 3) RGB, uint8 or uint16.
+            image: as `inspect` takes it.
             template: likewise, where the bundle compares.
 
         Returns:
@@ -289,47 +185,87 @@ class Inspector(Judge):
 
     def inspect(
         self,
-        source: Source,
+        source: "Source",
         *,
-        template: Source | None = None,
+        template: "Source | None" = None,
         metadata: Mapping[str, str] | None = None,
     ) -> "decision.Verdict":
         """Decide about one image.
 
         Args:
-            source: a path, a file's bytes, or an array: grey or RGB (never BGR), uint8 or uint16.
-            template: what the image should look like, where the bundle compares.
+            source: a path, a file's bytes, an open file (binary, read from where it stands), an
+                image of Pillow, or an array: grey or RGB (never BGR), uint8 or uint16. The verdict
+                keeps a copy: the array is the caller's.
+            template: likewise; what the image should look like, where the bundle compares.
             metadata: passed through to the verdict: camera, lot, time.
 
         Raises:
             errors.ImageError: the image cannot be read or does not fit the bundle.
+            errors.ConfigError: JSON cannot hold the metadata.
         """
-        loaded = self._load((source, template))
+        kept = self._metadata(metadata)
+        loaded = self._load(self._take(source, template))
         ready = time.perf_counter()
         verdict, model_s = self.judge(loaded.prepared)
         post_s = time.perf_counter() - ready - model_s
-        return self._finished(verdict, loaded, 1e3 * model_s, 1e3 * post_s, metadata)
+        return self._finished(verdict, loaded, 1e3 * model_s, 1e3 * post_s, kept)
 
-    def _load(self, pair: tuple[Source, Source | None]) -> _batch.Loaded:
+    def inspect_part(
+        self,
+        sources: "Iterable[Source] | Mapping[str, Source]",
+        *,
+        templates: "Iterable[Source] | None" = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> "decision.CompositeVerdict":
+        """Decide about a part by all images of it: the gravest verdict is that of the part.
+
+        An image that cannot be read, or does not fit the bundle, leaves the part to a person unless
+        another image makes it NG: it is never OK.
+
+        Args:
+            sources: its images, each as `inspect` takes it; or names to them. Without names they
+                are called by their paths, else by their numbers from 1.
+            templates: one for each, in their order, where the bundle compares.
+            metadata: passed through to every verdict.
+
+        Raises:
+            errors.ImageError: `sources` is one image, or there are not as many templates.
+            errors.ConfigError: there is no image, two have one name, or JSON cannot hold the
+                metadata.
+        """
+        from inspection_tf import decision
+
+        kept = self._metadata(metadata)
+        verdicts: dict[str, decision.Verdict] = {}
+        failures: dict[str, str] = {}
+        for name, source, template in given.named(sources, templates):
+            try:
+                verdicts[name] = self.inspect(source, template=template, metadata=kept)
+            except errors.ImageError as problem:
+                failures[name] = str(problem)
+        return decision.CompositeVerdict.of(verdicts, failures)
+
+    @staticmethod
+    def _metadata(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+        from inspection_tf.decision import metadata as passed_through
+
+        return passed_through.checked(metadata)
+
+    def _take(self, source: "Source", template: "Source | None") -> given.Taken:
+        return given.take(source, template, orientation=self.preprocessing.orientation)
+
+    def _read(self, source: "Source") -> "images.Image":
         from inspection_tf import images
 
-        def read(given: Source) -> NDArray[Any]:
-            return images.read(given, orientation=self.preprocessing.orientation)
+        return images.read(source, orientation=self.preprocessing.orientation)
 
+    def _load(self, taken: given.Taken) -> _batch.Loaded:
         started = time.perf_counter()
-        source, template = pair
-        image = read(source)
-        prepared = self.prepare(image, None if template is None else read(template))
-        return _batch.Loaded(image, prepared, 1e3 * (time.perf_counter() - started))
-
-    def _load_both(self, pair: tuple[Source | None, Source | None]) -> _batch.Loaded:
-        source, template = pair
-        if source is None or template is None:
-            raise errors.ImageError(
-                "Each image must have its template. Got more "
-                f"{'templates' if source is None else 'images'} of the two. Give as many."
-            )
-        return self._load((source, template))
+        image = self._read(taken.image)
+        template = None if taken.template is None else self._read(taken.template)
+        prepared = self.prepare(image, template, copy=False)
+        pre_ms = taken.ms + 1e3 * (time.perf_counter() - started)
+        return _batch.Loaded(image, prepared, pre_ms)
 
     def _finished(
         self,
@@ -337,7 +273,7 @@ class Inspector(Judge):
         loaded: _batch.Loaded,
         model_ms: float,
         post_ms: float,
-        metadata: Mapping[str, str] | None,
+        metadata: dict[str, Any],
     ) -> "decision.Verdict":
         from inspection_tf import images
 
@@ -347,7 +283,7 @@ class Inspector(Judge):
             model_sha256=self.model_sha256,
             image_sha256=images.digest(loaded.image),
             ms={"pre": loaded.pre_ms, "model": model_ms, "post": post_ms},
-            metadata=dict(metadata or {}),
+            metadata=dict(metadata),
             image=loaded.image,
         )
 
@@ -359,9 +295,9 @@ class Inspector(Judge):
 
     def inspect_many(
         self,
-        sources: Iterable[Source],
+        sources: "Iterable[Source]",
         *,
-        templates: Iterable[Source] | None = None,
+        templates: "Iterable[Source] | None" = None,
         metadata: Mapping[str, str] | None = None,
     ) -> "Iterator[decision.Verdict]":
         """Decide about images, `batch` of them a call; see `inspect`.
@@ -369,20 +305,20 @@ class Inspector(Judge):
         Images are decoded, run and decided about each while the others are; verdicts come in order.
 
         Args:
-            sources: the images; taken some batches ahead.
+            sources: the images, each as `inspect` takes it; taken some batches ahead, and copied
+                before the next one is asked for, so that a camera may fill one array anew.
             templates: one for each, in their order, where the bundle compares.
             metadata: passed through to every verdict.
 
         Raises:
             errors.ImageError: one cannot be read, or there are not as many templates as images;
-                those before it have their verdicts.
+                those before it have their verdicts. At once: `sources` is one image.
+            errors.ConfigError: at once: JSON cannot hold the metadata; later: the process has
+                forked since, and this is the child.
         """
-        load: Callable[[Any], _batch.Loaded] = self._load
-        pairs: Iterable[Any] = ((source, None) for source in sources)
-        if templates is not None:
-            load, pairs = self._load_both, itertools.zip_longest(sources, templates)
-        finish = functools.partial(self._finished, metadata=metadata)
-        return _batch.stream(load, pairs, self, finish, batch=self.batch)
+        finish = functools.partial(self._finished, metadata=self._metadata(metadata))
+        taken = given.each(sources, templates, orientation=self.preprocessing.orientation)
+        return _batch.stream(self._load, taken, self, finish, batch=self.batch)
 
     def check_golden(self, root: str | Path) -> int:
         """Run the golden samples of a bundle, every network on each of them.

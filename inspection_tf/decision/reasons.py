@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _rules, thresholds
-from inspection_tf._rules import Rules
-from inspection_tf._verdict import Outcome, Region
+from inspection_tf import thresholds
+from inspection_tf.decision.rules import Assessment, Rules, class_rule
+from inspection_tf.decision.verdict import Outcome, Region
 
 
 def _apart(first: float, second: float, *, digits: int = 2) -> tuple[str, str]:
@@ -77,7 +77,7 @@ def _compared(
 
 def of_score(
     outcome: Outcome,
-    found: _rules.Assessment,
+    found: Assessment,
     point: thresholds.OperatingPoint,
     given: NDArray[Any],
 ) -> str:
@@ -94,7 +94,7 @@ def of_score(
     return text
 
 
-def of_rules(found: _rules.Assessment, rules: Rules) -> tuple[str, ...]:
+def of_rules(found: Assessment, rules: Rules) -> tuple[str, ...]:
     """Say which rules stand between what was found and NG."""
     reasons = [
         f"{_several(int(fails.sum()), 'region')} dropped by {_named(name, rules)}"
@@ -108,7 +108,7 @@ def of_rules(found: _rules.Assessment, rules: Rules) -> tuple[str, ...]:
 
 
 def _named(rule: str, rules: Rules) -> str:
-    of_class = {_rules.class_rule(name): area for name, area in rules.class_min_area_px.items()}
+    of_class = {class_rule(name): area for name, area in rules.class_min_area_px.items()}
     limit = of_class.get(rule, getattr(rules, rule, None))
     return rule if limit is None else f"{rule} {limit if isinstance(limit, str) else f'{limit:g}'}"
 

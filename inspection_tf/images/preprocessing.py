@@ -226,8 +226,13 @@ def as_image(image: NDArray[Any]) -> Image:
     """Return (H, W) or (H, W, 3) in native byte order, without alpha; uncopied if it is so.
 
     Raises:
-        errors.ImageError: another dtype or shape.
+        errors.ImageError: another dtype or shape, or no array.
     """
+    if not isinstance(image, np.ndarray):
+        raise errors.ImageError(
+            f"The pixels of an image must be an array. Got a {type(image).__name__}. "
+            "Read the image first: images.read."
+        )
     native = image.dtype.newbyteorder("=")
     if native not in (np.uint8, np.uint16):
         raise errors.ImageError(
@@ -238,13 +243,14 @@ def as_image(image: NDArray[Any]) -> Image:
     if image.size == 0 or image.ndim not in (2, 3) or channels > 4:
         raise errors.ImageError(
             "The image must be gray (H, W) or RGB (H, W, 3) and not empty. "
-            f"Got shape {image.shape}. Pass one image at a time, channels last."
+            f"Got shape {image.shape}. Pass one image at a time, channels last; of a file in "
+            "memory its bytes."
         )
     if channels in (1, 2):
         image = image[:, :, 0]
     elif channels == 4:
         image = image[:, :, :3]
-    return image.astype(native, copy=False)
+    return np.asarray(image).astype(native, copy=False)  # no memmap, no masked array
 
 
 def require_size(name: str, array: NDArray[Any], size: tuple[int, int]) -> None:

@@ -1,0 +1,62 @@
+"""What is passed through to a verdict beside the image: camera, lot, time."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from inspection_tf import errors
+
+
+def checked(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a copy that JSON holds as it is, whatever becomes of what was given.
+
+    Args:
+        metadata: names to strings. Numbers, booleans, None, and lists and mappings of these pass
+            too, since JSON holds them.
+
+    Returns:
+        The same as plain values.
+
+    Raises:
+        errors.ConfigError: it is no mapping, a name is no string, or JSON cannot hold a value.
+    """
+    if metadata is None:
+        return {}
+    try:
+        given = dict(metadata)
+    except (TypeError, ValueError) as problem:
+        raise errors.ConfigError(
+            f"Metadata must map names to strings. Got a {type(metadata).__name__}. "
+            'Give a dictionary, such as {"camera": "left"}.'
+        ) from problem
+    return {_name(name): _value(name, value) for name, value in given.items()}
+
+
+def _name(name: object) -> str:
+    if not isinstance(name, str):
+        raise errors.ConfigError(
+            f"Metadata must have names that are strings. Got {name!r}. Write it as a string."
+        )
+    return str.__str__(name)
+
+
+def _value(name: str, value: Any) -> Any:
+    try:
+        _require_names(value)
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as problem:
+        raise errors.ConfigError(
+            f"Metadata must hold what JSON holds, as a rule strings. Got for {name!r}: {problem}. "
+            "Write it as a string."
+        ) from problem
+
+
+def _require_names(value: Any) -> None:
+    """Refuse inner names that JSON would turn into others: 1 into "1"."""
+    if isinstance(value, Mapping):
+        for name in value:
+            _name(name)
+    inner = value.values() if isinstance(value, Mapping) else value
+    if isinstance(value, Mapping | list | tuple):
+        for item in inner:
+            _require_names(item)

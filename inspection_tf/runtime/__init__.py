@@ -1,0 +1,39 @@
+"""Bundle + image -> `Verdict`, on onnxruntime or another engine, without TensorFlow.
+
+    inspector = runtime.Inspector.load("bundle")
+    verdict = inspector.inspect("part.png")
+
+An inspector may be shared by threads. It refuses to start when the bundle's golden samples do not
+come out as they were recorded.
+"""
+
+from typing import TYPE_CHECKING
+
+from inspection_tf._engine import Engine, Network
+from inspection_tf._engine_names import AUTO, ONNX
+from inspection_tf._golden import GOLDEN, GOLDEN_TOLERANCE
+from inspection_tf._prepared import Prepared
+from inspection_tf.runtime.inspector import Inspector
+
+if TYPE_CHECKING:
+    from inspection_tf.images import Source
+
+__all__ = [
+    "AUTO",
+    "GOLDEN",
+    "GOLDEN_TOLERANCE",
+    "ONNX",
+    "Engine",
+    "Inspector",
+    "Network",
+    "Prepared",
+    "Source",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Source":  # with it come the sections of `images`, and with them pydantic
+        from inspection_tf import images
+
+        return images.Source
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
