@@ -69,7 +69,8 @@ def class_bars(report: Mapping[str, Any]) -> "Figure":
     axes.set_xlabel("IoU of the class's pixels on all images, 95 % interval")
     counts = report["counts"]
     good = counts["images"] - counts["defective"]
-    axes.set_title(f"{counts['defective']} defective, {good} good images", fontsize=11)
+    parts = f" of {counts['groups']} parts" if "groups" in counts else ""
+    axes.set_title(f"{counts['defective']} defective, {good} good images{parts}", fontsize=11)
     return figure
 
 

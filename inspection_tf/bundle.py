@@ -158,6 +158,19 @@ class Manifest(config.Section):
         """Return a graph by its name."""
         return next(graph for graph in self.graphs if graph.name == name)
 
+    @property
+    def unit_of_promise(self) -> str:
+        """What escapes, in the plural: defective parts or images, or photos without the field."""
+        if self.is_located:
+            return "photos without the field"
+        return "defective parts" if "groups" in self.operating_point.counts else "defective images"
+
+    @property
+    def promise(self) -> str:
+        """What is promised about escapes, and on how many of what it rests; "" if nothing is."""
+        promise = self.operating_point.promise
+        return "" if promise is None else promise.in_words(defective=self.unit_of_promise)
+
     def for_model(self) -> str:
         """Return the part that the model's own metadata repeats, as JSON."""
         return self.model_dump_json(

@@ -101,7 +101,7 @@ def threshold(
         rates = ", ".join(f"{name.replace('_', ' ')} {r:.4g}" for name, r in point.tune.items())
         process.say(f"on the tune images: {rates}. {point.note}".rstrip())
         if point.promise is not None:
-            process.say(f"promised: {point.promise.in_words()}")
+            process.say(f"promised: {manifest.promise}")
     for name in edit["engines_stopped"]:
         process.say(f"engines/{name} must pass the gate again: inspection convert")
     return errors.OK

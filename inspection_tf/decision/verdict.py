@@ -62,6 +62,7 @@ class Verdict:
     image_size: tuple[int, int] = (0, 0)  # (height, width), px, of the source
     model_id: str = ""
     model_sha256: str = ""
+    promise: str = ""  # of the bundle about escapes: its unit, and on how many of them it rests
     image_sha256: str = ""
     ms: Mapping[str, float] = field(default_factory=dict, hash=False)  # per stage
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)  # passed through
@@ -129,6 +130,7 @@ class Verdict:
             "image_size": list(self.image_size),
             "model_id": self.model_id,
             "model_sha256": self.model_sha256,
+            "promise": self.promise,
             "image_sha256": self.image_sha256,
             "ms": dict(self.ms),
             "metadata": dict(self.metadata),

@@ -134,12 +134,13 @@ def render(manifest: bundle.Manifest) -> str:
         f"{_number(entry['low'])} to {_number(entry['high'])} |"
         for name, entry in report["metrics"].items()
     ]
-    unit = "parts" if "groups" in point.counts else "images"
-    defective = "photos without the field" if of_field else f"defective {unit}"
-    if point.promise is not None:
-        promise = f"Promise: {point.promise.in_words(defective=defective)}. {point.note}"
+    if manifest.promise:
+        promise = f"Promise: {manifest.promise}. {point.note}"
     else:
-        promise = f"Promise: none; one would need {point.promise_needs} {defective}. {point.note}"
+        promise = (
+            f"Promise: none; one would need {point.promise_needs} {manifest.unit_of_promise}. "
+            f"{point.note}"
+        )
     if of_field:
         rules = manifest.field_rules.model_dump(mode="json")
     else:

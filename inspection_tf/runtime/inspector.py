@@ -281,6 +281,7 @@ class Inspector(Runner):
             verdict,
             model_id=self.manifest.model_id,
             model_sha256=self.model_sha256,
+            promise=self.manifest.promise,
             image_sha256=images.digest(loaded.image),
             ms={"pre": loaded.pre_ms, "model": model_ms, "post": post_ms},
             metadata=dict(metadata),
