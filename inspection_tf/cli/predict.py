@@ -130,12 +130,13 @@ def predict(
 
     Args:
         bundle: folder of the bundle.
-        words: image files, or folders of them.
+        words: image files, or folders of them: no hidden files, no folders in these. One that
+            cannot be used costs the others nothing.
         template: what the images should look like, for a bundle that compares: a file for all, or
             a folder with one of each name.
-        out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl; an
-            image that a first stage stops has no score picture. Of a field NAME.field.png, seen
-            from straight above, and no score picture.
+        out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl,
+            which grows as images are decided. An image that a first stage stops has no score
+            picture. Of a field NAME.field.png, seen from straight above, and no score picture.
         engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
         json: print a line of JSON for each image instead of a table.
     """
