@@ -1,6 +1,5 @@
 """`inspection predict`: decide about images."""
 
-import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,13 +74,13 @@ class _Verdicts:
     def add(self, line: Line, code: int) -> None:
         """Take a line and its exit code."""
         self.code = errors.gravest((self.code, code))
-        text = json_module.dumps(line)
+        text = process.json_line(line)
+        if self._file is not None:  # first: who stops this process has it on disk
+            self._append(self._file, text)
         if self._as_json:
             process.say(text)
         else:
             self._rows.append(line)
-        if self._file is not None:
-            self._append(self._file, text)
 
     def _append(self, path: Path, text: str) -> None:
         try:

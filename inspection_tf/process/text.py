@@ -1,8 +1,9 @@
 """Text that is shown stays text: names, classes and messages on a console, in tables and logs."""
 
+import json
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import rich.text
@@ -49,6 +50,11 @@ def printable(text: str, *, keep: str = "") -> str:
         else character
         for character in text
     )
+
+
+def json_line(values: Any) -> str:
+    """Return JSON on one line of printable ASCII, whatever names it holds."""
+    return json.dumps(values).replace("\x7f", "\\u007f")  # the one control that is let through
 
 
 def markdown(text: str) -> str:
