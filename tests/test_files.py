@@ -1,4 +1,6 @@
+import csv
 import errno
+import io
 import json
 import os
 from pathlib import Path
@@ -238,3 +240,55 @@ def test_what_could_not_be_replaced_is_refused_before_any_work(edited, monkeypat
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     with pytest.raises(errors.StorageError, match="own must be writable"):
         files.require_editable(edited)
+
+
+# Lines
+
+
+def test_lines_are_appended_each_whole(tmp_path):
+    for line in ("one", "zwei ü", ""):
+        files.append_line(tmp_path / "a.jsonl", line)
+    assert (tmp_path / "a.jsonl").read_bytes() == "one\nzwei ü\n\n".encode()
+
+
+def test_a_line_that_does_not_fit_on_the_disk_leaves_no_half_of_it(tmp_path, monkeypatch):
+    files.append_line(tmp_path / "a.jsonl", "one")
+    opened = Path.open
+
+    class Full:
+        """Takes three bytes and no more."""
+
+        def __init__(self, stream):
+            self.stream = stream
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *problem):
+            self.stream.close()
+
+        def __getattr__(self, name):
+            return getattr(self.stream, name)
+
+        def write(self, data):
+            if len(data) < 8:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return self.stream.write(data[:3])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", lambda *words, **named: Full(opened(*words, **named)))
+        with pytest.raises(errors.StorageError, match="No space left"):
+            files.append_line(tmp_path / "a.jsonl", "second line")
+    assert (tmp_path / "a.jsonl").read_text() == "one\n"
+
+
+def test_a_line_of_csv_is_read_back_whatever_its_cells_hold():
+    cells = ["a\nb", "a\rb", "a\r\nb", 'a"b', "a,b", "", " a ", "=1"]
+    text = files.csv_line(cells) + files.csv_line([None, 1, 0.5])
+    first, second = csv.reader(io.StringIO(text, newline=""))
+    assert first == cells
+    assert second == ["", "1", "0.5"]
+
+
+def test_a_line_of_plain_cells_is_what_it_was():
+    assert files.csv_line(["a b", 1, None, 0.25, "x;y"]) == "a b,1,,0.25,x;y\n"

@@ -1,6 +1,5 @@
 """`inspection predict`: decide about images."""
 
-import json as json_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,13 +74,13 @@ class _Verdicts:
     def add(self, line: Line, code: int) -> None:
         """Take a line and its exit code."""
         self.code = errors.gravest((self.code, code))
-        text = json_module.dumps(line)
+        text = process.json_line(line)
+        if self._file is not None:  # first: who stops this process has it on disk
+            self._append(self._file, text)
         if self._as_json:
             process.say(text)
         else:
             self._rows.append(line)
-        if self._file is not None:
-            self._append(self._file, text)
 
     def _append(self, path: Path, text: str) -> None:
         try:
@@ -130,12 +129,13 @@ def predict(
 
     Args:
         bundle: folder of the bundle.
-        words: image files, or folders of them.
+        words: image files, or folders of them: no hidden files, no folders in these. One that
+            cannot be used costs the others nothing.
         template: what the images should look like, for a bundle that compares: a file for all, or
             a folder with one of each name.
-        out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl; an
-            image that a first stage stops has no score picture. Of a field NAME.field.png, seen
-            from straight above, and no score picture.
+        out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl,
+            which grows as images are decided. An image that a first stage stops has no score
+            picture. Of a field NAME.field.png, seen from straight above, and no score picture.
         engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
         json: print a line of JSON for each image instead of a table.
     """

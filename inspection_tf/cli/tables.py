@@ -1,6 +1,5 @@
 """The tables of `inspection bench`."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +51,7 @@ def show(
         as_json: one line of JSON instead.
     """
     if as_json:
-        process.say(json.dumps(rows))
+        process.say(process.json_line(rows))
         return errors.OK
     import rich.table
 

@@ -11,7 +11,7 @@ from inspection_tf.process.console import (
 )
 from inspection_tf.process.ending import Terminated, exit_code_of, report, run
 from inspection_tf.process.progress import Progress, bar
-from inspection_tf.process.text import cell, escaped, markdown, printable
+from inspection_tf.process.text import cell, escaped, json_line, markdown, printable
 
 __all__ = [
     "Progress",
@@ -23,6 +23,7 @@ __all__ = [
     "exit_code_of",
     "is_terminal",
     "is_unheard",
+    "json_line",
     "markdown",
     "printable",
     "report",

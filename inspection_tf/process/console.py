@@ -195,14 +195,14 @@ def show_table(table: "rich.table.Table") -> None:
         return rich.console.Console(width=width, markup=False, emoji=False, highlight=False)
 
     narrow = console(None)
-    if narrow.is_jupyter:
-        narrow.print(table)
-        return
     needed = rich.measure.Measurement.get(narrow, narrow.options.update(max_width=2**20), table)
+    whole = console(needed.maximum)
+    if narrow.is_jupyter:
+        whole.print(table)
+        return
     if is_terminal(sys.stdout):
         narrow.print(_folded(table, fits=needed.minimum <= narrow.width))
         return
-    whole = console(needed.maximum)
     with whole.capture() as captured:
         whole.print(table)
     for line in captured.get().splitlines():

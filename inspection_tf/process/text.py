@@ -1,8 +1,9 @@
 """Text that is shown stays text: names, classes and messages on a console, in tables and logs."""
 
+import json
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import rich.text
@@ -19,16 +20,12 @@ _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 def escaped(character: str) -> str:
     r"""Return a character as Python would write it in a string: `\n`, `\x1b` or `\u2028`."""
-    code = ord(character)
     if character in _SHORT:
         return _SHORT[character]
-    return (
-        f"\\x{code:02x}"
-        if code < 0x100
-        else f"\\u{code:04x}"
-        if code < 0x10000
-        else (f"\\U{code:08x}")
-    )
+    code = ord(character)
+    if code < 0x100:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def printable(text: str, *, keep: str = "") -> str:
@@ -49,6 +46,11 @@ def printable(text: str, *, keep: str = "") -> str:
         else character
         for character in text
     )
+
+
+def json_line(values: Any) -> str:
+    """Return JSON on one line of printable ASCII, whatever names it holds."""
+    return json.dumps(values).replace("\x7f", "\\u007f")  # the one control that is let through
 
 
 def markdown(text: str) -> str:

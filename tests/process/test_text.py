@@ -1,4 +1,5 @@
 import io
+import json
 
 import pytest
 import rich.console
@@ -49,6 +50,14 @@ def test_a_cell_is_no_markup_in_any_console(name):
     text = io.StringIO()
     rich.console.Console(file=text, width=60, markup=True, emoji=True).print(table)
     assert text.getvalue().strip() == name
+
+
+@pytest.mark.parametrize("name", ["a b", "检\n", "\x1b\x7f\x00", "\udcff", "\u2028"])
+def test_a_line_of_json_is_printable_and_holds_the_name(name):
+    line = process.json_line({"path": name})
+    assert line.isascii()
+    assert line == process.printable(line)
+    assert json.loads(line) == {"path": name}
 
 
 @pytest.mark.parametrize(
