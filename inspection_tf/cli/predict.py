@@ -10,13 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 from inspection_tf import errors, files, images, runtime
-from inspection_tf.cli import data
+from inspection_tf.cli import data, parts
 
 if TYPE_CHECKING:
+    import rich.table
+
     from inspection_tf import decision
 
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 Paths = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATH...")]
+Also = Annotated[tuple[Path, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="BUNDLE")]
+Metadata = Annotated[
+    tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=VALUE")
+]
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 
@@ -89,22 +95,31 @@ def _template_of(path: Path, template: Path | None) -> Path | None:
 
 
 def _predict_one(
-    inspector: runtime.Inspector, path: Path, stem: str, out: Path | None, template: Path | None
+    inspector: runtime.Inspector,
+    item: parts.Item,
+    out: Path | None,
+    template: Path | None,
+    metadata: dict[str, str],
 ) -> tuple[dict[str, Any], int]:
     """Inspect a file; returns its line and its exit code."""
+    path = item.path
     try:
-        verdict = inspector.inspect(path, template=_template_of(path, template))
+        verdict = inspector.inspect(path, template=_template_of(path, template), metadata=metadata)
         if out is not None:
-            _write_pictures(out, stem, verdict)
+            _write_pictures(out, item.stem, verdict)
     except errors.InspectionError as problem:
-        _complain(f"error: {problem}")
+        _report(problem)
         return {"path": str(path), "error": str(problem)}, problem.exit_code
     code = errors.OK if verdict.outcome == "OK" else errors.NOT_OK
     return {"path": str(path), **verdict.to_dict()}, code
 
 
-def _verdict_table(lines: list[dict[str, Any]]) -> None:
-    import rich.console
+def _report(problem: Exception) -> str:
+    _complain(f"error: {problem}")
+    return str(problem)
+
+
+def _verdict_table(lines: list[dict[str, Any]]) -> "rich.table.Table":
     import rich.table
 
     table = rich.table.Table("image", "outcome", "score", "regions", "reasons", box=None)
@@ -120,8 +135,7 @@ def _verdict_table(lines: list[dict[str, Any]]) -> None:
             str(line["defect_count"]),
             "; ".join(line["reasons"]),
         )
-    console = rich.console.Console()
-    console.print(table)
+    return table
 
 
 def predict(
@@ -132,6 +146,9 @@ def predict(
     out: Path | None = None,
     template: Path | None = None,
     engine: str = runtime.ONNX,
+    metadata: Metadata = (),
+    part: str | None = None,
+    also: Also = (),
     json: Switch = False,
 ) -> int:
     """Decide about images.
@@ -143,24 +160,53 @@ def predict(
             a folder with one of each name.
         out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl; an
             image that a first stage stops has no score picture. Of a field NAME.field.png, seen
-            from straight above, and no score picture.
+            from straight above, and no score picture. Of several bundles the pictures of each lie
+            in a folder of their own: bundle_1, bundle_2, as they are named.
         engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
-        json: print a line of JSON for each image instead of a table.
+        metadata: passed through to every verdict, once for each name: camera=left.
+        part: the images of one part give one verdict, the gravest, and none is OK of which an image
+            cannot be read. A regular expression on the path whose first group is the part; or
+            folder, where the images of each folder are a part.
+        also: another bundle that inspects the same images; all of them give one verdict, the
+            gravest. Once for each.
+        json: print a line of JSON for each image, or each part, instead of a table.
     """
     if not paths:
         raise errors.ConfigError("predict needs at least one image. Got none. Name files.")
+    passed_through, is_composite = parts.parse_metadata(metadata), bool(part is not None or also)
+    parts.compiled(part)  # before the work begins
     listed = _listed(paths)
-    inspector = runtime.Inspector.load(bundle, engine=engine)
+    items = [parts.Item(*found) for found in zip(listed, _stems(listed), strict=True)]
+    inspectors = parts.load(
+        (bundle, *also), lambda root: runtime.Inspector.load(root, engine=engine)
+    )
     folder = data.new_folder(out) if out is not None else None
+
+    def write(number: int, stem: str, verdict: "decision.Verdict") -> None:
+        if folder is not None:
+            inside = files.make_folder(folder / f"bundle_{number + 1}") if also else folder
+            _write_pictures(inside, stem, verdict)
+
+    if is_composite:
+        task = parts.Task(
+            inspectors, lambda path: _template_of(path, template), passed_through, write, _report
+        )
+        results = parts.composite_lines(items, task, part)
+    else:
+        (inspector,) = inspectors.values()
+        results = (
+            _predict_one(inspector, item, folder, template, passed_through) for item in items
+        )
     lines, codes = [], []
-    for path, stem in zip(listed, _stems(listed), strict=True):
-        line, code = _predict_one(inspector, path, stem, folder, template)
+    for line, code in results:
         lines.append(line)
         codes.append(code)
         if json:
             _say(json_module.dumps(line))
     if not json:
-        _verdict_table(lines)
+        import rich.console
+
+        rich.console.Console().print(parts.table(lines) if is_composite else _verdict_table(lines))
     if folder is not None:
         files.write(folder / "verdicts.jsonl", "".join(json_module.dumps(v) + "\n" for v in lines))
     return errors.gravest(codes)
