@@ -44,6 +44,8 @@ def _value(name: str, value: Any) -> Any:
     try:
         _require_names(value)
         return json.loads(json.dumps(value, allow_nan=False))
+    except errors.ConfigError:
+        raise
     except (TypeError, ValueError, RecursionError) as problem:
         raise errors.ConfigError(
             f"Metadata must hold what JSON holds, as a rule strings. Got for {name!r}: {problem}. "
