@@ -118,6 +118,7 @@ def test_times_of_a_timing_fit_each_other(toy_cascade):
         assert all(ms > 0 for ms in timing.stages_ms.values())
         assert timing.p95_ms >= timing.p50_ms > 0
         assert timing.images_per_s == pytest.approx(1e3 / sum(timing.stages_ms.values()))
+        assert 0 < timing.copy_ms < timing.stages_ms["pre"]  # a part of it
 
 
 def test_the_first_batch_of_a_turn_does_not_count(toy_cascade, frames, monkeypatch):

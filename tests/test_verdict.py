@@ -75,6 +75,31 @@ def test_of_equally_grave_verdicts_the_one_furthest_over_its_threshold_is_named(
     assert same.decided_by == "first"
 
 
+def test_what_could_not_be_inspected_is_review_and_named():
+    whole = decision.CompositeVerdict.of({"top": spot(0.3)}, {"side": "side.png is cut off."})
+    assert (whole.outcome, whole.decided_by) == ("REVIEW", "side")
+    assert whole.reasons == ("side: not inspected: side.png is cut off.",)
+    assert whole.to_dict()["failures"] == {"side": "side.png is cut off."}
+    whole = decision.CompositeVerdict.of({}, {"side": "gone"})
+    assert (whole.outcome, whole.decided_by) == ("REVIEW", "side")
+
+
+def test_a_failure_does_not_hide_what_is_graver():
+    ng = spot(0.9)
+    whole = decision.CompositeVerdict.of({"top": ng}, {"side": "gone"})
+    assert (whole.outcome, whole.decided_by) == ("NG", "top")
+    expected = [f"top: {reason}" for reason in ng.reasons]
+    assert whole.reasons == (*expected, "side: not inspected: gone")
+    with pytest.raises(errors.ConfigError, match=r"Got \['top'\] twice"):
+        decision.CompositeVerdict.of({"top": ng}, {"top": "gone"})
+
+
+def test_a_composite_stays_hashable_and_equal():
+    first, second = (decision.CompositeVerdict.of({"top": spot(0.3)}, {"a": "b"}) for _ in "12")
+    assert first == second
+    assert hash(first) == hash(second)
+
+
 def test_a_composite_of_nothing_is_refused():
     with pytest.raises(errors.ConfigError, match="at least one verdict"):
         decision.CompositeVerdict.of({})

@@ -1,12 +1,13 @@
 """`inspection predict`: decide about images."""
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from inspection_tf import errors, files, images, process, runtime
-from inspection_tf.cli import data, paths
+from inspection_tf.cli import data, parts, paths
 
 if TYPE_CHECKING:
     import rich.table
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 Paths = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATH...")]
+Also = Annotated[tuple[Path, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="BUNDLE")]
+Metadata = Annotated[
+    tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=VALUE")
+]
 Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Line = dict[str, Any]
 """What is said of an image: its path, and a verdict or an error; ready for JSON."""
@@ -43,13 +48,17 @@ def _refused(path: Path, problem: Exception) -> tuple[Line, int]:
 
 
 def _predict_one(
-    inspector: runtime.Inspector, item: paths.Item, out: Path | None, templates: paths.Templates
+    inspector: runtime.Inspector,
+    item: paths.Item,
+    out: Path | None,
+    templates: paths.Templates,
+    metadata: dict[str, str],
 ) -> tuple[Line, int]:
     """Inspect a file; returns its line and its exit code, whatever happens."""
     if item.problem is not None:
         return _refused(item.path, item.problem)
     try:
-        verdict = inspector.inspect(item.path, template=templates.of(item.path))
+        verdict = inspector.inspect(item.path, template=templates.of(item.path), metadata=metadata)
     except Exception as problem:  # of one image, whatever it is: the others have theirs
         return _refused(item.path, problem)
     code = errors.OK if verdict.outcome == "OK" else errors.NOT_OK
@@ -65,9 +74,16 @@ def _predict_one(
 class _Verdicts:
     """Takes the line of each image as soon as it is known: prints it, writes it, keeps the code."""
 
-    def __init__(self, out: Path | None, *, as_json: bool) -> None:
+    def __init__(
+        self,
+        out: Path | None,
+        *,
+        as_json: bool,
+        table: "Callable[[list[Line]], rich.table.Table]",
+    ) -> None:
         self._file = None if out is None else out / "verdicts.jsonl"
         self._as_json = as_json
+        self._table = table
         self._rows: list[Line] = []
         self.code = errors.OK
 
@@ -97,7 +113,7 @@ class _Verdicts:
     def show(self) -> None:
         """Print what is not printed yet: the table."""
         if not self._as_json:
-            process.show_table(_table(self._rows))
+            process.show_table(self._table(self._rows))
 
 
 def _table(rows: list[Line]) -> "rich.table.Table":
@@ -123,6 +139,9 @@ def predict(
     out: Path | None = None,
     template: Path | None = None,
     engine: str = runtime.ONNX,
+    metadata: Metadata = (),
+    part: str | None = None,
+    also: Also = (),
     json: Switch = False,
 ) -> int:
     """Decide about images.
@@ -135,21 +154,50 @@ def predict(
             a folder with one of each name.
         out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl,
             which grows as images are decided. An image that a first stage stops has no score
-            picture. Of a field NAME.field.png, seen from straight above, and no score picture.
+            picture. Of a field NAME.field.png, seen from straight above, and no score picture. Of
+            several bundles the pictures of each lie in a folder of their own: bundle_1, bundle_2,
+            as they are named.
         engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
-        json: print a line of JSON for each image instead of a table.
+        metadata: passed through to every verdict, once for each name: camera=left.
+        part: the images of one part give one verdict, the gravest, and none is OK of which an image
+            cannot be read. A regular expression on the path whose first group is the part; or
+            folder, where the images of each folder are a part.
+        also: another bundle that inspects the same images; all of them give one verdict, the
+            gravest. Once for each.
+        json: print a line of JSON for each image, or each part, instead of a table.
     """
     if not words:
         raise errors.ConfigError("predict needs at least one image. Got none. Name files.")
+    passed_through, is_composite = parts.parse_metadata(metadata), part is not None or bool(also)
+    parts.compiled(part)  # before the work begins
     listed, templates = paths.listed(words), paths.Templates(template)
-    inspector = runtime.Inspector.load(bundle, engine=engine)
+    inspectors = parts.load(
+        (bundle, *also), lambda root: runtime.Inspector.load(root, engine=engine)
+    )
     folder = data.new_folder(out) if out is not None else None
     if told := listed.told():
         process.complain(told)
-    verdicts = _Verdicts(folder, as_json=json)
+
+    def write(number: int, stem: str, verdict: "decision.Verdict") -> None:
+        if folder is not None:
+            inside = files.make_folder(folder / f"bundle_{number + 1}") if also else folder
+            _write_pictures(inside, stem, verdict)
+
+    lines: Iterable[tuple[Line, int]]
+    if is_composite:
+        task = parts.Task(inspectors, templates.of, passed_through, write, process.report)
+        lines = parts.composite_lines(listed.items, task, part)
+    else:
+        inspector = inspectors[str(bundle)]
+        lines = (
+            _predict_one(inspector, item, folder, templates, passed_through)
+            for item in listed.items
+        )
+    table = parts.table if is_composite else _table
+    verdicts = _Verdicts(folder, as_json=json, table=table)
     try:
-        for item in listed.items:
-            verdicts.add(*_predict_one(inspector, item, folder, templates))
+        for line, code in lines:
+            verdicts.add(line, code)
             if verdicts.are_lost:
                 return errors.SIGPIPE
     finally:  # also what was decided before the command is told to stop

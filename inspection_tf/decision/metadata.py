@@ -26,7 +26,7 @@ def checked(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
         given = dict(metadata)
     except (TypeError, ValueError) as problem:
         raise errors.ConfigError(
-            f"Metadata must map names to strings. Got a {type(metadata).__name__}. "
+            f"Metadata must map names to strings. Got one of type {type(metadata).__name__}. "
             'Give a dictionary, such as {"camera": "left"}.'
         ) from problem
     return {_name(name): _value(name, value) for name, value in given.items()}
@@ -44,6 +44,8 @@ def _value(name: str, value: Any) -> Any:
     try:
         _require_names(value)
         return json.loads(json.dumps(value, allow_nan=False))
+    except errors.ConfigError:
+        raise
     except (TypeError, ValueError, RecursionError) as problem:
         raise errors.ConfigError(
             f"Metadata must hold what JSON holds, as a rule strings. Got for {name!r}: {problem}. "

@@ -188,7 +188,11 @@ def page(manifest: bundle.Manifest) -> str:
             "Is your integration right? Each `golden/*.png` must come out as "
             "`golden/expected.json` says: outcome, and score within 0.001."
         ),
-        "With Python: `pip install inspection-tf`, `runtime.Inspector.load(BUNDLE)` does it all.",
+        (
+            "With Python: `pip install inspection-tf`, `runtime.Inspector.load(BUNDLE)` does it "
+            "all, in a child of `os.fork()` too (gunicorn --preload, celery), which starts its own "
+            "networks; on a GPU, and without that package, load them after the fork."
+        ),
     ]
     body = "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
     return f"# Integrating {process.markdown(manifest.model_id)}\n\n{body}\n"

@@ -233,8 +233,7 @@ def as_image(image: NDArray[Any]) -> Image:
             f"The pixels of an image must be an array. Got a {type(image).__name__}. "
             "Read the image first: images.read."
         )
-    native = image.dtype.newbyteorder("=")
-    if native not in (np.uint8, np.uint16):
+    if image.dtype.kind != "u" or image.dtype.itemsize > 2:
         raise errors.ImageError(
             f"The image must be uint8 or uint16. Got {image.dtype.name}. "
             "Scale it to counts and convert it."
@@ -250,6 +249,7 @@ def as_image(image: NDArray[Any]) -> Image:
         image = image[:, :, 0]
     elif channels == 4:
         image = image[:, :, :3]
+    native = image.dtype.newbyteorder("=")
     return np.asarray(image).astype(native, copy=False)  # no memmap, no masked array
 
 

@@ -48,10 +48,11 @@ _KINDS = "a path, a file's bytes, a file open for reading in binary, an array or
 
 def name_of(source: object, otherwise: str) -> str:
     """Return what messages call a source: its path, or something else."""
-    if not isinstance(source, str | os.PathLike):
-        return otherwise
-    name = os.fsdecode(source)
-    return name if name.isprintable() else repr(name)
+    try:
+        name = os.fsdecode(source) if isinstance(source, str | os.PathLike) else ""
+    except TypeError:  # a path-like that is none
+        name = ""
+    return (name if name.isprintable() else repr(name)) or otherwise
 
 
 def pixels_of(source: object) -> NDArray[Any] | None:
@@ -81,7 +82,7 @@ def load(source: object) -> tuple[str, bytes]:
     name = name_of(source, "The image")
     try:
         if isinstance(source, str | os.PathLike):
-            data = _of_path(os.fsdecode(source), name)
+            data = _of_path(source, name)
         elif isinstance(source, bytes | bytearray | memoryview):
             _require_length(len(source), name)
             data = bytes(source)
@@ -110,11 +111,12 @@ def _called(source: object) -> str:
         return "None. Check the path: cv2.imread returns it for a file that it cannot read"
     kind = type(source)
     name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    got = f"{'an' if name[0] in 'aeio' else 'a'} {name}"
     if isinstance(source, list | tuple | set | frozenset | dict):
-        return f"a {name}. Give one image at a time, pixels as a NumPy array"
+        return f"{got}. Give one image at a time, pixels as a NumPy array"
     if hasattr(source, "__array__"):
-        return f"a {name}. Make it a NumPy array: numpy.asarray(image)"
-    return f"a {name}. Give one of these"
+        return f"{got}. Make it a NumPy array: numpy.asarray(image)"
+    return f"{got}. Give one of these"
 
 
 def _require_length(length: int, name: str) -> None:
@@ -124,17 +126,18 @@ def _require_length(length: int, name: str) -> None:
         )
 
 
-def _of_path(path: str, name: str) -> bytes:
-    if not path:
-        raise errors.ImageError("A path must name a file. Got an empty one. Give a file's path.")
+def _of_path(given: str | os.PathLike[str], name: str) -> bytes:
     try:
+        path = os.fsdecode(given)
+        if not path:
+            raise errors.ImageError("A path must name a file. Got an empty one. Name a file.")
         found = Path(path).stat()
         if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
             _require_length(found.st_size, name)
             return Path(path).read_bytes()  # of a folder the system says that it is one
         if stat.S_ISFIFO(found.st_mode) and hasattr(select, "poll"):
             return _of_pipe(path, name)
-    except (OSError, ValueError) as problem:  # the latter of NUL, and of what is no text
+    except (OSError, ValueError, TypeError) as problem:  # the latter of NUL, and of what is no text
         got = getattr(problem, "strerror", None) or str(problem)
         raise errors.ImageError(
             f"{name} must be a readable file. Got: {got}. Check the path."
@@ -177,7 +180,7 @@ def _of_open(file: Any) -> tuple[str, bytes]:
         raise
     except Exception as problem:  # whatever stands behind it: an archive, a connection
         raise errors.ImageError(
-            f"{name} must be open for reading. Got: {problem or type(problem).__name__}. "
+            f"{name} must be open for reading. Got: {str(problem) or type(problem).__name__}. "
             "Open it again, or give its path."
         ) from problem
     if isinstance(nothing, str):

@@ -152,9 +152,9 @@ def _require_several(sources: Any, what: str, way_out: str) -> None:
     elif callable(getattr(sources, "read", None)):
         got = "one open file"
     elif isinstance(sources, Mapping):
-        got = f"a {type(sources).__name__}, whose names come first"
-    elif not _is_iterable(sources):
-        got = f"one {type(sources).__name__}"
+        got, way_out = f"a {type(sources).__name__}", "Give its values."
+    elif sources is None or not _is_iterable(sources):
+        got = "None" if sources is None else f"one {type(sources).__name__}"
     else:
         return
     raise errors.ImageError(

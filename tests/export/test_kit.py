@@ -83,6 +83,7 @@ def test_the_page_says_it_in_ten_lines(request, made):
     assert [line.split(".")[0] for line in text.splitlines() if line[:1].isdigit()] == [
         str(number) for number in range(1, 11)
     ]
+    assert "in a child of `os.fork()` too" in text
     manifest = made.shipped.manifest
     assert f"NG when it is >= {manifest.operating_point.threshold:.6g}" in text
     assert ("`template`" in text) == manifest.has_template

@@ -1,0 +1,220 @@
+"""`inspection predict` where several verdicts are one: of the images of a part, or of bundles."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from inspection_tf import errors, process, runtime
+from inspection_tf.cli.paths import Item
+
+if TYPE_CHECKING:
+    import rich.table
+
+    from inspection_tf import decision
+
+FOLDER = "folder"
+"""Instead of a pattern: the images of one folder are a part."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Task:
+    """What is done with each image.
+
+    Attributes:
+        inspectors: what decides, by the name of its bundle.
+        template_of: returns the template of an image; None where it needs none.
+        metadata: passed through to every verdict.
+        write: writes the pictures of a verdict; takes the number of its bundle, from 0, and the
+            image's stem.
+        report: tells the user what is wrong with an image, and returns it.
+    """
+
+    inspectors: Mapping[str, runtime.Inspector]
+    template_of: Callable[[Path], Path | None]
+    metadata: Mapping[str, str]
+    write: "Callable[[int, str, decision.Verdict], None]"
+    report: Callable[[Exception], str]
+
+
+def parse_metadata(words: Iterable[str]) -> dict[str, str]:
+    """Return what `--metadata NAME=VALUE` says, each of them once.
+
+    Raises:
+        errors.ConfigError: a word has no name or no `=`, or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name:
+            raise errors.ConfigError(
+                f"metadata must be NAME=VALUE. Got {word!r}. Write for example camera=left."
+            )
+        if name in found:
+            raise errors.ConfigError(
+                f"Each name of the metadata must come once. Got {name} twice. Leave one out."
+            )
+        found[name] = value
+    return found
+
+
+def load(
+    bundles: Sequence[Path], start: Callable[[Path], runtime.Inspector]
+) -> dict[str, runtime.Inspector]:
+    """Start each bundle; they are called by their folders.
+
+    Args:
+        bundles: folders.
+        start: loads one.
+
+    Raises:
+        errors.ConfigError: a folder comes twice.
+    """
+    found: dict[str, runtime.Inspector] = {}
+    for folder in bundles:
+        if str(folder) in found:
+            raise errors.ConfigError(
+                f"Each bundle must be named once. Got {folder} twice. Leave one out."
+            )
+        found[str(folder)] = start(folder)
+    return found
+
+
+def compiled(pattern: str | None) -> re.Pattern[str] | None:
+    """Return a `--part` as a regular expression; None where it is `FOLDER`, or nothing.
+
+    Raises:
+        errors.ConfigError: it is none, or has no group.
+    """
+    if pattern is None or pattern == FOLDER:
+        return None
+    try:
+        found = re.compile(pattern)
+    except re.error as problem:
+        raise errors.ConfigError(
+            f"part must be a regular expression, or {FOLDER}. Got {pattern}: {problem}. "
+            r"Write for example '(\d+)_cam\d\.png$'."
+        ) from problem
+    if not found.groups:
+        raise errors.ConfigError(
+            f"part must have a group, which is the name of the part. Got {pattern}. "
+            "Put the part's own characters into parentheses."
+        )
+    return found
+
+
+def _part_of(path: Path, pattern: re.Pattern[str] | None) -> str:
+    """Return the part that an image shows.
+
+    Raises:
+        errors.DataError: the pattern does not say.
+    """
+    if pattern is None:
+        return str(path.parent)
+    match = pattern.search(path.as_posix())
+    if match is None or not match.group(1):
+        raise errors.DataError(
+            f"{path}: the path must name its part. Got none by {pattern.pattern}. "
+            "Change the pattern, or leave the image out."
+        )
+    return match.group(1)
+
+
+def composite_lines(
+    items: Iterable[Item], task: Task, pattern: str | None
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """Give a line for each part as soon as all of it is inspected, or without parts for each image.
+
+    Args:
+        items: images; those of a part need not follow each other.
+        task: what is done with each.
+        pattern: of `--part`; None: each image is on its own, and its bundles decide together.
+
+    Returns:
+        Lines, ready for JSON, with their exit codes. An image that names no part has a line of its
+        own, with an error.
+    """
+    if pattern is None:
+        for item in items:
+            yield _line({"path": str(item.path)}, [item], task)
+        return
+    expression = compiled(pattern)
+    parts: dict[str, list[Item]] = {}
+    for item in items:
+        try:
+            parts.setdefault(_part_of(item.path, expression), []).append(item)
+        except errors.DataError as problem:
+            yield {"path": str(item.path), "error": task.report(problem)}, problem.exit_code
+    for part, members in parts.items():
+        yield _line({"part": part}, members, task)
+
+
+def _line(about: dict[str, Any], items: Sequence[Item], task: Task) -> tuple[dict[str, Any], int]:
+    from inspection_tf import decision
+
+    verdicts: dict[str, decision.Verdict] = {}
+    failures: dict[str, str] = {}
+    codes = []
+    for item in items:
+        for number, (bundle, inspector) in enumerate(task.inspectors.items()):
+            whose = [str(item.path)] if "part" in about else []
+            whose += [bundle] if len(task.inspectors) > 1 else []
+            name = _free(": ".join(whose), {*verdicts, *failures})
+            try:
+                verdicts[name], code = _inspect(item, number, inspector, task)
+                codes.append(code)
+            except Exception as problem:  # of one image, whatever it is: the part is not OK
+                is_told = str(problem) in failures.values()  # of another bundle
+                failures[name] = str(problem) if is_told else task.report(problem)
+                codes.append(process.exit_code_of(problem))
+    whole = decision.CompositeVerdict.of(verdicts, failures)
+    codes.append(errors.OK if whole.outcome == "OK" else errors.NOT_OK)
+    return {**about, **whole.to_dict()}, errors.gravest(codes)
+
+
+def _inspect(
+    item: Item, number: int, inspector: runtime.Inspector, task: Task
+) -> "tuple[decision.Verdict, int]":
+    """Inspect an image; returns its verdict without pixels, and the exit code of its pictures."""
+    if item.problem is not None:
+        raise item.problem
+    template = task.template_of(item.path) if inspector.manifest.has_template else None
+    verdict = inspector.inspect(item.path, template=template, metadata=task.metadata)
+    code = errors.OK
+    try:
+        task.write(number, item.stem, verdict)
+    except Exception as problem:  # the verdict stands all the same
+        task.report(problem)
+        code = process.exit_code_of(problem)
+    # A part may have many images, and only what is said of them is kept.
+    said = dataclasses.replace(
+        verdict, image=None, probability=None, class_probability=None, guess_xy=None
+    )
+    return said, code
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """Return a name that no other image of the part has."""
+    found, number = name, 1
+    while found in taken:
+        number += 1
+        found = f"{name} ({number})"
+    return found
+
+
+def table(lines: Sequence[Mapping[str, Any]]) -> "rich.table.Table":
+    """Return the table of the lines of parts, or of images that several bundles have seen."""
+    import rich.table
+
+    heading = "part" if any("part" in line for line in lines) else "image"
+    found = rich.table.Table(heading, "outcome", "verdicts", "decided by", "reasons", box=None)
+    for line in lines:
+        name = line.get("part", line.get("path", ""))
+        cells = [name, "error", "", "", line.get("error", "")]
+        if "error" not in line:
+            count = len(line["verdicts"]) + len(line["failures"])
+            reasons = "; ".join(line["reasons"])
+            cells = [name, line["outcome"], str(count), line["decided_by"], reasons]
+        found.add_row(*map(process.cell, cells))
+    return found
