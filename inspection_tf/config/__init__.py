@@ -1,0 +1,21 @@
+"""Sections of configuration: frozen, strict, kept in YAML, each field on the command line."""
+
+from inspection_tf.config.section import (
+    Section,
+    from_command_line,
+    in_a_sentence,
+    load,
+    replace,
+    to_yaml,
+    validate,
+)
+
+__all__ = [
+    "Section",
+    "from_command_line",
+    "in_a_sentence",
+    "load",
+    "replace",
+    "to_yaml",
+    "validate",
+]
