@@ -1,8 +1,8 @@
 """Sections of configuration: frozen, strict, kept in YAML, each field on the command line."""
 
+from inspection_tf.config.command_line import from_command_line
 from inspection_tf.config.section import (
     Section,
-    from_command_line,
     in_a_sentence,
     load,
     replace,

@@ -1,7 +1,6 @@
-"""Sections of configuration: frozen, strict, kept in YAML, each field on the command line."""
+"""Sections of configuration: frozen, strict, kept in YAML."""
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -24,7 +23,7 @@ SectionT = TypeVar("SectionT", bound=Section)
 _LONGEST_VALUE = 100  # of what was received, in a message
 
 
-def _first_problem(problem: pydantic.ValidationError) -> tuple[str, str, str]:
+def first_problem(problem: pydantic.ValidationError) -> tuple[str, str, str]:
     """Return field, what is wrong with it, and what was received, cut to a sentence's length."""
     # A misspelt field is also a missing one; the misspelling is what helps.
     first = min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
@@ -58,7 +57,7 @@ def _closest(field: str, section: type[Section]) -> str:
 
 def in_a_sentence(problem: pydantic.ValidationError, origin: str = "The command line") -> str:
     """Return requirement, what was received and the way out, of the first field that is wrong."""
-    field, message, received = _first_problem(problem)
+    field, message, received = first_problem(problem)
     return (
         f"{origin}: {field or 'the configuration'} must be valid. Got {received}: {message}. "
         "Correct that field."
@@ -79,7 +78,7 @@ def validate(section: type[SectionT], values: Any, *, origin: str) -> SectionT:
     try:
         return section.model_validate(values)
     except pydantic.ValidationError as problem:
-        field, message, _ = _first_problem(problem)
+        field, message, _ = first_problem(problem)
         if message.startswith("Extra inputs"):
             raise errors.ConfigError(
                 f"{origin} may hold only known fields. Got {field!r}. {_closest(field, section)}"
@@ -127,60 +126,3 @@ def to_yaml(section: Section) -> str:
     import yaml
 
     return yaml.safe_dump(section.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-
-
-def from_command_line(
-    section: type[SectionT],
-    arguments: Sequence[str] | None = None,
-    *,
-    default_path: Path,
-    program: str,
-    description: str,
-) -> tuple[SectionT, Path | None]:
-    """Read `[--config FILE] [--out DIR] [--section.field VALUE ...]`.
-
-    Args:
-        section: the class of the whole configuration.
-        arguments: words after the program's name; `sys.argv` by default.
-        default_path: the YAML file that is read when no `--config` is given.
-        program: shown in `--help`.
-        description: shown in `--help`.
-
-    Returns:
-        The configuration and the run folder that was asked for, if any.
-
-    Raises:
-        errors.ConfigError: a file or a field is not valid.
-        SystemExit: 0 after `--help`, 2 after a usage error (printed by tyro).
-    """
-    import argparse
-
-    import tyro
-
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    wants_help = "--help" in words or "-h" in words
-    front = argparse.ArgumentParser(prog=program, add_help=False, allow_abbrev=False)
-    front.add_argument("--config", type=Path, default=default_path)
-    front.add_argument("--out", type=Path, default=None)
-    known, rest = front.parse_known_args(words)
-    default = load(section, known.config)
-    usage = (
-        f"{description}\n\n"
-        f"--config FILE  YAML with the whole experiment (default: {default_path.name})"
-        "\n--out DIR      the run folder (default: runs/NAME/<UTC time>)"
-    )
-    try:
-        parsed = tyro.cli(
-            section,
-            prog=program,
-            description=usage,
-            default=default,
-            args=["--help"] if wants_help else rest,
-        )
-        # tyro builds copies field by field; validating again runs the checks between fields.
-        return section.model_validate(parsed.model_dump()), known.out
-    except pydantic.ValidationError as problem:
-        field, message, received = _first_problem(problem)
-        raise errors.ConfigError(
-            f"--{field} must be valid. Got {received}: {message}. See {program} --help."
-        ) from None

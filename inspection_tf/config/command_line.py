@@ -1,0 +1,67 @@
+"""The command line of a recipe: each field of its configuration is an option."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pydantic
+
+from inspection_tf import errors
+from inspection_tf.config.section import SectionT, first_problem, load
+
+
+def from_command_line(
+    section: type[SectionT],
+    arguments: Sequence[str] | None = None,
+    *,
+    default_path: Path,
+    program: str,
+    description: str,
+) -> tuple[SectionT, Path | None]:
+    """Read `[--config FILE] [--out DIR] [--section.field VALUE ...]`.
+
+    Args:
+        section: the class of the whole configuration.
+        arguments: words after the program's name; `sys.argv` by default.
+        default_path: the YAML file that is read when no `--config` is given.
+        program: shown in `--help`.
+        description: shown in `--help`.
+
+    Returns:
+        The configuration and the run folder that was asked for, if any.
+
+    Raises:
+        errors.ConfigError: a file or a field is not valid.
+        SystemExit: 0 after `--help`, 2 after a usage error (printed by tyro).
+    """
+    import argparse
+
+    import tyro
+
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    wants_help = "--help" in words or "-h" in words
+    front = argparse.ArgumentParser(prog=program, add_help=False, allow_abbrev=False)
+    front.add_argument("--config", type=Path, default=default_path)
+    front.add_argument("--out", type=Path, default=None)
+    known, rest = front.parse_known_args(words)
+    default = load(section, known.config)
+    usage = (
+        f"{description}\n\n"
+        f"--config FILE  YAML with the whole experiment (default: {default_path.name})"
+        "\n--out DIR      the run folder (default: runs/NAME/<UTC time>)"
+    )
+    try:
+        parsed = tyro.cli(
+            section,
+            prog=program,
+            description=usage,
+            default=default,
+            args=["--help"] if wants_help else rest,
+        )
+        # tyro builds copies field by field; validating again runs the checks between fields.
+        return section.model_validate(parsed.model_dump()), known.out
+    except pydantic.ValidationError as problem:
+        field, message, received = first_problem(problem)
+        raise errors.ConfigError(
+            f"--{field} must be valid. Got {received}: {message}. See {program} --help."
+        ) from None
