@@ -1,6 +1,7 @@
 """Sections of configuration: frozen, strict, kept in YAML, each field on the command line."""
 
-from inspection_tf.config.command_line import from_command_line
+from inspection_tf.config.command_line import NOTATION, from_command_line
+from inspection_tf.config.paths import expanded
 from inspection_tf.config.section import (
     Section,
     in_a_sentence,
@@ -11,7 +12,9 @@ from inspection_tf.config.section import (
 )
 
 __all__ = [
+    "NOTATION",
     "Section",
+    "expanded",
     "from_command_line",
     "in_a_sentence",
     "load",

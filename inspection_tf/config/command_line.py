@@ -7,7 +7,10 @@ from pathlib import Path
 import pydantic
 
 from inspection_tf import errors
+from inspection_tf.config.paths import expanded
 from inspection_tf.config.section import SectionT, first_problem, load
+
+NOTATION = "Numbers may have an exponent, as 3e-4; a path may begin with ~, your home folder."
 
 
 def from_command_line(
@@ -41,14 +44,15 @@ def from_command_line(
     words = list(sys.argv[1:] if arguments is None else arguments)
     wants_help = "--help" in words or "-h" in words
     front = argparse.ArgumentParser(prog=program, add_help=False, allow_abbrev=False)
-    front.add_argument("--config", type=Path, default=default_path)
-    front.add_argument("--out", type=Path, default=None)
+    front.add_argument("--config", type=expanded, default=default_path)
+    front.add_argument("--out", type=expanded, default=None)
     known, rest = front.parse_known_args(words)
     default = load(section, known.config)
     usage = (
         f"{description}\n\n"
         f"--config FILE  YAML with the whole experiment (default: {default_path.name})"
         "\n--out DIR      the run folder (default: runs/NAME/<UTC time>)"
+        f"\n\n{NOTATION}"
     )
     try:
         parsed = tyro.cli(

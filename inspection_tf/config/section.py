@@ -1,12 +1,41 @@
 """Sections of configuration: frozen, strict, kept in YAML."""
 
-from collections.abc import Mapping
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import pydantic
 
 from inspection_tf import errors
+from inspection_tf.config.paths import expanded
+
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
+
+
+def _value_types(annotation: Any) -> Iterator[Any]:
+    """Give the types that a value of an annotation may have, those inside lists and tables too."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        yield from map(type, arguments)
+    elif isinstance(origin, type) and issubclass(origin, Mapping):
+        yield from _value_types(arguments[1])
+    elif arguments:
+        for argument in arguments:
+            yield from _value_types(argument)
+    else:
+        yield annotation
+
+
+def _scalars(value: Any) -> Iterator[Any]:
+    if isinstance(value, Mapping):
+        value = tuple(value.values())
+    if isinstance(value, list | tuple):
+        for member in value:
+            yield from _scalars(member)
+    else:
+        yield value
 
 
 class Section(pydantic.BaseModel):
@@ -18,15 +47,47 @@ class Section(pydantic.BaseModel):
     # Schemas are built when first used: with them importing the runtime would take twice as long.
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
+    @classmethod
+    @functools.cache
+    def _types(cls, field: str) -> frozenset[Any]:
+        """Return the types that the values of a field may have."""
+        return frozenset(_value_types(cls.model_fields[field].annotation))
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _require_numbers(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        """Refuse what pydantic would take for a number: true for 1, and 010 for 10."""
+        types = cls._types(str(info.field_name))
+        if not types & {int, float} or types & {Any, object}:
+            return value
+        for scalar in _scalars(value):
+            if isinstance(scalar, bool) and bool not in types:
+                raise ValueError("a number must be given in digits")
+            is_text = isinstance(scalar, str) and not types & {str, Path}
+            if is_text and _LEADING_ZERO.fullmatch(scalar):
+                raise ValueError("a number must have no zeros before it: 010 may mean 10 or 8")
+        return value
+
+    @pydantic.field_validator("*", mode="after")
+    @classmethod
+    def _expand_home(cls, value: Any) -> Any:
+        """Put the home folder in place of the `~` of a path."""
+        return expanded(value) if isinstance(value, Path) else value
+
 
 SectionT = TypeVar("SectionT", bound=Section)
 _LONGEST_VALUE = 100  # of what was received, in a message
 
 
+def _first_error(problem: pydantic.ValidationError) -> Any:
+    """Return the error that a message is about."""
+    # A misspelt field is also a missing one; the misspelling is what helps.
+    return min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
+
+
 def first_problem(problem: pydantic.ValidationError) -> tuple[str, str, str]:
     """Return field, what is wrong with it, and what was received, cut to a sentence's length."""
-    # A misspelt field is also a missing one; the misspelling is what helps.
-    first = min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
+    first = _first_error(problem)
     received = repr(first.get("input"))
     if len(received) > _LONGEST_VALUE:
         received = f"{received[:_LONGEST_VALUE]}..."
@@ -64,13 +125,20 @@ def in_a_sentence(problem: pydantic.ValidationError, origin: str = "The command 
     )
 
 
-def validate(section: type[SectionT], values: Any, *, origin: str) -> SectionT:
+def validate(
+    section: type[SectionT],
+    values: Any,
+    *,
+    origin: str,
+    line_of: Callable[[Sequence[str | int]], int | None] = lambda path: None,
+) -> SectionT:
     """Check a mapping against a section.
 
     Args:
         section: the section's class.
         values: what YAML or JSON gave.
         origin: the file or place named in the message.
+        line_of: from the path of a field to its line in that file, for the message.
 
     Raises:
         errors.ConfigError: a field is unknown, missing or out of range.
@@ -79,6 +147,9 @@ def validate(section: type[SectionT], values: Any, *, origin: str) -> SectionT:
         return section.model_validate(values)
     except pydantic.ValidationError as problem:
         field, message, _ = first_problem(problem)
+        line = line_of(_first_error(problem)["loc"])
+        if line is not None:
+            origin = f"{origin}, line {line}"
         if message.startswith("Extra inputs"):
             raise errors.ConfigError(
                 f"{origin} may hold only known fields. Got {field!r}. {_closest(field, section)}"
@@ -99,26 +170,30 @@ def load(section: type[SectionT], path: str | Path) -> SectionT:
     """Read a section from a YAML file.
 
     Raises:
-        errors.ConfigError: the file is absent, is not YAML, or does not fit the section.
+        errors.ConfigError: the file is absent, is not YAML, says something twice, or does not fit
+            the section; with the line.
     """
     import yaml
 
-    path = Path(path)
+    from inspection_tf.config import strict_yaml
+
+    path = expanded(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = strict_yaml.parse(path.read_text(encoding="utf-8"), origin=str(path))
     except OSError as problem:
         raise errors.ConfigError(
             f"The configuration must be a readable file. Got {str(path)!r} ({problem.strerror}). "
             "Check the path given with --config."
         ) from problem
-    except (yaml.YAMLError, UnicodeDecodeError) as problem:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as problem:
         mark = getattr(problem, "problem_mark", None)
         where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
         what = getattr(problem, "problem", None) or str(problem).splitlines()[0]
         raise errors.ConfigError(
             f"{path} must be YAML. Got a file that does not parse: {where}{what}. Correct it."
         ) from problem
-    return validate(section, {} if values is None else values, origin=str(path))
+    values = {} if document.values is None else document.values
+    return validate(section, values, origin=str(path), line_of=document.line)
 
 
 def to_yaml(section: Section) -> str:
