@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, Literal
 
+import pydantic
 import pytest
 import yaml
 
@@ -32,9 +33,9 @@ class Whole(config.Section):
     """Nested."""
     sizes: tuple[int, ...] = ()
     """Numbers."""
-    options: dict[str, float | bool] = {}
+    options: dict[str, float | bool] = pydantic.Field(default_factory=dict)
     """Either."""
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = pydantic.Field(default_factory=dict)
     """Anything."""
 
 
