@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import _changes, _listing
+from inspection_tf.datasets import _changes, _listing, file_hashes
 from inspection_tf.datasets.records import Record, Records
 
 CLASSES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")  # the file's types 1 to 6
@@ -67,13 +67,7 @@ class DeepPcbSource:
         """
         digest = hashlib.sha256(repr((_changes.VERSION, self.boxes)).encode())
         for path in (self.image_path, self.template_path):
-            try:
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-            except OSError as problem:
-                raise errors.ImageError(
-                    f"{path}: the file must be readable. Got {problem.strerror}. "
-                    "Restore it or leave it out of the data set."
-                ) from problem
+            digest.update(file_hashes.sha256(path))
         return digest.digest()
 
     @functools.cached_property

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors, files, geometry, images
-from inspection_tf.datasets import _listing
+from inspection_tf.datasets import _listing, file_hashes
 from inspection_tf.datasets.records import Record, Records
 
 Corner = Literal["tl", "tr", "br", "bl"]
@@ -88,15 +88,8 @@ class CornerSource:
         Raises:
             errors.ImageError: the file is absent.
         """
-        try:
-            data = self.image_path.read_bytes()
-        except OSError as problem:
-            raise errors.ImageError(
-                f"{self.image_path}: the file must be readable. Got {problem.strerror}. "
-                "Restore it or leave it out of the data set."
-            ) from problem
         label = repr(self.corners_xy).encode()
-        return hashlib.sha256(hashlib.sha256(data).digest() + label).digest()
+        return hashlib.sha256(file_hashes.sha256(self.image_path) + label).digest()
 
 
 def _table(path: Path) -> tuple[tuple[str, ...], _Rows]:

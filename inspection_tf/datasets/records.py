@@ -156,11 +156,12 @@ class Records(Sequence[Record]):
         if self.classes != CLASSES:
             digest.update("\0".join(("classes", *self.classes, "")).encode())
         for record in self.items:
-            head = f"{record.id}\0{int(record.is_defect)}\0{record.group}\0{record.split}\0"
-            if record.class_id != 1:
-                head += f"class {record.class_id}\0"
-            digest.update(head.encode() + record.source.identity())
+            digest.update(_identity(record))
         return digest.hexdigest()
+
+    def sha256_of_each(self) -> dict[str, str]:
+        """Return, for each id, a hash of label, group and all pixels' files of that image."""
+        return {record.id: hashlib.sha256(_identity(record)).hexdigest() for record in self.items}
 
     def require_defects(self, *, purpose: str) -> None:
         """Refuse a set without defective images.
@@ -174,6 +175,14 @@ class Records(Sequence[Record]):
                 "no defect among them. Add some, or train on composed defects "
                 "(data.defects: composed)."
             )
+
+
+def _identity(record: Record) -> bytes:
+    """Return bytes that differ whenever something of a record may differ."""
+    head = f"{record.id}\0{int(record.is_defect)}\0{record.group}\0{record.split}\0"
+    if record.class_id != 1:
+        head += f"class {record.class_id}\0"
+    return head.encode() + record.source.identity()
 
 
 def _require_classes(items: Sequence[Record], classes: tuple[str, ...], *, origin: str) -> None:
