@@ -1,7 +1,13 @@
 """Sections of configuration: frozen, strict, kept in YAML, each field on the command line."""
 
 from inspection_tf.config.command_line import NOTATION, from_command_line
-from inspection_tf.config.paths import expanded
+from inspection_tf.config.paths import (
+    absolute,
+    expanded,
+    map_paths,
+    paths_of,
+    with_absolute_paths,
+)
 from inspection_tf.config.section import (
     Section,
     in_a_sentence,
@@ -14,11 +20,15 @@ from inspection_tf.config.section import (
 __all__ = [
     "NOTATION",
     "Section",
+    "absolute",
     "expanded",
     "from_command_line",
     "in_a_sentence",
     "load",
+    "map_paths",
+    "paths_of",
     "replace",
     "to_yaml",
     "validate",
+    "with_absolute_paths",
 ]
