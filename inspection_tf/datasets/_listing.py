@@ -1,5 +1,6 @@
 """What readers share: listing images and tables of a folder, and refusing what does not fit."""
 
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,9 +13,14 @@ def require_folder(root: Path) -> Path:
     Raises:
         errors.DataError: it is no folder.
     """
-    if not root.is_dir():
+    place = "" if root.is_absolute() else f" (here {str(root.absolute())!r})"
+    try:
+        what = "" if stat.S_ISDIR(root.stat().st_mode) else "which is a file"
+    except (OSError, ValueError) as problem:  # a path may also be too long, or hold a NUL
+        what = getattr(problem, "strerror", None) or str(problem)
+    if what:
         raise errors.DataError(
-            f"The data root must be a folder. Got {str(root)!r}. Check data.root."
+            f"The data root must be a folder. Got {str(root)!r}{place}: {what}. Check data.root."
         )
     return root
 

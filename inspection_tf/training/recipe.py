@@ -279,6 +279,7 @@ def provenance(
         data=bundle.Data(
             format=data.format,
             root=str(data.root) if data.root else None,
+            absolute_root=str(config.absolute(data.root)) if data.root else None,
             sha256=found.sha256(),
             splits=split_ids(parts),
             source=data.model_dump(mode="json"),
