@@ -1,4 +1,4 @@
-"""What readers share: listing images and tables of a folder, and refusing what does not fit."""
+"""What readers share: listing the images of a folder, and refusing what does not fit."""
 
 import stat
 from collections.abc import Iterable
@@ -69,20 +69,3 @@ def refuse_orphans(masks: Iterable[Path], *, of: str) -> None:
             f"{orphans[0]}: each mask must belong to an image in {of}. Got {len(orphans)} without "
             "one. Add the image or remove the mask."
         )
-
-
-def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Return number and text of each line of a text file that is not blank.
-
-    Raises:
-        errors.DataError: it cannot be read, or is not UTF-8.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        what = problem.strerror if isinstance(problem, OSError) else "bytes that are not UTF-8"
-        raise errors.DataError(
-            f"{path} must be a readable text file. Got: {what}. Restore it."
-        ) from problem
-    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
-    return [(number, line) for number, line in lines if line]
