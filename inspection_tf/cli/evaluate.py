@@ -48,6 +48,11 @@ def evaluate(
     inspector = runtime.Inspector.load(bundle, engine=engine)
     manifest = inspector.manifest
     if root is None:
+        if group_pattern is not None:
+            raise errors.ConfigError(
+                "--group-pattern is about the images of a ROOT. Got none. Leave it out: the "
+                "bundle's own data has the groups that it was split by."
+            )
         split = split or "test"
         chosen = data.from_provenance(manifest, split)
     else:

@@ -284,17 +284,28 @@ class History:
     """`history.csv`: one row an epoch, written anew after each, so it is never cut off."""
 
     def __init__(self, path: Path) -> None:
-        """Read the rows that are there."""
+        """Read the rows that are there.
+
+        Raises:
+            errors.DataError: the file is not as it was written.
+        """
         import csv
 
         self.path = path
         self.rows: list[dict[str, float]] = []
-        if path.is_file():
-            with path.open(encoding="utf-8", newline="") as stream:
-                self.rows = [
-                    {name: float(value) for name, value in row.items() if value}
-                    for row in csv.DictReader(stream)
-                ]
+        if not path.is_file():
+            return
+        with path.open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            try:
+                for row in reader:
+                    self.rows.append({name: float(value) for name, value in row.items() if value})
+                    self.rows[-1]["epoch"]
+            except (ValueError, TypeError, KeyError, csv.Error) as problem:
+                raise errors.DataError(
+                    f"{path}, line {reader.line_num}: the history must be as the run wrote it. "
+                    "Got another row. Restore the file, or choose another --out."
+                ) from problem
 
     def keep(self, epochs: int) -> None:
         """Forget rows after the first `epochs`."""

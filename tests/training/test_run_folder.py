@@ -374,3 +374,10 @@ def test_history_forgets_what_will_come_again(tmp_path):
     resumed.keep(1)
     resumed.add({"epoch": 2.0, "loss": 9.0})
     assert [row["loss"] for row in run_folder.History(tmp_path / "history.csv").rows] == [1, 9]
+
+
+@pytest.mark.parametrize("line", ["2.0,x", "2.0,0.5,7", ",0.5"])
+def test_a_history_that_was_edited_is_refused_with_its_line(tmp_path, line):
+    (tmp_path / "history.csv").write_text(f"epoch,loss\n1.0,0.5\n{line}\n")
+    with pytest.raises(errors.DataError, match=r"history\.csv, line 3: .*as the run wrote it"):
+        run_folder.History(tmp_path / "history.csv")
