@@ -47,6 +47,12 @@ def from_command_line(
     front.add_argument("--config", type=expanded, default=default_path)
     front.add_argument("--out", type=expanded, default=None)
     known, rest = front.parse_known_args(words)
+    beside = default_path.with_name(known.config.name)
+    if not known.config.exists() and beside.is_file():
+        raise errors.ConfigError(
+            f"--config must be a file. Got {str(known.config)!r}, which is absent here. "
+            f"The one of that name lies at {beside}."
+        )
     default = load(section, known.config)
     usage = (
         f"{description}\n\n"
