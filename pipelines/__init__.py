@@ -7,7 +7,7 @@ import sys
 if sys.argv[:1] == ["-m"] and importlib.util.find_spec("keras") is None:
     print(
         "error: A recipe trains with Keras and TensorFlow. Got an environment without them. "
-        'Install them: pip install "inspection-tf[train]", or in the checkout ".[train]".',
+        'Install them in the folder of the checkout: pip install ".[train]".',
         file=sys.stderr,
     )
     sys.exit(2)

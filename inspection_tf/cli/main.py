@@ -62,6 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
     def body() -> int:
         import pydantic
 
+        config.help_texts.restore()
         try:
             with _PATHS:
                 return int(

@@ -1,5 +1,6 @@
 """Sections of configuration: frozen, strict, kept in YAML, each field on the command line."""
 
+from inspection_tf.config import help_texts
 from inspection_tf.config.command_line import NOTATION, from_command_line
 from inspection_tf.config.paths import (
     absolute,
@@ -23,6 +24,7 @@ __all__ = [
     "absolute",
     "expanded",
     "from_command_line",
+    "help_texts",
     "in_a_sentence",
     "load",
     "map_paths",

@@ -339,6 +339,7 @@ def launch(
     path = Path(script)
 
     def command() -> int:
+        config.help_texts.restore()
         settings, out = config.from_command_line(
             section,
             default_path=path.with_suffix(".yaml"),
