@@ -78,8 +78,8 @@ def _measured(out: Path, cfg: recipe.Config) -> dict[str, Any]:
     done, settings_file = out / "evaluation" / "metrics.json", out / "config.yaml"
     status = out / "status.json"
     is_finished = status.is_file() and json.loads(status.read_bytes())["state"] == "finished"
-    is_same = is_finished and settings_file.read_text(encoding="utf-8") == config.to_yaml(cfg)
-    if not is_same:
+    same = config.with_absolute_paths(cfg)
+    if not is_finished or config.load(recipe.Config, settings_file) != same:
         recipe.run(cfg, out)
     return dict(json.loads(done.read_text(encoding="utf-8"))["metrics"])
 

@@ -32,7 +32,7 @@ def seconds(code: str, environment: dict[str, str]) -> float:
 
 def main() -> None:
     """Print both medians and their ratio, and the time to a first verdict if a bundle is given."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=7, help="interpreters of each kind")
     parser.add_argument("--bundle", type=Path, help="also time loading it and a first verdict")
     options = parser.parse_args()

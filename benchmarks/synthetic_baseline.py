@@ -70,7 +70,7 @@ def print_filter(chosen: Records) -> None:
 
 def main() -> None:
     """Print the filter's figures, and the network's on the same images where there is a bundle."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--bundle", type=Path, help="of a run on synthetic data: its test split")
     parser.add_argument("--count", type=int, default=200, help="images, half of them defective")
     parser.add_argument("--seed", type=int, default=7, help="seed of the set")

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -28,6 +28,7 @@ _ENGINE_SUFFIXES = frozenset(
 )
 _SHARD = re.compile(r"variables\.data-\d{5}-of-\d{5}")  # of a SavedModel
 CHECK = "golden/check.py"
+_LONGEST_NAME = 100  # of a link's target, in a message
 
 
 def refuse(path: Path, requirement: str, received: str, way_out: str) -> errors.BundleError:
@@ -106,7 +107,9 @@ def parse_manifest(root: Path, *, newest: int) -> dict[str, Any]:
         errors.BundleError: there is none, it is too large or too deep, no JSON, or newer.
     """
     path = root / MANIFEST
-    if not path.is_file() or path.is_symlink():
+    if path.is_symlink():
+        raise _linked(root, path, "a bundle must hold manifest.json as a plain file")
+    if not path.is_file():
         raise refuse(
             root,
             "a bundle must hold manifest.json",
@@ -220,6 +223,59 @@ def _entries(root: Path) -> Iterator[Path]:
                     waiting.append((Path(entry.path), depth + 1))
 
 
+def _linked(root: Path, path: Path, requirement: str) -> errors.BundleError:
+    """Return the error of a bundle in which a symbolic link stands for a file or a folder."""
+    try:
+        target = repr(os.readlink(path))  # noqa: PTH115  as it is written, and cut below
+    except OSError:
+        target = "something"
+    if len(target) > _LONGEST_NAME:
+        target = f"{target[:_LONGEST_NAME]}..."
+    return refuse(
+        path,
+        requirement,
+        f"a symbolic link to {target}, as a copy of links has it",
+        f"Copy the bundle with its files: cp -rL {root} COPY",
+    )
+
+
+def _require_own_files(root: Path, present: Sequence[Path]) -> None:
+    """Refuse links, and files that somebody could change from outside the bundle.
+
+    Args:
+        root: the bundle's folder.
+        present: all that lies in it.
+
+    Raises:
+        errors.BundleError: there is a symbolic link, a device, or a file with a second name.
+    """
+    for path in present:
+        if path.is_symlink():
+            raise _linked(root, path, "a bundle must hold plain files only")
+        if not (path.is_file() or path.is_dir()):
+            raise refuse(
+                path,
+                "a bundle must hold plain files only",
+                "a device, a pipe or a socket",
+                "Do not use this bundle",
+            )
+    plain = [path for path in present if path.is_file()]
+    shared = [path for path in plain if path.stat().st_nlink > 1]
+    if shared:
+        # A backup links every file, an attack the one that is to change; both may be altered there.
+        how = (
+            "all of them are, as a backup makes them (cp -al, rsync --link-dest)"
+            if len(shared) == len(plain)
+            else f"{len(shared)} of {len(plain)} are"
+        )
+        raise refuse(
+            shared[0],
+            "a bundle must hold files of its own, which nobody changes under another name",
+            f"a hard link to a file that lies elsewhere too; {how}",
+            f"Copy the bundle with its files: cp -rL {root} COPY",
+        )
+
+
 def check_files(root: Path, listed: Mapping[str, str]) -> None:
     """Compare a bundle's folder with the files that its manifest lists.
 
@@ -244,21 +300,9 @@ def check_files(root: Path, listed: Mapping[str, str]) -> None:
             "Do not use this bundle",
         )
     found = set()
-    for path in sorted(_entries(root)):
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise refuse(
-                path,
-                "a bundle must hold plain files only",
-                "a link or device",
-                "Copy the bundle again, following links",
-            )
-        if path.is_file() and path.stat().st_nlink > 1:
-            raise refuse(
-                path,
-                "a bundle must hold files of its own",
-                "a hard link to a file elsewhere",
-                "Copy the bundle again, without linking",
-            )
+    present = sorted(_entries(root))
+    _require_own_files(root, present)
+    for path in present:
         if path.is_file() and path != root / MANIFEST:
             found.add(path.relative_to(root).as_posix())
     for name in sorted(set(expected) - found):

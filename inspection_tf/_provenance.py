@@ -1,5 +1,6 @@
 """The labelled images that a bundle was made from, read or drawn again."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,36 @@ if TYPE_CHECKING:
     from inspection_tf.datasets.sources import DataSpec
 
 
+def _root(data: "bundle.Data") -> Path | None:
+    """Return where a bundle's images lie; None where they are drawn.
+
+    The same folder from every working folder; on another machine the path as it was given may lead
+    to a copy.
+
+    Raises:
+        errors.DataError: they are at neither place.
+    """
+    given = data.source.get("root")
+    if given is None:
+        return None
+    tried = [Path(path) for path in (data.absolute_root, given) if path is not None]
+    for path in tried:
+        if os.path.exists(path):  # noqa: PTH110  what may not be looked at is as good as absent
+            return path
+    places = " or ".join(dict.fromkeys(repr(os.path.abspath(path)) for path in tried))  # noqa: PTH100
+    raise errors.DataError(
+        f"The images that the bundle was made from must be there. Got nothing at {places}. "
+        "Restore them, or name their folder: evaluate BUNDLE ROOT, or --data of other commands."
+    )
+
+
 def _read(manifest: "bundle.Manifest", root: Path | None) -> "tuple[Records, DataSpec]":
     from inspection_tf import config
     from inspection_tf.datasets import sources
 
     data = manifest.provenance.data
-    values = data.source if root is None else {**data.source, "root": str(root)}
+    place = _root(data) if root is None else root
+    values = data.source if place is None else {**data.source, "root": str(place)}
     spec = config.validate(sources.DataSpec, values, origin="the bundle's provenance")
     found = sources.read(spec)
     if found.sha256() != data.sha256:

@@ -81,6 +81,9 @@ class Data(config.Section):
 
     format: str
     root: str | None = None
+    """As it was given."""
+    absolute_root: str | None = None
+    """Where that led; None in bundles of earlier versions."""
     sha256: str
     splits: dict[str, list[str]]
     """Record ids per split."""

@@ -10,7 +10,7 @@ from typing import Any
 from inspection_tf import config, decision, images, thresholds
 from inspection_tf.datasets import records, sources
 from inspection_tf.export import onnx, ship
-from inspection_tf.training import ladder, locating, recipe, run_folder
+from inspection_tf.training import ladder, locating, recipe, run_folder, run_inputs
 
 NAME = "certificate_corners"
 
@@ -63,8 +63,7 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
         terms = ship.Terms(
             cfg.preprocessing, cfg.threshold, field_rules=cfg.field_rules, closeups=close
         )
-        found = sources.read(cfg.data)
-        sources.check(found, cfg.data, cfg.preprocessing)
+        found = run_inputs.read(cfg.data, cfg.preprocessing, run=folder)
         locating.check(cfg.preprocessing, cfg.locator, cfg.refiner if cfg.refine else None)
         if cfg.search:
             return search(cfg, found, folder)

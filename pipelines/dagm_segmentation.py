@@ -12,7 +12,7 @@ from inspection_tf import config, decision, images, thresholds
 from inspection_tf.datasets import augment, loader, records, sources
 from inspection_tf.export import ship
 from inspection_tf.models import unet
-from inspection_tf.training import distilling, fit, recipe, run_folder
+from inspection_tf.training import distilling, fit, recipe, run_folder, run_inputs
 
 NAME = "dagm_segmentation"
 
@@ -59,8 +59,7 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
     folder = run_folder.open_run(out, cfg, name=NAME)
     with folder.guarded():
-        found = sources.read(cfg.data)
-        sources.check(found, cfg.data, cfg.preprocessing)
+        found = run_inputs.read(cfg.data, cfg.preprocessing, run=folder)
         terms = ship.Terms(cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px)
         divided = recipe.divide(
             found,

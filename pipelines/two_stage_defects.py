@@ -12,7 +12,7 @@ from inspection_tf import config, decision, images, registration, thresholds
 from inspection_tf.datasets import loader, records, sources
 from inspection_tf.export import ship
 from inspection_tf.models import classifier, segmenter
-from inspection_tf.training import recipe, run_folder
+from inspection_tf.training import recipe, run_folder, run_inputs
 
 NAME = "two_stage_defects"
 
@@ -73,8 +73,7 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     folder = run_folder.open_run(out, cfg, name=NAME)
     with folder.guarded():
         held = cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px, cfg.alignment
-        found = sources.read(cfg.data)
-        sources.check(found, cfg.data, cfg.preprocessing)
+        found = run_inputs.read(cfg.data, cfg.preprocessing, run=folder)
         recipe.check_models(cfg.preprocessing, found, networks(cfg, len(found.classes)))
         fold = lambda *part: ship.convert(*train(cfg, *part))  # noqa: E731
         divided = recipe.divide(found, cfg.data, seed=cfg.seed, run=folder, train=fold)

@@ -60,6 +60,7 @@ def from_root(
     layout: str | None,
     split: str | None,
     order: "corners.Order | None" = None,
+    group_pattern: str | None = None,
 ) -> "Records":
     """Read labelled images of a folder.
 
@@ -69,11 +70,15 @@ def from_root(
         layout: of the folder; None: that of the bundle's own data.
         split: part of them, where they are the bundle's own data.
         order: of p1, p2, p3 and p4 in a table of corners; None: that of the bundle's own data.
+        group_pattern: names the part of each image; None: as groups.csv says, else that of the
+            bundle's own data; "": none.
 
     Raises:
-        errors.DataError: other classes, no templates for a bundle that compares, or no such split.
+        errors.ConfigError: the group pattern is none, or the images have groups already.
+        errors.DataError: other classes, no templates for a bundle that compares, no such split, or
+            an image that the group pattern does not match.
     """
-    from inspection_tf.datasets import corners, readers, sources
+    from inspection_tf.datasets import corners, groups, readers, sources
 
     data = manifest.provenance.data
     usual = "corners" if manifest.is_located else "folder"
@@ -83,6 +88,10 @@ def from_root(
         found = corners.read_corners(root, order=order or tuple(known))
     else:
         found = readers.READERS[name](root)
+    if group_pattern is None and not any(record.group for record in found):
+        group_pattern = data.source.get("group_pattern")
+    if group_pattern:
+        found = groups.by_pattern(found, group_pattern)
     if found.classes != manifest.classes:
         raise errors.DataError(
             f"The images must have the classes of the bundle, {', '.join(manifest.classes)}. "

@@ -24,6 +24,7 @@ def evaluate(
     ) = None,
     split: Literal["train", "tune", "test", "all"] | None = None,
     order: tuple[Corner, Corner, Corner, Corner] | None = None,
+    group_pattern: str | None = None,
     engine: str = runtime.ONNX,
 ) -> int:
     """Measure a bundle on labelled images: metrics.json, per_image.csv, pictures.
@@ -35,6 +36,9 @@ def evaluate(
         format: layout of root; by default that of the bundle's own data.
         split: part of the bundle's own data, test by default; all images of a root.
         order: what p1, p2, p3 and p4 are in a corners.csv whose columns are called so.
+        group_pattern: regular expression whose first group, or the one named group, is the part
+            that an image of root shows, from its path under root without suffix; by default as
+            groups.csv in root says, or that of the bundle's own data. Empty: no groups.
         engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
     """
     from inspection_tf import evaluation, plots
@@ -42,10 +46,15 @@ def evaluate(
     inspector = runtime.Inspector.load(bundle, engine=engine)
     manifest = inspector.manifest
     if root is None:
+        if group_pattern is not None:
+            raise errors.ConfigError(
+                "--group-pattern is about the images of a ROOT. Got none. Leave it out: the "
+                "bundle's own data has the groups that it was split by."
+            )
         split = split or "test"
         chosen = data.from_provenance(manifest, split)
     else:
-        chosen = data.from_root(manifest, root, format, split, order)
+        chosen = data.from_root(manifest, root, format, split, order, group_pattern)
     folder = data.new_folder(out)
     with process.bar("inspecting") as progress:
         rows = evaluation.measure(inspector, chosen, progress=progress)

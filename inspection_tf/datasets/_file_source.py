@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images
+from inspection_tf.datasets import file_hashes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -97,13 +98,7 @@ class FileSource:
         # Without template and ids it is the hash that bundles have always held.
         templates = (self.template_path,) if self.template_path else ()
         for path in (self.image_path, self.mask_path, *templates):
-            try:
-                digest.update(hashlib.sha256(path.read_bytes() if path else b"").digest())
-            except OSError as problem:
-                raise errors.ImageError(
-                    f"{path}: the file must be readable. Got {problem.strerror}. "
-                    "Restore it or leave it out of the data set."
-                ) from problem
+            digest.update(file_hashes.sha256(path) if path else hashlib.sha256().digest())
         if self.class_count:
             digest.update(f"ids {self.class_count}".encode())
         return digest.digest()

@@ -1,4 +1,4 @@
-"""What readers share: listing images and tables of a folder, and refusing what does not fit."""
+"""What readers share: listing the images of a folder, and refusing what does not fit."""
 
 import fnmatch
 import logging
@@ -20,9 +20,14 @@ def require_folder(root: Path) -> Path:
     Raises:
         errors.DataError: it is no folder, or one that cannot be read.
     """
-    if not os.path.isdir(root):  # noqa: PTH112  never raises, as of a name that is too long
+    place = "" if root.is_absolute() else f" (here {str(root.absolute())!r})"
+    try:
+        what = "" if stat.S_ISDIR(root.stat().st_mode) else "which is a file"
+    except (OSError, ValueError) as problem:  # a path may also be too long, or hold a NUL
+        what = getattr(problem, "strerror", None) or str(problem)
+    if what:
         raise errors.DataError(
-            f"The data root must be a folder. Got {str(root)!r}. Check data.root."
+            f"The data root must be a folder. Got {str(root)!r}{place}: {what}. Check data.root."
         )
     if not os.access(root, os.R_OK | os.X_OK):
         raise errors.DataError(
@@ -116,20 +121,3 @@ def refuse_orphans(masks: Iterable[Path], *, of: str) -> None:
             f"{orphans[0]}: each mask must belong to an image in {of}. Got {len(orphans)} without "
             "one. Add the image or remove the mask."
         )
-
-
-def read_lines(path: Path) -> list[tuple[int, str]]:
-    """Return number and text of each line of a text file that is not blank.
-
-    Raises:
-        errors.DataError: it cannot be read, or is not UTF-8.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        what = problem.strerror if isinstance(problem, OSError) else "bytes that are not UTF-8"
-        raise errors.DataError(
-            f"{path} must be a readable text file. Got: {what}. Restore it."
-        ) from problem
-    lines = ((number, line.strip()) for number, line in enumerate(text.splitlines(), start=1))
-    return [(number, line) for number, line in lines if line]

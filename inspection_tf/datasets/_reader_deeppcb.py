@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import _changes, _listing, folders
+from inspection_tf.datasets import _changes, _listing, file_hashes, folders, tables
 from inspection_tf.datasets.records import Record, Records
 
 CLASSES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")  # the file's types 1 to 6
@@ -67,13 +67,7 @@ class DeepPcbSource:
         """
         digest = hashlib.sha256(repr((_changes.VERSION, self.boxes)).encode())
         for path in (self.image_path, self.template_path):
-            try:
-                digest.update(hashlib.sha256(path.read_bytes()).digest())
-            except OSError as problem:
-                raise errors.ImageError(
-                    f"{path}: the file must be readable. Got {problem.strerror}. "
-                    "Restore it or leave it out of the data set."
-                ) from problem
+            digest.update(file_hashes.sha256(path))
         return digest.digest()
 
     @functools.cached_property
@@ -163,18 +157,18 @@ def _beside(path: Path, name: str) -> Path:
 
 def _read_boxes(path: Path) -> tuple[_changes.Box, ...]:
     found = []
-    for number, line in _listing.read_lines(path):
-        words = [word for word in re.split(r"[\s,]+", line) if word]
+    for number, line in tables.read_lines(path):
+        words = tables.words(line)
         if len(words) != 5 or not all(word.isdecimal() for word in words):
             raise errors.DataError(
                 f"{path}, line {number}: a box must be x1 y1 x2 y2 type, whole numbers. "
-                f"Got {line!r}. Correct that line."
+                f"Got {tables.shown(line)}. Correct that line."
             )
         box = _changes.Box(*(int(word) for word in words))
         if box.x1 <= box.x0 or box.y1 <= box.y0:
             raise errors.DataError(
-                f"{path}, line {number}: x2 and y2 must be over x1 and y1. Got {line!r}. "
-                "Correct that line."
+                f"{path}, line {number}: x2 and y2 must be over x1 and y1. "
+                f"Got {tables.shown(line)}. Correct that line."
             )
         if not 1 <= box.class_id <= len(CLASSES):
             raise errors.DataError(

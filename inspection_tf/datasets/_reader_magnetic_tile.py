@@ -3,14 +3,12 @@
 Data: Huang et al. 2018, "Surface defect saliency of magnetic tile".
 """
 
-import csv
-import dataclasses
 import logging
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from inspection_tf import errors
-from inspection_tf.datasets import _listing
+from inspection_tf.datasets import _listing, groups
 from inspection_tf.datasets.records import FileSource, Record, Records
 
 # All of them whichever folders are there, so that ids agree with those of a trained network.
@@ -39,16 +37,19 @@ def read_magnetic_tile(root: str | Path) -> Records:
             f"{base} must hold folders MT_Free, MT_Blowhole and so on with images. Got none. "
             "Point data.root at the folder that holds them."
         )
-    table = base / "groups.csv"
-    if table.is_file():
-        found = list(_grouped(found, _read_groups(table), table))
-    else:
+    # Half of the set beside the table of all of it is a set too.
+    found = groups.from_table(found, base, id_of=_id_of, of_a_part=True)
+    if not found[0].group:
         _LOG.warning(
             "%s has no groups.csv: shots of one tile under other exposures may leak from train to "
             "test",
             base,
         )
     return Records.of(found, origin=str(base), classes=CLASSES)
+
+
+def _id_of(path: PurePosixPath) -> str:
+    return f"{''.join(path.parts[:1])}/{path.stem}"  # whatever folders lie between
 
 
 def _folders(base: Path) -> list[Path]:
@@ -83,37 +84,3 @@ def _in_folder(folder: Path) -> Iterable[Record]:
             class_id=1 if name == _GOOD else 1 + CLASSES.index(name),
         )
     _listing.refuse_orphans(masks.values(), of=str(inner))
-
-
-def _read_groups(path: Path) -> dict[str, str]:
-    """Return the group of each record's id."""
-    (_, header), *lines = _listing.read_lines(path) or [(1, "")]
-    if [word.strip() for word in header.split(",")] != ["file", "group"]:
-        raise errors.DataError(
-            f"{path}, line 1: the header must be file,group. Got {header!r}. Correct it."
-        )
-    table: dict[str, str] = {}
-    for number, line in lines:
-        words = [word.strip() for word in next(csv.reader([line]))]
-        if len(words) != 2 or not all(words):
-            raise errors.DataError(
-                f"{path}, line {number}: a line must be a file and its group. Got {line!r}. "
-                "Correct that line."
-            )
-        file = PurePosixPath(words[0])
-        if table.setdefault(f"{file.parts[0]}/{file.stem}", words[1]) != words[1]:
-            raise errors.DataError(
-                f"{path}, line {number}: a file must be in one group. Got {words[0]} in a second. "
-                "Remove one of the lines."
-            )
-    return table
-
-
-def _grouped(records: Iterable[Record], group_of: dict[str, str], table: Path) -> Iterable[Record]:
-    for record in records:
-        if record.id not in group_of:
-            raise errors.DataError(
-                f"{table} must name the group of every image. Got none of {record.id}. "
-                "Add a line, or remove the table and with it all groups."
-            )
-        yield dataclasses.replace(record, group=group_of[record.id])

@@ -10,10 +10,9 @@ Also read: the same with columns `p1_x,p1_y, ... p4_x,p4_y`, whose order the cal
 table of SmartDoc.
 """
 
-import csv
 import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors, files, geometry, images
-from inspection_tf.datasets import _listing
+from inspection_tf.datasets import _listing, file_hashes, tables
 from inspection_tf.datasets.records import Record, Records
 
 Corner = Literal["tl", "tr", "br", "bl"]
@@ -38,7 +37,6 @@ CLASSES = ("no field",)
 HEADER = ("file", *(f"{corner}_{axis}" for corner in ORDER for axis in "xy"))
 _FILE_COLUMNS = ("file", "filepath", "image_path")
 _HALF_PX = 0.5  # a border of an image lies half a pixel outside the centres of its last pixels
-_Rows = list[tuple[int, dict[str, str]]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -87,36 +85,8 @@ class CornerSource:
         Raises:
             errors.ImageError: the file is absent.
         """
-        try:
-            data = self.image_path.read_bytes()
-        except OSError as problem:
-            raise errors.ImageError(
-                f"{self.image_path}: the file must be readable. Got {problem.strerror}. "
-                "Restore it or leave it out of the data set."
-            ) from problem
         label = repr(self.corners_xy).encode()
-        return hashlib.sha256(hashlib.sha256(data).digest() + label).digest()
-
-
-def _table(path: Path) -> tuple[tuple[str, ...], _Rows]:
-    """Return the header and, with their numbers in the file, the rows of a CSV."""
-    lines = _listing.read_lines(path)
-    if not lines:
-        raise errors.DataError(
-            f"{path} must begin with a header such as {','.join(HEADER)}. Got an empty file. "
-            "Write one row for each image under it."
-        )
-    parsed = list(csv.reader(text for _, text in lines))
-    header = tuple(name.strip() for name in parsed[0])
-    rows = []
-    for (number, _), cells in zip(lines[1:], parsed[1:], strict=True):
-        if len(cells) != len(header):
-            raise errors.DataError(
-                f"{path}, line {number}: a row must have {len(header)} columns as the header. "
-                f"Got {len(cells)}. Correct that line."
-            )
-        rows.append((number, dict(zip(header, (cell.strip() for cell in cells), strict=True))))
-    return header, rows
+        return hashlib.sha256(file_hashes.sha256(self.image_path) + label).digest()
 
 
 def _columns(path: Path, header: Sequence[str], order: Order) -> tuple[str, ...]:
@@ -142,11 +112,11 @@ def _numbers(where: str, row: Mapping[str, str], columns: Sequence[str]) -> list
     values = []
     for name, text in zip(columns, texts, strict=True):
         try:
-            values.append(float(text))
+            values.append(float(text.replace("_", "no digit")))
         except ValueError:
             raise errors.DataError(
-                f"{where}: {name} must be a number, px. Got {text!r}. Correct it, or leave all "
-                "eight empty for an image without the field."
+                f"{where}: {name} must be a number, px. Got {tables.shown(text)}. Correct it, or "
+                "leave all eight empty for an image without the field."
             ) from None
     return values
 
@@ -181,29 +151,39 @@ def check(corners_xy: ArrayLike, *, size: tuple[int, int], where: str) -> NDArra
     return corners
 
 
-def _read(path: Path, *, order: Order, find: Any, group: Any) -> Iterator[Record]:
-    header, rows = _table(path)
-    columns = _columns(path, header, order)
-    file_column = next((name for name in _FILE_COLUMNS if name in header), None)
+def _read(
+    path: Path,
+    *,
+    order: Order,
+    find: Callable[[str], Path | None],
+    group: Callable[[Mapping[str, str]], str],
+) -> Iterator[Record]:
+    table = tables.read(path, needs=",".join(HEADER))
+    columns = _columns(path, table.header, order)
+    file_column = next((name for name in _FILE_COLUMNS if name in table.header), None)
     if file_column is None:
         raise errors.DataError(
-            f"{path} must have a column 'file', the images. Got {', '.join(header)}. Add it."
+            f"{path} must have a column 'file', the images. Got {', '.join(table.header)}. Add it."
         )
-    for number, row in rows:
-        where = f"{path}, line {number}"
-        image = find(row, file_column)
-        if not image.is_file():
+    listed = []
+    for row in table.rows:
+        image = find(row.cells[file_column])
+        if image is None:
             raise errors.DataError(
-                f"{where}: each listed image must exist. Got {row[file_column]!r}, which is "
-                "absent. Add the file or remove the row."
+                f"{row.where}: each listed image must exist. "
+                f"Got {tables.shown(row.cells[file_column])}, which is absent. "
+                "Add the file or remove the row."
             )
-        values = _numbers(where, row, columns)
+        name = tables.within(row, file_column, image, path.parent)
+        listed.append((row, name.as_posix()))
+        values = _numbers(row.where, row.cells, columns)
         if values is not None:
             size = images.read_size(image, orientation="apply")
-            values = check(values, size=size, where=f"{where}, {image.name}").ravel().tolist()
+            values = check(values, size=size, where=f"{row.where}, {image.name}").ravel().tolist()
         source = CornerSource(image, None if values is None else tuple(values))
-        name = image.relative_to(path.parent).with_suffix("").as_posix()
-        yield Record(name, values is None, source, group=group(row))
+        name = name.with_suffix("")
+        yield Record(name.as_posix(), values is None, source, group=group(row.cells))
+    tables.require_listed_once(listed)
 
 
 def read_corners(root: str | Path, *, order: Order = ORDER) -> Records:
@@ -226,8 +206,8 @@ def read_corners(root: str | Path, *, order: Order = ORDER) -> Records:
     if path.suffix.lower() != ".csv":
         path = _listing.require_folder(path) / CSV_NAME
 
-    def find(row: Mapping[str, str], column: str) -> Path:
-        return path.parent / Path(row[column])
+    def find(listed: str) -> Path | None:
+        return tables.find_file(path.parent, listed)
 
     found = _read(path, order=order, find=find, group=lambda row: row.get("group", ""))
     return Records.of(found, origin=str(path), classes=CLASSES)
@@ -248,10 +228,9 @@ def read_smartdoc(root: str | Path) -> Records:
     """
     base = _listing.require_folder(Path(root))
 
-    def find(row: Mapping[str, str], column: str) -> Path:
-        listed = Path(row[column])
-        flat = base / "_".join(listed.parts)
-        return flat if flat.is_file() else base / listed
+    def find(listed: str) -> Path | None:
+        flat = "_".join(Path(listed).parts)
+        return tables.find_file(base, flat) or tables.find_file(base, listed)
 
     def group(row: Mapping[str, str]) -> str:
         return f"{row.get('bg_name', '')}/{row.get('model_name', '')}"

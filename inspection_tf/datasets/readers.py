@@ -6,6 +6,7 @@
                  defects are told apart, and `templates/`.
 `magnetic_tile`  `MT_CLASS/NAME.jpg` and `NAME.png`, and `groups.csv`: which shots show one tile.
 `deeppcb`        `groupNNNNN/ID_test.jpg`, `ID_temp.jpg` (the template) and `ID.txt` (boxes).
+`dagm` and `folder` may hold `groups.csv` too; see `groups`.
 `corners`        `corners.csv`: images and the four corners of their field; see `corners`.
 `smartdoc`       `ground_truth.csv` and frames: corners of pages, as SmartDoc 2015 has them.
 """
@@ -14,7 +15,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from inspection_tf import errors
-from inspection_tf.datasets import _listing, _reader_deeppcb, _reader_magnetic_tile, corners
+from inspection_tf.datasets import (
+    _listing,
+    _reader_deeppcb,
+    _reader_magnetic_tile,
+    corners,
+    groups,
+    tables,
+)
 from inspection_tf.datasets.records import CLASSES, FileSource, Record, Records, Split
 
 read_deeppcb = _reader_deeppcb.read_deeppcb
@@ -34,12 +42,15 @@ def _named_by_labels(folder: Path) -> dict[str, tuple[bool, str | None]]:
     )
     if path is None:
         return table
-    for number, line in enumerate(
-        path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1
-    ):
-        words = line.split()
-        if len(words) < 2 or not words[0].isdigit():
+    for place, (number, line) in enumerate(tables.read_lines(path)):
+        words = tables.words(line)
+        if not place and len(words) == 1:
             continue  # the first line holds only the class
+        if len(words) < 2 or not words[0].isdigit():
+            raise errors.DataError(
+                f"{path}, line {number}: a line must be an image's number, 0 or 1, its file, 0 and "
+                f"its label file or 0. Got {tables.shown(line)}. Correct that line."
+            )
         if words[1] not in ("0", "1"):
             raise errors.DataError(
                 f"{path}, line {number}: the second column must be 0 or 1. Got {words[1]!r}. "
@@ -86,7 +97,8 @@ def read_dagm(root: str | Path) -> Records:
         Records; those under a `Test` folder have the split `test`.
 
     Raises:
-        errors.DataError: no image is found, a defective one has no mask, or a mask has no image.
+        errors.DataError: no image is found, a defective one has no mask, a mask has no image, or
+            `groups.csv` does not name the images that there are.
     """
     base = _listing.require_folder(Path(root))
     found: list[Record] = []
@@ -99,14 +111,14 @@ def read_dagm(root: str | Path) -> Records:
             f"{base} must hold images and a folder Label beside them. Got none. "
             "Point data.root at the class folder, such as DAGM/Class1."
         )
-    return Records.of(found, origin=str(base))
+    return Records.of(groups.from_table(found, base), origin=str(base))
 
 
 def _named_classes(base: Path) -> tuple[str, ...]:
     path = base / "classes.txt"
     if not path.is_file():
         return CLASSES
-    names = tuple(line for _, line in _listing.read_lines(path))
+    names = tuple(tables.read_names(path))
     if not names:
         raise errors.DataError(
             f"{path} must name a class on each line. Got an empty file. Write them, or remove it."
@@ -126,8 +138,8 @@ def read_folder(root: str | Path) -> Records:
         root: the folder that holds `good` (and `defect` with `masks`).
 
     Raises:
-        errors.DataError: no image is found, a mask or template is missing, or a mask belongs to no
-            image.
+        errors.DataError: no image is found, a mask or template is missing, a mask belongs to no
+            image, or `groups.csv` does not name the images that there are.
     """
     base = _listing.require_folder(Path(root))
     classes = _named_classes(base)
@@ -158,6 +170,7 @@ def read_folder(root: str | Path) -> Records:
             "Write a set with: inspection synthesize surface --out DIR --count 100."
         )
     _listing.refuse_orphans(masks.values(), of=str(base / "defect"))
+    found = groups.from_table(found, base)
     return Records.of(found, origin=str(base), classes=classes)
 
 

@@ -162,11 +162,12 @@ class Records(Sequence[Record]):
         if self.classes != CLASSES:
             digest.update(_bytes("\0".join(("classes", *self.classes, ""))))
         for record in self.items:
-            head = f"{record.id}\0{int(record.is_defect)}\0{record.group}\0{record.split}\0"
-            if record.class_id != 1:
-                head += f"class {record.class_id}\0"
-            digest.update(_bytes(head) + record.source.identity())
+            digest.update(_identity(record))
         return digest.hexdigest()
+
+    def sha256_of_each(self) -> dict[str, str]:
+        """Return, for each id, a hash of label, group and all pixels' files of that image."""
+        return {record.id: hashlib.sha256(_identity(record)).hexdigest() for record in self.items}
 
     def require_names(self) -> None:
         """Refuse names that a bundle cannot hold, or that a metric has already.
@@ -202,6 +203,14 @@ class Records(Sequence[Record]):
 def _bytes(text: str) -> bytes:
     """Return UTF-8; of the name of a file that is none, its bytes."""
     return text.encode(errors="surrogateescape")
+
+
+def _identity(record: Record) -> bytes:
+    """Return bytes that differ whenever something of a record may differ."""
+    head = f"{record.id}\0{int(record.is_defect)}\0{record.group}\0{record.split}\0"
+    if record.class_id != 1:
+        head += f"class {record.class_id}\0"
+    return _bytes(head) + record.source.identity()
 
 
 def _require_classes(items: Sequence[Record], classes: tuple[str, ...], *, origin: str) -> None:

@@ -10,7 +10,15 @@ import pydantic
 from numpy.typing import NDArray
 
 from inspection_tf import config, errors, images, process
-from inspection_tf.datasets import corners, photographed, readers, records, synthetic, verify
+from inspection_tf.datasets import (
+    corners,
+    groups,
+    photographed,
+    readers,
+    records,
+    synthetic,
+    verify,
+)
 from inspection_tf.datasets.records import Records, Source
 from inspection_tf.synthesis.certificate import CertificateSpec
 from inspection_tf.synthesis.grids import GridSpec
@@ -69,6 +77,10 @@ class DataSpec(config.Section):
     """Number of those."""
     grid: GridSpec = GridSpec()
     """What printed grids are drawn from."""
+    group_pattern: str | None = None
+    """Regular expression that is searched for in the path of each image under the root, without
+    suffix: its first group, or the one named group, is the part that the image shows. A split never
+    parts the images of a part. None: as groups.csv in the root says, or the format."""
     corner_order: corners.Order = corners.ORDER
     """What p1, p2, p3 and p4 are in a table of corners whose columns are called so."""
     defects: Literal["real", "composed"] = "real"
@@ -89,6 +101,13 @@ class DataSpec(config.Section):
     """0: train, tune and test. Else cross-validation: every image is tested by a network that did
     not see it, thresholds come from these scores, and the shipped network trains on all."""
 
+    @pydantic.field_validator("group_pattern")
+    @classmethod
+    def _require_group(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            groups.compiled(pattern)
+        return pattern
+
     @pydantic.model_validator(mode="after")
     def _check(self) -> "DataSpec":
         if self.folds == 1:
@@ -107,9 +126,14 @@ def read(spec: DataSpec) -> Records:
         spec: the section.
 
     Raises:
-        errors.ConfigError: a root is missing.
-        errors.DataError: the root does not hold such a set.
+        errors.ConfigError: a root is missing, or a group pattern given where images have groups.
+        errors.DataError: the root does not hold such a set, or a group pattern does not match.
     """
+    found = _read_format(spec)
+    return groups.by_pattern(found, spec.group_pattern) if spec.group_pattern else found
+
+
+def _read_format(spec: DataSpec) -> Records:
     if spec.format == "synthetic":
         return synthetic.surfaces(
             count=spec.count,

@@ -279,6 +279,7 @@ def provenance(
         data=bundle.Data(
             format=data.format,
             root=str(data.root) if data.root else None,
+            absolute_root=str(config.absolute(data.root)) if data.root else None,
             sha256=found.sha256(),
             splits=split_ids(parts),
             source=data.model_dump(mode="json"),
@@ -336,6 +337,7 @@ def launch(
     path = Path(script)
 
     def command() -> int:
+        config.help_texts.restore()
         settings, out = config.from_command_line(
             section,
             default_path=path.with_suffix(".yaml"),

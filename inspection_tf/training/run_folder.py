@@ -2,6 +2,7 @@
 
 ```
 config.yaml status.json history.csv tensorboard/ checkpoints/ validation/ evaluation/ bundle/
+data.json   what the run was begun with; see `run_inputs`
 .lock       held by the process that trains
 folds/N/    the same for each fold of a cross-validation, without config, status and bundle
 STAGE/      the same for each network of several, in a run or a fold
@@ -23,6 +24,7 @@ from inspection_tf import config, errors, files, process
 State = Literal["running", "finished", "failed", "interrupted"]
 _LOG = logging.getLogger("inspection_tf")
 _LOCK = ".lock"
+CONFIG, INPUTS = "config.yaml", "data.json"
 
 
 def _now() -> str:
@@ -37,6 +39,7 @@ class RunFolder:
         is_resumed: True when it held the same run, unfinished.
         number: of the fold, from 1; None for a whole run.
         stage: name of the network that is trained, where there are several; else "".
+        settings: the whole configuration; None in a fold or a stage.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class RunFolder:
         number: int | None = None,
         stage: str = "",
         parent: "RunFolder | None" = None,
+        settings: config.Section | None = None,
         lock: Any = None,
     ) -> None:
         """Wrap a folder; `open_run` makes or checks one, `fold` and `within` one inside it."""
@@ -54,6 +58,7 @@ class RunFolder:
         self.is_resumed = is_resumed
         self.number = number
         self.stage = stage
+        self.settings = settings
         self._parent = parent
         self._lock = lock  # held for as long as somebody holds this folder
         for name in ("checkpoints", "evaluation", "validation", "tensorboard"):
@@ -118,22 +123,27 @@ def _read_status(path: Path) -> dict[str, Any]:
     return values if isinstance(values, dict) else {}
 
 
-def _default_path(name: str) -> Path:
+def _new_default(name: str) -> Path:
+    """Make a folder that is called after the time, and that no other process has made."""
     stamp = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H%M%SZ")
     parent = Path("runs") / name
     path, number = parent / stamp, 1
-    while path.exists():  # two runs in one second
-        number += 1
-        path = parent / f"{stamp}-{number}"
-    return path
+    parent.mkdir(parents=True, exist_ok=True)
+    while True:
+        try:
+            path.mkdir()  # looking first would leave a moment in which another run makes it
+            return path
+        except FileExistsError:  # two runs in one second
+            number += 1
+            path = parent / f"{stamp}-{number}"
 
 
-def _check_existing(path: Path, text: str) -> bool:
+def _check_existing(path: Path, settings: config.Section) -> bool:
     """Return True when the folder holds the same run, unfinished."""
     # A process that was killed while it wrote the first file leaves a temporary one.
     if not path.exists() or all(_is_leftover(item) for item in path.iterdir()):
         return False
-    stored = path / "config.yaml"
+    stored = path / CONFIG
     if not stored.is_file():
         raise errors.ConfigError(
             f"--out must be a new folder or an unfinished run. Got {str(path)!r}, which holds "
@@ -144,12 +154,27 @@ def _check_existing(path: Path, text: str) -> bool:
             f"--out must be a new folder or an unfinished run. Got {str(path)!r}, a finished run. "
             "Choose another folder; nothing was changed."
         )
-    if stored.read_text(encoding="utf-8") != text:
+    if not _is_same(stored, settings):
         raise errors.ConfigError(
             f"An unfinished run resumes with its own configuration. Got another one than "
             f"{stored}. Give --config {stored}, or choose another folder."
         )
     return True
+
+
+def _is_same(stored: Path, settings: config.Section) -> bool:
+    """Return whether a configuration is the one that was stored.
+
+    Where `data.json` says what the files hold that it names, they may lie elsewhere by now.
+    """
+    try:
+        found = config.load(type(settings), stored)
+    except errors.ConfigError:
+        return False
+    if (stored.parent / INPUTS).is_file():
+        nowhere = [config.map_paths(one, lambda name, path: Path()) for one in (found, settings)]
+        return nowhere[0] == nowhere[1]
+    return config.with_absolute_paths(found) == config.with_absolute_paths(settings)
 
 
 def _is_leftover(path: Path) -> bool:
@@ -226,20 +251,23 @@ def open_run(out: str | Path | None, settings: config.Section, *, name: str) -> 
             process trains in it.
         errors.StorageError: the folder cannot be written.
     """
-    path = Path(out) if out is not None else _default_path(name)
-    if path.exists() and not path.is_dir():
+    if out is not None and Path(out).exists() and not Path(out).is_dir():
         raise errors.ConfigError(
-            f"--out must be a folder. Got the file {str(path)!r}. Choose another path."
+            f"--out must be a folder. Got the file {str(out)!r}. Choose another path."
         )
-    text = config.to_yaml(settings)
+    path = Path(out or "runs")
     try:
-        is_resumed = _check_existing(path, text)
+        path = Path(out) if out is not None else _new_default(name)
+        is_resumed = _check_existing(path, settings)
         path.mkdir(parents=True, exist_ok=True)
         lock = _lock(path)
+        is_resumed = is_resumed or _check_existing(path, settings)  # begun while we waited
         _clear(path)
-        # First of all: a folder without it is taken for somebody else's.
-        files.write(path / "config.yaml", text)
-        folder = RunFolder(path, is_resumed=is_resumed, lock=lock)
+        if not is_resumed:
+            # First of all: a folder without it is taken for somebody else's. Its paths are
+            # absolute, so that it means the same from every working folder.
+            files.write(path / CONFIG, config.to_yaml(config.with_absolute_paths(settings)))
+        folder = RunFolder(path, is_resumed=is_resumed, settings=settings, lock=lock)
     except OSError as problem:
         raise errors.StorageError(
             f"{path} must be writable. Got: {problem.strerror}. Choose another folder."
@@ -256,17 +284,28 @@ class History:
     """`history.csv`: one row an epoch, written anew after each, so it is never cut off."""
 
     def __init__(self, path: Path) -> None:
-        """Read the rows that are there."""
+        """Read the rows that are there.
+
+        Raises:
+            errors.DataError: the file is not as it was written.
+        """
         import csv
 
         self.path = path
         self.rows: list[dict[str, float]] = []
-        if path.is_file():
-            with path.open(encoding="utf-8", newline="") as stream:
-                self.rows = [
-                    {name: float(value) for name, value in row.items() if value}
-                    for row in csv.DictReader(stream)
-                ]
+        if not path.is_file():
+            return
+        with path.open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            try:
+                for row in reader:
+                    self.rows.append({name: float(value) for name, value in row.items() if value})
+                    self.rows[-1]["epoch"]
+            except (ValueError, TypeError, KeyError, csv.Error) as problem:
+                raise errors.DataError(
+                    f"{path}, line {reader.line_num}: the history must be as the run wrote it. "
+                    "Got another row. Restore the file, or choose another --out."
+                ) from problem
 
     def keep(self, epochs: int) -> None:
         """Forget rows after the first `epochs`."""

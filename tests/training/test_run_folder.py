@@ -1,9 +1,11 @@
+import concurrent.futures
 import errno
 import json
 import logging
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,50 @@ def test_without_out_the_folder_is_a_time_and_latest_names_it(tmp_path, monkeypa
     assert first.path.parent.as_posix() == "runs/recipe"
     assert ":" not in first.path.name  # Windows refuses it
     assert (tmp_path / "runs/recipe/latest").read_text() == second.path.name + "\n"
+
+
+def test_runs_that_start_at_the_same_moment_get_folders_of_their_own(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(run_folder.datetime, "datetime", At)
+    start = threading.Barrier(8)
+
+    def make(number):
+        start.wait()
+        return run_folder._new_default("recipe")
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(make, range(8)))
+    assert len(set(made)) == 8
+    assert sorted(path.name for path in made)[:2] == ["2026-01-31T120000Z", "2026-01-31T120000Z-2"]
+    assert all(path.is_dir() for path in made)
+
+
+class At(run_folder.datetime.datetime):
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2026, 1, 31, 12, 0, 0, tzinfo=tz)
+
+
+def test_two_processes_that_start_together_both_train(tmp_path):
+    program = (
+        "import sys\n"
+        "from inspection_tf.training import run_folder\n"
+        "from tests.training.test_run_folder import At, Settings\n"
+        "run_folder.datetime.datetime = At\n"
+        "sys.stdin.read()\n"
+        "print(run_folder.open_run(None, Settings(), name='recipe').path)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", program]
+    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    both = [subprocess.Popen(command, cwd=tmp_path, env=environment, **piped) for _ in range(2)]
+    for one in both:
+        one.stdin.close()
+    paths = {one.stdout.read().strip() for one in both}
+    assert [one.wait() for one in both] == [0, 0]
+    for one in both:
+        one.stdout.close()
+    assert paths == {f"runs/recipe/2026-01-31T120000Z{n}" for n in ("", "-2")}
 
 
 def test_an_unfinished_run_is_resumed_with_what_it_holds(tmp_path):
@@ -328,3 +374,10 @@ def test_history_forgets_what_will_come_again(tmp_path):
     resumed.keep(1)
     resumed.add({"epoch": 2.0, "loss": 9.0})
     assert [row["loss"] for row in run_folder.History(tmp_path / "history.csv").rows] == [1, 9]
+
+
+@pytest.mark.parametrize("line", ["2.0,x", "2.0,0.5,7", ",0.5"])
+def test_a_history_that_was_edited_is_refused_with_its_line(tmp_path, line):
+    (tmp_path / "history.csv").write_text(f"epoch,loss\n1.0,0.5\n{line}\n")
+    with pytest.raises(errors.DataError, match=r"history\.csv, line 3: .*as the run wrote it"):
+        run_folder.History(tmp_path / "history.csv")
