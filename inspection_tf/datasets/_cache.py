@@ -238,7 +238,7 @@ def cache(
     Args:
         source: records, or a TFDS data set with features `image`, `mask` and optionally `id`; it is
             served in its own order.
-        preprocessing: executed by `images.py`, as at inspection.
+        preprocessing: executed by `images`, as at inspection.
         spec: says where the cache lives.
         alignment: of templates, where records have them, as at inspection.
         progress: called with (done, of).

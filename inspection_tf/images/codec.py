@@ -25,23 +25,20 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _image_headers, _image_placement, errors, files
+from inspection_tf import errors, files
+from inspection_tf.images import headers
+from inspection_tf.images.headers import Header
+from inspection_tf.images.preprocessing import (
+    MAX_PIXELS,
+    Image,
+    Orientation,
+    as_image,
+    require_size,
+)
 
-Header = _image_headers.Header
-Image = _image_placement.Image
-Orientation = _image_placement.Orientation
-Placement = _image_placement.Placement
-Preprocessing = _image_placement.Preprocessing
-in_channels = _image_placement.in_channels
-lay = _image_placement.lay
-placement = _image_placement.placement
-preprocess = _image_placement.preprocess
-to_gray = _image_placement.to_gray
-to_uint8 = _image_placement.to_uint8
 Source = str | os.PathLike[str] | bytes | NDArray[Any]
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-MAX_PIXELS = _image_placement.MAX_PIXELS
 MAX_BYTES = 2**30
 
 # A refused file is told once, by the error; cv2 4 and 5 name the switch differently.
@@ -74,23 +71,23 @@ def read(
         errors.StorageError: memory does not suffice.
     """
     if isinstance(source, np.ndarray):
-        return _image_placement.as_image(source)
+        return as_image(source)
     name, data = _load(source)
-    parsed = _image_headers.parse(data, name=name, max_pixels=max_pixels)
+    parsed = headers.parse(data, name=name, max_pixels=max_pixels)
     image = _decode(data, parsed, name)
     return _turn(image, parsed.header.orientation) if orientation == "apply" else image
 
 
 def read_header(
     source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS
-) -> _image_headers.Header:
+) -> Header:
     """Return format, stored size and orientation, and check completeness, without decoding.
 
     Raises:
         errors.ImageError: as `read`.
     """
     name, data = _load(source)
-    return _image_headers.parse(data, name=name, max_pixels=max_pixels).header
+    return headers.parse(data, name=name, max_pixels=max_pixels).header
 
 
 def read_mask(source: Source, *, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
@@ -123,7 +120,7 @@ def read_mask(source: Source, *, size: tuple[int, int] | None = None) -> NDArray
             )
         mask = values >= (1 if peak <= 1 else full // 2 + 1)
     if size is not None:
-        _image_placement.require_size(name, mask, size)
+        require_size(name, mask, size)
     return mask
 
 
@@ -142,7 +139,7 @@ def encode_png(array: NDArray[Any]) -> bytes:
     Raises:
         errors.ImageError: another dtype or shape.
     """
-    pixels = _image_placement.as_image(
+    pixels = as_image(
         array.astype(np.uint8) * 255 if array.dtype == np.bool_ else array
     )
     if pixels.ndim == 3:
@@ -180,7 +177,7 @@ def _load(source: str | os.PathLike[str] | bytes) -> tuple[str, bytes]:
         ) from problem
 
 
-def _decode(data: bytes, parsed: _image_headers.Parsed, name: str) -> Image:
+def _decode(data: bytes, parsed: headers.Parsed, name: str) -> Image:
     header = parsed.header
     patched = bytearray(data) if parsed.patches else data
     for position, new in parsed.patches:
@@ -201,7 +198,7 @@ def _decode(data: bytes, parsed: _image_headers.Parsed, name: str) -> Image:
             f"{name} must be a readable {header.format} file. Got pixel data that does not decode. "
             "Copy or export it again."
         )
-    return _image_placement.as_image(65535 - image if parsed.is_inverted else image)
+    return as_image(65535 - image if parsed.is_inverted else image)
 
 
 def read_size(source: str | os.PathLike[str], *, orientation: Orientation) -> tuple[int, int]:

@@ -10,7 +10,8 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from inspection_tf import _image_tiff, errors
+from inspection_tf import errors
+from inspection_tf.images import tiff
 
 _JPEG_MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]", re.DOTALL)  # not stuffing, fill or restart
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -64,16 +65,16 @@ def parse(data: bytes, *, name: str, max_pixels: int) -> Parsed:
     try:
         width, height = read_size(data)
         if width < 1 or height < 1:
-            raise _image_tiff.RefusedError(f"a size of {width} x {height} px. Export it again.")
+            raise tiff.RefusedError(f"a size of {width} x {height} px. Export it again.")
         if width * height > max_pixels:
             raise errors.ImageError(
                 f"{name} must have at most {max_pixels} pixels. Got {width} x {height} = "
                 f"{width * height}. Crop or shrink it, or raise max_pixels."
             )
         details = read_details(data)
-    except _image_tiff.RefusedError as refusal:
+    except tiff.RefusedError as refusal:
         raise errors.ImageError(f"{name} must be a readable {kind} file. Got {refusal}") from None
-    except (_image_tiff.IncompleteError, struct.error, IndexError):
+    except (tiff.IncompleteError, struct.error, IndexError):
         raise errors.ImageError(
             f"{name} must be a complete {kind} file. Got one that is cut off (truncated), "
             f"{len(data)} bytes long. Copy or export it again."
@@ -100,11 +101,11 @@ def _kind(data: bytes) -> str | None:
 def _png_size(data: bytes) -> tuple[int, int]:
     width, height = struct.unpack_from(">4xII", data, 12)[:2]
     if data[12:16] != b"IHDR":
-        raise _image_tiff.RefusedError("a first chunk that is not IHDR. Export it again.")
+        raise tiff.RefusedError("a first chunk that is not IHDR. Export it again.")
     return width, height
 
 
-def _png_details(data: bytes) -> _image_tiff.Details:
+def _png_details(data: bytes) -> tiff.Details:
     orientation = 1
     position, view = 8, memoryview(data)
     while True:
@@ -113,13 +114,13 @@ def _png_details(data: bytes) -> _image_tiff.Details:
         (checksum,) = struct.unpack_from(">I", data, end)
         # An upper-case first letter marks a chunk that the picture depends on.
         if kind[:1].isupper() and zlib.crc32(view[position + 4 : end]) != checksum:
-            raise _image_tiff.RefusedError(
+            raise tiff.RefusedError(
                 f"a damaged {kind.decode('latin1')} chunk. Copy it again."
             )
         if kind == b"eXIf":
-            orientation = _image_tiff.exif_orientation(data[position + 8 : end])
+            orientation = tiff.exif_orientation(data[position + 8 : end])
         if kind == b"IEND":
-            return _image_tiff.Details(orientation)
+            return tiff.Details(orientation)
         position = end + 4
 
 
@@ -138,7 +139,7 @@ def _jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
         has_scan = has_scan or marker == 0xDA
         yield marker, data[position + 2 : position + length]
         position += length
-    raise _image_tiff.IncompleteError
+    raise tiff.IncompleteError
 
 
 def _jpeg_size(data: bytes) -> tuple[int, int]:
@@ -146,19 +147,19 @@ def _jpeg_size(data: bytes) -> tuple[int, int]:
         if marker in _JPEG_FRAMES:
             bits, height, width = struct.unpack_from(">BHH", segment)
             if bits != 8:
-                raise _image_tiff.RefusedError(f"{bits} bits per sample. Save it with 8.")
+                raise tiff.RefusedError(f"{bits} bits per sample. Save it with 8.")
             return width, height
         if marker == 0xDA:
             break
-    raise _image_tiff.RefusedError("a scan before any frame header. Export it again.")
+    raise tiff.RefusedError("a scan before any frame header. Export it again.")
 
 
-def _jpeg_details(data: bytes) -> _image_tiff.Details:
+def _jpeg_details(data: bytes) -> tiff.Details:
     orientation = None
     for marker, segment in _jpeg_segments(data):
         if marker == 0xE1 and segment[:6] == b"Exif\0\0" and orientation is None:
-            orientation = _image_tiff.exif_orientation(segment)
-    return _image_tiff.Details(orientation or 1)
+            orientation = tiff.exif_orientation(segment)
+    return tiff.Details(orientation or 1)
 
 
 # --- BMP: two headers, then rows padded to 4 bytes
@@ -177,14 +178,14 @@ def _bmp_size(data: bytes) -> tuple[int, int]:
     return _bmp_fields(data)[:2]
 
 
-def _bmp_details(data: bytes) -> _image_tiff.Details:
+def _bmp_details(data: bytes) -> tiff.Details:
     width, height, bits, compression = _bmp_fields(data)
     file_size, pixels_at = struct.unpack_from("<I4xI", data, 2)
     if compression in (0, 3):
         file_size = max(file_size, pixels_at + (width * bits + 31) // 32 * 4 * height)
     if len(data) < file_size:
-        raise _image_tiff.IncompleteError
-    return _image_tiff.Details()
+        raise tiff.IncompleteError
+    return tiff.Details()
 
 
 # --- WebP: RIFF chunks padded to even lengths
@@ -204,7 +205,7 @@ def _webp_size(data: bytes) -> tuple[int, int]:
         if kind == b"VP8X":
             flags, *sides = struct.unpack_from("<B3xHBHB", data, start)
             if flags & 2:
-                raise _image_tiff.RefusedError("an animation. Save the frame to be inspected.")
+                raise tiff.RefusedError("an animation. Save the frame to be inspected.")
             return 1 + sides[0] + (sides[1] << 16), 1 + sides[2] + (sides[3] << 16)
         if kind == b"VP8 ":
             width, height = struct.unpack_from("<HH", data, start + 6)
@@ -212,26 +213,26 @@ def _webp_size(data: bytes) -> tuple[int, int]:
         if kind == b"VP8L":
             (bits,) = struct.unpack_from("<I", data, start + 1)
             return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    raise _image_tiff.RefusedError("no picture in it. Export it again.")
+    raise tiff.RefusedError("no picture in it. Export it again.")
 
 
-def _webp_details(data: bytes) -> _image_tiff.Details:
+def _webp_details(data: bytes) -> tiff.Details:
     orientation = 1
     if len(data) < 8 + struct.unpack_from("<I", data, 4)[0]:
-        raise _image_tiff.IncompleteError
+        raise tiff.IncompleteError
     for kind, start, length in _webp_chunks(data):
         if start + length > len(data):
-            raise _image_tiff.IncompleteError
+            raise tiff.IncompleteError
         if kind == b"EXIF":
-            orientation = _image_tiff.exif_orientation(data[start : start + length])
-    return _image_tiff.Details(orientation)
+            orientation = tiff.exif_orientation(data[start : start + length])
+    return tiff.Details(orientation)
 
 
-_Reader = tuple[Callable[[bytes], tuple[int, int]], Callable[[bytes], _image_tiff.Details]]
+_Reader = tuple[Callable[[bytes], tuple[int, int]], Callable[[bytes], tiff.Details]]
 _READERS: dict[str, _Reader] = {
     "PNG": (_png_size, _png_details),
     "JPEG": (_jpeg_size, _jpeg_details),
     "BMP": (_bmp_size, _bmp_details),
     "WebP": (_webp_size, _webp_details),
-    "TIFF": (_image_tiff.read_size, _image_tiff.read_details),
+    "TIFF": (tiff.read_size, tiff.read_details),
 }

@@ -1,0 +1,59 @@
+"""Image files -> pixels -> the network's input: see `codec` for what is read, and how.
+
+`read` is the one gate that every picture enters by, for training, command line and service alike;
+`preprocess` makes of it what a network sees.
+"""
+
+from inspection_tf.images.codec import (
+    IMAGE_SUFFIXES,
+    MAX_BYTES,
+    Source,
+    digest,
+    encode_png,
+    read,
+    read_header,
+    read_mask,
+    read_size,
+    stored_points,
+    write_png,
+)
+from inspection_tf.images.headers import Header
+from inspection_tf.images.preprocessing import (
+    MAX_PIXELS,
+    Image,
+    Orientation,
+    Placement,
+    Preprocessing,
+    in_channels,
+    lay,
+    placement,
+    preprocess,
+    to_gray,
+    to_uint8,
+)
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "MAX_BYTES",
+    "MAX_PIXELS",
+    "Header",
+    "Image",
+    "Orientation",
+    "Placement",
+    "Preprocessing",
+    "Source",
+    "digest",
+    "encode_png",
+    "in_channels",
+    "lay",
+    "placement",
+    "preprocess",
+    "read",
+    "read_header",
+    "read_mask",
+    "read_size",
+    "stored_points",
+    "to_gray",
+    "to_uint8",
+    "write_png",
+]
