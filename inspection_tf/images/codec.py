@@ -78,9 +78,7 @@ def read(
     return _turn(image, parsed.header.orientation) if orientation == "apply" else image
 
 
-def read_header(
-    source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS
-) -> Header:
+def read_header(source: str | os.PathLike[str] | bytes, *, max_pixels: int = MAX_PIXELS) -> Header:
     """Return format, stored size and orientation, and check completeness, without decoding.
 
     Raises:
@@ -139,9 +137,7 @@ def encode_png(array: NDArray[Any]) -> bytes:
     Raises:
         errors.ImageError: another dtype or shape.
     """
-    pixels = as_image(
-        array.astype(np.uint8) * 255 if array.dtype == np.bool_ else array
-    )
+    pixels = as_image(array.astype(np.uint8) * 255 if array.dtype == np.bool_ else array)
     if pixels.ndim == 3:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
     return bytes(cv2.imencode(".png", pixels)[1])

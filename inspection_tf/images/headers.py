@@ -114,9 +114,7 @@ def _png_details(data: bytes) -> tiff.Details:
         (checksum,) = struct.unpack_from(">I", data, end)
         # An upper-case first letter marks a chunk that the picture depends on.
         if kind[:1].isupper() and zlib.crc32(view[position + 4 : end]) != checksum:
-            raise tiff.RefusedError(
-                f"a damaged {kind.decode('latin1')} chunk. Copy it again."
-            )
+            raise tiff.RefusedError(f"a damaged {kind.decode('latin1')} chunk. Copy it again.")
         if kind == b"eXIf":
             orientation = tiff.exif_orientation(data[position + 8 : end])
         if kind == b"IEND":
