@@ -30,6 +30,7 @@ _WIDE_KERNEL = np.ones((5, 5), np.uint8)
 _FEW = 32  # more levels than that are edges, noise or a blur, not meanings
 _VERY_FEW = 4
 _LEAST_PX = 8  # fewer pixels of a level are a slip, not a meaning
+_LEAST_AREA_PX = 24
 _ALIKE = 32  # levels, 0..255: colours no further apart are one
 _LIKE_BLACK = 8
 _OTHER_HUE = 0.3
@@ -239,7 +240,7 @@ def own_levels(
     even = values[between & (highest - lowest <= 6 * scale)] // scale
     found: NDArray[np.int64] = np.bincount(even, minlength=256)[:256]
     here, around = (np.convolve(found, np.ones(width), "same") for width in (5, 33))
-    least = max(64, 0.05 * np.count_nonzero(beside))
+    least = max(_LEAST_AREA_PX, 0.02 * np.count_nonzero(beside))
     is_peak = (here >= least) & (here >= 0.7 * around) & (found == _highest_near(found))
     is_peak[: 32 + 1] = False  # the end of a blur, and the noise of a lossy background
     return [int(level) * scale for level in np.flatnonzero(is_peak)]
@@ -314,9 +315,9 @@ def _several_hues(eight: NDArray[np.uint8], brightest: NDArray[np.uint8]) -> boo
     inner = cv2.erode(bright.view(np.uint8), _WIDE_KERNEL) > 0
     if not inner.any():
         return False
-    hue = eight[inner] / brightest[inner][:, None]
-    off = np.abs(hue - np.median(hue, axis=0)).max(axis=1) > _OTHER_HUE
-    return bool(off.mean() > 0.1)
+    hue = eight / np.maximum(brightest, 1)[..., None]
+    off = inner & (np.abs(hue - np.median(hue[inner], axis=0)).max(axis=2) > _OTHER_HUE)
+    return bool(np.count_nonzero(cv2.erode(off.view(np.uint8), _KERNEL)) >= _LEAST_AREA_PX)
 
 
 def _palette_index(data: bytes, name: str) -> NDArray[np.uint8] | None:
