@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from inspection_tf import images
 
 Split = Literal["train", "tune", "test"]
+IGNORED = 255
+"""Stands for ignored pixels where ids of classes and they are in one array; no class has it."""
 
 
 class Source(Protocol):
@@ -18,7 +20,9 @@ class Source(Protocol):
     A source may also have `read_template(*, orientation)`, which returns an image of the same size
     or None (then with a property `has_template`), and `class_ids()`, which returns the ids in its
     mask as a tuple or None where the mask is bool; a source whose mask holds ids needs it. One
-    whose label is four corners has `read_corners(*, orientation)`.
+    with pixels that count for nothing has `read_ignored(*, orientation)`, (height, width) bool,
+    and a property `has_ignored`; its mask calls them background. One whose label is four corners
+    has `read_corners(*, orientation)`.
     """
 
     def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
@@ -73,6 +77,20 @@ class Record:
         if found.dtype == np.bool_:
             return found.astype(np.uint8) * np.uint8(self.class_id)
         return found.astype(np.uint8, copy=False)
+
+    @property
+    def has_ignored(self) -> bool:
+        """Whether some of its pixels may count for nothing."""
+        return bool(getattr(self.source, "has_ignored", False))
+
+    def read_ignored(
+        self, *, orientation: images.Orientation = "apply"
+    ) -> NDArray[np.bool_] | None:
+        """Return (height, width), True where a pixel counts for nothing; None where all count."""
+        if not self.has_ignored:
+            return None
+        read: Callable[..., NDArray[np.bool_]] = self.source.read_ignored  # type: ignore[attr-defined]
+        return read(orientation=orientation)
 
     @property
     def has_template(self) -> bool:

@@ -16,6 +16,7 @@ from inspection_tf import errors
 from inspection_tf.datasets import _dealing, _file_source, _record
 
 FileSource = _file_source.FileSource
+IGNORED = _record.IGNORED
 Record = _record.Record
 Source = _record.Source
 Split = _record.Split
@@ -129,6 +130,11 @@ class Records(Sequence[Record]):
                 "Add the templates, or leave these images out."
             )
         return bool(self.items) and not without
+
+    @property
+    def has_ignored(self) -> bool:
+        """Whether an image may have pixels that count for nothing."""
+        return any(record.has_ignored for record in self.items)
 
     @property
     def has_corners(self) -> bool:

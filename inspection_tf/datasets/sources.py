@@ -6,12 +6,21 @@ import logging
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pydantic
 from numpy.typing import NDArray
 
 from inspection_tf import config, errors, images
-from inspection_tf.datasets import corners, photographed, readers, records, synthetic, verify
-from inspection_tf.datasets.records import Records, Source
+from inspection_tf.datasets import (
+    corners,
+    masks,
+    photographed,
+    readers,
+    records,
+    synthetic,
+    verify,
+)
+from inspection_tf.datasets.records import Record, Records, Source
 from inspection_tf.synthesis.certificate import CertificateSpec
 from inspection_tf.synthesis.grids import GridSpec
 from inspection_tf.synthesis.surface import SurfaceSpec
@@ -78,6 +87,15 @@ class DataSpec(config.Section):
     """Synthetic defects on good training images: all there are (`defects: composed`) or besides."""
     templates: bool = True
     """Compare each image with its template, where the data set has them; false: leave them out."""
+    mask_values: dict[str, str] = pydantic.Field(default_factory=dict)
+    """What the values in mask files mean, where they are not 0 and 255, 0 and 1, or the ids of
+    classes.txt: from a gray value, the entry of a palette, or a colour ("#800000" or 128,0,0) to
+    background, ignore, defect, or the name or id of a class. 0 and black are background unless
+    they are named. Such as {0: defect, 255: background}, or {1: scratch, 2: dent, 255: ignore},
+    whose names are the classes where the data set names none."""
+    mask_ignore: tuple[str, ...] = ()
+    """Further values in mask files that are to be ignored, such as 255: their pixels count neither
+    for loss nor for metrics."""
     empty_masks: Literal["refuse", "accept"] = "refuse"
     """Defective images whose mask is empty: refuse the data set, or accept them as NG images of
     which nothing is known but that."""
@@ -88,6 +106,26 @@ class DataSpec(config.Section):
     folds: int = pydantic.Field(default=0, ge=0)
     """0: train, tune and test. Else cross-validation: every image is tested by a network that did
     not see it, thresholds come from these scores, and the shipped network trains on all."""
+
+    @pydantic.field_validator("mask_values", mode="before")
+    @classmethod
+    def _values_are_text(cls, given: Any) -> Any:
+        # YAML reads 255 as a number.
+        if not isinstance(given, dict):
+            return given
+        return {str(value): str(meaning) for value, meaning in given.items()}
+
+    @pydantic.field_validator("mask_ignore", mode="before")
+    @classmethod
+    def _ignored_are_text(cls, given: Any) -> Any:
+        listed = given if isinstance(given, list | tuple) else [given]
+        return tuple(str(value) for value in listed)
+
+    @pydantic.model_validator(mode="after")
+    def _values_can_be_stored(self) -> "DataSpec":
+        for value in (*self.mask_values, *self.mask_ignore):
+            masks.parse(value)
+        return self
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "DataSpec":
@@ -107,9 +145,14 @@ def read(spec: DataSpec) -> Records:
         spec: the section.
 
     Raises:
-        errors.ConfigError: a root is missing.
+        errors.ConfigError: a root is missing, or the values of masks have no meaning in this set.
         errors.DataError: the root does not hold such a set.
     """
+    found = masks.with_meaning(_as_stored(spec), spec.mask_values, spec.mask_ignore)
+    return found if spec.templates else without_templates(found)
+
+
+def _as_stored(spec: DataSpec) -> Records:
     if spec.format == "synthetic":
         return synthetic.surfaces(
             count=spec.count,
@@ -129,8 +172,7 @@ def read(spec: DataSpec) -> Records:
         )
     if spec.format == "corners":
         return corners.read_corners(spec.root, order=spec.corner_order)
-    found = readers.READERS[spec.format](spec.root)
-    return found if spec.templates else without_templates(found)
+    return readers.READERS[spec.format](spec.root)
 
 
 def _certificates(spec: DataSpec) -> Records:
@@ -158,6 +200,15 @@ class _Alone:
     def class_ids(self) -> tuple[int, ...] | None:
         known = getattr(self.source, "class_ids", None)
         return known() if known else None
+
+    @property
+    def has_ignored(self) -> bool:
+        return bool(getattr(self.source, "has_ignored", False))
+
+    def read_ignored(
+        self, *, orientation: images.Orientation = "apply"
+    ) -> NDArray[np.bool_] | None:
+        return Record("", False, self.source).read_ignored(orientation=orientation)
 
     def identity(self) -> bytes:
         return self.source.identity()

@@ -69,6 +69,20 @@ class StoredMask:
         """(H, W), what a mask of class ids holds: entries of a palette, or gray values."""
         return self.gray if self.index is None else self.index
 
+    def holds(self, value: int | tuple[int, int, int]) -> NDArray[np.bool_]:
+        """Return where a value is stored, (H, W).
+
+        Args:
+            value: a gray value, an entry of the palette, or a colour as RGB, 0..255.
+        """
+        if not isinstance(value, tuple):
+            levels = self.levels
+            return np.zeros(self.values.shape[:2], bool) if levels is None else levels == value
+        eight = self.values // _scale(self.values)
+        if eight.ndim == 2:
+            eight = eight[..., None]
+        return np.asarray((eight == np.array(value)).all(axis=2), np.bool_)
+
     def without(self, pixels: NDArray[np.bool_]) -> "StoredMask":
         """Return it with some pixels, (H, W), as background."""
         values = self.values.copy()
