@@ -88,6 +88,11 @@ class Cache:
         """The id in masks that counts for nothing; None where all count."""
         return IGNORED if self.has_ignored else None
 
+    def marked(self, row: int) -> NDArray[np.bool_]:
+        """Return (height, width), True on the defects of an image, of whatever class."""
+        ids = self.mask[row, ..., 0]
+        return (ids > 0) & (ids != IGNORED) if self.has_ignored else ids > 0
+
     @property
     def size(self) -> tuple[int, int]:
         """(height, width), px."""

@@ -84,14 +84,20 @@ class Task:
         """What Keras puts before the names of its metrics."""
         return f"{self.output}_" if self.beside else ""
 
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Return new metrics."""
+    def metrics(self, *, ignored_id: int | None = None) -> list[keras.metrics.Metric]:
+        """Return new metrics.
+
+        Args:
+            ignored_id: stands in masks for pixels that do not count; None: all count.
+        """
         if self.output == CORNERS:
             return [metrics.CornerError(aspect=self.aspect), metrics.PresenceAccuracy()]
         if self.output == CLASS:
             return [metrics.OkNgAccuracy()]
-        of_classes = [metrics.ClassIou(classes=self.classes)] if self.classes > 1 else []
-        return [metrics.DiceDefective(), *of_classes]
+        found: list[keras.metrics.Metric] = [metrics.DiceDefective(ignored_id=ignored_id)]
+        if self.classes > 1:
+            found.append(metrics.ClassIou(classes=self.classes, ignored_id=ignored_id))
+        return found
 
 
 def of(model: keras.Model) -> Task:
@@ -135,7 +141,7 @@ def picture(
         samples = [
             plots.Example(
                 image=held.image[row],
-                mask_true=held.mask[row, ..., 0] > 0,
+                mask_true=held.marked(int(row)),
                 probability=found[place],
                 caption=held.ids[row],
             )
