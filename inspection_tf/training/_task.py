@@ -138,6 +138,8 @@ def picture(
     def draw(model: keras.Model, epoch: int) -> None:
         # What is decided about: any defect, whichever its class.
         found = model.predict_on_batch(inputs)[MAP].sum(axis=-1).clip(0, 1)
+        if held.has_ignored:
+            found[held.mask[rows, ..., 0] == held.ignored_id] = 0
         samples = [
             plots.Example(
                 image=held.image[row],
