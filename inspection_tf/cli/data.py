@@ -1,5 +1,6 @@
 """The labelled images that a command is about: a bundle's own, or those of a folder."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -48,6 +49,8 @@ def from_root(
     layout: str | None,
     split: str | None,
     order: "corners.Order | None" = None,
+    mask_values: Mapping[str, str] | None = None,
+    mask_ignore: Sequence[str] | None = None,
 ) -> "Records":
     """Read labelled images of a folder.
 
@@ -57,20 +60,27 @@ def from_root(
         layout: of the folder; None: that of the bundle's own data.
         split: part of them, where they are the bundle's own data.
         order: of p1, p2, p3 and p4 in a table of corners; None: that of the bundle's own data.
+        mask_values: what values of masks mean; None: what they mean in the bundle's own data, where
+            this is of the same layout.
+        mask_ignore: further values that count for nothing; None: likewise.
 
     Raises:
+        errors.ConfigError: the values of masks have no meaning in this set.
         errors.DataError: other classes, no templates for a bundle that compares, or no such split.
     """
-    from inspection_tf.datasets import corners, readers, sources
+    from inspection_tf.datasets import corners, masks, readers, sources
 
     data = manifest.provenance.data
     usual = "corners" if manifest.is_located else "folder"
     name = layout or (data.format if data.format in readers.READERS else usual)
     if name == "corners":
-        known = data.source.get("corner_order", corners.ORDER)
-        found = corners.read_corners(root, order=order or tuple(known))
+        usual_order = data.source.get("corner_order", corners.ORDER)
+        found = corners.read_corners(root, order=order or tuple(usual_order))
     else:
-        found = readers.READERS[name](root)
+        known = data.source if name == data.format else {}
+        values = known.get("mask_values", {}) if mask_values is None else mask_values
+        ignored = known.get("mask_ignore", ()) if mask_ignore is None else mask_ignore
+        found = masks.with_meaning(readers.READERS[name](root), values, ignored)
     if found.classes != manifest.classes:
         raise errors.DataError(
             f"The images must have the classes of the bundle, {', '.join(manifest.classes)}. "

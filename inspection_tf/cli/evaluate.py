@@ -24,6 +24,8 @@ def evaluate(
     ) = None,
     split: Literal["train", "tune", "test", "all"] | None = None,
     order: tuple[Corner, Corner, Corner, Corner] | None = None,
+    mask_values: dict[str, str] | None = None,
+    mask_ignore: tuple[str, ...] | None = None,
     engine: str = runtime.ONNX,
 ) -> int:
     """Measure a bundle on labelled images: metrics.json, per_image.csv, pictures.
@@ -35,6 +37,9 @@ def evaluate(
         format: layout of root; by default that of the bundle's own data.
         split: part of the bundle's own data, test by default; all images of a root.
         order: what p1, p2, p3 and p4 are in a corners.csv whose columns are called so.
+        mask_values: what values in the masks of root mean, as data.mask_values of a training; by
+            default what they mean in the bundle's own data.
+        mask_ignore: values in them whose pixels do not count.
         engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
     """
     import rich.console
@@ -47,7 +52,7 @@ def evaluate(
         split = split or "test"
         chosen = data.from_provenance(manifest, split)
     else:
-        chosen = data.from_root(manifest, root, format, split, order)
+        chosen = data.from_root(manifest, root, format, split, order, mask_values, mask_ignore)
     folder = data.new_folder(out)
     rows = evaluation.measure(inspector, chosen)
     report = evaluation.report(
