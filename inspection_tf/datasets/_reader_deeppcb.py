@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import _changes, _listing
+from inspection_tf.datasets import _changes, _listing, layouts
 from inspection_tf.datasets.records import Record, Records
 
 CLASSES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")  # the file's types 1 to 6
@@ -126,9 +126,12 @@ def read_deeppcb(root: str | Path) -> Records:
         source = DeepPcbSource(path, _template_of(path, name), boxes)
         found.append(Record(f"{group}/{name}", bool(boxes), source, group=group))
     if not found:
-        raise errors.DataError(
-            f"{base} must hold folders groupNNNNN with ID_test.jpg, ID_temp.jpg and ID.txt. "
-            "Got no image ID_test.jpg. Point data.root at the folder of the groups."
+        raise layouts.refuse(
+            base,
+            reading="deeppcb",
+            needs="must hold folders groupNNNNN with ID_test.jpg, ID_temp.jpg and ID.txt",
+            got="no image ID_test.jpg",
+            way_out="Point data.root at the folder of the groups.",
         )
     return Records.of(found, origin=str(base), classes=CLASSES)
 

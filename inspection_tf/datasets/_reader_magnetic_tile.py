@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from inspection_tf import errors
-from inspection_tf.datasets import _listing
+from inspection_tf.datasets import _listing, layouts
 from inspection_tf.datasets.records import FileSource, Record, Records
 
 # All of them whichever folders are there, so that ids agree with those of a trained network.
@@ -35,9 +35,12 @@ def read_magnetic_tile(root: str | Path) -> Records:
     base = _listing.require_folder(Path(root))
     found = [record for folder in _folders(base) for record in _in_folder(folder)]
     if not found:
-        raise errors.DataError(
-            f"{base} must hold folders MT_Free, MT_Blowhole and so on with images. Got none. "
-            "Point data.root at the folder that holds them."
+        raise layouts.refuse(
+            base,
+            reading="magnetic_tile",
+            needs="must hold folders MT_Free, MT_Blowhole and so on with images",
+            got="none",
+            way_out="Point data.root at the folder that holds them.",
         )
     table = base / "groups.csv"
     if table.is_file():

@@ -14,7 +14,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from inspection_tf import errors
-from inspection_tf.datasets import _listing, _reader_deeppcb, _reader_magnetic_tile, corners
+from inspection_tf.datasets import (
+    _listing,
+    _reader_deeppcb,
+    _reader_magnetic_tile,
+    corners,
+    layouts,
+)
 from inspection_tf.datasets.records import CLASSES, FileSource, Record, Records, Split
 
 read_deeppcb = _reader_deeppcb.read_deeppcb
@@ -95,9 +101,12 @@ def read_dagm(root: str | Path) -> Records:
         fixed: Split | None = "test" if folder.name.lower() == "test" else None
         found += _dagm_folder(base, folder, fixed)
     if not found:
-        raise errors.DataError(
-            f"{base} must hold images and a folder Label beside them. Got none. "
-            "Point data.root at the class folder, such as DAGM/Class1."
+        raise layouts.refuse(
+            base,
+            reading="dagm",
+            needs="must hold images and a folder Label beside them",
+            got="none",
+            way_out="Point data.root at the class folder, such as DAGM/Class1.",
         )
     return Records.of(found, origin=str(base))
 
@@ -140,9 +149,13 @@ def read_folder(root: str | Path) -> Records:
         for path in _listing.images_in(base / name):
             mask = masks.pop(path.stem, None) if is_defect else None
             if is_defect and mask is None:
-                raise errors.DataError(
-                    f"{path}: a defective image must have a mask. Got none named "
-                    f"{path.stem} in {base / 'masks'}. Add it, or move the image to good."
+                raise layouts.refuse_image(
+                    path,
+                    base,
+                    reading="folder",
+                    needs="a defective image must have a mask",
+                    got=f"none named {path.stem} in {base / 'masks'}",
+                    way_out="Add it, or move the image to good.",
                 )
             template = templates.get(path.stem)
             if is_paired and template is None:
@@ -153,9 +166,12 @@ def read_folder(root: str | Path) -> Records:
             source = FileSource(path, mask, template, class_count=ids)
             found.append(Record(f"{name}/{path.stem}", is_defect, source))
     if not found:
-        raise errors.DataError(
-            f"{base} must hold images in good/ and defect/. Got none. "
-            "Write a set with: inspection synthesize surface --out DIR --count 100."
+        raise layouts.refuse(
+            base,
+            reading="folder",
+            needs="must hold images in good/ and defect/",
+            got="none",
+            way_out="Write a set with: inspection synthesize surface --out DIR --count 100.",
         )
     _listing.refuse_orphans(masks.values(), of=str(base / "defect"))
     return Records.of(found, origin=str(base), classes=classes)

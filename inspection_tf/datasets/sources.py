@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from inspection_tf import config, errors, images
 from inspection_tf.datasets import (
     corners,
+    layouts,
     masks,
     photographed,
     readers,
@@ -169,6 +170,11 @@ def _as_stored(spec: DataSpec) -> Records:
         raise errors.ConfigError(
             f"data.format {spec.format} needs data.root, the folder of the images. Got none. "
             "Add --data.root DIR."
+        )
+    known = layouts.of_file(spec.root)
+    if known is not None:
+        raise errors.DataError(
+            f"{spec.root} must be a folder of images. Got {known.name}. {known.way_out}"
         )
     if spec.format == "corners":
         return corners.read_corners(spec.root, order=spec.corner_order)
