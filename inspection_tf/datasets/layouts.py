@@ -159,14 +159,15 @@ def _has(text: str, *keys: str) -> bool:
 
 
 def _own(seen: _Seen, reading: str) -> Layout | None:
-    for name, places in (
-        ("magnetic_tile", {p.parent for p in seen.folders if p.name.startswith("MT_")}),
-        ("deeppcb", {p.parent.parent for p in seen.files if p.stem.endswith("_temp")}),
-        ("dagm", {p.parent for p in seen.folders if p.name == "Label"}),
-        ("folder", {p.parent.parent for p in seen.files if p.parent.name == "good"}),
-        ("corners", {p.parent for p in seen.files if p.name == "corners.csv"}),
-    ):
-        inside = sorted(places, key=lambda place: (len(place.parts), place))
+    places = {
+        "magnetic_tile": {p.parent for p in seen.folders if p.name.startswith("MT_")},
+        "deeppcb": {p.parent.parent for p in seen.files if p.stem.endswith("_temp")},
+        "dagm": {p.parent for p in seen.folders if p.name == "Label"},
+        "folder": {p.parent.parent for p in seen.files if p.parent.name == "good"},
+        "corners": {p.parent for p in seen.files if p.name == "corners.csv"},
+    }
+    for name in sorted(places, key=lambda name: name != reading):
+        inside = sorted(places[name], key=lambda place: (len(place.parts), place))
         if not inside or (name == reading and inside[0] == seen.root):
             continue
         root = inside[0] if seen.root in (inside[0], *inside[0].parents) else seen.root
