@@ -1,8 +1,8 @@
 """`inspection predict`: decide about images."""
 
-import glob
 import json as json_module
 import sys
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -79,8 +79,10 @@ def _template_of(path: Path, template: Path | None) -> Path | None:
     """Return the template of an image: the file given, or the one of its name in a folder."""
     if template is None or not template.is_dir():
         return template
-    for found in sorted(template.glob(f"{glob.escape(path.stem)}.*")):
-        if found.suffix.lower() in images.IMAGE_SUFFIXES:
+    stem = unicodedata.normalize("NFC", path.stem)
+    for found in sorted(template.iterdir()):
+        is_same = unicodedata.normalize("NFC", found.stem) == stem
+        if is_same and found.suffix.lower() in images.IMAGE_SUFFIXES:
             return found
     raise errors.ImageError(
         f"{path}: each image must have a template. Got none named {path.stem} in {template}. "

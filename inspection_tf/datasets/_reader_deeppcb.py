@@ -144,7 +144,7 @@ def _group(path: Path, base: Path) -> str:
 
 
 def _template_of(path: Path, name: str) -> Path:
-    template = path.with_name(f"{name}_temp{path.suffix}")
+    template = _listing.beside(path.with_name(f"{name}_temp{path.suffix}"))
     if not template.is_file():
         raise errors.DataError(
             f"{path}: a tested board must have a template. Got no {template.name} beside it. "
@@ -155,7 +155,8 @@ def _template_of(path: Path, name: str) -> Path:
 
 def _beside(path: Path, name: str) -> Path:
     folder = path.parent
-    for boxes in (folder / f"{name}.txt", folder.with_name(f"{folder.name}_not") / f"{name}.txt"):
+    for place in (folder / f"{name}.txt", folder.with_name(f"{folder.name}_not") / f"{name}.txt"):
+        boxes = _listing.beside(place)
         if boxes.is_file():
             return boxes
     raise errors.DataError(

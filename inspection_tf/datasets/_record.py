@@ -1,6 +1,7 @@
 """One image of a data set: what is known of it, and the source that reads its pixels."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -48,7 +49,8 @@ class Record:
     """One image of a data set.
 
     Attributes:
-        id: unique in the data set and stable: the path under the root, without its suffix.
+        id: unique in the data set and stable: the path under the root, without its suffix, in
+            composed Unicode (NFC), however the file system hands it over.
         is_defect: what the data set says of the whole image.
         source: reads the pixels.
         group: images of one part share a group; a split never parts them.
@@ -62,6 +64,10 @@ class Record:
     group: str = ""
     split: Split | None = None
     class_id: int = 1
+
+    def __post_init__(self) -> None:
+        """Compose the id."""
+        object.__setattr__(self, "id", unicodedata.normalize("NFC", self.id))
 
     def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
         """Return (height, width) or (height, width, 3) RGB, uint8 or uint16."""

@@ -52,20 +52,22 @@ def _named_by_labels(folder: Path) -> dict[str, tuple[bool, str | None]]:
                 "Correct that line."
             )
         label = words[4] if len(words) > 4 and words[4] != "0" else None
-        stem = Path(words[2]).stem if len(words) > 2 else words[0]
+        stem = _listing.composed(Path(words[2]).stem if len(words) > 2 else words[0])
         table[stem] = (words[1] == "1", label)
     return table
 
 
 def _dagm_folder(root: Path, folder: Path, split: Split | None) -> Iterable[Record]:
-    labels = {path.stem.lower(): path for path in _listing.images_in(folder / "Label")}
+    labels = {
+        _listing.composed(path.stem).lower(): path for path in _listing.images_in(folder / "Label")
+    }
     table = _named_by_labels(folder)
     unused = set(labels.values())
     for path in _listing.images_in(folder):
-        is_defect, label_name = table.get(path.stem, (f"{path.stem}_label".lower() in labels, None))
-        mask = labels.get(
-            Path(label_name).stem.lower() if label_name else f"{path.stem}_label".lower()
-        )
+        stem = _listing.composed(path.stem)
+        usual = f"{stem}_label".lower()
+        is_defect, label_name = table.get(stem, (usual in labels, None))
+        mask = labels.get(_listing.composed(Path(label_name).stem).lower() if label_name else usual)
         if mask:
             unused.discard(mask)
         if is_defect and mask is None:
@@ -147,7 +149,8 @@ def read_folder(root: str | Path) -> Records:
     found: list[Record] = []
     for name, is_defect in (("good", False), ("defect", True)):
         for path in _listing.images_in(base / name):
-            mask = masks.pop(path.stem, None) if is_defect else None
+            stem = _listing.composed(path.stem)
+            mask = masks.pop(stem, None) if is_defect else None
             if is_defect and mask is None:
                 raise layouts.refuse_image(
                     path,
@@ -157,7 +160,7 @@ def read_folder(root: str | Path) -> Records:
                     got=f"none named {path.stem} in {base / 'masks'}",
                     way_out="Add it, or move the image to good.",
                 )
-            template = templates.get(path.stem)
+            template = templates.get(stem)
             if is_paired and template is None:
                 raise errors.DataError(
                     f"{path}: each image must have a template. Got none named {path.stem} in "

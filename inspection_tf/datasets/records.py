@@ -6,6 +6,7 @@ A record points to its image and mask; nothing is decoded until `read_image` or 
 import dataclasses
 import hashlib
 import itertools
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -55,9 +56,10 @@ class Records(Sequence[Record]):
         ordered = tuple(sorted(items, key=lambda record: record.id))
         for first, second in itertools.pairwise(ordered):
             if first.id == second.id:
+                told = "" if first.id.isascii() else ", also if composed otherwise in Unicode"
                 raise errors.DataError(
-                    f"Every image of {origin} must have an id of its own. Got {first.id!r} twice. "
-                    "Rename one of the files."
+                    f"Every image of {origin} must have an id of its own{told}. "
+                    f"Got {first.id!r} twice. Rename one of the files."
                 )
         _require_classes(ordered, tuple(classes), origin=origin)
         return cls(ordered, origin, tuple(classes))
@@ -86,7 +88,7 @@ class Records(Sequence[Record]):
             errors.DataError: an id is not in the set.
         """
         by_id = {record.id: record for record in self.items}
-        wanted = list(ids)
+        wanted = [unicodedata.normalize("NFC", name) for name in ids]
         missing = [name for name in wanted if name not in by_id]
         if missing:
             raise errors.DataError(

@@ -172,13 +172,15 @@ def test_a_layout_that_is_read_by_another_format_is_named(tmp_path, write_dagm, 
 def test_folders_of_images_without_masks_are_named(tmp_path):
     picture(tmp_path / "OK" / "a.png")
     picture(tmp_path / "NG" / "b.png")
-    with pytest.raises(errors.DataError, match="images in the folders NG, OK. Move those without"):
+    with pytest.raises(
+        errors.DataError, match=r"images in the folders NG, OK\. Move those without"
+    ):
         readers.read_folder(tmp_path)
 
 
 def test_an_empty_folder_is_told_how_to_get_a_set(tmp_path):
     assert layouts.recognise(tmp_path) is None
-    with pytest.raises(errors.DataError, match="Got none. Write a set with: inspection synth"):
+    with pytest.raises(errors.DataError, match=r"Got none\. Write a set with: inspection synth"):
         readers.read_folder(tmp_path)
 
 
