@@ -244,7 +244,7 @@ def own_levels(
     if not is_lossy and len(levels) <= _FEW:
         own = set(values[between & (highest == lowest)].tolist())
         if len(levels) <= _VERY_FEW:
-            is_edge = (cv2.dilate(beside.view(np.uint8), _KERNEL) > 0) & (lowest < values)
+            is_edge = (highest > values) & (lowest < values)
             for level in levels.tolist():
                 of_level = between & (values == level)
                 count = np.count_nonzero(of_level)
@@ -331,7 +331,7 @@ def _several_hues(eight: NDArray[np.uint8], brightest: NDArray[np.uint8]) -> boo
         return False
     hue = eight / np.maximum(brightest, 1)[..., None]
     off = inner & (np.abs(hue - np.median(hue[inner], axis=0)).max(axis=2) > _OTHER_HUE)
-    return bool(np.count_nonzero(cv2.erode(off.view(np.uint8), _KERNEL)) >= _LEAST_AREA_PX)
+    return bool(np.count_nonzero(cv2.erode(off.view(np.uint8), _KERNEL)) > _LEAST_PX)
 
 
 def _palette_index(data: bytes, name: str) -> NDArray[np.uint8] | None:
