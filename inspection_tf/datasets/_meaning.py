@@ -13,7 +13,8 @@ from inspection_tf.datasets._record import IGNORED
 
 Value = int | tuple[int, int, int]
 """A gray value or an entry of a palette; or a colour as RGB, 0..255."""
-_APART = 64  # levels, 0..255: named ones at least so far apart tell what lies between is an edge
+_APART = 64  # levels, 0..255: between named ones so far apart lie edges
+_NOISE, _LOSSY_NOISE = 4, 24  # levels, 0..255, around a named one
 _UNKNOWN = -1
 
 
@@ -154,8 +155,10 @@ def _nearest(
     scale = 1 if stored.values.dtype == np.uint8 else 257
     if gray is None or stored.index is not None or np.diff(level).min() < _APART * scale:
         return None
-    beside = ~unknown & (gray > level[0])
-    if images.own_levels(gray, between=unknown, beside=beside, is_lossy=stored.is_lossy):
-        return None
     place = np.searchsorted((level[1:] + level[:-1]) / 2, gray)
+    off = np.abs(gray.astype(np.int64) - level[place])
+    between = unknown & (off > scale * (_LOSSY_NOISE if stored.is_lossy else _NOISE))
+    beside = ~between & (gray > level[0])
+    if images.own_levels(gray, between=between, beside=beside, is_lossy=stored.is_lossy):
+        return None
     return np.array([named[value] for value in level.tolist()], np.int16)[place]

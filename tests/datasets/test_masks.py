@@ -168,9 +168,8 @@ def test_ids_and_ignored_values_do_not_survive_a_jpeg(write_set):
     root = write_set(stored(1, 2), suffix=".jpg", classes=("a", "b"))
     with pytest.raises(errors.ImageError, match="class ids without loss"):
         read(root)[1].read_classes()
-    root = write_set(stored(255, rim=120), suffix=".bmp")
     (root / "masks" / "d.jpg").unlink()
-    assert read(root, mask_ignore=(120,))[1].read_mask().sum() == 23 - 8
+    assert read(write_set(stored(1, 2), suffix=".bmp"))[1].class_ids() == (1, 2)
 
 
 def test_an_ignored_value_in_a_jpeg_must_be_one_of_all_that_are_named(write_set):
