@@ -39,7 +39,7 @@ def _dice(model: Any, held: loader.Cache, cfg: recipe.Config) -> Found:
         said = model.predict_on_batch({"image": held.image[row : row + 1]})["probability"]
         probability = said[0, ..., 0]
         verdict = decision.decide(probability, point, cfg.rules, mm_per_px=cfg.mm_per_px)
-        true = held.mask[row, ..., 0] > 0
+        true = held.marked(row)
         found[held.ids[row]] = np.array(
             [
                 2 * (drawn & true).sum() / (drawn.sum() + true.sum())

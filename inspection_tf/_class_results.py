@@ -1,5 +1,6 @@
 """Truth and verdict compared class by class: pixels, and regions that found their defect."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -57,6 +58,29 @@ def count_pixels(
     side = classes + 1
     pair = truth.astype(np.intp) * side + found
     return np.bincount(pair.ravel(), minlength=side**2).reshape(side, side)
+
+
+def without_ignored(
+    regions: Sequence[decision.Region], ignored: NDArray[np.bool_] | None
+) -> list[decision.Region]:
+    """Return found regions without their pixels that do not count; none that has no other.
+
+    Args:
+        regions: of a verdict.
+        ignored: (height, width), True where a pixel does not count; None: all count.
+    """
+    if ignored is None:
+        return list(regions)
+    left = []
+    for region in regions:
+        x0, y0, x1, y1 = region.box_xyxy
+        inside = np.ones((y1 - y0, x1 - x0), bool) if region.mask is None else region.mask
+        counted = inside & ~ignored[y0:y1, x0:x1]
+        if counted.any():
+            left.append(
+                dataclasses.replace(region, mask=counted, area_px=int(np.count_nonzero(counted)))
+            )
+    return left
 
 
 def _overlaps(

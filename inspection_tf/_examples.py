@@ -53,13 +53,16 @@ class Example:
 
     @classmethod
     def of(cls, look: Seen, *, caption: str = "") -> "Example":
-        """Show what `evaluation.look` returns."""
+        """Show what `evaluation.look` returns, and of what was found only what counts."""
         image, truth, verdict = look
+        found = verdict.class_mask()
+        if isinstance(look, evaluation.Look) and look.ignored is not None:
+            found[look.ignored] = 0
         return cls(
             image=image,
             probability=verdict.probability,
             mask_true=truth,
-            mask_found=verdict.class_mask(),
+            mask_found=found,
             caption=caption,
             template=template_of(look),
             note=stop_of(verdict) or "no map",

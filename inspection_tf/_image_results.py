@@ -50,14 +50,14 @@ class ImageResult:
         threshold: a score at or above it is NG.
         overlap_px: pixels of the true defect that the verdict's regions cover.
         true_area_px: pixels of the true defect.
-        found_area_px: pixels of the verdict's regions.
+        found_area_px: pixels of the verdict's regions; no pixel that is ignored is in any of these.
         regions: their number.
         reasons: in words.
         hidden_defects: true defects that a rule hides; None if it was not audited.
         true_class: the class with the most true pixels; "" where there is none.
         decided_by: the stage of a cascade that decided; "" for a single network.
         regions_true: 8-connected regions of the truth, class by class.
-        regions_found: regions of the verdict.
+        regions_found: regions of the verdict that have a pixel that is not ignored.
         regions_matched: pairs of the two; see `_class_results.match_regions`.
         class_overlap_px: like `overlap_px`, of each class with itself.
         class_true_px: pixels of each class in the truth.
@@ -135,6 +135,14 @@ def read_truth(
     return np.asarray(read(orientation=orientation)).astype(np.uint8)
 
 
+def read_ignored(
+    record: records.Record, orientation: images.Orientation = "apply"
+) -> NDArray[np.bool_] | None:
+    """Return the pixels that count for nothing, (height, width); None where all count."""
+    read: Callable[..., NDArray[np.bool_] | None] | None = getattr(record, "read_ignored", None)
+    return None if read is None else read(orientation=orientation)
+
+
 def inspect(
     inspector: Inspector, record: records.Record, orientation: images.Orientation = "apply"
 ) -> tuple[NDArray[Any], NDArray[Any] | None, decision.Verdict]:
@@ -192,8 +200,13 @@ def _inspect_one(
         return _locate_one(record, verdict, orientation)
     truth = read_truth(record, orientation)
     _require_consistent(record, truth, verdict, classes)
-    pixels = _class_results.count_pixels(truth, verdict.class_mask(), classes=len(classes))
-    regions = _class_results.match_regions(truth, verdict.regions, verdict.classes)
+    ignored = read_ignored(record, orientation)
+    found = verdict.class_mask()
+    if ignored is not None:
+        found[ignored] = 0
+    pixels = _class_results.count_pixels(truth, found, classes=len(classes))
+    counted = _class_results.without_ignored(verdict.regions, ignored)
+    regions = _class_results.match_regions(truth, counted, verdict.classes)
     hidden = None
     probability = verdict.class_probability
     probability = verdict.probability if probability is None else probability

@@ -6,18 +6,20 @@ import keras
 from keras import ops
 
 from inspection_tf._losses_pixels import (
-    PIXEL_AXES,
+    MapLoss,
     any_class,
     check_range,
     check_smooth,
+    counted_pixels,
     cross_entropy,
+    mean_of_pixels,
     mean_over,
     pixels,
 )
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
-class Distillation(keras.losses.Loss):
+class Distillation(MapLoss):
     """How far a student's map is from its teacher's: `a mean(KL) + b Dice`; 0 where both agree.
 
     `KL` is `sum(t log(t / s))` over the classes of a pixel and the background, `t` the teacher's
@@ -55,8 +57,11 @@ class Distillation(keras.losses.Loss):
         """Return (batch,) losses."""
         student, teacher = ops.split(ops.convert_to_tensor(y_pred), 2, axis=-1)
         teacher = ops.stop_gradient(teacher)
-        mask, _ = pixels(y_true, student)
-        apart = _entropy(teacher, student) - _entropy(teacher, teacher)
+        counted = counted_pixels(y_true, self.ignored_id)
+        mask, student = pixels(y_true, student, counted)
+        if counted is not None:
+            teacher *= ops.cast(counted, teacher.dtype)
+        apart = _entropy(teacher, student, counted) - _entropy(teacher, teacher, counted)
         overlap = ops.sum(teacher * student, axis=(1, 2))
         areas = ops.sum(ops.square(teacher) + ops.square(student), axis=(1, 2))
         dice = 1 - (2 * overlap + self.smooth) / (areas + self.smooth)
@@ -73,7 +78,7 @@ class Distillation(keras.losses.Loss):
         }
 
 
-def _entropy(target: Any, found: Any) -> Any:
+def _entropy(target: Any, found: Any, counted: Any) -> Any:
     """Return (batch,): the cross-entropy of probabilities, in the mean over the pixels."""
     on_defect, on_good = cross_entropy(target, found)
-    return ops.mean(any_class(on_defect) + on_good, axis=PIXEL_AXES)
+    return mean_of_pixels(any_class(on_defect) + on_good, counted)

@@ -1,7 +1,9 @@
+# mypy: disallow-subclassing-any=False
 """The arithmetic that the losses share, over pixels and over classes."""
 
 from typing import Any
 
+import keras
 from keras import ops
 
 from inspection_tf import errors
@@ -58,18 +60,61 @@ def weigh(values: Any, class_weights: tuple[float, ...] | None) -> Any:
     return values * ops.convert_to_tensor(class_weights, values.dtype)
 
 
-def pixels(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+class MapLoss(keras.losses.Loss):
+    """A loss of maps, some pixels of which may not count."""
+
+    def __init__(self, *, ignored_id: int | None = None, **kwargs: Any) -> None:
+        """Set the id in `y_true` whose pixels do not count; None: all count."""
+        super().__init__(**kwargs)
+        self.ignored_id = None if ignored_id is None else int(ignored_id)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the loss."""
+        own = {} if self.ignored_id is None else {"ignored_id": self.ignored_id}
+        return {**super().get_config(), **own}
+
+
+def counted_pixels(y_true: Any, ignored_id: int | None) -> Any:
+    """Return (batch, height, width, 1), 1 where a pixel counts and 0 where not.
+
+    None where all count: then nothing is added to what a loss computes.
+    """
+    if ignored_id is None:
+        return None
+    return ops.cast(ops.not_equal(ops.cast(y_true, "int32"), ignored_id), "float32")
+
+
+def pixels(y_true: Any, y_pred: Any, counted: Any = None) -> tuple[Any, Any]:
     """Return truth and prediction, both (batch, height, width, classes).
 
-    Truth is 1 on the pixels of a class. With one class every id above 0 is that class.
+    Truth is 1 on the pixels of a class. With one class every id above 0 is that class. Where a
+    pixel does not count both are 0, which costs nothing and pulls at nothing.
     """
     y_pred = ops.convert_to_tensor(y_pred)
     y_true = ops.cast(y_true, y_pred.dtype)
     classes = y_pred.shape[-1]
     if classes == 1:
-        return ops.cast(y_true > 0, y_pred.dtype), y_pred
-    ids = ops.cast(ops.arange(1, classes + 1), y_pred.dtype)
-    return ops.cast(ops.equal(y_true, ids), y_pred.dtype), y_pred
+        truth = ops.cast(y_true > 0, y_pred.dtype)
+    else:
+        ids = ops.cast(ops.arange(1, classes + 1), y_pred.dtype)
+        truth = ops.cast(ops.equal(y_true, ids), y_pred.dtype)
+    if counted is None:
+        return truth, y_pred
+    counted = ops.cast(counted, y_pred.dtype)
+    return truth * counted, y_pred * counted
+
+
+def mean_of_pixels(values: Any, counted: Any = None) -> Any:
+    """Return (batch,): the mean of (batch, height, width, 1) over the pixels that count.
+
+    Args:
+        values: 0 where a pixel does not count.
+        counted: of `counted_pixels`. An image of which no pixel counts has the mean 0.
+    """
+    if counted is None:
+        return ops.mean(values, axis=PIXEL_AXES)
+    number = ops.cast(ops.sum(counted, axis=PIXEL_AXES), values.dtype)
+    return ops.sum(values, axis=PIXEL_AXES) / ops.maximum(number, 1)
 
 
 def any_class(values: Any) -> Any:

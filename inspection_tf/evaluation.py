@@ -14,6 +14,10 @@ which:
                       found on good images, or is another class, counts against it.
 - `iou_class_mean`    mean over the classes that are there or found.
 
+Pixels that a data set ignores are in none of these: neither where they are marked nor where a
+verdict finds them. A region of the verdict counts by its other pixels, and not at all where it has
+none. Outcome and score remain those of the whole image, as the line will see it.
+
 `region_f1` counts defects instead: `2 matched / (true + found)` regions of all images together.
 
 Where a field is located, the metrics are those of its corners, over all images that show one,
@@ -31,9 +35,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import _image_results, _summary, config, decision, files, process, runtime
-from inspection_tf._class_results import score_regions
+from inspection_tf._class_results import score_regions, without_ignored
 from inspection_tf._estimates import Estimate
-from inspection_tf._image_results import Audit, ImageResult, Inspector, inspect_records, read_truth
+from inspection_tf._image_results import (
+    Audit,
+    ImageResult,
+    Inspector,
+    inspect_records,
+    read_ignored,
+    read_truth,
+)
 from inspection_tf._metric_changes import changes, worsening
 from inspection_tf._summary import MEANING, meaning, summarize
 from inspection_tf.datasets import records
@@ -53,11 +64,13 @@ __all__ = [
     "look",
     "meaning",
     "measure",
+    "read_ignored",
     "read_truth",
     "report",
     "score_regions",
     "summarize",
     "table",
+    "without_ignored",
     "worsening",
     "write",
 ]
@@ -69,10 +82,12 @@ class Look(tuple[NDArray[Any], NDArray[Any], decision.Verdict]):
     Attributes:
         template: of the record, None where there is none.
         corners_xy: (4, 2) px, the true corners of its field, None where there are none.
+        ignored: (height, width), True where a pixel counts for nothing, None where all count.
     """
 
     template: NDArray[Any] | None
     corners_xy: NDArray[np.float64] | None
+    ignored: NDArray[np.bool_] | None
 
     def __new__(
         cls,
@@ -81,6 +96,7 @@ class Look(tuple[NDArray[Any], NDArray[Any], decision.Verdict]):
         verdict: decision.Verdict,
         template: NDArray[Any] | None = None,
         corners_xy: NDArray[np.float64] | None = None,
+        ignored: NDArray[np.bool_] | None = None,
     ) -> "Look":
         """Join them.
 
@@ -90,10 +106,12 @@ class Look(tuple[NDArray[Any], NDArray[Any], decision.Verdict]):
             verdict: on the image.
             template: in the size of the image.
             corners_xy: (4, 2) px, the true ones.
+            ignored: (height, width), True where a pixel counts for nothing.
         """
         look = super().__new__(cls, (image, truth, verdict))
         look.template = template
         look.corners_xy = corners_xy
+        look.ignored = ignored
         return look
 
 
@@ -129,7 +147,9 @@ def look(inspector: runtime.Inspector, record: records.Record) -> Look:
     turn = inspector.preprocessing.orientation
     image, template, verdict = _image_results.inspect(inspector, record, turn)
     truth = _image_results.read_truth(record, turn)
-    return Look(image, truth, verdict, template, record.read_corners(orientation=turn))
+    corners = record.read_corners(orientation=turn)
+    ignored = _image_results.read_ignored(record, turn)
+    return Look(image, truth, verdict, template, corners, ignored)
 
 
 def report(

@@ -5,7 +5,8 @@ dtype, 0 for background, and `y_pred`: (batch, height, width, classes), the prob
 defect classes 1, 2, ...; what these leave of 1 is the background's. With one class every id above
 0 is that class. In a formula `y` is 1 on the pixels of a class and `p` its probability; Dice and
 Tversky are the mean over the classes. BCE, the cross-entropy of a pixel, is `-log` of the
-probability of its true class or of the background.
+probability of its true class or of the background. With `ignored_id` pixels of that id count for
+nothing: they are in no sum, and no mean divides by them.
 
 Of whole images (`CLASSIFICATION`) it takes `y_true`: (batch, 1) or (batch,), class ids, 0 for OK,
 and `y_pred`: (batch, classes), probabilities that add up to 1.
@@ -27,15 +28,17 @@ from inspection_tf._losses_classes import ClassFocal, CrossEntropy
 from inspection_tf._losses_corners import CornerMae, GridLoss, HeatmapCrossEntropy
 from inspection_tf._losses_distillation import Distillation
 from inspection_tf._losses_pixels import (
-    PIXEL_AXES,
     TINY,
+    MapLoss,
     any_class,
     check_range,
     check_smooth,
     check_weights,
+    counted_pixels,
     cross_entropy,
     dice_loss,
     kind_loss,
+    mean_of_pixels,
     mean_over,
     pixels,
     weigh,
@@ -61,7 +64,7 @@ __all__ = [
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
-class SoftDice(keras.losses.Loss):
+class SoftDice(MapLoss):
     """Soft Dice of each image: `1 - (2 sum(y p) + s) / (sum(y) + sum(p) + s)`.
 
     A defect-free image costs 0 when the prediction is empty too, and otherwise
@@ -80,7 +83,8 @@ class SoftDice(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return (batch,) losses in 0..1."""
-        return ops.mean(dice_loss(*pixels(y_true, y_pred), self.smooth), axis=-1)
+        counted = counted_pixels(y_true, self.ignored_id)
+        return ops.mean(dice_loss(*pixels(y_true, y_pred, counted), self.smooth), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the loss."""
@@ -88,7 +92,7 @@ class SoftDice(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
-class BceDice(keras.losses.Loss):
+class BceDice(MapLoss):
     """Weighted cross-entropy plus soft Dice: `a mean(w BCE) + b Dice + c kind`.
 
     `w` is 1 on the background and `positive_weight` on defects, times the `class_weights` of their
@@ -130,10 +134,11 @@ class BceDice(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return (batch,) losses."""
-        y_true, y_pred = pixels(y_true, y_pred)
+        counted = counted_pixels(y_true, self.ignored_id)
+        y_true, y_pred = pixels(y_true, y_pred, counted)
         on_defect, on_good = cross_entropy(y_true, y_pred)
         on_defect = any_class(weigh(on_defect, self.class_weights))
-        bce = ops.mean(self.positive_weight * on_defect + on_good, axis=PIXEL_AXES)
+        bce = mean_of_pixels(self.positive_weight * on_defect + on_good, counted)
         dice = dice_loss(y_true, y_pred, self.smooth)
         counted = ops.ones_like(dice) if self.dice_on_good else ops.max(y_true, axis=(1, 2))
         cost = self.bce_weight * bce + self.dice_weight * mean_over(dice, counted)
@@ -154,7 +159,7 @@ class BceDice(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
-class Focal(keras.losses.Loss):
+class Focal(MapLoss):
     """Focal loss: `mean(a w (1 - p)^g BCE)` on defects, `mean((1 - a) q^g BCE)` elsewhere.
 
     `p` is the probability of the pixel's own class, `q` that of all defects together, `w` the
@@ -182,14 +187,15 @@ class Focal(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return (batch,) losses."""
-        y_true, y_pred = pixels(y_true, y_pred)
+        counted = counted_pixels(y_true, self.ignored_id)
+        y_true, y_pred = pixels(y_true, y_pred, counted)
         on_defect, on_good = cross_entropy(y_true, y_pred)
         # The power has no finite slope at 0 for gamma < 1, where a saturated sigmoid does arrive.
         missed, false = ops.maximum(1 - y_pred, TINY), ops.maximum(any_class(y_pred), TINY)
         weighted = self.alpha * ops.power(missed, self.gamma) * on_defect
         weighted = any_class(weigh(weighted, self.class_weights))
         weighted += (1 - self.alpha) * ops.power(false, self.gamma) * on_good
-        return ops.mean(weighted, axis=PIXEL_AXES)
+        return mean_of_pixels(weighted, counted)
 
     def get_config(self) -> dict[str, Any]:
         """Return what rebuilds the loss."""
@@ -202,7 +208,7 @@ class Focal(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
-class Tversky(keras.losses.Loss):
+class Tversky(MapLoss):
     """Tversky: `1 - (TP + s) / (TP + a FP + b FN + s)`, sums over the pixels of an image.
 
     `TP = sum(y p)`, `FP = sum((1 - y) p)`, `FN = sum(y (1 - p))`. `b > a` makes a missed pixel
@@ -231,7 +237,8 @@ class Tversky(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return (batch,) losses in 0..1."""
-        y_true, y_pred = pixels(y_true, y_pred)
+        counted = counted_pixels(y_true, self.ignored_id)
+        y_true, y_pred = pixels(y_true, y_pred, counted)
         hits = ops.sum(y_true * y_pred, axis=(1, 2))
         false_positives = ops.sum((1 - y_true) * y_pred, axis=(1, 2))
         false_negatives = ops.sum(y_true * (1 - y_pred), axis=(1, 2))
@@ -253,7 +260,7 @@ class Tversky(keras.losses.Loss):
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
-class AdaptiveBceDice(keras.losses.Loss):
+class AdaptiveBceDice(MapLoss):
     """Cross-entropy until the batch's Dice loss falls below `switch_at`, then that Dice loss.
 
     The Dice is pooled over the batch, as in its source, so every image of a batch takes the same
@@ -285,10 +292,11 @@ class AdaptiveBceDice(keras.losses.Loss):
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return (batch,) losses."""
-        y_true, y_pred = pixels(y_true, y_pred)
+        counted = counted_pixels(y_true, self.ignored_id)
+        y_true, y_pred = pixels(y_true, y_pred, counted)
         on_defect, on_good = cross_entropy(y_true, y_pred)
         on_defect = any_class(weigh(on_defect, self.class_weights))
-        bce = ops.mean(on_defect + on_good, axis=PIXEL_AXES)
+        bce = mean_of_pixels(on_defect + on_good, counted)
         held = ops.max(y_true, axis=(0, 1, 2))
         counted = ops.where(ops.max(held) > 0, held, ops.ones_like(held))
         dice = mean_over(dice_loss(y_true, y_pred, self.smooth, (0, 1, 2)), counted)

@@ -5,7 +5,8 @@ Those of maps take `y_true`: (batch, height, width, 1), class ids, 0 for backgro
 predicted defective where their sum reaches a threshold. `OkNgAccuracy`, of whole images, takes
 `y_true`: (batch, 1) or (batch,), class ids, 0 for OK, and `y_pred`: (batch, classes),
 probabilities. `CornerError` and `PresenceAccuracy` take (batch, 2 n + 1) twice: n corners and
-whether there are any. `sample_weight`, where given, is (batch,).
+whether there are any. `sample_weight`, where given, is (batch,). Pixels of a map whose true id is
+`ignored_id` count for nothing, whatever is predicted there.
 """
 
 from typing import Any
@@ -13,14 +14,18 @@ from typing import Any
 import keras
 from keras import ops
 
-from inspection_tf._losses_pixels import PIXEL_AXES, any_class
+from inspection_tf._losses_pixels import PIXEL_AXES, any_class, counted_pixels
 
 
-def _counts(y_true: Any, y_pred: Any, threshold: float) -> tuple[Any, Any, Any]:
+def _counts(
+    y_true: Any, y_pred: Any, threshold: float, ignored_id: int | None
+) -> tuple[Any, Any, Any]:
     """Return overlap, true area and predicted area of each image, px, (batch,)."""
     y_pred = ops.convert_to_tensor(y_pred)
     truth = ops.cast(ops.cast(y_true, "float32") > 0.5, "float32")
     found = ops.cast(any_class(y_pred) >= threshold, "float32")
+    if (counted := counted_pixels(y_true, ignored_id)) is not None:
+        truth, found = truth * counted, found * counted
     overlap = ops.sum(truth * found, axis=PIXEL_AXES)
     return overlap, ops.sum(truth, axis=PIXEL_AXES), ops.sum(found, axis=PIXEL_AXES)
 
@@ -52,8 +57,23 @@ class _Ratio(keras.metrics.Metric):
         return {**super().get_config(), "threshold": self.threshold}
 
 
+class _MapRatio(_Ratio):
+    """A ratio of pixels, some of which may not count."""
+
+    def __init__(
+        self, *, threshold: float, name: str, ignored_id: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(threshold=threshold, name=name, **kwargs)
+        self.ignored_id = ignored_id
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what rebuilds the metric."""
+        own = {} if self.ignored_id is None else {"ignored_id": self.ignored_id}
+        return {**super().get_config(), **own}
+
+
 @keras.saving.register_keras_serializable("inspection_tf")
-class DiceDefective(_Ratio):
+class DiceDefective(_MapRatio):
     """Mean over *defective* images of Dice, `2 overlap / (true area + predicted area)`.
 
     A defect-free image does not count, so a set without defects gives 0.
@@ -67,14 +87,14 @@ class DiceDefective(_Ratio):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch."""
-        overlap, true_area, found_area = _counts(y_true, y_pred, self.threshold)
+        overlap, true_area, found_area = _counts(y_true, y_pred, self.threshold, self.ignored_id)
         is_defect = ops.cast(true_area > 0, "float32")
         dice = 2 * overlap / ops.maximum(true_area + found_area, 1.0)
         self._add(dice * is_defect, is_defect, sample_weight)
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
-class DiceAllImages(_Ratio):
+class DiceAllImages(_MapRatio):
     """Mean over all images of Dice, an empty prediction on a defect-free image counting 1.
 
     0 while no image counted. The convention of the published UNet_Industrial figures, which call it
@@ -89,14 +109,14 @@ class DiceAllImages(_Ratio):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch."""
-        overlap, true_area, found_area = _counts(y_true, y_pred, self.threshold)
+        overlap, true_area, found_area = _counts(y_true, y_pred, self.threshold, self.ignored_id)
         areas = true_area + found_area
         dice = ops.where(areas > 0, 2 * overlap / ops.maximum(areas, 1.0), 1.0)
         self._add(dice, ops.ones_like(dice), sample_weight)
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
-class IouPooled(_Ratio):
+class IouPooled(_MapRatio):
     """Intersection over union of all pixels of all images together; 0 while both are empty."""
 
     def __init__(self, *, threshold: float = 0.5, name: str = "iou_pooled", **kwargs: Any) -> None:
@@ -105,7 +125,7 @@ class IouPooled(_Ratio):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add a batch."""
-        overlap, true_area, found_area = _counts(y_true, y_pred, self.threshold)
+        overlap, true_area, found_area = _counts(y_true, y_pred, self.threshold, self.ignored_id)
         self._add(overlap, true_area + found_area - overlap, sample_weight)
 
 
@@ -123,6 +143,7 @@ class ClassIou(keras.metrics.Metric):
         classes: int,
         average: bool = True,
         threshold: float = 0.5,
+        ignored_id: int | None = None,
         name: str = "iou_class_mean",
         **kwargs: Any,
     ) -> None:
@@ -134,6 +155,7 @@ class ClassIou(keras.metrics.Metric):
         self.classes = classes
         self.average = average
         self.threshold = threshold
+        self.ignored_id = ignored_id
         # float64, as above: these count pixels over all images.
         self.overlap = self.add_weight(
             shape=(classes,), name="overlap", initializer="zeros", dtype="float64"
@@ -149,6 +171,9 @@ class ClassIou(keras.metrics.Metric):
         truth = ops.equal(ops.cast(y_true, "int32"), ids)
         likeliest = 1 + ops.cast(ops.argmax(y_pred, axis=-1, keepdims=True), "int32")
         found = ops.logical_and(ops.equal(likeliest, ids), any_class(y_pred) >= self.threshold)
+        if (counted := counted_pixels(y_true, self.ignored_id)) is not None:
+            truth = ops.logical_and(truth, counted > 0)
+            found = ops.logical_and(found, counted > 0)
         self._add(self.overlap, ops.logical_and(truth, found), sample_weight)
         self._add(self.union, ops.logical_or(truth, found), sample_weight)
 
@@ -174,6 +199,7 @@ class ClassIou(keras.metrics.Metric):
             "classes": self.classes,
             "average": self.average,
             "threshold": self.threshold,
+            **({} if self.ignored_id is None else {"ignored_id": self.ignored_id}),
         }
 
 

@@ -84,13 +84,18 @@ def manifest(root):
 
 
 def test_the_pattern_of_the_bundles_own_data_is_the_default(manifest, root):
-    assert data.from_root(manifest, root, None, "test").groups == ("01", "03")
-    assert data.from_root(manifest, root, None, None, group_pattern=r"(\d)$").groups[0] == "1"
-    assert data.from_root(manifest, root, None, None, group_pattern="").groups[0] == "defect/0001"
+    assert data.from_root(manifest, root, data.Labels(), "test").groups == ("01", "03")
+    assert (
+        data.from_root(manifest, root, data.Labels(group_pattern=r"(\d)$"), None).groups[0] == "1"
+    )
+    assert (
+        data.from_root(manifest, root, data.Labels(group_pattern=""), None).groups[0]
+        == "defect/0001"
+    )
     with pytest.raises(errors.DataError, match="needs the images the bundle was made from"):
-        data.from_root(manifest, root, None, "test", group_pattern="")
+        data.from_root(manifest, root, data.Labels(group_pattern=""), "test")
 
 
 def test_a_table_outranks_that_default(manifest, root):
     write_groups(root)
-    assert set(data.from_root(manifest, root, None, None).groups) == {"tile 0", "tile 1"}
+    assert set(data.from_root(manifest, root, data.Labels(), None).groups) == {"tile 0", "tile 1"}

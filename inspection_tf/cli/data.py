@@ -1,5 +1,7 @@
 """The labelled images that a command is about: a bundle's own, or those of a folder."""
 
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,44 +56,66 @@ def from_provenance(manifest: "bundle.Manifest", split: str) -> "Records":
     return _provenance.parts(manifest)[split]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Labels:
+    """How the labels of a folder are to be read; None everywhere: as those of the bundle's data.
+
+    Attributes:
+        layout: of the folder.
+        order: of p1, p2, p3 and p4 in a table of corners.
+        group_pattern: names the part of each image; None: as groups.csv says, else that of the
+            bundle's own data; "": none.
+        mask_values: what values of masks mean; None: what they mean in the bundle's own data, where
+            this is of the same layout.
+        mask_ignore: further values that count for nothing; None: likewise.
+    """
+
+    layout: str | None = None
+    order: "corners.Order | None" = None
+    group_pattern: str | None = None
+    mask_values: Mapping[str, str] | None = None
+    mask_ignore: Sequence[str] | None = None
+
+
 def from_root(
-    manifest: "bundle.Manifest",
-    root: Path,
-    layout: str | None,
-    split: str | None,
-    order: "corners.Order | None" = None,
-    group_pattern: str | None = None,
+    manifest: "bundle.Manifest", root: Path, labels: Labels, split: str | None
 ) -> "Records":
     """Read labelled images of a folder.
 
     Args:
         manifest: of the bundle that they are for.
         root: the folder.
-        layout: of the folder; None: that of the bundle's own data.
+        labels: how they are read.
         split: part of them, where they are the bundle's own data.
-        order: of p1, p2, p3 and p4 in a table of corners; None: that of the bundle's own data.
-        group_pattern: names the part of each image; None: as groups.csv says, else that of the
-            bundle's own data; "": none.
 
     Raises:
-        errors.ConfigError: the group pattern is none, or the images have groups already.
+        errors.ConfigError: the group pattern is none, the images have groups already, or the values
+            of masks have no meaning in this set.
         errors.DataError: other classes, no templates for a bundle that compares, no such split, or
             an image that the group pattern does not match.
     """
-    from inspection_tf.datasets import corners, groups, readers, sources
+    from inspection_tf.datasets import corners, groups, masks, readers, sources
 
     data = manifest.provenance.data
     usual = "corners" if manifest.is_located else "folder"
-    name = layout or (data.format if data.format in readers.READERS else usual)
+    name = labels.layout or (data.format if data.format in readers.READERS else usual)
     if name == "corners":
-        known = data.source.get("corner_order", corners.ORDER)
-        found = corners.read_corners(root, order=order or tuple(known))
+        usual_order = data.source.get("corner_order", corners.ORDER)
+        found = corners.read_corners(root, order=labels.order or tuple(usual_order))
     else:
-        found = readers.READERS[name](root)
-    if group_pattern is None and not any(record.group for record in found):
-        group_pattern = data.source.get("group_pattern")
-    if group_pattern:
-        found = groups.by_pattern(found, group_pattern)
+        known = data.source if name == data.format else {}
+        values = labels.mask_values
+        ignored = labels.mask_ignore
+        found = masks.with_meaning(
+            readers.READERS[name](root),
+            known.get("mask_values", {}) if values is None else values,
+            known.get("mask_ignore", ()) if ignored is None else ignored,
+        )
+    pattern = labels.group_pattern
+    if pattern is None and not any(record.group for record in found):
+        pattern = data.source.get("group_pattern")
+    if pattern:
+        found = groups.by_pattern(found, pattern)
     if found.classes != manifest.classes:
         raise errors.DataError(
             f"The images must have the classes of the bundle, {', '.join(manifest.classes)}. "

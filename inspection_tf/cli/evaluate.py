@@ -25,6 +25,8 @@ def evaluate(
     split: Literal["train", "tune", "test", "all"] | None = None,
     order: tuple[Corner, Corner, Corner, Corner] | None = None,
     group_pattern: str | None = None,
+    mask_values: dict[str, str] | None = None,
+    mask_ignore: tuple[str, ...] | None = None,
     engine: str = runtime.ONNX,
 ) -> int:
     """Measure a bundle on labelled images: metrics.json, per_image.csv, pictures.
@@ -39,6 +41,9 @@ def evaluate(
         group_pattern: regular expression whose first group, or the one named group, is the part
             that an image of root shows, from its path under root without suffix; by default as
             groups.csv in root says, or that of the bundle's own data. Empty: no groups.
+        mask_values: what values in the masks of root mean, as data.mask_values of a training; by
+            default what they mean in the bundle's own data.
+        mask_ignore: values in them whose pixels do not count.
         engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
     """
     from inspection_tf import evaluation, plots
@@ -54,7 +59,8 @@ def evaluate(
         split = split or "test"
         chosen = data.from_provenance(manifest, split)
     else:
-        chosen = data.from_root(manifest, root, format, split, order, group_pattern)
+        labels = data.Labels(format, order, group_pattern, mask_values, mask_ignore)
+        chosen = data.from_root(manifest, root, labels, split)
     folder = data.new_folder(out)
     with process.bar("inspecting") as progress:
         rows = evaluation.measure(inspector, chosen, progress=progress)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import config, errors, images, process, registration
 from inspection_tf.datasets import _storage
-from inspection_tf.datasets.records import Record
+from inspection_tf.datasets.records import IGNORED, Record
 
 _LOG = logging.getLogger("inspection_tf")
 Pixels = NDArray[np.uint8]
@@ -47,7 +47,8 @@ class Cache:
 
     Attributes:
         image: (images, height, width, channels), uint8.
-        mask: (images, height, width, 1), uint8, class ids; 0 is background.
+        mask: (images, height, width, 1), uint8, class ids; 0 is background, and with `has_ignored`
+            `IGNORED` stands for what does not count.
         is_defect: (images,), True where the mask holds a defect.
         ids: of the records, in order.
         template: (images, height, width, channels), uint8, aligned; None without templates.
@@ -57,6 +58,7 @@ class Cache:
         rim_px: (images,), pixels of the letterbox around each image; by default none.
         corners_xy: (images, n, 2), float32, px of the network's input, where the labels are n
             corners and not masks; 0 where `label` says that an image shows no field.
+        has_ignored: whether masks may have pixels that count for nothing.
     """
 
     image: Pixels
@@ -68,6 +70,7 @@ class Cache:
     classes: tuple[str, ...] = ("defect",)
     rim_px: NDArray[np.int64] = None  # type: ignore[assignment]  # set below
     corners_xy: NDArray[np.float32] | None = None
+    has_ignored: bool = False
 
     def __post_init__(self) -> None:
         """Derive the labels where none are given."""
@@ -79,6 +82,16 @@ class Cache:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.ids)
+
+    @property
+    def ignored_id(self) -> int | None:
+        """The id in masks that counts for nothing; None where all count."""
+        return IGNORED if self.has_ignored else None
+
+    def marked(self, row: int) -> NDArray[np.bool_]:
+        """Return (height, width), True on the defects of an image, of whatever class."""
+        ids = self.mask[row, ..., 0]
+        return (ids > 0) & (ids != IGNORED) if self.has_ignored else ids > 0
 
     @property
     def size(self) -> tuple[int, int]:
@@ -148,16 +161,30 @@ class _Sample:
     class_id: int = 0  # that of the record; 0 for a good one
     rim_px: int = 0
     corners_xy: NDArray[np.float64] | None = None
+    has_ignored: bool = False
+
+    def _counts(self) -> NDArray[np.int64]:
+        """Return the pixels of the ids 1, 2, ... but those that are ignored."""
+        counts: NDArray[np.int64] = np.bincount(self.mask.ravel(), minlength=2)[1:]
+        return counts[: IGNORED - 1] if self.has_ignored else counts
+
+    @property
+    def is_marked(self) -> bool:
+        return bool(self._counts().any())
 
     @property
     def label(self) -> int:
-        counts = np.bincount(self.mask.ravel(), minlength=2)[1:]
+        counts = self._counts()
         return int(counts.argmax()) + 1 if counts.any() else self.class_id
 
 
-def _ids_to_input(ids: NDArray[np.uint8], placement: images.Placement) -> Pixels:
+def _ids_to_input(
+    ids: NDArray[np.uint8], ignored: NDArray[np.bool_] | None, placement: images.Placement
+) -> Pixels:
     """Bring class ids to the network's input, each class by the rule for masks."""
     result = np.zeros(placement.size, np.uint8)
+    if ignored is not None:  # below the classes: no defect vanishes beside what is ignored
+        result[placement.mask_to_input(ignored)] = IGNORED
     for number in np.unique(ids[ids > 0]):
         result[placement.mask_to_input(ids == number)] = number
     return result
@@ -182,13 +209,26 @@ def _read_record(
         if record.has_corners:
             mask = np.zeros(placement.size, np.uint8)
         else:
-            mask = _ids_to_input(record.read_classes(orientation=turn), placement)
+            mask = _ids_to_input(
+                record.read_classes(orientation=turn),
+                record.read_ignored(orientation=turn),
+                placement,
+            )
     except errors.ImageError as problem:
         raise errors.ImageError(f"{record.id}: {problem}") from problem
-    if record.is_defect and not mask.any() and not record.has_corners:
+    sample = _Sample(
+        record.id,
+        prepared,
+        mask,
+        template,
+        class_id=record.class_id * record.is_defect,
+        rim_px=placement.rim_px,
+        corners_xy=corners,
+        has_ignored=record.has_ignored,
+    )
+    if record.is_defect and not record.has_corners and not sample.is_marked:
         _LOG.warning("%s is defective but its mask is empty", record.id)
-    class_id = record.class_id * record.is_defect
-    return _Sample(record.id, prepared, mask, template, class_id, placement.rim_px, corners)
+    return sample
 
 
 def _tfds_samples(dataset: Any, preprocessing: images.Preprocessing) -> Iterator[_Sample]:
@@ -250,7 +290,7 @@ def cache(
         errors.StorageError: neither memory nor disk holds the cache.
     """
     spec = spec or LoaderSpec()
-    has_template = has_corners = False
+    has_template = has_corners = has_ignored = False
     if isinstance(source, tf.data.Dataset):
         count = int(source.cardinality())
         if count == tf.data.INFINITE_CARDINALITY:
@@ -264,6 +304,7 @@ def cache(
         count = len(source)
         has_template = getattr(source, "has_template", False)
         has_corners = getattr(source, "has_corners", False)
+        has_ignored = getattr(source, "has_ignored", False)
         samples = _record_samples(
             list(source), preprocessing, alignment or registration.AlignSpec()
         )
@@ -280,7 +321,7 @@ def cache(
         shapes["template"] = shape
     shown = process.bar("decoding") if progress is None else contextlib.nullcontext(progress)
     with shown as told:
-        return _fill(samples, count, shapes, spec, classes, told)
+        return _fill(samples, count, shapes, spec, classes, told, has_ignored)
 
 
 def _fill(
@@ -290,11 +331,13 @@ def _fill(
     spec: LoaderSpec,
     classes: tuple[str, ...],
     progress: process.Progress,
+    has_ignored: bool,
 ) -> Cache:
     on_disk = spec.cache == "disk" or (
         spec.cache == "auto" and _storage.needed(shapes) > spec.memory_limit_mb * 2**20
     )
     ids, label, rim_px = [], np.zeros(count, np.uint8), np.zeros(count, np.int64)
+    is_defect = np.zeros(count, np.bool_)
     corners = None if "mask" in shapes else np.zeros((count, 4, 2), np.float32)
     with _storage.told(count):
         arrays = _storage.allocate(shapes, on_disk=on_disk)
@@ -308,14 +351,13 @@ def _fill(
                 arrays["template"][row] = sample.template
             ids.append(sample.id)
             label[row], rim_px[row] = sample.label, sample.rim_px
+            is_defect[row] = sample.is_marked if corners is None else sample.label > 0
             progress(row + 1, count)
     if corners is None:
         mask = arrays["mask"]
-        is_defect = np.asarray(mask.any(axis=(1, 2, 3)), dtype=np.bool_)
     else:
         # What takes no memory: nothing on a missing field is marked.
         mask = np.broadcast_to(np.uint8(0), (*shapes["image"][:3], 1))
-        is_defect = label > 0
     return Cache(
         arrays["image"],
         mask,
@@ -326,4 +368,5 @@ def _fill(
         classes=classes,
         rim_px=rim_px,
         corners_xy=corners,
+        has_ignored=has_ignored,
     )

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import file_hashes
+from inspection_tf.datasets import _meaning, file_hashes
+from inspection_tf.datasets._record import IGNORED
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -20,14 +21,21 @@ class FileSource:
         image_path: PNG, JPEG, BMP, TIFF or WebP.
         mask_path: None where the whole image is defect-free.
         template_path: the image as it should be, of the same size; None where there is none.
-        class_count: 0 where the mask tells defects from the rest; else its gray values are the ids
-            of that many classes, 0 the background.
+        class_count: 0 where the mask tells defects from the rest; else its gray values, or the
+            entries of its palette, are the ids of that many classes, 0 the background.
+        meaning: of the values in the mask, where it is another.
     """
 
     image_path: Path
     mask_path: Path | None = None
     template_path: Path | None = None
     class_count: int = 0
+    meaning: _meaning.Meaning = _meaning.USUAL
+
+    @property
+    def has_ignored(self) -> bool:
+        """Whether there may be pixels that count for nothing."""
+        return self.mask_path is not None and self.meaning.has_ignored
 
     @property
     def has_template(self) -> bool:
@@ -48,17 +56,35 @@ class FileSource:
         """Return the mask in the size of the image as it is read: bool, or ids as uint8.
 
         Raises:
-            errors.ImageError: the mask cannot be read or has another size.
-            errors.DataError: an id is over `class_count`.
+            errors.ImageError: the mask cannot be read, has another size, or means something else.
+            errors.DataError: an id is over `class_count`, or a value has no meaning.
         """
         size = images.read_size(self.image_path, orientation=orientation)
         if self.mask_path is None:
             return np.zeros(size, dtype=np.uint8 if self.class_count else np.bool_)
-        if not self.class_count:
+        if not self.class_count and self.meaning == _meaning.USUAL:
             return images.read_mask(self.mask_path, size=size)
-        ids = _read_ids(self.mask_path, self.class_count)
+        ids = self._read_ids(self.mask_path)
         _require_size(self.mask_path, ids, size)
-        return ids
+        ids = np.where(ids == IGNORED, np.uint8(0), ids) if self.has_ignored else ids
+        return ids if self.class_count else ids > 0
+
+    def read_ignored(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
+        """Return where pixels count for nothing, in the size of the image as it is read.
+
+        Raises:
+            errors.ImageError: as `read_mask`.
+            errors.DataError: as `read_mask`.
+        """
+        size = images.read_size(self.image_path, orientation=orientation)
+        if self.mask_path is None or not self.has_ignored:
+            return np.zeros(size, np.bool_)
+        ids = self._read_ids(self.mask_path)
+        _require_size(self.mask_path, ids, size)
+        return np.asarray(ids == IGNORED)
+
+    def _read_ids(self, path: Path) -> NDArray[np.uint8]:
+        return _meaning.read(path, self.meaning, self.class_count)
 
     def read_template(self, *, orientation: images.Orientation = "apply") -> NDArray[Any] | None:
         """Return the template as `read_image` returns the image, or None where there is none.
@@ -85,8 +111,8 @@ class FileSource:
             return None
         if self.mask_path is None:
             return ()
-        found = np.unique(_read_ids(self.mask_path, self.class_count))
-        return tuple(int(number) for number in found if number)
+        found = set(np.unique(self._read_ids(self.mask_path)).tolist())
+        return tuple(sorted(found - {0, IGNORED} if self.has_ignored else found - {0}))
 
     def identity(self) -> bytes:
         """Return the SHA-256 of the image's bytes, the mask's, and those of a template.
@@ -101,24 +127,9 @@ class FileSource:
             digest.update(file_hashes.sha256(path) if path else hashlib.sha256().digest())
         if self.class_count:
             digest.update(f"ids {self.class_count}".encode())
+        if self.meaning != _meaning.USUAL:
+            digest.update(repr((self.meaning.values, self.meaning.ignored)).encode())
         return digest.digest()
-
-
-def _read_ids(path: Path, class_count: int) -> NDArray[np.uint8]:
-    values: NDArray[Any] = images.read(path, orientation="ignore")
-    if values.ndim == 3:
-        if (values != values[..., :1]).any():
-            raise errors.ImageError(
-                f"{path} must hold class ids as gray values. Got colours. "
-                "Save it as an 8-bit gray image."
-            )
-        values = values[..., 0]
-    if (highest := int(values.max())) > class_count:
-        raise errors.DataError(
-            f"{path}: class id out of range, it must be 0 to {class_count}. Got {highest}. "
-            "Correct the mask, or name the class in classes.txt."
-        )
-    return values.astype(np.uint8)
 
 
 def _require_size(path: Path, array: NDArray[Any], size: tuple[int, int]) -> None:

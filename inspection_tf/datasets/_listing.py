@@ -4,6 +4,7 @@ import fnmatch
 import logging
 import os
 import stat
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
@@ -88,8 +89,24 @@ def _refuse(problem: OSError) -> NoReturn:
     ) from problem
 
 
+def composed(name: str) -> str:
+    """Return a name in composed Unicode (NFC), in which names are compared.
+
+    File systems and archives hand over one accented letter as one character or as two.
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def beside(path: Path) -> Path:
+    """Return the file at a path, or the one whose name is the same in composed Unicode."""
+    if path.is_file() or path.name.isascii() or not path.parent.is_dir():
+        return path
+    name = composed(path.name)
+    return next((p for p in sorted(path.parent.iterdir()) if composed(p.name) == name), path)
+
+
 def by_stem(paths: Iterable[Path], *, what: str) -> dict[str, Path]:
-    """Return files by their name without suffix.
+    """Return files by their name without suffix, in composed Unicode.
 
     Args:
         paths: the files.
@@ -100,13 +117,20 @@ def by_stem(paths: Iterable[Path], *, what: str) -> dict[str, Path]:
     """
     table: dict[str, Path] = {}
     for path in paths:
-        if path.stem in table:
+        stem = composed(path.stem)
+        if stem in table:
             raise errors.DataError(
-                f"{path}: an image must have one {what}. Got {table[path.stem].name} beside it. "
-                "Remove one of them."
+                f"{path}: an image must have one {what}. Got {table[stem].name} beside it"
+                f"{same_letters(path.stem, table[stem].stem)}. Remove one of them."
             )
-        table[path.stem] = path
+        table[stem] = path
     return table
+
+
+def same_letters(first: str, second: str) -> str:
+    """Return what a message adds where two names are different and look the same."""
+    is_told = first != second and composed(first) == composed(second)
+    return ", whose name has the same letters, composed otherwise in Unicode" if is_told else ""
 
 
 def refuse_orphans(masks: Iterable[Path], *, of: str) -> None:

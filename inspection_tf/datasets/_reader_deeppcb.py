@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import _changes, _listing, file_hashes, folders, tables
+from inspection_tf.datasets import _changes, _listing, file_hashes, folders, layouts, tables
 from inspection_tf.datasets.records import Record, Records
 
 CLASSES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")  # the file's types 1 to 6
@@ -120,9 +120,12 @@ def read_deeppcb(root: str | Path) -> Records:
         source = DeepPcbSource(path, _template_of(path, name), boxes)
         found.append(Record(f"{group}/{name}", bool(boxes), source, group=group))
     if not found:
-        raise errors.DataError(
-            f"{base} must hold folders groupNNNNN with ID_test.jpg, ID_temp.jpg and ID.txt. "
-            "Got no image ID_test.jpg. Point data.root at the folder of the groups."
+        raise layouts.refuse(
+            base,
+            reading="deeppcb",
+            needs="must hold folders groupNNNNN with ID_test.jpg, ID_temp.jpg and ID.txt",
+            got="no image ID_test.jpg",
+            way_out="Point data.root at the folder of the groups.",
         )
     return Records.of(found, origin=str(base), classes=CLASSES)
 
@@ -135,7 +138,7 @@ def _group(path: Path, base: Path) -> str:
 
 
 def _template_of(path: Path, name: str) -> Path:
-    template = path.with_name(f"{name}_temp{path.suffix}")
+    template = _listing.beside(path.with_name(f"{name}_temp{path.suffix}"))
     if not template.is_file():
         raise errors.DataError(
             f"{path}: a tested board must have a template. Got no {template.name} beside it. "
@@ -146,7 +149,8 @@ def _template_of(path: Path, name: str) -> Path:
 
 def _beside(path: Path, name: str) -> Path:
     folder = path.parent
-    for boxes in (folder / f"{name}.txt", folder.with_name(f"{folder.name}_not") / f"{name}.txt"):
+    for place in (folder / f"{name}.txt", folder.with_name(f"{folder.name}_not") / f"{name}.txt"):
+        boxes = _listing.beside(place)
         if boxes.is_file():
             return boxes
     raise errors.DataError(

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from inspection_tf import errors
-from inspection_tf.datasets import _listing, groups
+from inspection_tf.datasets import _listing, groups, layouts
 from inspection_tf.datasets.records import FileSource, Record, Records
 
 # All of them whichever folders are there, so that ids agree with those of a trained network.
@@ -33,9 +33,12 @@ def read_magnetic_tile(root: str | Path) -> Records:
     base = _listing.require_folder(Path(root))
     found = [record for folder in _folders(base) for record in _in_folder(folder)]
     if not found:
-        raise errors.DataError(
-            f"{base} must hold folders MT_Free, MT_Blowhole and so on with images. Got none. "
-            "Point data.root at the folder that holds them."
+        raise layouts.refuse(
+            base,
+            reading="magnetic_tile",
+            needs="must hold folders MT_Free, MT_Blowhole and so on with images",
+            got="none",
+            way_out="Point data.root at the folder that holds them.",
         )
     # Half of the set beside the table of all of it is a set too.
     found = groups.from_table(found, base, id_of=_id_of, of_a_part=True)
@@ -67,11 +70,11 @@ def _in_folder(folder: Path) -> Iterable[Record]:
     name = folder.name.removeprefix("MT_")
     inner = folder / "Imgs" if (folder / "Imgs").is_dir() else folder
     listed = _listing.images_in(inner)
-    masks = {path.stem: path for path in listed if path.suffix.lower() == ".png"}
+    masks = {_listing.composed(path.stem): path for path in listed if path.suffix.lower() == ".png"}
     for path in listed:
         if path.suffix.lower() == ".png":
             continue
-        mask = masks.pop(path.stem, None)
+        mask = masks.pop(_listing.composed(path.stem), None)
         if mask is None and name != _GOOD:
             raise errors.DataError(
                 f"{path}: a defective image must have a mask. Got no {path.stem}.png beside it. "

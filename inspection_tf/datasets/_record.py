@@ -1,6 +1,7 @@
 """One image of a data set: what is known of it, and the source that reads its pixels."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from inspection_tf import images
 
 Split = Literal["train", "tune", "test"]
+IGNORED = 255
+"""Stands for ignored pixels where ids of classes and they are in one array; no class has it."""
 
 
 class Source(Protocol):
@@ -18,7 +21,9 @@ class Source(Protocol):
     A source may also have `read_template(*, orientation)`, which returns an image of the same size
     or None (then with a property `has_template`), and `class_ids()`, which returns the ids in its
     mask as a tuple or None where the mask is bool; a source whose mask holds ids needs it. One
-    whose label is four corners has `read_corners(*, orientation)`.
+    with pixels that count for nothing has `read_ignored(*, orientation)`, (height, width) bool,
+    and a property `has_ignored`; its mask calls them background. One whose label is four corners
+    has `read_corners(*, orientation)`.
     """
 
     def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
@@ -44,7 +49,8 @@ class Record:
     """One image of a data set.
 
     Attributes:
-        id: unique in the data set and stable: the path under the root, without its suffix.
+        id: unique in the data set and stable: the path under the root, without its suffix, in
+            composed Unicode (NFC), however the file system hands it over.
         is_defect: what the data set says of the whole image.
         source: reads the pixels.
         group: images of one part share a group; a split never parts them.
@@ -58,6 +64,10 @@ class Record:
     group: str = ""
     split: Split | None = None
     class_id: int = 1
+
+    def __post_init__(self) -> None:
+        """Compose the id."""
+        object.__setattr__(self, "id", unicodedata.normalize("NFC", self.id))
 
     def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
         """Return (height, width) or (height, width, 3) RGB, uint8 or uint16."""
@@ -78,6 +88,20 @@ class Record:
     def knows_part(self) -> bool:
         """Whether it is known which part it shows: a group names it, or it was drawn as one."""
         return bool(self.group) or bool(getattr(self.source, "shows_own_part", False))
+
+    @property
+    def has_ignored(self) -> bool:
+        """Whether some of its pixels may count for nothing."""
+        return bool(getattr(self.source, "has_ignored", False))
+
+    def read_ignored(
+        self, *, orientation: images.Orientation = "apply"
+    ) -> NDArray[np.bool_] | None:
+        """Return (height, width), True where a pixel counts for nothing; None where all count."""
+        if not self.has_ignored:
+            return None
+        read: Callable[..., NDArray[np.bool_]] = self.source.read_ignored  # type: ignore[attr-defined]
+        return read(orientation=orientation)
 
     @property
     def has_template(self) -> bool:

@@ -180,7 +180,9 @@ def _move(layers: Any, transforms: Any, *, fill: str = "REFLECT") -> Any:
     return tf.ensure_shape(moved, layers.shape)
 
 
-def geometric(image: Any, mask: Any, parameters: Any, *, classes: int = 1) -> tuple[Any, Any]:
+def geometric(
+    image: Any, mask: Any, parameters: Any, *, classes: int = 1, ignored_id: int | None = None
+) -> tuple[Any, Any]:
     """Move image and label in one bilinear resampling; the rim is mirrored.
 
     Args:
@@ -188,13 +190,16 @@ def geometric(image: Any, mask: Any, parameters: Any, *, classes: int = 1) -> tu
         mask: (batch, height, width, 1), class ids from 0 to `classes`.
         parameters: (batch, 16), see `draw`.
         classes: number of defect classes.
+        ignored_id: stands in the mask for pixels that do not count; None: all count.
 
     Returns:
         The image as float32 and the mask as uint8: where defects cover at least half a pixel, the
-        class that covers most of it.
+        class that covers most of it. What does not count moves as another class.
     """
     number = image.shape[-1]
     ids = tf.range(1, classes + 1, dtype=tf.int32)
+    if ignored_id is not None:  # without it the graph is as it always was
+        ids = tf.concat([ids, [ignored_id]], axis=0)
     covered = tf.cast(tf.cast(mask, tf.int32) == ids, tf.float32)
     both = tf.concat([tf.cast(image, tf.float32), covered], axis=-1)
     moved = _move(both, parameters[:, TRANSFORM])
@@ -295,7 +300,13 @@ def photometric(image: Any, parameters: Any, spec: AugmentSpec, *, stream: int =
 
 
 def apply(
-    image: Any, mask: Any, parameters: Any, spec: AugmentSpec, *, classes: int = 1
+    image: Any,
+    mask: Any,
+    parameters: Any,
+    spec: AugmentSpec,
+    *,
+    classes: int = 1,
+    ignored_id: int | None = None,
 ) -> tuple[Any, Any]:
     """Augment a batch, eagerly or inside `Dataset.map`.
 
@@ -305,11 +316,12 @@ def apply(
         parameters: (batch, 16), one row of `draw` an image.
         spec: the ranges the rows were drawn from.
         classes: number of defect classes.
+        ignored_id: stands in the mask for pixels that do not count; None: all count.
 
     Returns:
         Image and mask, both uint8, in their shapes.
     """
-    image, mask = geometric(image, mask, parameters, classes=classes)
+    image, mask = geometric(image, mask, parameters, classes=classes, ignored_id=ignored_id)
     return photometric(image, parameters, spec), mask
 
 

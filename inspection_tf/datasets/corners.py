@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors, files, geometry, images
-from inspection_tf.datasets import _listing, file_hashes, tables
+from inspection_tf.datasets import _listing, file_hashes, layouts, tables
 from inspection_tf.datasets.records import Record, Records
 
 Corner = Literal["tl", "tr", "br", "bl"]
@@ -209,6 +209,11 @@ def read_corners(root: str | Path, *, order: Order = ORDER) -> Records:
     def find(listed: str) -> Path | None:
         return tables.find_file(path.parent, listed)
 
+    known = None if path.is_file() else layouts.recognise(path.parent, reading="corners")
+    if known is not None:
+        raise errors.DataError(
+            f"{path.parent} must hold {path.name}. Got {known.name}. {known.way_out}"
+        )
     found = _read(path, order=order, find=find, group=lambda row: row.get("group", ""))
     return Records.of(found, origin=str(path), classes=CLASSES)
 

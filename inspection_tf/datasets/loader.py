@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from inspection_tf import errors
 from inspection_tf.datasets import augment, transplant
 from inspection_tf.datasets._cache import Cache, LoaderSpec, Pixels, cache
+from inspection_tf.datasets.records import IGNORED
 
 __all__ = [
     "Cache",
@@ -159,14 +160,20 @@ def _transplant(
     share: float,
     draws: Iterable[np.random.Generator],
 ) -> None:
-    """Copy the defects of a share of the images onto good ones, in place."""
+    """Copy the defects of a share of the images onto good ones, in place.
+
+    What is ignored in an image goes with its defects.
+    """
     good = np.flatnonzero(held.label == 0)
     for image, mask, rng in zip(*batch, draws, strict=True):
         chosen, row = rng.random() < share, good[rng.integers(len(good))]
-        if chosen and mask.any():
+        marked = mask if not held.has_ignored else mask[mask != IGNORED]
+        if chosen and marked.any():
             made = transplant.onto(image, mask, held.image[row], rng=rng)
             if made is not None:
                 image[:], mask[:] = made
+                if held.has_ignored:  # what the good image has of it, under what came
+                    mask[(mask == 0) & (held.mask[row] == IGNORED)] = IGNORED
 
 
 def for_training(
@@ -194,7 +201,8 @@ def for_training(
 
     Returns:
         Batches `({"image": uint8 (b, h, w, c)}, {"probability": uint8 (b, h, w, 1)})`, class ids,
-        or for labels `{"class_probability": uint8 (b, 1)}`, or for corners `{"corners": float32
+        with `held.ignored_id` where a pixel does not count, if the cache has any such; or for
+        labels `{"class_probability": uint8 (b, 1)}`, or for corners `{"corners": float32
         (b, 9)}`, see `augment.corner_target`; with a `"template"` like the image where there are
         templates.
 
@@ -240,7 +248,12 @@ def for_training(
             for picture in pictures
         )
         image, mask = augment.apply(
-            image, mask, parameters, augmentation, classes=len(held.classes)
+            image,
+            mask,
+            parameters,
+            augmentation,
+            classes=len(held.classes),
+            ignored_id=held.ignored_id,
         )
         inputs = {"image": image}
         for template in templates:

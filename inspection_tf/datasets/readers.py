@@ -21,6 +21,7 @@ from inspection_tf.datasets import (
     _reader_magnetic_tile,
     corners,
     groups,
+    layouts,
     tables,
 )
 from inspection_tf.datasets.records import CLASSES, FileSource, Record, Records, Split
@@ -57,20 +58,22 @@ def _named_by_labels(folder: Path) -> dict[str, tuple[bool, str | None]]:
                 "Correct that line."
             )
         label = words[4] if len(words) > 4 and words[4] != "0" else None
-        stem = Path(words[2]).stem if len(words) > 2 else words[0]
+        stem = _listing.composed(Path(words[2]).stem if len(words) > 2 else words[0])
         table[stem] = (words[1] == "1", label)
     return table
 
 
 def _dagm_folder(root: Path, folder: Path, split: Split | None) -> Iterable[Record]:
-    labels = {path.stem.lower(): path for path in _listing.images_in(folder / "Label")}
+    labels = {
+        _listing.composed(path.stem).lower(): path for path in _listing.images_in(folder / "Label")
+    }
     table = _named_by_labels(folder)
     unused = set(labels.values())
     for path in _listing.images_in(folder):
-        is_defect, label_name = table.get(path.stem, (f"{path.stem}_label".lower() in labels, None))
-        mask = labels.get(
-            Path(label_name).stem.lower() if label_name else f"{path.stem}_label".lower()
-        )
+        stem = _listing.composed(path.stem)
+        usual = f"{stem}_label".lower()
+        is_defect, label_name = table.get(stem, (usual in labels, None))
+        mask = labels.get(_listing.composed(Path(label_name).stem).lower() if label_name else usual)
         if mask:
             unused.discard(mask)
         if is_defect and mask is None:
@@ -107,9 +110,12 @@ def read_dagm(root: str | Path) -> Records:
         fixed: Split | None = "test" if folder.name.lower() == "test" else None
         found += _dagm_folder(base, folder, fixed)
     if not found:
-        raise errors.DataError(
-            f"{base} must hold images and a folder Label beside them. Got none. "
-            "Point data.root at the class folder, such as DAGM/Class1."
+        raise layouts.refuse(
+            base,
+            reading="dagm",
+            needs="must hold images and a folder Label beside them",
+            got="none",
+            way_out="Point data.root at the class folder, such as DAGM/Class1.",
         )
     return Records.of(groups.from_table(found, base), origin=str(base))
 
@@ -150,13 +156,18 @@ def read_folder(root: str | Path) -> Records:
     found: list[Record] = []
     for name, is_defect in (("good", False), ("defect", True)):
         for path in _listing.images_in(base / name):
-            mask = masks.pop(path.stem, None) if is_defect else None
+            stem = _listing.composed(path.stem)
+            mask = masks.pop(stem, None) if is_defect else None
             if is_defect and mask is None:
-                raise errors.DataError(
-                    f"{path}: a defective image must have a mask. Got none named "
-                    f"{path.stem} in {base / 'masks'}. Add it, or move the image to good."
+                raise layouts.refuse_image(
+                    path,
+                    base,
+                    reading="folder",
+                    needs="a defective image must have a mask",
+                    got=f"none named {path.stem} in {base / 'masks'}",
+                    way_out="Add it, or move the image to good.",
                 )
-            template = templates.get(path.stem)
+            template = templates.get(stem)
             if is_paired and template is None:
                 raise errors.DataError(
                     f"{path}: each image must have a template. Got none named {path.stem} in "
@@ -165,9 +176,12 @@ def read_folder(root: str | Path) -> Records:
             source = FileSource(path, mask, template, class_count=ids)
             found.append(Record(f"{name}/{path.stem}", is_defect, source))
     if not found:
-        raise errors.DataError(
-            f"{base} must hold images in good/ and defect/. Got none. "
-            "Write a set with: inspection synthesize surface --out DIR --count 100."
+        raise layouts.refuse(
+            base,
+            reading="folder",
+            needs="must hold images in good/ and defect/",
+            got="none",
+            way_out="Write a set with: inspection synthesize surface --out DIR --count 100.",
         )
     _listing.refuse_orphans(masks.values(), of=str(base / "defect"))
     found = groups.from_table(found, base)

@@ -6,6 +6,7 @@ A record points to its image and mask; nothing is decoded until `read_image` or 
 import dataclasses
 import hashlib
 import itertools
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from inspection_tf import errors
 from inspection_tf.datasets import _dealing, _file_source, _record
 
 FileSource = _file_source.FileSource
+IGNORED = _record.IGNORED
 Record = _record.Record
 Source = _record.Source
 Split = _record.Split
@@ -55,9 +57,10 @@ class Records(Sequence[Record]):
         ordered = tuple(sorted(items, key=lambda record: record.id))
         for first, second in itertools.pairwise(ordered):
             if first.id == second.id:
+                told = "" if first.id.isascii() else ", also if composed otherwise in Unicode"
                 raise errors.DataError(
-                    f"Every image of {origin} must have an id of its own. Got {first.id!r} twice. "
-                    "Rename one of the files."
+                    f"Every image of {origin} must have an id of its own{told}. "
+                    f"Got {first.id!r} twice. Rename one of the files."
                 )
         _require_classes(ordered, tuple(classes), origin=origin)
         return cls(ordered, origin, tuple(classes))
@@ -86,7 +89,7 @@ class Records(Sequence[Record]):
             errors.DataError: an id is not in the set.
         """
         by_id = {record.id: record for record in self.items}
-        wanted = list(ids)
+        wanted = [unicodedata.normalize("NFC", name) for name in ids]
         missing = [name for name in wanted if name not in by_id]
         if missing:
             raise errors.DataError(
@@ -135,6 +138,11 @@ class Records(Sequence[Record]):
                 "Add the templates, or leave these images out."
             )
         return bool(self.items) and not without
+
+    @property
+    def has_ignored(self) -> bool:
+        """Whether an image may have pixels that count for nothing."""
+        return any(record.has_ignored for record in self.items)
 
     @property
     def has_corners(self) -> bool:

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pydantic
 from numpy.typing import NDArray
 
@@ -13,13 +14,15 @@ from inspection_tf import config, errors, images, process
 from inspection_tf.datasets import (
     corners,
     groups,
+    layouts,
+    masks,
     photographed,
     readers,
     records,
     synthetic,
     verify,
 )
-from inspection_tf.datasets.records import Records, Source
+from inspection_tf.datasets.records import Record, Records, Source
 from inspection_tf.synthesis.certificate import CertificateSpec
 from inspection_tf.synthesis.grids import GridSpec
 from inspection_tf.synthesis.surface import SurfaceSpec
@@ -90,6 +93,15 @@ class DataSpec(config.Section):
     """Synthetic defects on good training images: all there are (`defects: composed`) or besides."""
     templates: bool = True
     """Compare each image with its template, where the data set has them; false: leave them out."""
+    mask_values: dict[str, str] = pydantic.Field(default_factory=dict)
+    """What the values in mask files mean, where they are not 0 and 255, 0 and 1, or the ids of
+    classes.txt: from a gray value, the entry of a palette, or a colour ("#800000" or 128,0,0) to
+    background, ignore, defect, or the name or id of a class. 0 and black are background unless
+    they are named. Such as {0: defect, 255: background}, or {1: scratch, 2: dent, 255: ignore},
+    whose names are the classes where the data set names none."""
+    mask_ignore: tuple[str, ...] = ()
+    """Further values in mask files that are to be ignored, such as 255: their pixels count neither
+    for loss nor for metrics."""
     empty_masks: Literal["refuse", "accept"] = "refuse"
     """Defective images whose mask is empty: refuse the data set, or accept them as NG images of
     which nothing is known but that."""
@@ -107,6 +119,26 @@ class DataSpec(config.Section):
         if pattern is not None:
             groups.compiled(pattern)
         return pattern
+
+    @pydantic.field_validator("mask_values", mode="before")
+    @classmethod
+    def _values_are_text(cls, given: Any) -> Any:
+        # YAML reads 255 as a number.
+        if not isinstance(given, dict):
+            return given
+        return {str(value): str(meaning) for value, meaning in given.items()}
+
+    @pydantic.field_validator("mask_ignore", mode="before")
+    @classmethod
+    def _ignored_are_text(cls, given: Any) -> Any:
+        listed = given if isinstance(given, list | tuple) else [given]
+        return tuple(str(value) for value in listed)
+
+    @pydantic.model_validator(mode="after")
+    def _values_can_be_stored(self) -> "DataSpec":
+        for value in (*self.mask_values, *self.mask_ignore):
+            masks.parse(value)
+        return self
 
     @pydantic.model_validator(mode="after")
     def _check(self) -> "DataSpec":
@@ -126,14 +158,17 @@ def read(spec: DataSpec) -> Records:
         spec: the section.
 
     Raises:
-        errors.ConfigError: a root is missing, or a group pattern given where images have groups.
+        errors.ConfigError: a root is missing, the values of masks have no meaning in this set, or a
+            group pattern is given where images have groups.
         errors.DataError: the root does not hold such a set, or a group pattern does not match.
     """
-    found = _read_format(spec)
-    return groups.by_pattern(found, spec.group_pattern) if spec.group_pattern else found
+    found = masks.with_meaning(_as_stored(spec), spec.mask_values, spec.mask_ignore)
+    if spec.group_pattern:
+        found = groups.by_pattern(found, spec.group_pattern)
+    return found if spec.templates else without_templates(found)
 
 
-def _read_format(spec: DataSpec) -> Records:
+def _as_stored(spec: DataSpec) -> Records:
     if spec.format == "synthetic":
         return synthetic.surfaces(
             count=spec.count,
@@ -151,10 +186,14 @@ def _read_format(spec: DataSpec) -> Records:
             f"data.format {spec.format} needs data.root, the folder of the images. Got none. "
             "Add --data.root DIR."
         )
+    known = layouts.of_file(spec.root)
+    if known is not None:
+        raise errors.DataError(
+            f"{spec.root} must be a folder of images. Got {known.name}. {known.way_out}"
+        )
     if spec.format == "corners":
         return corners.read_corners(spec.root, order=spec.corner_order)
-    found = readers.READERS[spec.format](spec.root)
-    return found if spec.templates else without_templates(found)
+    return readers.READERS[spec.format](spec.root)
 
 
 def _certificates(spec: DataSpec) -> Records:
@@ -182,6 +221,15 @@ class _Alone:
     def class_ids(self) -> tuple[int, ...] | None:
         known = getattr(self.source, "class_ids", None)
         return known() if known else None
+
+    @property
+    def has_ignored(self) -> bool:
+        return bool(getattr(self.source, "has_ignored", False))
+
+    def read_ignored(
+        self, *, orientation: images.Orientation = "apply"
+    ) -> NDArray[np.bool_] | None:
+        return Record("", False, self.source).read_ignored(orientation=orientation)
 
     def identity(self) -> bytes:
         return self.source.identity()

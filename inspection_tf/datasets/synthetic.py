@@ -101,6 +101,17 @@ class ComposedSource:
         return sample.ellipse if self.weak_labels else sample.mask
 
     @property
+    def has_ignored(self) -> bool:
+        """Whether the good image may have pixels that count for nothing."""
+        return Record("", False, self.base).has_ignored
+
+    def read_ignored(
+        self, *, orientation: images.Orientation = "apply"
+    ) -> NDArray[np.bool_] | None:
+        """Return those of the good image, wherever the defects are drawn."""
+        return Record("", False, self.base).read_ignored(orientation=orientation)
+
+    @property
     def has_template(self) -> bool:
         """Whether the good image has one."""
         return Record("", False, self.base).has_template

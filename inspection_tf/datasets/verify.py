@@ -6,13 +6,16 @@ import logging
 import os
 from typing import Any, Literal
 
+import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images, process
 from inspection_tf.datasets.records import Record, Records
 
 _LOG = logging.getLogger("inspection_tf")
-Kind = Literal["unreadable", "mask", "class", "empty_mask", "template", "unfit", "leak"]
+Kind = Literal[
+    "unreadable", "mask", "class", "empty_mask", "template", "unfit", "leak", "large_mask"
+]
 KINDS: dict[Kind, str] = {
     "unreadable": "images that cannot be read",
     "mask": "masks that cannot be read, have another size than their image or mark a good one",
@@ -21,7 +24,11 @@ KINDS: dict[Kind, str] = {
     "template": "templates that are missing, cannot be read or have another size than their image",
     "unfit": "images that the preprocessing refuses",
     "leak": "images with the pixels of one in another group: a split may part them",
+    "large_mask": "masks that mark more than half of their image, as black on white would: see "
+    "data.mask_values",
 }
+SUSPECT: frozenset[Kind] = frozenset({"large_mask"})
+"""What may be right: it is reported, and refused by nobody."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,6 +56,7 @@ class Findings:
         defective: those the data set calls defective.
         problems: by kind, then in the order of ids.
         repeats: ids of images with equal pixels, each tuple sorted; in one group they are harmless.
+        suspects: what may be right, as `problems`; see `SUSPECT`.
     """
 
     origin: str
@@ -56,19 +64,21 @@ class Findings:
     defective: int
     problems: tuple[Problem, ...] = ()
     repeats: tuple[tuple[str, ...], ...] = ()
+    suspects: tuple[Problem, ...] = ()
 
     def summary(self) -> tuple[str, ...]:
         """Return lines of text: the class balance, then each kind of problem with its first."""
         share = self.defective / self.images if self.images else 0.0
         lines = [f"{self.images} images of {self.origin}, {self.defective} defective ({share:.0%})"]
         for kind, meaning in KINDS.items():
-            found = [problem for problem in self.problems if problem.kind == kind]
+            found = [p for p in (*self.problems, *self.suspects) if p.kind == kind]
             if found:
                 lines.append(f"{len(found)} {meaning}; the first is {found[0].id}")
         if self.repeats:
             first = " = ".join(self.repeats[0])
             lines.append(f"{len(self.repeats)} pictures stored repeatedly; the first is {first}")
-        return (*lines, *(() if self.problems else ("no problem found",)))
+        is_clean = not self.problems and not self.suspects
+        return (*lines, *(("no problem found",) if is_clean else ()))
 
     def require(self, tolerate: frozenset[Kind] = frozenset()) -> None:
         """Refuse a data set with problems.
@@ -88,6 +98,16 @@ class Findings:
             if passed:
                 _LOG.warning(
                     "tolerated: %d %s; the first is %s", len(passed), KINDS[kind], passed[0].id
+                )
+        for kind in SUSPECT:
+            seen = [p for p in self.suspects if p.kind == kind]
+            if seen:
+                _LOG.warning(
+                    "look at %d %s; the first is %s: %s",
+                    len(seen),
+                    KINDS[kind],
+                    seen[0].id,
+                    seen[0].detail,
                 )
         refused = [problem for problem in self.problems if problem.kind not in tolerate]
         if refused:
@@ -134,12 +154,14 @@ def check(
     repeats = [same for same in seen.values() if len(same) > 1]
     found += [problem for same in repeats for problem in _leaks(same)]
     order = list(KINDS)
+    found.sort(key=lambda problem: (order.index(problem.kind), problem.id))
     return Findings(
         origin=records.origin,
         images=len(records),
         defective=records.counts()["defective"],
-        problems=tuple(sorted(found, key=lambda problem: (order.index(problem.kind), problem.id))),
+        problems=tuple(problem for problem in found if problem.kind not in SUSPECT),
         repeats=tuple(sorted(tuple(record.id for record in same) for same in repeats)),
+        suspects=tuple(problem for problem in found if problem.kind in SUSPECT),
     )
 
 
@@ -199,6 +221,13 @@ def _mask_problems(
     if highest and not record.is_defect:
         detail = "The mask of a good image must be empty. Got marked pixels. Correct mask or label."
         return [Problem("mask", record.id, detail)]
+    marked = np.count_nonzero(ids)
+    if 2 * marked > ids.size:
+        detail = (
+            f"A mask should mark less than half of its image. Got {marked / ids.size:.0%}. If the "
+            "dark part is the defect, set data.mask_values to {0: defect, 255: background}."
+        )
+        return [Problem("large_mask", record.id, detail)]
     return []
 
 

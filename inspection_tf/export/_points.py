@@ -184,15 +184,24 @@ class Scorer:
                 classes=manifest.classes,
             )
             truth = evaluation.read_truth(record, turn)
-            found.append(evaluation.score_regions(truth, verdict.regions, manifest.classes))
+            counted = evaluation.without_ignored(
+                verdict.regions, evaluation.read_ignored(record, turn)
+            )
+            found.append(evaluation.score_regions(truth, counted, manifest.classes))
         return found
+
+    def _counted(self, row: int, turn: images.Orientation) -> NDArray[Any]:
+        """Return the map of any defect, 0 where pixels count for nothing."""
+        probability = _any_class(self._probability(row))
+        ignored = evaluation.read_ignored(self._records[row], turn)
+        return probability if ignored is None else np.where(ignored, 0, probability)
 
     def mask_threshold(self) -> float:
         """Return the pixel threshold of the largest mean Dice over the defective images."""
         turn = self.manifest.inputs[0].preprocessing.orientation
         rows = np.flatnonzero(self.is_defect)
         return thresholds.best_mask_threshold(
-            (_any_class(self._probability(int(row))) for row in rows),
+            (self._counted(int(row), turn) for row in rows),
             (self._records[row].read_mask(orientation=turn) for row in rows),
         )
 

@@ -25,14 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, files
-from inspection_tf.images import headers, pillow, sources
+from inspection_tf.images import headers, pillow, sources, tiff
 from inspection_tf.images.headers import Header
 from inspection_tf.images.preprocessing import (
     MAX_PIXELS,
     Image,
     Orientation,
     as_image,
-    require_size,
 )
 from inspection_tf.images.sources import Source
 
@@ -78,7 +77,7 @@ def read(
     else:
         name, data = sources.load(source)
         parsed = headers.parse(data, name=name, max_pixels=max_pixels)
-        image, turn = _decode(data, parsed, name), parsed.header.orientation
+        image, turn = decode(data, parsed, name), parsed.header.orientation
     return _turn(image, turn) if orientation == "apply" else image
 
 
@@ -122,40 +121,6 @@ def read_header(source: Source, *, max_pixels: int = MAX_PIXELS) -> Header:
     return headers.parse(data, name=name, max_pixels=max_pixels).header
 
 
-def read_mask(source: Source, *, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
-    """Read a mask: True at 128 or more (16 bit: 32768) in the brightest channel.
-
-    A mask of zeros and ones counts its ones. One whose values lie between is refused, since its
-    defects would vanish. Masks are never turned by EXIF: they must lie as the image that is read.
-
-    Args:
-        source: as in `read`; a bool array (H, W) is taken as it is.
-        size: (height, width) px the mask must have.
-
-    Returns:
-        (H, W) bool.
-
-    Raises:
-        errors.ImageError: as `read`; another size; or values that are neither 0/1 nor 0/full.
-    """
-    name = sources.name_of(source, "The mask")
-    if isinstance(source, np.ndarray) and source.dtype == np.bool_ and source.ndim == 2:
-        mask = source
-    else:
-        values: NDArray[Any] = read(source, orientation="ignore")
-        values = values.max(axis=2) if values.ndim == 3 else values
-        full, peak = int(np.iinfo(values.dtype).max), int(values.max())
-        if 1 < peak <= full // 2:
-            raise errors.ImageError(
-                f"{name} must hold 0 and {full}, or 0 and 1. Got values up to {peak}. "
-                f"Save the defect pixels as {full}."
-            )
-        mask = values >= (1 if peak <= 1 else full // 2 + 1)
-    if size is not None:
-        require_size(name, mask, size)
-    return mask
-
-
 def digest(image: NDArray[Any]) -> str:
     """Return the SHA-256 (hex) of an array's dtype, shape and pixels."""
     pixels = np.ascontiguousarray(image)
@@ -188,15 +153,41 @@ def write_png(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
     files.write(path, encode_png(array), sync=False)
 
 
-def _decode(data: bytes, parsed: headers.Parsed, name: str) -> Image:
-    header = parsed.header
-    patched = bytearray(data) if parsed.patches else data
-    for position, new in parsed.patches:
-        patched[position : position + len(new)] = new  # type: ignore[index]
+def _for_cv2(data: bytes, details: tiff.Details) -> bytes | bytearray:
+    """Return a file so that cv2 decodes the stored samples of its still picture, nothing else."""
+    if not details.patches and not details.cuts:
+        return data
+    changed = bytearray(data)
+    for position, new in details.patches:
+        changed[position : position + len(new)] = new
+    for start, end in reversed(details.cuts):
+        del changed[start:end]
+    return changed
+
+
+def decode(data: bytes, parsed: headers.Parsed, name: str, *, alpha: bool = False) -> NDArray[Any]:
+    """Decode a file whose header was parsed; it is not turned.
+
+    Args:
+        data: the whole file.
+        parsed: of `headers.parse`.
+        name: what the message calls it.
+        alpha: keep an alpha channel, as the last of four.
+
+    Returns:
+        (H, W) or (H, W, 3) RGB, uint8 or uint16; with alpha (H, W, 4) where there is one.
+
+    Raises:
+        errors.ImageError: the pixel data is damaged.
+        errors.StorageError: memory does not suffice.
+    """
+    header, details = parsed.header, parsed.details
     try:
-        image = cv2.imdecode(np.frombuffer(patched, np.uint8), _DECODE)
+        stored = np.frombuffer(_for_cv2(data, details), np.uint8)
+        image = cv2.imdecode(stored, cv2.IMREAD_UNCHANGED if alpha else _DECODE)
         if image is not None and image.ndim == 3:
-            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            order = cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB
+            image = cv2.cvtColor(image, order)
     except (MemoryError, cv2.error) as problem:
         if isinstance(problem, MemoryError) or problem.code == _OUT_OF_MEMORY:
             raise errors.StorageError(
@@ -205,11 +196,18 @@ def _decode(data: bytes, parsed: headers.Parsed, name: str) -> Image:
             ) from problem
         image = None
     if image is None or image.shape[:2] != (header.height, header.width):
-        raise errors.ImageError(
-            f"{name} must be a readable {header.format} file. Got pixel data that does not decode. "
-            "Copy or export it again."
-        )
-    return as_image(65535 - image if parsed.is_inverted else image)
+        got = "pixel data that does not decode. Copy or export it again."
+        if details.compression:
+            got = (
+                f"the compression {details.compression}, which does not decode here. "
+                f"{tiff.OTHER_COMPRESSION}"
+            )
+        raise errors.ImageError(f"{name} must be a readable {header.format} file. Got {got}")
+    if details.is_inverted:
+        image = 65535 - image
+    if alpha:
+        return np.asarray(image)
+    return as_image(image[:, :, 0] if details.is_gray and image.ndim == 3 else image)
 
 
 def read_size(source: Source, *, orientation: Orientation) -> tuple[int, int]:

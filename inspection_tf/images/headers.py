@@ -22,13 +22,15 @@ class Header:
     """What a file says about its picture.
 
     `width` and `height` are px as stored; `orientation` is the EXIF value 1..8, 1 when there is
-    none. 5 to 8 swap width and height when applied.
+    none. 5 to 8 swap width and height when applied. `is_lossy` says that its compression changes
+    pixels.
     """
 
     format: str
     width: int
     height: int
     orientation: int = 1
+    is_lossy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,7 @@ class Parsed:
     """A header and what must be done so that cv2 decodes the stored samples, nothing else."""
 
     header: Header
-    patches: tuple[tuple[int, bytes], ...] = ()  # (position, new bytes)
-    is_inverted: bool = False  # 16-bit samples where 0 is white
+    details: tiff.Details
 
 
 def parse(data: bytes, *, name: str, max_pixels: int) -> Parsed:
@@ -79,8 +80,8 @@ def parse(data: bytes, *, name: str, max_pixels: int) -> Parsed:
             f"{name} must be a complete {kind} file. Got one that is cut off (truncated), "
             f"{len(data)} bytes long. Copy or export it again."
         ) from None
-    header = Header(kind, width, height, details.orientation)
-    return Parsed(header, details.patches, details.is_inverted)
+    header = Header(kind, width, height, details.orientation, details.is_lossy)
+    return Parsed(header, details)
 
 
 def _kind(data: bytes) -> str | None:
@@ -88,7 +89,7 @@ def _kind(data: bytes) -> str | None:
         return "PNG"
     if data[:3] == b"\xff\xd8\xff":
         return "JPEG"
-    if data[:4] in (b"II*\0", b"MM\0*"):
+    if data[:4] in (b"II*\0", b"MM\0*", *tiff.BIG):
         return "TIFF"
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return "WebP"
@@ -105,8 +106,13 @@ def _png_size(data: bytes) -> tuple[int, int]:
     return width, height
 
 
+# Of an animation. Where the still picture is no frame of it, a decoder that plays it shows another.
+_PNG_FRAMES = frozenset({b"acTL", b"fcTL", b"fdAT"})
+_PNG_GRAY_ALPHA, _PNG_RGB_ALPHA = 4, 6
+
+
 def _png_details(data: bytes) -> tiff.Details:
-    orientation = 1
+    orientation, cuts, has_alpha = 1, [], data[25] in (_PNG_GRAY_ALPHA, _PNG_RGB_ALPHA)
     position, view = 8, memoryview(data)
     while True:
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -117,8 +123,16 @@ def _png_details(data: bytes) -> tiff.Details:
             raise tiff.RefusedError(f"a damaged {kind.decode('latin1')} chunk. Copy it again.")
         if kind == b"eXIf":
             orientation = tiff.exif_orientation(data[position + 8 : end])
+        has_alpha = has_alpha or kind == b"tRNS"
+        if kind in _PNG_FRAMES:
+            cuts.append((position, end + 4))
         if kind == b"IEND":
-            return tiff.Details(orientation)
+            return tiff.Details(
+                orientation,
+                cuts=tuple(cuts),
+                is_gray=data[25] == _PNG_GRAY_ALPHA,
+                may_have_alpha=has_alpha,
+            )
         position = end + 4
 
 
@@ -157,7 +171,7 @@ def _jpeg_details(data: bytes) -> tiff.Details:
     for marker, segment in _jpeg_segments(data):
         if marker == 0xE1 and segment[:6] == b"Exif\0\0" and orientation is None:
             orientation = tiff.exif_orientation(segment)
-    return tiff.Details(orientation or 1)
+    return tiff.Details(orientation or 1, is_lossy=True)
 
 
 # --- BMP: two headers, then rows padded to 4 bytes
@@ -183,7 +197,7 @@ def _bmp_details(data: bytes) -> tiff.Details:
         file_size = max(file_size, pixels_at + (width * bits + 31) // 32 * 4 * height)
     if len(data) < file_size:
         raise tiff.IncompleteError
-    return tiff.Details()
+    return tiff.Details(may_have_alpha=bits == 32)
 
 
 # --- WebP: RIFF chunks padded to even lengths
@@ -215,7 +229,7 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 
 
 def _webp_details(data: bytes) -> tiff.Details:
-    orientation = 1
+    orientation, is_lossy = 1, False
     if len(data) < 8 + struct.unpack_from("<I", data, 4)[0]:
         raise tiff.IncompleteError
     for kind, start, length in _webp_chunks(data):
@@ -223,7 +237,8 @@ def _webp_details(data: bytes) -> tiff.Details:
             raise tiff.IncompleteError
         if kind == b"EXIF":
             orientation = tiff.exif_orientation(data[start : start + length])
-    return tiff.Details(orientation)
+        is_lossy = is_lossy or kind == b"VP8 "
+    return tiff.Details(orientation, is_lossy=is_lossy, may_have_alpha=True)
 
 
 _Reader = tuple[Callable[[bytes], tuple[int, int]], Callable[[bytes], tiff.Details]]

@@ -85,14 +85,20 @@ class Task:
         """What Keras puts before the names of its metrics."""
         return f"{self.output}_" if self.beside else ""
 
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Return new metrics."""
+    def metrics(self, *, ignored_id: int | None = None) -> list[keras.metrics.Metric]:
+        """Return new metrics.
+
+        Args:
+            ignored_id: stands in masks for pixels that do not count; None: all count.
+        """
         if self.output == CORNERS:
             return [metrics.CornerError(aspect=self.aspect), metrics.PresenceAccuracy()]
         if self.output == CLASS:
             return [metrics.OkNgAccuracy()]
-        of_classes = [metrics.ClassIou(classes=self.classes)] if self.classes > 1 else []
-        return [metrics.DiceDefective(), *of_classes]
+        found: list[keras.metrics.Metric] = [metrics.DiceDefective(ignored_id=ignored_id)]
+        if self.classes > 1:
+            found.append(metrics.ClassIou(classes=self.classes, ignored_id=ignored_id))
+        return found
 
 
 def of(model: keras.Model) -> Task:
@@ -133,10 +139,12 @@ def picture(
     def draw(model: keras.Model, epoch: int) -> None:
         # What is decided about: any defect, whichever its class.
         found = model.predict_on_batch(inputs)[MAP].sum(axis=-1).clip(0, 1)
+        if held.has_ignored:
+            found[held.mask[rows, ..., 0] == held.ignored_id] = 0
         samples = [
             plots.Example(
                 image=held.image[row],
-                mask_true=held.mask[row, ..., 0] > 0,
+                mask_true=held.marked(int(row)),
                 probability=found[place],
                 caption=held.ids[row],
             )

@@ -98,7 +98,9 @@ def _schedule(spec: TrainSpec, steps: int) -> Any:
     )
 
 
-def compile_model(model: keras.Model, spec: TrainSpec, *, steps_per_epoch: int) -> None:
+def compile_model(
+    model: keras.Model, spec: TrainSpec, *, steps_per_epoch: int, ignored_id: int | None = None
+) -> None:
     """Give a model its optimizer, loss and metrics.
 
     Args:
@@ -106,6 +108,7 @@ def compile_model(model: keras.Model, spec: TrainSpec, *, steps_per_epoch: int) 
             what only teaches it.
         spec: its `phases` are not looked at: the whole is compiled as one.
         steps_per_epoch: batches.
+        ignored_id: stands in masks for pixels that count for nothing; None: all count.
 
     Raises:
         errors.ConfigError: the output is another, or the loss does not fit it or does not take one
@@ -117,8 +120,10 @@ def compile_model(model: keras.Model, spec: TrainSpec, *, steps_per_epoch: int) 
             f"train.loss must fit the output {task.output}. Got {spec.loss}. "
             f"Choose one of {', '.join(task.losses)}."
         )
+    # Only maps have pixels; what is beside them, a teacher's map, has the same.
+    own = {"ignored_id": ignored_id} if ignored_id is not None and task.output == _task.MAP else {}
     try:
-        loss = task.losses[spec.loss](**spec.loss_options)
+        loss = task.losses[spec.loss](**{**spec.loss_options, **own})
     except TypeError as problem:
         raise errors.ConfigError(
             f"train.loss_options must fit the loss {spec.loss}. Got {spec.loss_options}: "
@@ -137,9 +142,9 @@ def compile_model(model: keras.Model, spec: TrainSpec, *, steps_per_epoch: int) 
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
         optimizer=optimizer,
-        loss={task.output: loss, **{name: _task.BESIDE[name]() for name in task.beside}},
+        loss={task.output: loss, **{name: _task.BESIDE[name](**own) for name in task.beside}},
         loss_weights=task.loss_weights,
-        metrics={task.output: task.metrics()},
+        metrics={task.output: task.metrics(ignored_id=ignored_id)},
     )
     model.optimizer.build(model.trainable_variables)
 
@@ -154,12 +159,18 @@ def _settings(spec: TrainSpec, leg: phases.Leg) -> TrainSpec:
 
 
 def _begin(
-    model: keras.Model, leg: phases.Leg, settings: TrainSpec, *, steps: int, before: Any
+    model: keras.Model,
+    leg: phases.Leg,
+    settings: TrainSpec,
+    *,
+    steps: int,
+    before: Any,
+    ignored_id: int | None,
 ) -> None:
     """Compile a model for a phase; `before` is the optimizer of the one that ended just now."""
     if leg.phase is not None:
         phases.set_trainable(model, leg.phase)
-    compile_model(model, settings, steps_per_epoch=steps)
+    compile_model(model, settings, steps_per_epoch=steps, ignored_id=ignored_id)
     if before is not None and leg.phase is not None and leg.phase.optimizer_state == "carry":
         phases.carry(before, model.optimizer)
 
@@ -249,6 +260,7 @@ def fit(
     task = _task.of(model)
     legs = phases.plan(spec.phases, epochs=spec.epochs)
     steps = loader.steps_per_epoch(train, loading)
+    ignored_id = train.ignored_id or (None if tune is None else tune.ignored_id)
     values, done = _last_checkpoint(run)
     history = History(run.path / "history.csv")
     history.keep(done)
@@ -268,7 +280,7 @@ def fit(
         if leg.last < min(done, spec.epochs):
             continue
         settings = _settings(spec, leg)
-        _begin(model, leg, settings, steps=steps, before=before)
+        _begin(model, leg, settings, steps=steps, before=before, ignored_id=ignored_id)
         if values is not None:
             checkpoints.restore(model, values)
             values = None
