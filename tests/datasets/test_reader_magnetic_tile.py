@@ -73,6 +73,17 @@ def test_shots_of_one_tile_share_a_group(tiles):
     assert found.groups == ("tile 1", "tile 1", "tile 1", "tile 2", "tile 3")
 
 
+def test_a_table_of_groups_may_come_from_a_spreadsheet(tiles):
+    rows = [
+        f'"MT_{name}.jpg";"tile; {n // 2}";;'
+        for n, name in enumerate(("Crack/a", "Crack/Imgs/b", "Free/d", "Free/e", "Uneven/c"))
+    ]
+    text = "\r\n".join(('\ufeff"file";"group";;', "", *rows, ";;;", ""))
+    (tiles / "groups.csv").write_bytes(text.encode())
+    found = readers.read_magnetic_tile(tiles)
+    assert found.groups == ("tile; 0", "tile; 0", "tile; 1", "tile; 1", "tile; 2")
+
+
 def test_without_groups_a_warning_says_what_may_leak(tiles, caplog):
     with caplog.at_level(logging.WARNING, logger="inspection_tf"):
         found = readers.read_magnetic_tile(tiles)

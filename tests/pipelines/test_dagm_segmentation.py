@@ -45,7 +45,8 @@ def test_every_yaml_in_pipelines_fits_its_recipe():
 def test_the_run_folder_holds_what_the_design_names(finished):
     out, _ = finished
     for name in (
-        "config.yaml", "status.json", "history.csv", "checkpoints/last.npz", "checkpoints/best.npz",
+        "config.yaml", "data.json", "status.json", "history.csv",
+        "checkpoints/last.npz", "checkpoints/best.npz",
         "evaluation/metrics.json", "evaluation/per_image.csv", "evaluation/curves.png",
         "validation/epoch_0001.png", "bundle/manifest.json", "bundle/model.onnx",
         "bundle/source/model.keras", "bundle/MODEL_CARD.md", "bundle/golden/expected.json",

@@ -92,6 +92,7 @@ def test_the_run_folder_holds_both_networks(finished):
         assert (out / name).is_file(), name
     assert json.loads((out / "status.json").read_text())["state"] == "finished"
     assert config.load(two_stage_defects.Config, out / "config.yaml") == toy()
+    assert (out / "data.json").is_file()
 
 
 def test_the_classifier_is_trained_in_the_phases_of_the_settings(finished):
