@@ -6,10 +6,13 @@ import importlib.util
 import io
 import json
 import re
+import shlex
 from pathlib import Path
 
+import tyro
+
 from inspection_tf import config
-from inspection_tf.cli import main
+from inspection_tf.cli.main import COMMANDS
 from pipelines import certificate_corners, dagm_segmentation, two_stage_defects
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +26,8 @@ SOURCES = sorted(
 FILE = re.compile(r"(?<![\w/.{}-])((?:[\w.-]+/)*[\w-]+\.(?:yaml|py|ipynb|md))\b")
 MODULE = re.compile(r"python -m ([\w.]+)")
 # What a shell would start: at the beginning of a line or of `code`, or after a prompt's `&&`.
-COMMAND = re.compile(r"(?:^|`|&& |#  +)inspection ([a-z]+(?: [a-z]+)?)([^`\n]*)", re.MULTILINE)
+COMMAND = re.compile(r"(?:^|`|&& |#  +)inspection ([a-z][^`\n]*)", re.MULTILINE)
+BENCHMARK = re.compile(r"python (?:-m )?benchmarks[./](\w+)(?:\.py)?([^`\n]*)")
 SETTING = re.compile(r"(?<![\w-])--([a-z_]+(?:\.[a-z0-9_-]+)+)")
 
 
@@ -83,36 +87,61 @@ def test_a_module_that_is_started_exists():
     assert of_each(absent_modules) == {}
 
 
-@functools.cache
-def help_of(command):
-    """What `inspection COMMAND --help` prints; None where there is no such command."""
+def stub(command):
+    """A command that takes the same words and does nothing."""
+
+    @functools.wraps(command)
+    def nothing(*_arguments, **_options):
+        return 0
+
+    return nothing
+
+
+STUBS = {name: stub(command) for name, command in COMMANDS.items()}
+
+
+def is_command(words):
+    """Whether `inspection` takes the words, or, where they only name a command, has it."""
+    names = [word for word in words if re.fullmatch("[a-z]+", word)]
+    is_name_alone = names == words and len(words) == 1 + (words[0] == "synthesize")
     stream = io.StringIO()
-    with (
-        contextlib.redirect_stdout(stream),
-        contextlib.redirect_stderr(stream),
-        contextlib.suppress(SystemExit),
-    ):
-        main([*command.split(), "--help"])
-    # Of an unknown command it is the help of the whole.
-    return stream.getvalue() if f"inspection {command} [" in stream.getvalue() else None
+    given = [*words, "--help"] if is_name_alone else words
+    with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+        try:
+            tyro.extras.subcommand_cli_from_dict(STUBS, prog="inspection", args=given)
+        except SystemExit as ended:
+            # The help of an unknown command is that of the whole.
+            return ended.code == 0 and f"inspection {' '.join(words)} [" in stream.getvalue()
+    return True
 
 
 def wrong_commands(text):
-    """Commands of `inspection` that do not exist, and their options that do not."""
-    wrong = []
-    for words, rest in COMMAND.findall(text):
-        command = words if words.startswith("synthesize ") else words.split()[0]
-        shown = help_of(command)
-        options = re.findall(r"(?<![\w-])(--[a-z][\w-]*)", rest.split("#")[0])
-        if shown is None:
-            wrong.append(command)
-        else:
-            wrong += [f"{command} {option}" for option in options if f"{option} " not in shown]
-    return wrong
+    """Commands of `inspection` that do not exist, or do not take what they are given."""
+    one_line = re.sub(r"(?<!`)`[^`]+`", lambda code: code.group().replace("\n", " "), text)
+    lines = [re.sub(" +#.*", "", line).strip() for line in COMMAND.findall(one_line)]
+    return [line for line in lines if not is_command(shlex.split(line))]
 
 
 def test_a_command_that_is_named_exists_with_its_options():
     assert of_each(wrong_commands) == {}
+
+
+def unknown_options(text):
+    """Options that a benchmark is given and its file does not know."""
+    one_line = re.sub(r"(?<!`)`[^`]+`", lambda code: code.group().replace("\n", " "), text)
+    wrong = []
+    for name, words in BENCHMARK.findall(one_line):
+        code = (ROOT / "benchmarks" / f"{name}.py").read_text().split('"""', 2)[2]
+        # Of argparse, or an argument of `main` for tyro.
+        known = set(re.findall(r"\"--([a-z-]+)\"|[( ]([a-z_]+): ", code))
+        options = re.findall(r"(?<![\w-])--([a-z-]+)", words)
+        names = {part.replace("_", "-") for pair in known for part in pair}
+        wrong += [f"{name} --{option}" for option in options if option not in names]
+    return wrong
+
+
+def test_an_option_that_a_benchmark_is_given_exists():
+    assert of_each(unknown_options) == {}
 
 
 @functools.cache
@@ -127,8 +156,8 @@ def settings():
 
     found = set()
     for path in (ROOT / "pipelines").glob("*.yaml"):
-        first = path.read_text()
-        recipe = next(r for r in RECIPES if set(r.Config.model_fields) >= top_level(first))
+        text = path.read_text()
+        recipe = next(r for r in RECIPES if set(r.Config.model_fields) >= top_level(text))
         found |= set(names(config.load(recipe.Config, path).model_dump()))
     return found
 
@@ -155,9 +184,20 @@ def test_what_is_not_there_is_found():
     assert absent_modules("python -m venv X && python -m benchmarks.nothing") == [
         "benchmarks.nothing"
     ]
-    told = "inspection threshold BUNDLE --set 0.4 --sat 1\n`inspection look BUNDLE` at inspection\n"
-    told += "`inspection synthesize squares --out DIR`\n"
-    assert wrong_commands(told) == ["threshold --sat", "look", "synthesize squares"]
+    told = (
+        "inspection threshold BUNDLE --set 0.4  # --sat\ninspection threshold BUNDLE --sat 1\n"
+        "`inspection look BUNDLE` at inspection, `inspection\nmarkers DIR`, `inspection markers`\n"
+        "`inspection synthesize squares` or `inspection synthesize grid`"
+    )
+    assert wrong_commands(told) == [
+        "threshold BUNDLE --sat 1",
+        "look BUNDLE",
+        "markers DIR",  # without --out
+        "synthesize squares",
+    ]
+    told = "`python -m benchmarks.locators\n--run RUN --runs RUN` or\n"
+    told += "python benchmarks/backbones.py [--quick] [--names vgg10 mobilenet ...]\n"
+    assert unknown_options(told) == ["locators --runs"]
     told = "--data.root X --data.no-templates --classifier.model.backbone.weight F"
     assert unknown_settings(told) == ["classifier.model.backbone.weight"]
 

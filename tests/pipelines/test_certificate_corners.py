@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 import subprocess
 import sys
 
@@ -213,6 +214,15 @@ def test_evaluate_reads_a_table_of_corners(field_run, photos, tmp_path, capsys):
     asked = ["--order", "tl", "tr", "br", "bl", "--format", "corners"]
     assert cli.main(["evaluate", root, str(folder), "--out", str(tmp_path / "o2"), *asked]) == 0
     assert json.loads((tmp_path / "o2" / "metrics.json").read_text()) == first
+
+
+def test_a_bundle_of_fields_gets_its_threshold_by_a_method(field_run, tmp_path, capsys):
+    root = shutil.copytree(field_run[0] / "bundle", tmp_path / "bundle")
+    assert cli.main(["threshold", str(root), "--recall", "0.5"]) == 0
+    point = runtime.Inspector.load(root).manifest.operating_point
+    assert (point.method, point.parameters) == ("recall", {"min_recall": 0.5})
+    assert point.tune["recall"] >= 0.5
+    assert "on the tune images: " in capsys.readouterr().out
 
 
 def test_bench_times_both_looks_and_another_bundle(field_run):
