@@ -7,6 +7,7 @@ is refused.
 """
 
 import os
+import select
 import stat
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -41,6 +42,7 @@ Source = (
 
 MAX_BYTES = 2**30
 _CHUNK = 2**20
+_PIPE_WAIT_MS = 5_000  # for what comes next out of a pipe
 _KINDS = "a path, a file's bytes, a file open for reading in binary, an array or a Pillow image"
 
 
@@ -129,17 +131,46 @@ def _of_path(given: str | os.PathLike[str], name: str) -> bytes:
         path = os.fsdecode(given)
         if not path:
             raise errors.ImageError("A path must name a file. Got an empty one. Name a file.")
-        found = Path(path).stat()
-        if stat.S_ISREG(found.st_mode):
-            _require_length(found.st_size, name)
-            return Path(path).read_bytes()
-        with Path(path).open("rb") as file:  # a pipe, say, which has no length
-            return _to_the_end(file, name)
+        return _read_file(Path(path), name)
     except (OSError, ValueError, TypeError) as problem:  # the latter of NUL, and of what is no text
         got = getattr(problem, "strerror", None) or str(problem)
         raise errors.ImageError(
             f"{name} must be a readable file. Got: {got}. Check the path."
         ) from problem
+
+
+def _read_file(path: Path, name: str) -> bytes:
+    """Return what a file holds; what has no end, or would be waited for without one, is refused."""
+    found = path.stat()
+    if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
+        _require_length(found.st_size, name)
+        return path.read_bytes()  # of a folder the system says that it is one
+    if stat.S_ISFIFO(found.st_mode) and hasattr(select, "poll"):
+        return _read_pipe(path, name)
+    raise errors.ImageError(
+        f"{name} must be a file. Got a device or socket. Give the image itself."
+    )
+
+
+def _read_pipe(path: Path, name: str) -> bytes:
+    """Return what is written to a pipe, such as a shell makes of `<(command)`, up to its end."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        waiting = select.poll()
+        waiting.register(handle, select.POLLIN)
+        data = bytearray()
+        while waiting.poll(_PIPE_WAIT_MS):
+            part = os.read(handle, 2**16)
+            if not part:
+                return bytes(data)
+            data += part
+            _require_length(len(data), name)
+    finally:
+        os.close(handle)
+    raise errors.ImageError(
+        f"{name} must be a file. Got a pipe to which nothing was written for "
+        f"{_PIPE_WAIT_MS / 1e3:g} s. Give the image itself."
+    )
 
 
 def _of_open(file: Any) -> tuple[str, bytes]:
