@@ -151,5 +151,9 @@ class Network(Protocol):
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
     ) -> NDArray[Any]:
-        """Return the output for a batch of images and, if it compares, of templates."""
+        """Return the output for a batch of images and, if it compares, of templates.
+
+        The array must be its own for each call: verdicts keep views of it, and one batch is decided
+        while the next one runs.
+        """
         ...

@@ -68,12 +68,21 @@ def test_open_files_are_read_from_where_they_stand_to_their_end(path, tmp_path):
         np.testing.assert_array_equal(images.read(file), GRAY)
 
 
-def test_a_pipe_is_read_although_it_has_no_length(tmp_path):
+@pytest.mark.parametrize("by_path", [False, True])
+def test_a_pipe_is_read_although_it_has_no_length(by_path):
     reading, writing = os.pipe()
     os.write(writing, PNG)
     os.close(writing)
     with os.fdopen(reading, "rb") as pipe:
-        np.testing.assert_array_equal(images.read(pipe), GRAY)
+        found = images.read(f"/dev/fd/{reading}" if by_path else pipe)
+    np.testing.assert_array_equal(found, GRAY)
+
+
+def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "PIPE_WAIT_MS", 10)
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(errors.ImageError, match=r"pipe\.png must be a file\. Got a pipe"):
+        images.read(tmp_path / "pipe.png")
 
 
 def test_a_memoryview_of_pixels_is_an_array():
@@ -113,7 +122,7 @@ def test_what_is_no_image_is_refused_with_what_is_one(given, said):
         ("x" * 5000, "must be a readable file. Got: File name too long"),
         (Named(3), "must be a readable file. Got: expected"),
         (".", "must be a readable file. Got: Is a directory"),
-        (os.devnull, r"must be a file\. Got a device"),
+        (os.devnull, r"must be a file\. Got a device or socket"),
     ],
 )
 def test_a_path_that_names_no_file_is_refused_in_words(given, said):
