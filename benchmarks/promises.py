@@ -1,6 +1,6 @@
 """How often a promise is broken, and how often an interval covers, when images share parts.
 
-python -m benchmarks.promises [--draws 2000] [--only promises|intervals]
+python -m benchmarks.promises [--draws 2000] [--only promises|intervals|methods]
 
 Scores are drawn part by part: images of one part share `correlation` of the variance of their
 normal scores. A threshold, or two, is chosen on each draw of some defective and as many good parts,
@@ -9,7 +9,8 @@ than was promised. A promise may be broken in 5 % of the draws (0.05 + 3 standar
 simulation: 0.065 at 2000 draws). Columns `by image` show what comes of counting images.
 
 Intervals are those of `evaluation` for rates of images, beside Clopper and Pearson's, which takes
-each image for a part of its own.
+each image for a part of its own. `methods` compares them with Korn and Graubard's interval and with
+percentiles of a bootstrap over parts, at the rates that are hardest: small ones.
 """
 
 import functools
@@ -127,6 +128,63 @@ def coverage(
     return float(first), float(second)
 
 
+def korn_graubard(count: NDArray[np.float64], size: int) -> tuple[float, float]:
+    """Return Clopper and Pearson's 95 % interval at the effective number of images.
+
+    Args:
+        count: (parts,), images of each that show the event.
+        size: images of each part.
+    """
+    parts, images = count.size, count.size * size
+    rate = float(count.sum()) / images
+    if 0 < rate < 1:
+        variance = ((count - size * rate) ** 2).sum() * parts / (parts - 1) / images**2
+        effect = max(variance / (rate * (1 - rate) / images), 1.0)
+        tails = special.stdtrit([images - 1, parts - 1], 0.975)
+        effective = images / effect * (tails[0] / tails[1]) ** 2
+    else:
+        effective = float(parts)
+    events = rate * effective
+    low = special.betaincinv(events, effective - events + 1, 0.025) if events else 0.0
+    high = special.betaincinv(events + 1, effective - events, 0.975) if rate < 1 else 1.0
+    return float(low), float(high)
+
+
+def over_parts(
+    rng: np.random.Generator, count: NDArray[np.float64], size: int
+) -> tuple[float, float]:
+    """Return the 95 % percentiles of a bootstrap over parts."""
+    drawn = rng.integers(count.size, size=(500, count.size))
+    low, high = np.quantile(count[drawn].mean(axis=1) / size, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def compared(
+    parts: int, size: int, correlation: float, rate: float, *, draws: int = 2000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Return how often intervals hold a rate: the package's, Korn and Graubard's, a bootstrap's."""
+    rng = np.random.default_rng(seed)
+    group, every = np.repeat(np.arange(parts), size), np.ones(parts * size, bool)
+    held = np.zeros(3)
+    for _ in range(draws):
+        event = draw(rng, parts, size, correlation, 1)[0] < special.ndtri(rate)
+        own = _estimates.clustered_rate(event.ravel(), every, group, confidence=0.95)
+        count = event.sum(axis=1).astype(np.float64)
+        ends = (own.low, own.high), korn_graubard(count, size), over_parts(rng, count, size)
+        held += [low <= rate <= high for low, high in ends]
+    first, second, third = held / draws
+    return float(first), float(second), float(third)
+
+
+def _methods(draws: int) -> Iterator[tuple[str, ...]]:
+    for parts, _ in PROMISES:
+        for size, correlation in SIZES[1:]:
+            for rate in (0.05, 0.1):
+                found = compared(parts, size, correlation, rate, draws=draws)
+                cells = (f"{100 * share:.1f}" for share in found)
+                yield str(parts), str(size), f"{correlation:g}", f"{rate:g}", *cells
+
+
 def _promises(draws: int) -> Iterator[tuple[str, ...]]:
     for parts, rate in PROMISES:
         for size, correlation in SIZES:
@@ -164,16 +222,16 @@ def _intervals(draws: int) -> Iterator[tuple[str, ...]]:
             yield str(parts), str(size), f"{correlation:g}", *cells
 
 
-def main(draws: int = 2000, only: Literal["promises", "intervals"] | None = None) -> int:
-    """Print both tables.
+def main(draws: int = 2000, only: Literal["promises", "intervals", "methods"] | None = None) -> int:
+    """Print the tables.
 
     Args:
         draws: of each row.
-        only: one of the two.
+        only: one of them.
     """
     console = rich.console.Console(width=120)
     front = ("parts", "images each", "correlation")
-    if only != "intervals":
+    if only in (None, "promises"):
         table = rich.table.Table(
             *front,
             "promised",
@@ -187,13 +245,25 @@ def main(draws: int = 2000, only: Literal["promises", "intervals"] | None = None
         for row in _promises(draws):
             table.add_row(*row)
         console.print(table)
-    if only != "promises":
+    if only in (None, "intervals"):
         table = rich.table.Table(
             *front,
             *(f"rate {rate:g}" for rate in RATES),
             title="Intervals that hold the rate, %: by parts / Clopper-Pearson of images",
         )
         for row in _intervals(draws):
+            table.add_row(*row)
+        console.print(table)
+    if only in (None, "methods"):
+        table = rich.table.Table(
+            *front,
+            "rate",
+            "by parts",
+            "Korn-Graubard",
+            "bootstrap",
+            title="Intervals that hold the rate, %, method by method",
+        )
+        for row in _methods(draws):
             table.add_row(*row)
         console.print(table)
     return 0
