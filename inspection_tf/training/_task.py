@@ -160,7 +160,7 @@ def _title(model: keras.Model, epoch: int) -> str:
     """Return the heading of a picture: the epoch and, unless it is the average, whose it is."""
     if not averaging.lags(model):
         return f"epoch {epoch}"
-    return f"epoch {epoch}: the weights that learn; their average, which is shipped, still lags"
+    return f"epoch {epoch}: the weights that learn;\ntheir average, which is shipped, still lags"
 
 
 def _corner_picture(

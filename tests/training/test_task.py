@@ -152,6 +152,6 @@ def test_a_picture_says_whose_weights_it_shows(tune, tmp_path, monkeypatch):
         model.optimizer.iterations.assign(steps)
         draw(model, epoch)
     assert titles == [
-        "epoch 1: the weights that learn; their average, which is shipped, still lags",
+        "epoch 1: the weights that learn;\ntheir average, which is shipped, still lags",
         "epoch 2",
     ]
