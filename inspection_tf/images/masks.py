@@ -35,7 +35,10 @@ _ALIKE = 32  # levels, 0..255: colours no further apart are one
 _LIKE_BLACK = 8
 _OTHER_HUE = 0.3
 _NAMED = 8  # levels in a message
-WAY_OUT = "Say what each means with data.mask_values, or mark defects as 255 and the rest as 0."
+WAY_OUT = (
+    "Say what they mean with data.mask_values or data.mask_ignore, or mark defects as 255 and the "
+    "rest as 0."
+)
 
 
 @dataclass(frozen=True, slots=True)
