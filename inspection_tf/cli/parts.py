@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,7 +113,8 @@ def _part_of(path: Path, pattern: re.Pattern[str] | None) -> str:
     """
     if pattern is None:
         return str(path.parent)
-    match = pattern.search(path.as_posix())
+    # Letters that are composed on one disk and decomposed on the other are one part's name.
+    match = pattern.search(unicodedata.normalize("NFC", path.as_posix()))
     if match is None or not match.group(1):
         raise errors.DataError(
             f"{path}: the path must name its part. Got none by {pattern.pattern}. "
