@@ -1,6 +1,7 @@
 """`inspection predict` where several verdicts are one: of the images of a part, or of bundles."""
 
 import dataclasses
+import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -73,11 +74,14 @@ def load(
         errors.ConfigError: a folder comes twice.
     """
     found: dict[str, runtime.Inspector] = {}
+    places = set[str]()
     for folder in bundles:
-        if str(folder) in found:
+        place = os.path.realpath(folder)
+        if place in places:
             raise errors.ConfigError(
                 f"Each bundle must be named once. Got {folder} twice. Leave one out."
             )
+        places.add(place)
         found[str(folder)] = start(folder)
     return found
 

@@ -15,7 +15,7 @@ level under it that fills areas of its own, several colours, and 0 and 1 in a lo
 import struct
 import zlib
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -24,6 +24,9 @@ from numpy.typing import NDArray
 from inspection_tf import errors
 from inspection_tf.images import codec, headers, pillow, sources
 from inspection_tf.images.preprocessing import MAX_PIXELS, Image, as_image, require_size
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 _KERNEL = np.ones((3, 3), np.uint8)
 _WIDE_KERNEL = np.ones((5, 5), np.uint8)
@@ -162,7 +165,7 @@ def read_stored(source: sources.Source) -> StoredMask:
     return _drawn(stored, whole[..., 3] if whole.ndim == 3 and whole.shape[2] == 4 else None)
 
 
-def _of_pillow(image: "pillow.Image") -> StoredMask:
+def _of_pillow(image: "PillowImage") -> StoredMask:
     """Return an image of Pillow as the file it would be saved in, with its palette and its alpha.
 
     Raises:

@@ -84,7 +84,7 @@ def known(groups: ArrayLike | Sequence[str] | None, images: int) -> Parts:
 
 
 def _is_missing(name: object) -> bool:
-    return name is None or name == "" or name != name  # noqa: PLR0124  nan, whoever's it is
+    return name is None or name == "" or name != name  # nan
 
 
 def extreme(
