@@ -109,6 +109,16 @@ def test_an_image_that_names_no_part_does_not_cost_the_others_theirs(predict, ph
     assert f"{stray}: the path must name its part" in said
 
 
+def test_a_part_is_named_alike_in_composed_and_decomposed_letters(predict, photos, tmp_path):
+    name = "lot7_part8.png"
+    paths = tmp_path / "left" / "é_1.png", tmp_path / "right" / "e\u0301_2.png"
+    for path, folder in zip(paths, ("left", "right"), strict=True):
+        path.parent.mkdir()
+        shutil.copy(photos / folder / name, path)
+    _, lines, _ = predict(*paths, "--part", r"([^/]+)_\d\.png$", "--json")
+    assert [(line["part"], len(line["verdicts"])) for line in lines] == [("é", 2)]
+
+
 def test_one_image_given_twice_is_two_images_of_its_part(predict, photos):
     path = photos / "left" / "lot7_part9.png"
     _, (line,), _ = predict(path, path, "--part", PART, "--json")
@@ -160,6 +170,7 @@ def test_a_bundle_that_compares_and_one_that_does_not_go_together(
         (["--part", "(part"], r"regular expression, or folder\. Got \(part: missing \)"),
         (["--part", "part"], r"must have a group.*Got part\. Put"),
         (["--also", "BUNDLE"], "Each bundle must be named once"),
+        (["--also", "BUNDLE/golden/.."], "Each bundle must be named once"),
         (["--also", "gone"], "gone"),
     ],
 )
@@ -167,7 +178,7 @@ def test_what_cannot_be_meant_is_refused_before_the_work(
     toy_bundle, photos, capsys, words, said, tmp_path
 ):
     out = tmp_path / "out"
-    given = [str(toy_bundle) if word == "BUNDLE" else word for word in words]
+    given = [word.replace("BUNDLE", str(toy_bundle)) for word in words]
     code = cli.main(["predict", str(toy_bundle), str(photos / "left"), *given, "--out", str(out)])
     assert code in (2, 4)
     found = capsys.readouterr()

@@ -137,3 +137,33 @@ def test_pillow_is_not_imported_to_find_out():
         "images.read(numpy.zeros((4, 4), numpy.uint8)); sys.exit('PIL' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# As masks
+
+MARKED = np.zeros((32, 32), np.uint8)
+MARKED[4:14, 4:14] = 1  # 100 px
+
+
+def test_a_mask_of_pillow_is_read_as_its_file():
+    strokes = np.zeros((32, 32, 4), np.uint8)
+    strokes[..., 3] = MARKED * 255  # black strokes on an empty layer
+    palette = Image.fromarray(MARKED, "P")
+    palette.putpalette([0, 0, 0, 128, 0, 0])
+    whole = [Image.fromarray(MARKED.astype(bool)), Image.fromarray(MARKED * 255)]
+    for mask in (*whole, Image.fromarray(MARKED), Image.fromarray(strokes), palette):
+        np.testing.assert_array_equal(images.read_mask(mask), MARKED == 1)
+
+
+def test_entries_of_a_palette_of_pillow_are_levels():
+    mask = Image.fromarray(MARKED * 2, "P")
+    mask.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    assert np.unique(images.read_stored(mask).levels).tolist() == [0, 2]
+
+
+def test_a_mask_of_pillow_that_means_something_else_is_refused():
+    lossy = Image.open(io.BytesIO(encode(Image.fromarray(MARKED), "JPEG", quality=95)))
+    with pytest.raises(errors.ImageError, match="lossy"):
+        images.read_mask(lossy)
+    with pytest.raises(errors.ImageError, match="mode"):
+        images.read_mask(Image.fromarray(MARKED.astype(np.float32)))

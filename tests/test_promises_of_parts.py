@@ -40,6 +40,36 @@ def with_good(scores, is_defect, group, good):
 # How many parts a promise takes
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), ""])
+def test_an_image_whose_group_is_missing_is_a_part_of_its_own(missing):
+    # 9 parts are needed: three of two images, six of which nothing is known; not 7.
+    scores = np.linspace(0.5, 0.9, 12)
+    groups = ["a", "a", "b", "b", "c", "c", *[missing] * 6]
+    asked = {"max_escape_rate": 0.3, "confidence": 0.95}
+    threshold = thresholds.for_escape_rate(scores, np.ones(12, bool), groups=groups, **asked)
+    alone = [*groups[:6], *range(6)]
+    assert threshold == thresholds.for_escape_rate(scores, np.ones(12), groups=alone, **asked)
+
+
+def test_where_every_group_is_missing_no_parts_are_known():
+    spec = thresholds.ThresholdSpec(method="f_beta")
+    points = [
+        thresholds.choose([0.2, 0.8], [False, True], spec, mask_threshold=0.5, groups=groups)
+        for groups in (None, [None, None])
+    ]
+    assert points[0] == points[1]
+
+
+def test_names_and_numbers_may_be_mixed():
+    scores, is_defect = np.linspace(0.5, 0.9, 18), np.ones(18, bool)
+    groups = [str(i // 2) if i % 2 else i // 2 for i in range(18)]  # 9 parts
+    assert thresholds.for_escape_rate(
+        scores, is_defect, max_escape_rate=0.3, groups=groups
+    ) == thresholds.for_escape_rate(
+        scores, is_defect, max_escape_rate=0.3, groups=np.arange(18) // 2
+    )
+
+
 def test_six_photos_of_ten_parts_promise_what_ten_parts_can():
     # 5 % at 95 % takes 59 defects: 60 images would be enough, 10 parts are not.
     scores, is_defect, group = photographed(10, 6)

@@ -1,7 +1,9 @@
 """`inspection predict` where several verdicts are one: of the images of a part, or of bundles."""
 
 import dataclasses
+import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,11 +74,14 @@ def load(
         errors.ConfigError: a folder comes twice.
     """
     found: dict[str, runtime.Inspector] = {}
+    places = set[str]()
     for folder in bundles:
-        if str(folder) in found:
+        place = os.path.realpath(folder)
+        if place in places:
             raise errors.ConfigError(
                 f"Each bundle must be named once. Got {folder} twice. Leave one out."
             )
+        places.add(place)
         found[str(folder)] = start(folder)
     return found
 
@@ -112,7 +117,8 @@ def _part_of(path: Path, pattern: re.Pattern[str] | None) -> str:
     """
     if pattern is None:
         return str(path.parent)
-    match = pattern.search(path.as_posix())
+    # Letters that are composed on one disk and decomposed on the other are one part's name.
+    match = pattern.search(unicodedata.normalize("NFC", path.as_posix()))
     if match is None or not match.group(1):
         raise errors.DataError(
             f"{path}: the path must name its part. Got none by {pattern.pattern}. "

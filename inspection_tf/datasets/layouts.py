@@ -182,14 +182,24 @@ def _own(seen: _Seen, reading: str) -> Layout | None:
 
 
 def _mvtec(seen: _Seen, _reading: str) -> Layout | None:
-    if not seen.named("train", "test", "ground_truth"):
+    has_masks = bool(seen.named("test", "ground_truth"))
+    if not has_masks and not any(_has_kinds(seen, root) for root in seen.named("train", "test")):
         return None
+    masks = "copy ground_truth/KIND/NNN_mask.png to" if has_masks else "draw their masks into"
     return Layout(
-        "the layout of MVTec AD",
-        "Copy train/good and test/good to good/, test/KIND/NNN.png to defect/KIND_NNN.png and "
-        "ground_truth/KIND/NNN_mask.png to masks/KIND_NNN.png, and read that with "
-        f"{_TO_FOLDER}.",
+        f"the layout of MVTec AD{'' if has_masks else ' without ground_truth'}",
+        "Copy train/good and test/good to good/ and test/KIND/NNN.png to defect/KIND_NNN.png, "
+        f"{masks} masks/KIND_NNN.png, and read that with {_TO_FOLDER}.",
     )
+
+
+def _has_kinds(seen: _Seen, root: Path) -> bool:
+    """Return whether what is tested lies in folders of kinds, and what teaches in `good` alone."""
+    inside = {
+        name: {path.name.lower() for path in seen.folders if path.parent == root / name}
+        for name in ("train", "test")
+    }
+    return inside["train"] == {"good"} < inside["test"] and "defect" not in inside["test"]
 
 
 def _voc(seen: _Seen, _reading: str) -> Layout | None:

@@ -136,8 +136,16 @@ class DataSpec(config.Section):
 
     @pydantic.model_validator(mode="after")
     def _values_can_be_stored(self) -> "DataSpec":
-        for value in (*self.mask_values, *self.mask_ignore):
-            masks.parse(value)
+        named = set()
+        for text in (*self.mask_values, *self.mask_ignore):
+            value = masks.parse(text)
+            colour = (value,) * 3 if isinstance(value, int) else value  # 255 is #ffffff too
+            if colour in named:
+                raise ValueError(
+                    "a value of a mask must be named once in mask_values and mask_ignore together, "
+                    f"got {text!r} again"
+                )
+            named.add(colour)
         return self
 
     @pydantic.model_validator(mode="after")

@@ -15,15 +15,18 @@ level under it that fills areas of its own, several colours, and 0 and 1 in a lo
 import struct
 import zlib
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
-from inspection_tf.images import codec, headers, sources
+from inspection_tf.images import codec, headers, pillow, sources
 from inspection_tf.images.preprocessing import MAX_PIXELS, Image, as_image, require_size
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PillowImage
 
 _KERNEL = np.ones((3, 3), np.uint8)
 _WIDE_KERNEL = np.ones((5, 5), np.uint8)
@@ -149,6 +152,8 @@ def read_stored(source: sources.Source) -> StoredMask:
         errors.ImageError: as `read`; or alpha that is neither opaque nor transparent.
     """
     name = sources.name_of(source, "The mask")
+    if pillow.is_image(source):
+        return _of_pillow(source)
     if isinstance(source, np.ndarray):
         alpha = source[..., -1] if source.ndim == 3 and source.shape[2] in (2, 4) else None
         return _drawn(StoredMask(name, as_image(source)), alpha)
@@ -161,6 +166,19 @@ def read_stored(source: sources.Source) -> StoredMask:
         return stored
     whole = codec.decode(data, parsed, name, alpha=True)
     return _drawn(stored, whole[..., 3] if whole.ndim == 3 and whole.shape[2] == 4 else None)
+
+
+def _of_pillow(image: "PillowImage") -> StoredMask:
+    """Return an image of Pillow as the file it would be saved in, with its palette and its alpha.
+
+    Raises:
+        errors.ImageError: as `pillow.read`.
+    """
+    pixels, _ = pillow.read(image, max_pixels=MAX_PIXELS)
+    png = pillow.as_png(image)
+    return replace(
+        read_stored(pixels if png is None else png), is_lossy=image.format in pillow.LOSSY
+    )
 
 
 def _drawn(stored: StoredMask, alpha: NDArray[Any] | None) -> StoredMask:

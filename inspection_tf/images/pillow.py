@@ -7,6 +7,7 @@ current one counts. What Pillow has done by itself stays done: it brings 16-bit 
 turns a TIFF by its orientation.
 """
 
+import io
 import sys
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 _ORIENTATION = 0x0112
 _AS_THEY_ARE = ("L", "LA", "RGB", "RGBA", "RGBX", "I;16", "I;16L", "I;16B", "I;16N")
 _AS = {"P": "RGB", "PA": "RGB", "YCbCr": "RGB", "HSV": "RGB", "La": "LA", "RGBa": "RGBA"}
+_OF_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+LOSSY = ("JPEG", "MPO", "WEBP")
+"""Formats whose files may have changed the values that were saved."""
 _MODES = ("1", *_AS_THEY_ARE, *_AS, "CMYK", "I")
 
 
@@ -90,3 +94,16 @@ def _pixels(image: "Image") -> NDArray[Any]:
             )
         return values.astype(np.uint16)
     return values
+
+
+def as_png(image: "Image") -> bytes | None:
+    """Return an image as a PNG of the same values, palette and alpha; None where there is none.
+
+    Args:
+        image: of Pillow, loaded.
+    """
+    if image.mode not in _OF_PNG:
+        return None
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return stream.getvalue()

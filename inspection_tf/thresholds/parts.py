@@ -58,6 +58,9 @@ class Parts(NamedTuple):
 def known(groups: ArrayLike | Sequence[str] | None, images: int) -> Parts:
     """Number the parts of a split.
 
+    An image whose own group is None, nan or "", as a table leaves it, is a part of its own. A name
+    and a number that are written alike are one part.
+
     Args:
         groups: (images,) names or numbers, equal for images of one part; None: not known.
         images: of the split.
@@ -67,13 +70,21 @@ def known(groups: ArrayLike | Sequence[str] | None, images: int) -> Parts:
     """
     if groups is None:
         return Parts(np.arange(images), are_known=False)
-    names = np.asarray(groups)
+    names = np.asarray(groups, object)
     if names.shape != (images,):
         raise errors.DataError(
             f"groups must name the part of each of {images} images. Got shape {names.shape}. "
             "Give one name per image, or leave it out where no two images show one part."
         )
-    return Parts(np.unique(names, return_inverse=True)[1].astype(np.int64), are_known=True)
+    # A missing one is its own place, which is no text and so equal to no name.
+    named = [place if _is_missing(name) else str(name) for place, name in enumerate(names)]
+    number = {name: place for place, name in enumerate(dict.fromkeys(named))}
+    of = np.array([number[name] for name in named], np.int64)
+    return Parts(of, are_known=any(isinstance(name, str) for name in named))
+
+
+def _is_missing(name: object) -> bool:
+    return name is None or name == "" or name != name  # nan
 
 
 def extreme(

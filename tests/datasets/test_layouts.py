@@ -43,6 +43,18 @@ def mvtec_with_categories(root):
     mvtec(root / "tile")
 
 
+def mvtec_of_tests_alone(root):
+    picture(root / "test" / "good" / "0.png")
+    picture(root / "test" / "scratch" / "0.png")
+    picture(root / "ground_truth" / "scratch" / "0_mask.png")
+
+
+def mvtec_without_masks(root):
+    picture(root / "train" / "good" / "0.png")
+    picture(root / "test" / "good" / "0.png")
+    picture(root / "test" / "bad" / "0.png")
+
+
 def coco(root):
     picture(root / "train2017" / "a.png")
     text(root / "annotations" / "instances_train2017.json", COCO)
@@ -108,6 +120,8 @@ def run_lengths(root):
 FOREIGN = {
     mvtec: ("MVTec AD", "ground_truth/KIND/NNN_mask.png to masks/KIND_NNN.png"),
     mvtec_with_categories: ("MVTec AD", "Copy train/good"),
+    mvtec_of_tests_alone: ("MVTec AD", "ground_truth/KIND/NNN_mask.png to masks/KIND_NNN.png"),
+    mvtec_without_masks: ("MVTec AD without ground_truth", "draw their masks into"),
     coco: ("COCO", "annToMask"),
     coco_of_roboflow: ("COCO", "annToMask"),
     coco_after_many_images: ("COCO", "annToMask"),
@@ -193,3 +207,10 @@ def test_a_set_with_notes_of_another_tool_is_read(tmp_path, write_folders):
     write_folders(tmp_path)
     text(tmp_path / "defect" / "d1.json", LABELME)
     assert len(readers.read_folder(tmp_path)) == 4
+
+
+def test_two_sets_of_good_and_defect_are_no_foreign_layout(tmp_path):
+    for part in ("train", "test"):
+        picture(tmp_path / part / "good" / "0.png")
+        picture(tmp_path / part / "defect" / "1.png")
+    assert layouts.recognise(tmp_path, reading="folder").name == "what looks like the layout folder"

@@ -212,6 +212,10 @@ def test_without_settings_nothing_changes(write_set):
         ({"mask_values": {"0,0,300": "defect"}}, "a gray value or an entry of a palette"),
         ({"mask_ignore": (-1,)}, "a gray value or an entry of a palette"),
         ({"mask_ignore": (70000,)}, "a gray value or an entry of a palette"),
+        ({"mask_values": {255: "defect"}, "mask_ignore": (255,)}, "named once.*'255' again"),
+        ({"mask_values": {"255": "defect", "0255": "ignore"}}, "named once.*'0255' again"),
+        ({"mask_values": {"255": "defect", "#ffffff": "ignore"}}, "named once.*'#ffffff' again"),
+        ({"mask_values": {"#800000": "defect", "128,0,0": "ignore"}}, "'128,0,0' again"),
     ],
 )
 def test_values_that_no_mask_can_hold_are_refused(settings, told):
