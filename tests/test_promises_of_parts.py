@@ -254,6 +254,28 @@ def test_shares_of_a_part_add_up_to_it():
     assert (found.good, found.defective) == (1.0, 1.0)
 
 
+@pytest.mark.parametrize("stages", [1, 2])
+@pytest.mark.parametrize(
+    ("asked", "threshold"),
+    # Over 0.25 all of a and b are NG, 2 of 3 images of c, and 2 of 3 of the good d: a precision of
+    # (8/3) / (8/3 + 2/3) = 0.8, and a recall of (8/3) / 3 = 8/9.
+    [
+        ({"method": "precision", "min_precision": 0.8}, (0.25 + 0.9) / 2),
+        ({"method": "recall", "min_recall": 8 / 9}, (0.25 + 0.9) / 2),
+    ],
+)
+def test_thirds_of_a_part_reach_what_they_add_up_to(stages, asked, threshold):
+    groups = [*"aaabbbcccddd", "e"]
+    is_defect = [*[1] * 9, *[0] * 4]
+    scores = [*[0.9] * 8, 0.2, 0.9, 0.9, 0.1, 0.25]
+    spec = thresholds.ThresholdSpec(weigh_parts=True, **asked)
+    choose, given = thresholds.choose, [scores]
+    if stages == 2:
+        choose, given = thresholds.choose_jointly, [[0.5] * 13, scores]
+    points = choose(*given, is_defect, spec, mask_threshold=0.05, groups=groups)
+    assert _thresholds(points)[-1] == pytest.approx(threshold)
+
+
 def test_groups_must_name_each_image():
     with pytest.raises(errors.DataError, match="part of each of 2 images"):
         thresholds.for_escape_rate(

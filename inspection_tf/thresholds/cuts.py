@@ -17,7 +17,7 @@ from inspection_tf.thresholds.parts import PartEscapes
 
 _OUTSIDE = 1e-3  # relative distance of a threshold that has a score on one side only
 RESOLUTION = 2e-6  # probabilities nearer than this are tied: an exported graph rounds differently
-
+_DECIMALS = 9  # of summed shares of parts: a part counts 1 whatever its images add up to
 
 Counts = NDArray[np.int64] | NDArray[np.float64]
 
@@ -56,6 +56,17 @@ class Cuts(NamedTuple):
         below = float(self.score[cut - 1]) if cut > 0 else -math.inf
         return midway(below, float(self.score[cut]))
 
+    @property
+    def slack(self) -> float:
+        """How far two shares may differ and be equal; more where counts are rounded fractions."""
+        return binomial.ROUNDING if self.escapes.dtype.kind == "i" else 10.0 ** (1 - _DECIMALS)
+
+    def _told_apart(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return values of which those that differ by the rounding of counts alone are equal."""
+        is_exact = self.escapes.dtype.kind == "i"
+        rounded: NDArray[np.float64] = np.round(values, 12 if is_exact else _DECIMALS - 1)
+        return rounded
+
     def precision(self) -> NDArray[np.float64]:
         """Return the share of defective images among the NG ones; 0 where nothing is NG."""
         caught = self.defective - self.escapes
@@ -66,11 +77,15 @@ class Cuts(NamedTuple):
         """Return `(1 + b^2) caught / ((1 + b^2) caught + b^2 escapes + overkills)`."""
         caught = (1 + beta**2) * (self.defective - self.escapes)
         f_beta: NDArray[np.float64] = caught / (caught + beta**2 * self.escapes + self.overkills)
-        return np.round(f_beta, 12)
+        return self._told_apart(f_beta)
 
     def cost(self, escape_cost: float, overkill_cost: float) -> NDArray[np.float64]:
         """Return `escapes * escape_cost + overkills * overkill_cost`."""
-        return self.escapes * float(escape_cost) + self.overkills * float(overkill_cost)
+        cost = self.escapes * float(escape_cost) + self.overkills * float(overkill_cost)
+        if self.escapes.dtype.kind == "i":
+            return cost
+        unit = max(escape_cost, overkill_cost) or 1.0
+        return unit * self._told_apart(cost / unit)
 
 
 def midway(below: float, above: float) -> float:
@@ -192,7 +207,7 @@ def _counter(
         if weight is None:
             return place
         summed: NDArray[np.float64] = np.append(0.0, np.cumsum(weight[among][order]))
-        return np.round(summed[place], 9)  # a part counts 1 whatever its images add up to
+        return np.round(summed[place], _DECIMALS)
 
     return below
 
@@ -310,7 +325,7 @@ def for_precision(
     """
     cuts = sweep(score, is_defect, groups=groups)
     precision = cuts.precision()
-    reaches = precision >= min_precision - binomial.ROUNDING
+    reaches = precision >= min_precision - cuts.slack
     if not reaches.any():
         best = int(precision.argmax())
         raise errors.DataError(
@@ -344,9 +359,8 @@ def for_recall(
     """
     cuts = sweep(score, is_defect, groups=groups)
     recall = 1 - cuts.escapes / cuts.defective
-    return cuts.threshold(
-        cuts.fewest_overkills(among=recall >= min(min_recall, 1) - binomial.ROUNDING)
-    )
+    reaches = recall >= min(min_recall, 1) - cuts.slack
+    return cuts.threshold(cuts.fewest_overkills(among=reaches))
 
 
 def for_f_beta(
