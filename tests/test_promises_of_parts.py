@@ -1,12 +1,13 @@
 """Promises where several images show one part: it is the part that counts."""
 
 import importlib.util
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from inspection_tf import errors, thresholds
+from inspection_tf import bundle, errors, thresholds
 
 PATH = Path(__file__).parents[1] / "benchmarks" / "promises.py"
 
@@ -100,6 +101,40 @@ def test_what_is_written_without_groups_is_what_always_was():
         "at most 0.05 of defective images escape, at 0.95 confidence (1 of 93 escaped)"
     )
     assert thresholds.Promise.model_validate(promise.model_dump()) == promise
+
+
+def test_what_leaves_defaults_out_leaves_them_out():
+    promise = thresholds.Promise(
+        max_escape_rate=0.05, confidence=0.95, observed_escapes=1, defective=93
+    )
+    assert "part_escapes" not in promise.model_dump(exclude_defaults=True)
+
+
+@pytest.mark.parametrize(
+    ("is_located", "counts", "unit"),
+    [
+        (False, {}, "defective images"),
+        (False, {"groups": 3}, "defective parts"),
+        (True, {}, "photos without the field"),
+        (True, {"groups": 3}, "parts without the field"),
+    ],
+)
+def test_the_unit_of_a_promise_is_the_part_also_where_a_field_is_located(is_located, counts, unit):
+    manifest = types.SimpleNamespace(
+        is_located=is_located, operating_point=types.SimpleNamespace(counts=counts)
+    )
+    assert bundle.Manifest.unit_of_promise.fget(manifest) == unit
+
+
+@pytest.mark.parametrize("method", ["escape_rate", "overkill_rate"])
+def test_what_is_promised_does_not_say_that_parts_were_weighed(method):
+    scores, is_defect, group = with_good(*photographed(10, 2), [0.1, 0.2, 0.2])
+    spec = thresholds.ThresholdSpec(
+        method=method, max_escape_rate=0.5, max_overkill_rate=0.5, confidence=0.8, weigh_parts=True
+    )
+    point = thresholds.choose(scores, is_defect, spec, mask_threshold=0.1, groups=group)
+    assert point.method == method
+    assert "weigh_parts" not in point.parameters
 
 
 # Where the threshold lies
