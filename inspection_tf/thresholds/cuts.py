@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors
-from inspection_tf.thresholds import binomial, parts
+from inspection_tf.thresholds import parts
 from inspection_tf.thresholds.binomial import defects_needed, events_allowed
 from inspection_tf.thresholds.parts import PartEscapes
 
@@ -57,15 +57,9 @@ class Cuts(NamedTuple):
         return midway(below, float(self.score[cut]))
 
     @property
-    def slack(self) -> float:
-        """How far two shares may differ and be equal; more where counts are rounded fractions."""
-        return binomial.ROUNDING if self.escapes.dtype.kind == "i" else 10.0 ** (1 - _DECIMALS)
-
-    def _told_apart(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return values of which those that differ by the rounding of counts alone are equal."""
-        is_exact = self.escapes.dtype.kind == "i"
-        rounded: NDArray[np.float64] = np.round(values, 12 if is_exact else _DECIMALS - 1)
-        return rounded
+    def decimals(self) -> int:
+        """Digits to which shares can be told apart: fewer where counts are rounded fractions."""
+        return 12 if self.escapes.dtype.kind == "i" else _DECIMALS - 1
 
     def precision(self) -> NDArray[np.float64]:
         """Return the share of defective images among the NG ones; 0 where nothing is NG."""
@@ -77,15 +71,11 @@ class Cuts(NamedTuple):
         """Return `(1 + b^2) caught / ((1 + b^2) caught + b^2 escapes + overkills)`."""
         caught = (1 + beta**2) * (self.defective - self.escapes)
         f_beta: NDArray[np.float64] = caught / (caught + beta**2 * self.escapes + self.overkills)
-        return self._told_apart(f_beta)
+        return np.round(f_beta, self.decimals)
 
     def cost(self, escape_cost: float, overkill_cost: float) -> NDArray[np.float64]:
         """Return `escapes * escape_cost + overkills * overkill_cost`."""
-        cost = self.escapes * float(escape_cost) + self.overkills * float(overkill_cost)
-        if self.escapes.dtype.kind == "i":
-            return cost
-        unit = max(escape_cost, overkill_cost) or 1.0
-        return unit * self._told_apart(cost / unit)
+        return self.escapes * float(escape_cost) + self.overkills * float(overkill_cost)
 
 
 def midway(below: float, above: float) -> float:
@@ -186,13 +176,7 @@ def sweep(
         scores, None if groups is None else parts.known(groups, scores.size), defective
     )
     escapes, good = below(defective, cut), below(~defective, cut)
-    return Cuts(
-        score=cut,
-        escapes=escapes,
-        overkills=good[-1] - good,
-        defective=escapes[-1],
-        good=good[-1],
-    )
+    return Cuts(cut, escapes, good[-1] - good, defective=escapes[-1], good=good[-1])
 
 
 def _counter(
@@ -325,7 +309,7 @@ def for_precision(
     """
     cuts = sweep(score, is_defect, groups=groups)
     precision = cuts.precision()
-    reaches = precision >= min_precision - cuts.slack
+    reaches = precision >= min_precision - 10.0**-cuts.decimals
     if not reaches.any():
         best = int(precision.argmax())
         raise errors.DataError(
@@ -359,7 +343,7 @@ def for_recall(
     """
     cuts = sweep(score, is_defect, groups=groups)
     recall = 1 - cuts.escapes / cuts.defective
-    reaches = recall >= min(min_recall, 1) - cuts.slack
+    reaches = recall >= min(min_recall, 1) - 10.0**-cuts.decimals
     return cuts.threshold(cuts.fewest_overkills(among=reaches))
 
 
