@@ -163,10 +163,11 @@ class Manifest(config.Section):
 
     @property
     def unit_of_promise(self) -> str:
-        """What escapes, in the plural: defective parts or images, or photos without the field."""
+        """What escapes, in the plural: defective parts or images, or those without the field."""
+        of_parts = "groups" in self.operating_point.counts
         if self.is_located:
-            return "photos without the field"
-        return "defective parts" if "groups" in self.operating_point.counts else "defective images"
+            return f"{'parts' if of_parts else 'photos'} without the field"
+        return f"defective {'parts' if of_parts else 'images'}"
 
     @property
     def promise(self) -> str:

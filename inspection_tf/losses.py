@@ -140,8 +140,8 @@ class BceDice(MapLoss):
         on_defect = any_class(weigh(on_defect, self.class_weights))
         bce = mean_of_pixels(self.positive_weight * on_defect + on_good, counted)
         dice = dice_loss(y_true, y_pred, self.smooth)
-        counted = ops.ones_like(dice) if self.dice_on_good else ops.max(y_true, axis=(1, 2))
-        cost = self.bce_weight * bce + self.dice_weight * mean_over(dice, counted)
+        shown = ops.ones_like(dice) if self.dice_on_good else ops.max(y_true, axis=(1, 2))
+        cost = self.bce_weight * bce + self.dice_weight * mean_over(dice, shown)
         return cost + self.kind_weight * kind_loss(y_true, y_pred) if self.kind_weight else cost
 
     def get_config(self) -> dict[str, Any]:
@@ -298,8 +298,8 @@ class AdaptiveBceDice(MapLoss):
         on_defect = any_class(weigh(on_defect, self.class_weights))
         bce = mean_of_pixels(on_defect + on_good, counted)
         held = ops.max(y_true, axis=(0, 1, 2))
-        counted = ops.where(ops.max(held) > 0, held, ops.ones_like(held))
-        dice = mean_over(dice_loss(y_true, y_pred, self.smooth, (0, 1, 2)), counted)
+        shown = ops.where(ops.max(held) > 0, held, ops.ones_like(held))
+        dice = mean_over(dice_loss(y_true, y_pred, self.smooth, (0, 1, 2)), shown)
         return ops.where(dice < self.switch_at, ops.ones_like(bce) * dice, bce)
 
     def get_config(self) -> dict[str, Any]:

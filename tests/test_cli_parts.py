@@ -68,6 +68,17 @@ def test_the_images_of_a_part_give_one_verdict(predict, photos):
     assert list(lines[0]["verdicts"]) == [str(photos / "left" / "lot7_part7.png"), worst]
 
 
+@pytest.mark.parametrize("part", [PART, "folder"])
+def test_a_folder_that_cannot_be_used_is_no_part_and_says_why(predict, photos, tmp_path, part):
+    (tmp_path / "empty").mkdir()
+    code, lines, said = predict(tmp_path / "empty", photos / "left", "--part", part, "--json")
+    assert code == 3
+    assert lines[0]["path"] == str(tmp_path / "empty")
+    assert "must hold images" in lines[0]["error"]
+    assert "must hold images" in said
+    assert {line["outcome"] for line in lines[1:]} == {"OK"}
+
+
 def test_each_folder_can_be_a_part(predict, photos):
     words = ("--part", "folder", "--metadata", "lot=7", "--json")
     code, lines, _ = predict(photos / "left", photos / "right", *words)

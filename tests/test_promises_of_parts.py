@@ -1,12 +1,13 @@
 """Promises where several images show one part: it is the part that counts."""
 
 import importlib.util
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from inspection_tf import errors, thresholds
+from inspection_tf import bundle, errors, thresholds
 
 PATH = Path(__file__).parents[1] / "benchmarks" / "promises.py"
 
@@ -130,6 +131,40 @@ def test_what_is_written_without_groups_is_what_always_was():
         "at most 0.05 of defective images escape, at 0.95 confidence (1 of 93 escaped)"
     )
     assert thresholds.Promise.model_validate(promise.model_dump()) == promise
+
+
+def test_what_leaves_defaults_out_leaves_them_out():
+    promise = thresholds.Promise(
+        max_escape_rate=0.05, confidence=0.95, observed_escapes=1, defective=93
+    )
+    assert "part_escapes" not in promise.model_dump(exclude_defaults=True)
+
+
+@pytest.mark.parametrize(
+    ("is_located", "counts", "unit"),
+    [
+        (False, {}, "defective images"),
+        (False, {"groups": 3}, "defective parts"),
+        (True, {}, "photos without the field"),
+        (True, {"groups": 3}, "parts without the field"),
+    ],
+)
+def test_the_unit_of_a_promise_is_the_part_also_where_a_field_is_located(is_located, counts, unit):
+    manifest = types.SimpleNamespace(
+        is_located=is_located, operating_point=types.SimpleNamespace(counts=counts)
+    )
+    assert bundle.Manifest.unit_of_promise.fget(manifest) == unit
+
+
+@pytest.mark.parametrize("method", ["escape_rate", "overkill_rate"])
+def test_what_is_promised_does_not_say_that_parts_were_weighed(method):
+    scores, is_defect, group = with_good(*photographed(10, 2), [0.1, 0.2, 0.2])
+    spec = thresholds.ThresholdSpec(
+        method=method, max_escape_rate=0.5, max_overkill_rate=0.5, confidence=0.8, weigh_parts=True
+    )
+    point = thresholds.choose(scores, is_defect, spec, mask_threshold=0.1, groups=group)
+    assert point.method == method
+    assert "weigh_parts" not in point.parameters
 
 
 # Where the threshold lies
@@ -282,6 +317,28 @@ def test_shares_of_a_part_add_up_to_it():
     assert found.overkills.tolist() == pytest.approx([1, 2 / 3, 1 / 3, 0, 0], abs=1e-9)
     assert found.overkills[0] == 1.0
     assert (found.good, found.defective) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+@pytest.mark.parametrize(
+    ("asked", "threshold"),
+    # Over 0.25 all of a and b are NG, 2 of 3 images of c, and 2 of 3 of the good d: a precision of
+    # (8/3) / (8/3 + 2/3) = 0.8, and a recall of (8/3) / 3 = 8/9.
+    [
+        ({"method": "precision", "min_precision": 0.8}, (0.25 + 0.9) / 2),
+        ({"method": "recall", "min_recall": 8 / 9}, (0.25 + 0.9) / 2),
+    ],
+)
+def test_thirds_of_a_part_reach_what_they_add_up_to(stages, asked, threshold):
+    groups = [*"aaabbbcccddd", "e"]
+    is_defect = [*[1] * 9, *[0] * 4]
+    scores = [*[0.9] * 8, 0.2, 0.9, 0.9, 0.1, 0.25]
+    spec = thresholds.ThresholdSpec(weigh_parts=True, **asked)
+    choose, given = thresholds.choose, [scores]
+    if stages == 2:
+        choose, given = thresholds.choose_jointly, [[0.5] * 13, scores]
+    points = choose(*given, is_defect, spec, mask_threshold=0.05, groups=groups)
+    assert _thresholds(points)[-1] == pytest.approx(threshold)
 
 
 def test_groups_must_name_each_image():

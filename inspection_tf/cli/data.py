@@ -64,7 +64,7 @@ class Labels:
         layout: of the folder.
         order: of p1, p2, p3 and p4 in a table of corners.
         group_pattern: names the part of each image; None: as groups.csv says, else that of the
-            bundle's own data; "": none.
+            bundle's own data; "": no pattern.
         mask_values: what values of masks mean; None: what they mean in the bundle's own data, where
             this is of the same layout.
         mask_ignore: further values that count for nothing; None: likewise.

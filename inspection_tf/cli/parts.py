@@ -139,7 +139,7 @@ def composite_lines(
 
     Returns:
         Lines, ready for JSON, with their exit codes. An image that names no part has a line of its
-        own, with an error.
+        own, with an error, and so has a folder that cannot be used.
     """
     if pattern is None:
         for item in items:
@@ -148,6 +148,10 @@ def composite_lines(
     expression = compiled(pattern)
     parts: dict[str, list[Item]] = {}
     for item in items:
+        if item.problem is not None:  # a folder: no image of any part
+            line = {"path": str(item.path), "error": task.report(item.problem)}
+            yield line, item.problem.exit_code
+            continue
         try:
             parts.setdefault(_part_of(item.path, expression), []).append(item)
         except errors.DataError as problem:

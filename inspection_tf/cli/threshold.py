@@ -57,6 +57,7 @@ def threshold(
         data: folder of the images the bundle was made from; by default where they lay.
         reason: noted in the audit.
     """
+    from inspection_tf import thresholds
     from inspection_tf.export import rethreshold
 
     options: dict[str, Value | None] = {
@@ -69,6 +70,16 @@ def threshold(
         "overkill_rate": overkill_rate,
     }
     method, value = _only(options)
+    if weigh_parts and method not in thresholds.WEIGHED:
+        raise errors.ConfigError(
+            f"--weigh-parts must go with one of {', '.join(map(_option, thresholds.WEIGHED))}. "
+            f"Got it with {_option(method)}. Leave it out: what is promised counts parts anyway."
+        )
+    if part_escapes and method == "set":
+        raise errors.ConfigError(
+            "--part-escapes must go with a method that counts escapes. Got it with --set, which "
+            "promises nothing. Leave it out."
+        )
     if method == "set" and isinstance(value, float):
         manifest = rethreshold.set_threshold(bundle, value, reason=reason)
     elif method == "escape_rate" and isinstance(value, float):

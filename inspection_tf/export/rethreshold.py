@@ -151,9 +151,11 @@ def choose(
             "a tune split: it was cross-validated. Use --set, or train with data.tune."
         )
     exported = _exported(manifest)
-    kept = "any" if exported.promise is None else exported.promise.part_escapes
     spec = spec.model_copy(
-        update={"review_band": _review_band(exported), "part_escapes": part_escapes or kept}
+        update={
+            "review_band": _review_band(exported),
+            "part_escapes": part_escapes or _part_escapes(manifest, exported),
+        }
     )
     models = {graph.name: (root / graph.file).read_bytes() for graph in manifest.graphs}
     networks = _points.Networks(
@@ -196,6 +198,17 @@ def _exported(manifest: bundle.Manifest) -> thresholds.OperatingPoint:
             told = {name: value for name, value in edit["before"].items() if name != "stages"}
             return config.validate(thresholds.OperatingPoint, told, origin="the bundle's audit")
     return manifest.operating_point
+
+
+def _part_escapes(
+    manifest: bundle.Manifest, exported: thresholds.OperatingPoint
+) -> thresholds.PartEscapes:
+    """Return when a part escaped at the export: as was promised, or without a promise as asked."""
+    if exported.promise is not None:
+        return exported.promise.part_escapes
+    told = manifest.provenance.config.get("threshold")
+    asked = told.get("part_escapes") if isinstance(told, dict) else None
+    return "each" if asked == "each" else "any"
 
 
 def _review_band(point: thresholds.OperatingPoint) -> float:

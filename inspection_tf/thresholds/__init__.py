@@ -32,6 +32,7 @@ from inspection_tf.thresholds.cuts import (
 )
 from inspection_tf.thresholds.operating_point import (
     PARAMETERS,
+    WEIGHED,
     Method,
     OperatingPoint,
     Promise,
@@ -43,6 +44,7 @@ from inspection_tf.thresholds.region_threshold import RegionScores, for_region_f
 
 __all__ = [
     "PARAMETERS",
+    "WEIGHED",
     "Method",
     "OperatingPoint",
     "PartEscapes",

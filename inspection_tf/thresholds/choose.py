@@ -19,6 +19,7 @@ from inspection_tf.thresholds.cuts import (
 )
 from inspection_tf.thresholds.operating_point import (
     PARAMETERS,
+    WEIGHED,
     OperatingPoint,
     Promise,
     ThresholdSpec,
@@ -249,7 +250,7 @@ def _point(
             part_escapes=spec.part_escapes,
         )
     parameters = {name: float(getattr(spec, name)) for name in PARAMETERS[method]}
-    if spec.weigh_parts and not of.are_single:
+    if spec.weigh_parts and method in WEIGHED and not of.are_single:
         parameters["weigh_parts"] = 1.0
     return OperatingPoint(
         threshold=threshold,

@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors
-from inspection_tf.thresholds import binomial, parts
+from inspection_tf.thresholds import parts
 from inspection_tf.thresholds.binomial import defects_needed, events_allowed
 from inspection_tf.thresholds.parts import PartEscapes
 
 _OUTSIDE = 1e-3  # relative distance of a threshold that has a score on one side only
 RESOLUTION = 2e-6  # probabilities nearer than this are tied: an exported graph rounds differently
-
+_DECIMALS = 9  # of summed shares of parts: a part counts 1 whatever its images add up to
 
 Counts = NDArray[np.int64] | NDArray[np.float64]
 
@@ -56,6 +56,11 @@ class Cuts(NamedTuple):
         below = float(self.score[cut - 1]) if cut > 0 else -math.inf
         return midway(below, float(self.score[cut]))
 
+    @property
+    def decimals(self) -> int:
+        """Digits to which shares can be told apart: fewer where counts are rounded fractions."""
+        return 12 if self.escapes.dtype.kind == "i" else _DECIMALS - 1
+
     def precision(self) -> NDArray[np.float64]:
         """Return the share of defective images among the NG ones; 0 where nothing is NG."""
         caught = self.defective - self.escapes
@@ -66,7 +71,7 @@ class Cuts(NamedTuple):
         """Return `(1 + b^2) caught / ((1 + b^2) caught + b^2 escapes + overkills)`."""
         caught = (1 + beta**2) * (self.defective - self.escapes)
         f_beta: NDArray[np.float64] = caught / (caught + beta**2 * self.escapes + self.overkills)
-        return np.round(f_beta, 12)
+        return np.round(f_beta, self.decimals)
 
     def cost(self, escape_cost: float, overkill_cost: float) -> NDArray[np.float64]:
         """Return `escapes * escape_cost + overkills * overkill_cost`."""
@@ -171,13 +176,7 @@ def sweep(
         scores, None if groups is None else parts.known(groups, scores.size), defective
     )
     escapes, good = below(defective, cut), below(~defective, cut)
-    return Cuts(
-        score=cut,
-        escapes=escapes,
-        overkills=good[-1] - good,
-        defective=escapes[-1],
-        good=good[-1],
-    )
+    return Cuts(cut, escapes, good[-1] - good, defective=escapes[-1], good=good[-1])
 
 
 def _counter(
@@ -192,7 +191,7 @@ def _counter(
         if weight is None:
             return place
         summed: NDArray[np.float64] = np.append(0.0, np.cumsum(weight[among][order]))
-        return np.round(summed[place], 9)  # a part counts 1 whatever its images add up to
+        return np.round(summed[place], _DECIMALS)
 
     return below
 
@@ -310,7 +309,7 @@ def for_precision(
     """
     cuts = sweep(score, is_defect, groups=groups)
     precision = cuts.precision()
-    reaches = precision >= min_precision - binomial.ROUNDING
+    reaches = precision >= min_precision - 10.0**-cuts.decimals
     if not reaches.any():
         best = int(precision.argmax())
         raise errors.DataError(
@@ -344,9 +343,8 @@ def for_recall(
     """
     cuts = sweep(score, is_defect, groups=groups)
     recall = 1 - cuts.escapes / cuts.defective
-    return cuts.threshold(
-        cuts.fewest_overkills(among=recall >= min(min_recall, 1) - binomial.ROUNDING)
-    )
+    reaches = recall >= min(min_recall, 1) - 10.0**-cuts.decimals
+    return cuts.threshold(cuts.fewest_overkills(among=reaches))
 
 
 def for_f_beta(

@@ -163,7 +163,7 @@ def for_precision(pairs: Pairs, *, min_precision: float) -> Two:
 
     def key(counts: Cuts) -> tuple[NDArray[Any], ...]:
         precision = counts.precision()
-        misses = precision < min_precision - binomial.ROUNDING
+        misses = precision < min_precision - 10.0**-counts.decimals
         return misses, np.where(misses, -precision, counts.escapes), counts.overkills
 
     (misses, negative, *_), corner = _best(pairs, key)
@@ -179,7 +179,7 @@ def for_recall(pairs: Pairs, *, min_recall: float) -> Two:
     """Return the thresholds with the fewest overkills among those that reach a recall."""
 
     def key(counts: Cuts) -> tuple[NDArray[Any], ...]:
-        misses = 1 - counts.escapes / counts.defective < min(min_recall, 1) - binomial.ROUNDING
+        misses = 1 - counts.escapes / counts.defective < min(min_recall, 1) - 10.0**-counts.decimals
         # Without a good image overkill says nothing: then as high as the recall allows.
         return misses, counts.overkills if counts.good else -counts.escapes, counts.escapes
 

@@ -21,6 +21,10 @@ PARAMETERS: dict[str, tuple[str, ...]] = {
 }
 
 
+WEIGHED = ("precision", "recall", "f_beta", "cost")
+"""Methods that count images, or on request parts: what is promised is of parts anyway."""
+
+
 class Promise(config.Section):
     """With this confidence, at most this share of defective parts escapes."""
 
@@ -43,7 +47,8 @@ class Promise(config.Section):
     ) -> dict[str, Any]:
         values: dict[str, Any] = write(self)
         if self.defective_groups is None:  # as every bundle without groups was written
-            del values["defective_groups"], values["part_escapes"]
+            for name in ("defective_groups", "part_escapes"):
+                values.pop(name, None)  # left out already where defaults are
         return values
 
     def in_words(self, *, defective: str = "") -> str:

@@ -185,3 +185,47 @@ def test_what_a_part_is_stays_as_it_was_exported_unless_asked(toy_bundle_copy, c
     assert run(toy_bundle_copy, "--f-beta", "1", "--weigh-parts") == 0
     # Where parts have one image each there is nothing to weigh.
     assert bundle.read(toy_bundle_copy).operating_point.parameters == {"beta": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--escape-rate", "0.1", "--weigh-parts"), "--weigh-parts must go with one of"),
+        (("--set", "0.5", "--weigh-parts"), "Got it with --set"),
+        (("--overkill-rate", "0.1", "--weigh-parts"), "Got it with --overkill-rate"),
+        (("--set", "0.5", "--part-escapes", "each"), "--part-escapes must go with a method"),
+    ],
+)
+def test_what_would_change_nothing_is_refused(toy_bundle_copy, words, said, capsys):
+    before = contents(toy_bundle_copy)
+    assert run(toy_bundle_copy, *words) == 2
+    assert said in capsys.readouterr().err
+    assert contents(toy_bundle_copy) == before
+
+
+def _asked_for(root, monkeypatch, **options):
+    """Return the method and its numbers that thresholds are chosen with."""
+    asked = []
+
+    def choose(tuning, manifest, spec):
+        asked.append(spec)
+        raise errors.DataError("enough")
+
+    monkeypatch.setattr(rethreshold._points, "choose", choose)
+    with pytest.raises(errors.DataError, match="enough"):
+        rethreshold.promise(root, 0.2, **options)
+    return asked[0]
+
+
+@pytest.mark.parametrize("configured", ["each", "any", None])
+def test_without_a_promise_a_part_escapes_as_the_recipe_was_told(
+    toy_bundle_copy, monkeypatch, configured
+):
+    values = manifest_values(toy_bundle_copy)
+    assert values["operating_point"]["promise"] is None
+    values["provenance"]["config"]["threshold"] = {"part_escapes": configured}
+    (toy_bundle_copy / "manifest.json").write_text(json.dumps(values))
+    expected = configured or "any"
+    assert _asked_for(toy_bundle_copy, monkeypatch).part_escapes == expected
+    given = _asked_for(toy_bundle_copy, monkeypatch, part_escapes="any")
+    assert given.part_escapes == "any"
