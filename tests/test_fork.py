@@ -194,8 +194,11 @@ def test_a_network_on_another_device_than_the_processor_does_not_survive(toy_bun
 
 @pytest.mark.parametrize("survives_fork", [True, False])
 def test_the_bytes_of_a_network_are_kept_only_where_a_child_may_need_them(survives_fork):
+    class Model:
+        layers = 6
+
     def started():
-        model = SimpleNamespace(layers=6)
+        model = Model()
         return native.Native(lambda: model.layers, survives_fork=survives_fork), weakref.ref(model)
 
     network, model = started()
