@@ -1,8 +1,10 @@
 """A child of a fork works to its end, or says in a sentence that it does not."""
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from types import SimpleNamespace
 
 import pytest
@@ -188,6 +190,21 @@ def test_a_network_on_another_device_than_the_processor_does_not_survive(toy_bun
     )
     runtime.Engine(model, providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
     assert made == [True, True, False]
+
+
+@pytest.mark.parametrize("survives_fork", [True, False])
+def test_the_bytes_of_a_network_are_kept_only_where_a_child_may_need_them(survives_fork):
+    class Model:
+        layers = 6
+
+    def started():
+        model = Model()
+        return native.Native(lambda: model.layers, survives_fork=survives_fork), weakref.ref(model)
+
+    network, model = started()
+    gc.collect()
+    assert network.get() == 6
+    assert (model() is not None) == survives_fork
 
 
 def test_the_memory_of_a_gpu_is_not_given_back_by_a_child(monkeypatch):

@@ -32,8 +32,8 @@ class Native(Generic[Built]):
             survives_fork: whether the library works in a child of a process that has used it, so
                 that the child may build its own.
         """
-        self._build = build
-        self._survives_fork = survives_fork
+        # What is never built again need not keep the network's bytes.
+        self._build = build if survives_fork else None
         self._lock = threading.Lock()
         self._built: Built | None = build()
         _OF_THIS_PROCESS.add(self)
@@ -47,14 +47,15 @@ class Native(Generic[Built]):
         built = self._built
         if built is not None:
             return built
-        if not self._survives_fork:
+        build = self._build
+        if build is None:
             raise errors.ConfigError(
                 "A network on such a device must run in the process that loaded it. Got a call in "
                 "a child of its fork. Load the inspector after the fork, in each process."
             )
         with self._lock:  # only one of the child's threads builds
             if self._built is None:
-                self._built = self._build()
+                self._built = build()
             return self._built
 
     def _abandon(self) -> None:
