@@ -59,7 +59,7 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
     folder = run_folder.open_run(out, cfg, name=NAME)
     with folder.guarded():
-        found = run_inputs.read(cfg.data, cfg.preprocessing, run=folder)
+        found = run_inputs.read(cfg.data, cfg.preprocessing, run=folder, several_classes=False)
         terms = ship.Terms(cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px)
         divided = recipe.divide(
             found,

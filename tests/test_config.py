@@ -99,6 +99,12 @@ def test_a_wrong_value_is_named_with_its_field():
         config.validate(Outer, {"seed": 1, "inner": {"rate": "much"}}, origin="a.yaml")
 
 
+@pytest.mark.parametrize(("values", "field"), [({}, "seed"), ({"inner": {"rate": 1}}, "seed")])
+def test_a_missing_field_is_named_with_the_way_out(values, field):
+    with pytest.raises(errors.ConfigError, match=f"none called '{field}'. Add it; of a recipe"):
+        config.validate(Outer, values, origin="a.yaml")
+
+
 def test_a_message_never_repeats_a_whole_configuration():
     values = {"seed": 0, "inner": {"names": ["name"] * 1000}}
     with pytest.raises(errors.ConfigError, match=r"\.\.\.") as caught:

@@ -41,8 +41,8 @@ def evaluate(
         group_pattern: regular expression whose first group, or the one named group, is the part
             that an image of root shows, from its path under root without suffix; by default as
             groups.csv in root says, or that of the bundle's own data. Empty: no pattern.
-        mask_values: what values in the masks of root mean, as data.mask_values of a training; by
-            default what they mean in the bundle's own data.
+        mask_values: what values in the masks of root mean, as data.mask_values of a training,
+            in pairs: 1 scratch 2 dent; by default what they mean in the bundle's own data.
         mask_ignore: values in them whose pixels do not count.
         engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
     """

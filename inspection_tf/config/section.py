@@ -154,6 +154,11 @@ def validate(
             raise errors.ConfigError(
                 f"{origin} may hold only known fields. Got {field!r}. {_closest(field, section)}"
             ) from None
+        if message.startswith("Field required"):
+            raise errors.ConfigError(
+                f"{origin} must hold every field that has no default. Got none called {field!r}. "
+                "Add it; of a recipe, begin with a copy of its whole YAML."
+            ) from None
         raise errors.ConfigError(in_a_sentence(problem, origin)) from None
 
 

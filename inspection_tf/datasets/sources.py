@@ -77,7 +77,7 @@ class DataSpec(config.Section):
     unseen: CertificateSpec | None = None
     """What the certificates of the test split are drawn from; none: the same."""
     unseen_count: int = pydantic.Field(default=400, ge=1)
-    """Number of those."""
+    """Number of test photos that are drawn from `unseen`."""
     grid: GridSpec = GridSpec()
     """What printed grids are drawn from."""
     group_pattern: str | None = None
@@ -98,7 +98,8 @@ class DataSpec(config.Section):
     classes.txt: from a gray value, the entry of a palette, or a colour ("#800000" or 128,0,0) to
     background, ignore, defect, or the name or id of a class. 0 and black are background unless
     they are named. Such as {0: defect, 255: background}, or {1: scratch, 2: dent, 255: ignore},
-    whose names are the classes where the data set names none."""
+    whose names are the classes where the data set names none. On the command line in pairs:
+    1 scratch 2 dent 255 ignore."""
     mask_ignore: tuple[str, ...] = ()
     """Further values in mask files that are to be ignored, such as 255: their pixels count neither
     for loss nor for metrics."""

@@ -36,20 +36,34 @@ class Inputs(config.Section):
     bundle, that of the network in it."""
 
 
-def read(spec: sources.DataSpec, preprocessing: images.Preprocessing, *, run: RunFolder) -> Records:
+def read(
+    spec: sources.DataSpec,
+    preprocessing: images.Preprocessing,
+    *,
+    run: RunFolder,
+    several_classes: bool = True,
+) -> Records:
     """Read and check the records of a run; one that goes on must find those that it began with.
 
     Args:
         spec: the data section.
         preprocessing: that the images must fit.
         run: its folder, which learns what the run is begun with.
+        several_classes: False for a recipe whose network knows one class of defects.
 
     Raises:
         errors.ConfigError: a root is missing.
-        errors.DataError: the root holds no such set, an image or mask is not fit for use, or the
-            run was begun with other data, classes or weights.
+        errors.DataError: the root holds no such set, an image or mask is not fit for use, there are
+            more classes than the recipe knows, or the run was begun with other data, classes or
+            weights.
     """
     found = sources.read(spec)
+    if len(found.classes) > 1 and not several_classes:
+        raise errors.DataError(
+            f"This recipe needs data with one class of defects. Got {found.origin} with the "
+            f"classes {', '.join(found.classes)}. Take the recipe two_stage_defects, or give all "
+            "defects one name: in data.mask_values, without a classes.txt."
+        )
     if run.is_resumed:
         require_same(run, found)
     sources.check(found, spec, preprocessing)

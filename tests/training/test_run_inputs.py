@@ -49,7 +49,7 @@ def root(tmp_path):
 def begin(tmp_path, root):
     """Open the run's folder, new or unfinished, and read its data."""
 
-    def read(stage=None, **data):
+    def read(stage=None, several_classes=True, **data):
         settings = Settings(
             data=sources.DataSpec(**{"format": "folder", "root": root, **data}),
             stage=stage or Stage(),
@@ -58,7 +58,9 @@ def begin(tmp_path, root):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(run, "update", lambda *state, **fields: None)  # never finished
             with run.guarded():
-                return run_inputs.read(settings.data, EXACT, run=run)
+                return run_inputs.read(
+                    settings.data, EXACT, run=run, several_classes=several_classes
+                )
 
     return read
 
@@ -154,6 +156,30 @@ def test_a_set_that_was_refused_may_be_corrected_before_the_run_begins(begin, ro
         begin()
     write(root, "good", "g1", 1)
     assert len(begin()) == 8
+
+
+def test_a_recipe_of_one_class_refuses_several_and_takes_the_corrected_set(begin, root):
+    with pytest.raises(
+        errors.DataError, match=r"one class of defects\. Got .* dent, scratch\. Take"
+    ):
+        begin(several_classes=False)
+    (root / "classes.txt").unlink()
+    for mask in (root / "masks").iterdir():  # 1 and 2 were ids of classes
+        ids = images.read(mask)
+        images.write_png(mask, np.where(ids > 0, np.uint8(255), np.uint8(0)))
+    assert begin(several_classes=False).classes == ("defect",)
+
+
+def test_values_that_are_named_differently_are_several_classes_too(begin, root):
+    (root / "classes.txt").unlink()
+    with pytest.raises(errors.DataError, match="the classes hole, crack"):
+        begin(several_classes=False, mask_values={1: "hole", 2: "crack"})
+
+
+def test_values_with_one_name_are_one_class(begin, root):
+    (root / "classes.txt").unlink()
+    found = begin(several_classes=False, mask_values={1: "defect", 2: "defect"})
+    assert found.classes == ("defect",)
 
 
 def test_a_run_of_an_earlier_version_goes_on_with_a_warning(begin, tmp_path, root, caplog):
