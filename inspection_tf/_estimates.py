@@ -69,7 +69,7 @@ def clustered_rate(
     and the mean size of an image's group. Few groups with an event say little of how they vary, so
     a quarter of a group with nothing but events, and of one with none, is added for the variance.
 
-    In simulations of 10 to 200 groups of 2 or 6 images, at rates of 5 and 10 %, it covers 93 to
+    In simulations of 10 to 200 groups of 2 or 6 images, at rates of 5 and 10 %, it covers 92 to
     99 %, Korn and Graubard's interval 92 to 100 % and the bootstrap over groups 48 to 96 %
     (`benchmarks/promises.py`, methods).
 
