@@ -134,8 +134,8 @@ def test_good_images_alone_are_enough_to_start(tmp_path):
         format="folder", root=tmp_path / "set", defects="composed", compose={"per_image": 2}
     )
     report = dagm_segmentation.run(settings, tmp_path / "run")
-    # a quarter of 16 is tested, each also with a composed defect
-    assert report["counts"] == {"images": 8, "defective": 4}
+    # A quarter of 16 is tested, each also with a composed defect: two images of one part.
+    assert report["counts"] == {"images": 8, "defective": 4, "groups": 4, "defective_groups": 4}
     out = tmp_path / "evaluated"
     assert cli.main(["evaluate", str(tmp_path / "run" / "bundle"), "--out", str(out)]) == 0
     assert json.loads((out / "metrics.json").read_text()) == report

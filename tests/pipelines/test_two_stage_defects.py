@@ -337,7 +337,7 @@ def test_boards_are_compared_with_their_templates_each_left_out_in_turn(boards, 
     values["preprocessing"]["fit"] = "stretch"  # boards have 640 x 640 px
     cfg = config.validate(two_stage_defects.Config, values, origin="test")
     report = two_stage_defects.run(cfg, tmp_path / "run")
-    assert report["counts"] == {"images": 4, "defective": 4}
+    assert report["counts"] == {"images": 4, "defective": 4, "groups": 2, "defective_groups": 2}
     manifest = bundle.read(tmp_path / "run" / "bundle")
     assert manifest.has_template
     assert not manifest.is_cascade
