@@ -51,7 +51,7 @@ def clopper_pearson(events: int, trials: int, *, confidence: float) -> Estimate:
     return Estimate(events / trials, low, high)
 
 
-_PSEUDO_GROUPS = 0.25  # of each kind; see `clustered_rate`
+_PSEUDO_GROUPS = 1 / 6  # of each kind; see `clustered_rate`
 
 
 def clustered_rate(
@@ -67,10 +67,10 @@ def clustered_rate(
     the effective number of images, `n / deff`. The design effect deff compares the variance of the
     rate between groups (linearized ratio) with that of n independent images; it is kept between 1
     and the mean size of an image's group. Few groups with an event say little of how they vary, so
-    a quarter of a group with nothing but events, and of one with none, is added for the variance.
+    a sixth of a group with nothing but events, and of one with none, is added for the variance.
 
-    In simulations of 10 to 200 groups of 2 or 6 images, at rates of 5 and 10 %, it covers 92 to
-    99 %, Korn and Graubard's interval 92 to 100 % and the bootstrap over groups 48 to 96 %
+    In simulations of 10 to 200 groups of 2 or 6 images, at rates of 5 and 10 %, it covers 93 to
+    98 %, Korn and Graubard's interval 92 to 100 % and the bootstrap over groups 47 to 96 %
     (`benchmarks/promises.py`, methods).
 
     Source: Kish 1965 (design effect); Wilson 1927; Korn and Graubard 1998 and Franco et al. 2019,
