@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 import threading
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -273,6 +274,14 @@ def edited_folder(
     finally:
         if copy is not None:
             shutil.rmtree(copy, ignore_errors=True)
+
+
+def composed(name: str) -> str:
+    """Return a name in composed Unicode (NFC), in which names are compared.
+
+    File systems and archives hand over one accented letter as one character or as two.
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def sha256(path: str | os.PathLike[str]) -> str:

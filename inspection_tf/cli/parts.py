@@ -3,12 +3,11 @@
 import dataclasses
 import os
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inspection_tf import errors, process, runtime
+from inspection_tf import errors, files, process, runtime
 from inspection_tf.cli.paths import Item
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ def _part_of(path: Path, pattern: re.Pattern[str] | None) -> str:
     if pattern is None:
         return str(path.parent)
     # Letters that are composed on one disk and decomposed on the other are one part's name.
-    match = pattern.search(unicodedata.normalize("NFC", path.as_posix()))
+    match = pattern.search(files.composed(path.as_posix()))
     if match is None or not match.group(1):
         raise errors.DataError(
             f"{path}: the path must name its part. Got none by {pattern.pattern}. "

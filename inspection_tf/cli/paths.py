@@ -3,11 +3,10 @@
 import collections
 import dataclasses
 import os
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from inspection_tf import errors, images
+from inspection_tf import errors, files, images
 from inspection_tf.datasets import folders
 
 _LONGEST_STEM = 200  # bytes; what is written beside it, also while it is written, has room in 255
@@ -114,7 +113,7 @@ class Templates:
         if path is not None and os.path.isdir(path):  # noqa: PTH112  as in `listed`
             # The first of equal stems, by name.
             found = reversed(folders.look(path).paths)
-            self._of_stem = {_composed(image.stem): image for image in found}
+            self._of_stem = {files.composed(image.stem): image for image in found}
 
     def of(self, path: Path) -> Path | None:
         """Return the template of an image; None where there are none.
@@ -124,15 +123,10 @@ class Templates:
         """
         if self._of_stem is None:
             return self._path
-        stem = _composed(path.stem)
+        stem = files.composed(path.stem)
         if stem not in self._of_stem:
             raise errors.ImageError(
                 f"{path}: each image must have a template. Got none named {path.stem} in "
                 f"{self._path}. Add it, or give one file for all."
             )
         return self._of_stem[stem]
-
-
-def _composed(name: str) -> str:
-    """Return a name in composed Unicode; file systems hand over a letter as one or two."""
-    return unicodedata.normalize("NFC", name)

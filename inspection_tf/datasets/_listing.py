@@ -4,12 +4,11 @@ import fnmatch
 import logging
 import os
 import stat
-import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
-from inspection_tf import errors
+from inspection_tf import errors, files
 from inspection_tf.datasets import folders
 
 _LOG = logging.getLogger("inspection_tf")
@@ -72,11 +71,11 @@ def below(base: Path, pattern: str) -> list[Path]:
         errors.DataError: a folder cannot be listed.
     """
     found: list[Path] = []
-    for folder, names, files in os.walk(base, onerror=_refuse):
+    for folder, names, others in os.walk(base, onerror=_refuse):
         names[:] = [name for name in names if not name.startswith(".")]
         found += [
             Path(folder, name)
-            for name in (*names, *files)
+            for name in (*names, *others)
             if fnmatch.fnmatch(name, pattern) and not name.startswith(".")
         ]
     return sorted(found)
@@ -89,20 +88,12 @@ def _refuse(problem: OSError) -> NoReturn:
     ) from problem
 
 
-def composed(name: str) -> str:
-    """Return a name in composed Unicode (NFC), in which names are compared.
-
-    File systems and archives hand over one accented letter as one character or as two.
-    """
-    return unicodedata.normalize("NFC", name)
-
-
 def beside(path: Path) -> Path:
     """Return the file at a path, or the one whose name is the same in composed Unicode."""
     if path.is_file() or path.name.isascii() or not path.parent.is_dir():
         return path
-    name = composed(path.name)
-    return next((p for p in sorted(path.parent.iterdir()) if composed(p.name) == name), path)
+    name = files.composed(path.name)
+    return next((p for p in sorted(path.parent.iterdir()) if files.composed(p.name) == name), path)
 
 
 def by_stem(paths: Iterable[Path], *, what: str) -> dict[str, Path]:
@@ -117,7 +108,7 @@ def by_stem(paths: Iterable[Path], *, what: str) -> dict[str, Path]:
     """
     table: dict[str, Path] = {}
     for path in paths:
-        stem = composed(path.stem)
+        stem = files.composed(path.stem)
         if stem in table:
             raise errors.DataError(
                 f"{path}: an image must have one {what}. Got {table[stem].name} beside it"
@@ -129,7 +120,7 @@ def by_stem(paths: Iterable[Path], *, what: str) -> dict[str, Path]:
 
 def same_letters(first: str, second: str) -> str:
     """Return what a message adds where two names are different and look the same."""
-    is_told = first != second and composed(first) == composed(second)
+    is_told = first != second and files.composed(first) == files.composed(second)
     return ", whose name has the same letters, composed otherwise in Unicode" if is_told else ""
 
 

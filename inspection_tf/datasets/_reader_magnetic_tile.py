@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from inspection_tf import errors
+from inspection_tf import errors, files
 from inspection_tf.datasets import _listing, groups, layouts
 from inspection_tf.datasets.records import FileSource, Record, Records
 
@@ -70,11 +70,11 @@ def _in_folder(folder: Path) -> Iterable[Record]:
     name = folder.name.removeprefix("MT_")
     inner = folder / "Imgs" if (folder / "Imgs").is_dir() else folder
     listed = _listing.images_in(inner)
-    masks = {_listing.composed(path.stem): path for path in listed if path.suffix.lower() == ".png"}
+    masks = {files.composed(path.stem): path for path in listed if path.suffix.lower() == ".png"}
     for path in listed:
         if path.suffix.lower() == ".png":
             continue
-        mask = masks.pop(_listing.composed(path.stem), None)
+        mask = masks.pop(files.composed(path.stem), None)
         if mask is None and name != _GOOD:
             raise errors.DataError(
                 f"{path}: a defective image must have a mask. Got no {path.stem}.png beside it. "

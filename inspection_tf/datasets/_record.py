@@ -1,14 +1,13 @@
 """One image of a data set: what is known of it, and the source that reads its pixels."""
 
 import dataclasses
-import unicodedata
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import images
+from inspection_tf import files, images
 
 Split = Literal["train", "tune", "test"]
 IGNORED = 255
@@ -67,7 +66,7 @@ class Record:
 
     def __post_init__(self) -> None:
         """Compose the id."""
-        object.__setattr__(self, "id", unicodedata.normalize("NFC", self.id))
+        object.__setattr__(self, "id", files.composed(self.id))
 
     def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
         """Return (height, width) or (height, width, 3) RGB, uint8 or uint16."""

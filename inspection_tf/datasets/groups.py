@@ -7,11 +7,10 @@ shows a part of its own gets a group of its own there.
 
 import dataclasses
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
-from inspection_tf import errors, images
+from inspection_tf import errors, files, images
 from inspection_tf.datasets import tables
 from inspection_tf.datasets.records import Record, Records
 
@@ -58,8 +57,8 @@ def _read(path: Path, id_of: Callable[[PurePosixPath], str]) -> dict[str, tuple[
                 f"Got {tables.shown(','.join((file, group)))}. "
                 "Complete it; a part of its own needs a group of its own."
             )
-        name = unicodedata.normalize("NFC", id_of(_listed(row, path.parent)))
-        group = unicodedata.normalize("NFC", group)
+        name = files.composed(id_of(_listed(row, path.parent)))
+        group = files.composed(group)
         first, known = found.setdefault(name, (row, group))
         if known != group:
             raise errors.DataError(
@@ -92,7 +91,7 @@ def from_table(
     if not path.is_file():
         return list(found)
     table = _read(path, id_of)
-    ids = [unicodedata.normalize("NFC", record.id) for record in found]
+    ids = [files.composed(record.id) for record in found]
     absent = [] if of_a_part else [row for name, (row, _) in table.items() if name not in set(ids)]
     if absent:
         raise errors.DataError(

@@ -14,7 +14,7 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from inspection_tf import errors
+from inspection_tf import errors, files
 from inspection_tf.datasets import (
     _listing,
     _reader_deeppcb,
@@ -58,22 +58,22 @@ def _named_by_labels(folder: Path) -> dict[str, tuple[bool, str | None]]:
                 "Correct that line."
             )
         label = words[4] if len(words) > 4 and words[4] != "0" else None
-        stem = _listing.composed(Path(words[2]).stem if len(words) > 2 else words[0])
+        stem = files.composed(Path(words[2]).stem if len(words) > 2 else words[0])
         table[stem] = (words[1] == "1", label)
     return table
 
 
 def _dagm_folder(root: Path, folder: Path, split: Split | None) -> Iterable[Record]:
     labels = {
-        _listing.composed(path.stem).lower(): path for path in _listing.images_in(folder / "Label")
+        files.composed(path.stem).lower(): path for path in _listing.images_in(folder / "Label")
     }
     table = _named_by_labels(folder)
     unused = set(labels.values())
     for path in _listing.images_in(folder):
-        stem = _listing.composed(path.stem)
+        stem = files.composed(path.stem)
         usual = f"{stem}_label".lower()
         is_defect, label_name = table.get(stem, (usual in labels, None))
-        mask = labels.get(_listing.composed(Path(label_name).stem).lower() if label_name else usual)
+        mask = labels.get(files.composed(Path(label_name).stem).lower() if label_name else usual)
         if mask:
             unused.discard(mask)
         if is_defect and mask is None:
@@ -156,7 +156,7 @@ def read_folder(root: str | Path) -> Records:
     found: list[Record] = []
     for name, is_defect in (("good", False), ("defect", True)):
         for path in _listing.images_in(base / name):
-            stem = _listing.composed(path.stem)
+            stem = files.composed(path.stem)
             mask = masks.pop(stem, None) if is_defect else None
             if is_defect and mask is None:
                 raise layouts.refuse_image(

@@ -6,14 +6,13 @@ A record points to its image and mask; nothing is decoded until `read_image` or 
 import dataclasses
 import hashlib
 import itertools
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors
+from inspection_tf import errors, files
 from inspection_tf.datasets import _dealing, _file_source, _record
 
 FileSource = _file_source.FileSource
@@ -89,7 +88,7 @@ class Records(Sequence[Record]):
             errors.DataError: an id is not in the set.
         """
         by_id = {record.id: record for record in self.items}
-        wanted = [unicodedata.normalize("NFC", name) for name in ids]
+        wanted = [files.composed(name) for name in ids]
         missing = [name for name in wanted if name not in by_id]
         if missing:
             raise errors.DataError(

@@ -11,11 +11,10 @@ import dataclasses
 import io
 import os
 import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from inspection_tf import errors
+from inspection_tf import errors, files
 
 _SEPARATORS = (",", ";", "\t", "|")
 _STATED = re.compile(r"sep=(.)")  # the first line of a table that says how it is parted
@@ -231,14 +230,14 @@ def _is_file(path: Path) -> bool:
 
 def _same_name(folder: Path, name: str) -> Path:
     """Return the member of a folder of that name, composed or decomposed Unicode."""
-    wanted = unicodedata.normalize("NFC", name)
+    wanted = files.composed(name)
     if not name.isascii() and not os.path.exists(folder / name):  # noqa: PTH110
         try:
             members = sorted(folder.iterdir())
         except OSError:
             members = []
         for member in members:
-            if unicodedata.normalize("NFC", member.name) == wanted:
+            if files.composed(member.name) == wanted:
                 return member
     return folder / name
 
