@@ -229,43 +229,29 @@ def main(draws: int = 2000, only: Literal["promises", "intervals", "methods"] | 
         draws: of each row.
         only: one of them.
     """
-    console = rich.console.Console(width=120)
-    front = ("parts", "images each", "correlation")
-    if only in (None, "promises"):
-        table = rich.table.Table(
-            *front,
-            "promised",
-            "one, any",
-            "one, each",
-            "two, any",
-            "two, each",
-            "by image",
-            title="Promises broken, % of the draws",
-        )
-        for row in _promises(draws):
-            table.add_row(*row)
-        console.print(table)
-    if only in (None, "intervals"):
-        table = rich.table.Table(
-            *front,
-            *(f"rate {rate:g}" for rate in RATES),
-            title="Intervals that hold the rate, %: by parts / Clopper-Pearson of images",
-        )
-        for row in _intervals(draws):
-            table.add_row(*row)
-        console.print(table)
-    if only in (None, "methods"):
-        table = rich.table.Table(
-            *front,
-            "rate",
-            "by parts",
-            "Korn-Graubard",
-            "bootstrap",
-            title="Intervals that hold the rate, %, method by method",
-        )
-        for row in _methods(draws):
-            table.add_row(*row)
-        console.print(table)
+    tables = {
+        "promises": (
+            "Promises broken, % of the draws",
+            ("promised", "one, any", "one, each", "two, any", "two, each", "by image"),
+            _promises,
+        ),
+        "intervals": (
+            "Intervals that hold the rate, %: by parts / Clopper-Pearson of images",
+            tuple(f"rate {rate:g}" for rate in RATES),
+            _intervals,
+        ),
+        "methods": (
+            "Intervals that hold the rate, %, method by method",
+            ("rate", "by parts", "Korn-Graubard", "bootstrap"),
+            _methods,
+        ),
+    }
+    for name, (title, columns, rows) in tables.items():
+        if only in (None, name):
+            table = rich.table.Table("parts", "images each", "correlation", *columns, title=title)
+            for row in rows(draws):
+                table.add_row(*row)
+            rich.console.Console(width=120).print(table)
     return 0
 
 
