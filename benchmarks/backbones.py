@@ -23,7 +23,8 @@ import numpy as np
 import rich.table
 import tyro
 
-from inspection_tf import _peak, process
+from inspection_tf import process
+from inspection_tf.bench import peak_memory
 from inspection_tf.models import backbones
 
 SHORT = ("vgg10", "mobilenet")
@@ -47,15 +48,15 @@ class Budget:
 
 
 def _records(budget: Budget) -> Any:
-    from inspection_tf.datasets import sources
+    from inspection_tf.datasets import data_spec
 
     values: dict[str, Any] = {"count": budget.images, "defective_share": 1 / 4.4}
     values["surface"] = {"size": (budget.size, budget.size), "textures": ("moire", "weave"),
                          "defects": ("fade", "blotch", "line")}  # fmt: skip
     if budget.root:
         values = {"format": "magnetic_tile", "root": budget.root, "empty_masks": "accept"}
-    spec = sources.DataSpec(tune=0.0, test=0.3, **values)
-    return sources.split(sources.read(spec), spec, seed=budget.seed)
+    spec = data_spec.DataSpec(tune=0.0, test=0.3, **values)
+    return data_spec.split(data_spec.read(spec), spec, seed=budget.seed)
 
 
 def _rate(call: Callable[[], Any], images: int, *, repeats: int = 8) -> float:
@@ -73,7 +74,7 @@ def measure(name: str, budget: Budget) -> dict[str, Any]:
     import keras
 
     from inspection_tf import images, losses, metrics, runtime
-    from inspection_tf.datasets import augment, loader
+    from inspection_tf.datasets.loading import augment, loader
     from inspection_tf.export import onnx
     from inspection_tf.models import complexity, segmenter
     from inspection_tf.training import fit
@@ -112,7 +113,7 @@ def measure(name: str, budget: Budget) -> dict[str, Any]:
         callbacks=[clock],
     )  # fmt: skip
     seconds = np.diff(times)[::2].tolist()
-    peak = _peak.own_bytes() / 2**30
+    peak = peak_memory.own_bytes() / 2**30
     iou = {}
     for split, images_held in held.items():
         rows = np.flatnonzero(images_held.is_defect)

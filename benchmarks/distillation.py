@@ -22,10 +22,11 @@ import tyro
 from numpy.typing import NDArray
 
 from inspection_tf import config, decision, errors, process, thresholds
-from inspection_tf.datasets import loader, sources
+from inspection_tf.datasets import data_spec
+from inspection_tf.datasets.loading import loader
 from inspection_tf.models import unet
+from inspection_tf.recipes import stages as training
 from inspection_tf.training import fit, run_folder
-from inspection_tf.training import recipe as training
 from pipelines import dagm_segmentation as recipe
 
 Found = dict[str, NDArray[np.float64]]  # image -> its Dice in each of `_KINDS`
@@ -82,7 +83,7 @@ def _measured(run: Path, *, name: str, teacher: str) -> dict[str, Found]:
         shutil.copytree(run / "folds", Path(place) / "folds")
         shutil.copy(run / "status.json", place)
         training.divide(
-            sources.read(cfg.data),
+            data_spec.read(cfg.data),
             cfg.data,
             seed=cfg.seed,
             run=run_folder.RunFolder(Path(place), is_resumed=True),

@@ -18,9 +18,11 @@ from typing import Any
 import tyro
 
 from inspection_tf import bench, bundle, config
-from inspection_tf.datasets import closeup, loader, records, sources
-from inspection_tf.models import corners
-from inspection_tf.training import locating, recipe, run_folder
+from inspection_tf.datasets import data_spec, records
+from inspection_tf.datasets.loading import loader
+from inspection_tf.recipes import field_stages, stages
+from inspection_tf.tasks.fields import closeup_data, network
+from inspection_tf.training import run_folder
 from pipelines import certificate_corners
 
 PHOTOS = 320  # that are timed on
@@ -43,23 +45,23 @@ def seconds_an_image(stage: Any, held: loader.Cache, points: int) -> float:
             own = stage.model_copy(update={"train": short, "loader": spec})
             started = time.perf_counter()
             part = run.within(f"{epochs}")
-            build = functools.partial(corners.build, points=points, **recipe.image_shape(held))
-            recipe.fit_stage(build, own, held, None, seed=1, run=part)
+            build = functools.partial(network.build, points=points, **stages.image_shape(held))
+            stages.fit_stage(build, own, held, None, seed=1, run=part)
             times.append(time.perf_counter() - started)
     return (times[1] - times[0]) / (2 * len(held))
 
 
 def at_same_time(cfg: certificate_corners.Config, found: records.Records) -> Any:
     """Return the settings of the talk's network, with epochs for the time of both looks."""
-    few = sources.split(found, cfg.data, seed=cfg.seed)["train"][:PHOTOS]
+    few = data_spec.split(found, cfg.data, seed=cfg.seed)["train"][:PHOTOS]
     held = loader.cache(few, cfg.preprocessing)
     total = _images(cfg.locator) * seconds_an_image(cfg.locator, held, 4)
     spec, sampling = cfg.refiner.closeups, cfg.refiner.sampling
-    held = closeup.cache(few, cfg.preprocessing, spec=spec, sampling=sampling)
+    held = closeup_data.cache(few, cfg.preprocessing, spec=spec, sampling=sampling)
     total += _images(cfg.refiner) * seconds_an_image(cfg.refiner, held, 1)
-    (height, width, _), options = corners.PRESETS["attempt2"]
+    (height, width, _), options = network.PRESETS["attempt2"]
     shown = cfg.preprocessing.model_copy(update={"size": (height, width), "channels": "rgb"})
-    talk: locating.Locator = cfg.locator.model_copy(update={"model": options})
+    talk: field_stages.Locator = cfg.locator.model_copy(update={"model": options})
     each = seconds_an_image(talk, loader.cache(few, shown), 4)
     epochs = max(1, round(total / each / (talk.loader.images_per_epoch or len(few))))
     print(f"both looks train for {total:.0f} s; that is {epochs} epochs of the talk's network")
@@ -78,7 +80,7 @@ def line(name: str, root: Path) -> str:
     report = json.loads((root / "evaluation" / "metrics.json").read_text())["metrics"]
     graphs = [root / "bundle" / graph.file for graph in manifest.graphs]
     networks = (root / "bundle" / "source").glob("*.keras")
-    count = sum(recipe.load_network(path).count_params() for path in networks)
+    count = sum(stages.load_network(path).count_params() for path in networks)
     size = sum(graph.stat().st_size for graph in graphs) / 1e6
     values = " ".join(f"{report[metric]['value']:>8.4f}" for metric in NAMES)
     return f"{name:10} {count:>10,} {size:>8.3f} {values}"
@@ -92,7 +94,7 @@ def main(run: Path, out: Path) -> int:
         out: run folder of the talk's network, new.
     """
     cfg = config.load(certificate_corners.Config, run / "config.yaml")
-    certificate_corners.run(at_same_time(cfg, sources.read(cfg.data)), out)
+    certificate_corners.run(at_same_time(cfg, data_spec.read(cfg.data)), out)
     print(f"{'':10} {'parameters':>10} {'ONNX MB':>8}     mean   median      p95  IoU>0.9")
     print(line("shipped", run))
     print(line("attempt2", out))

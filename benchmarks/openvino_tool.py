@@ -16,6 +16,7 @@ import numpy as np
 import tyro
 
 from inspection_tf import bench, errors, runtime
+from inspection_tf.bench import timing
 
 
 def _tool_ms(ir: Path, shape: str, *, threads: int, seconds: int, batch: int) -> float:
@@ -67,13 +68,13 @@ def main(
     pre = manifest.inputs[0].preprocessing
     sizes = [batch, *pre.size, 1 if pre.channels == "gray" else 3]
     shape = ",".join(f"{item.name}[{','.join(map(str, sizes))}]" for item in manifest.inputs)
-    shown = bench._batches(bench.golden_frames(bundle), batch)[0]
-    way = bench._Way(engine, inspector)
+    shown = timing.in_batches(bench.golden_frames(bundle), batch)[0]
+    way = timing.Way(engine, inspector)
     own: list[float] = []
     tool: list[float] = []
     for _ in range(repeats):
-        bench._once(way, shown)
-        own.append(float(np.median([bench._once(way, shown)[0]["model"] for _ in range(15)])))
+        timing.once(way, shown)
+        own.append(float(np.median([timing.once(way, shown)[0]["model"] for _ in range(15)])))
         tool.append(_tool_ms(ir, shape, threads=threads, seconds=seconds, batch=batch))
     ratios = np.array(own) / np.array(tool)
     print(

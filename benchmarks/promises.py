@@ -25,7 +25,8 @@ import tyro
 from numpy.typing import NDArray
 from scipy import special
 
-from inspection_tf import _estimates, thresholds
+from inspection_tf import thresholds
+from inspection_tf.evaluation import intervals
 
 POPULATION = 20_000
 SIZES = ((1, 0.0), (2, 0.0), (2, 0.5), (2, 0.95), (6, 0.0), (6, 0.5), (6, 0.95))
@@ -119,8 +120,8 @@ def coverage(
         event = draw(rng, parts, size, correlation, 1)[0].ravel() < border
         for place, found in enumerate(
             (
-                _estimates.clustered_rate(event, every, group, confidence=0.95),
-                _estimates.clopper_pearson(int(event.sum()), event.size, confidence=0.95),
+                intervals.clustered_rate(event, every, group, confidence=0.95),
+                intervals.clopper_pearson(int(event.sum()), event.size, confidence=0.95),
             )
         ):
             held[place] += found.low <= rate <= found.high
@@ -168,7 +169,7 @@ def compared(
     held = np.zeros(3)
     for _ in range(draws):
         event = draw(rng, parts, size, correlation, 1)[0] < special.ndtri(rate)
-        own = _estimates.clustered_rate(event.ravel(), every, group, confidence=0.95)
+        own = intervals.clustered_rate(event.ravel(), every, group, confidence=0.95)
         count = event.sum(axis=1).astype(np.float64)
         ends = (own.low, own.high), korn_graubard(count, size), over_parts(rng, count, size)
         held += [low <= rate <= high for low, high in ends]

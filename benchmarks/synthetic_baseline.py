@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from inspection_tf import bundle, config
-from inspection_tf.datasets import sources
+from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.records import Records
 
 SCALES = ((0.7, 8.0), (1.5, 8.0), (1.5, 20.0), (3.0, 12.0), (3.0, 30.0), (6.0, 24.0))  # px
@@ -76,12 +76,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7, help="seed of the set")
     options = parser.parse_args()
     if options.bundle is None:
-        print_filter(sources.read(sources.DataSpec(count=options.count, seed=options.seed)))
+        print_filter(data_spec.read(data_spec.DataSpec(count=options.count, seed=options.seed)))
         return
     manifest = bundle.read(options.bundle)
     data = manifest.provenance.data
-    spec = config.validate(sources.DataSpec, data.source, origin="the bundle's provenance")
-    print_filter(sources.read(spec).select(data.splits["test"]))
+    spec = config.validate(data_spec.DataSpec, data.source, origin="the bundle's provenance")
+    print_filter(data_spec.read(spec).select(data.splits["test"]))
     measured = manifest.metrics["metrics"]
     precision = measured["image_average_precision"]["value"]
     dice = measured["dice_defective"]["value"]

@@ -18,10 +18,11 @@ import numpy as np
 import tyro
 from numpy.typing import NDArray
 
-from inspection_tf import _alignment, bundle, config, errors, evaluation
-from inspection_tf.datasets import records, sources
+from inspection_tf import bundle, config, errors, evaluation
+from inspection_tf.datasets import data_spec, records
 from inspection_tf.export import ship
-from inspection_tf.training import recipe as training
+from inspection_tf.images import alignment
+from inspection_tf.recipes import stages as training
 from inspection_tf.training import run_folder
 from pipelines import two_stage_defects as recipe
 
@@ -44,7 +45,7 @@ class Shifted:
             return None
         matrix = np.eye(3)
         matrix[:2, 2] = self.xy
-        return _alignment.warp(template, matrix)
+        return alignment.warp(template, matrix)
 
 
 def _shifted(chosen: records.Records, xy: tuple[int, int]) -> list[records.Record]:
@@ -65,7 +66,7 @@ def main(run: Path, *, pixels: int = 3) -> int:
             "See pipelines/deeppcb.yaml."
         )
     manifest = bundle.read(run / "bundle")
-    found = sources.read(cfg.data)
+    found = data_spec.read(cfg.data)
     shifts = [(0, 0), (pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)]
     rows: dict[tuple[int, int], list[Any]] = {xy: [] for xy in shifts}
     with tempfile.TemporaryDirectory() as place:

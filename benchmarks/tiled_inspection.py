@@ -19,11 +19,12 @@ import tyro
 from numpy.typing import NDArray
 
 from inspection_tf import bench, errors, images, runtime
-from inspection_tf.export import tiles
+from inspection_tf.editing import tiles
 
 _CHILD = """
 import json, sys, time
-from inspection_tf import _peak, runtime
+from inspection_tf import runtime
+from inspection_tf.bench import peak_memory
 inspector = runtime.Inspector.load(sys.argv[1])
 began = time.perf_counter()
 verdict = inspector.inspect(sys.argv[2])
@@ -31,7 +32,7 @@ seconds = time.perf_counter() - began
 print(json.dumps({
     "seconds": seconds,
     "stated": inspector.memory_bytes(verdict.image_size),
-    "peak": _peak.own_bytes(),
+    "peak": peak_memory.own_bytes(),
     "regions": len(verdict.regions),
 }))
 """

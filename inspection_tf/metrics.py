@@ -14,7 +14,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from inspection_tf._losses_pixels import PIXEL_AXES, any_class, counted_pixels
+from inspection_tf.losses.arithmetic import PIXEL_AXES, any_class, counted_pixels
 
 
 def _counts(

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from inspection_tf import config, decision, images, thresholds
-from inspection_tf.datasets import records, sources
+from inspection_tf.datasets import data_spec, records
 from inspection_tf.export import onnx, ship
-from inspection_tf.training import ladder, locating, recipe, run_folder, run_inputs
+from inspection_tf.recipes import field_stages, ladder, stages
+from inspection_tf.training import run_folder, run_inputs
 
 NAME = "certificate_corners"
 
@@ -20,12 +21,12 @@ class Config(config.Section):
 
     seed: int
     """Drives initialisation, split, order and augmentation."""
-    data: sources.DataSpec
+    data: data_spec.DataSpec
     preprocessing: images.Preprocessing
     refine: bool
     """False: the first look alone."""
-    locator: locating.Locator
-    refiner: locating.Refiner
+    locator: field_stages.Locator
+    refiner: field_stages.Refiner
     threshold: thresholds.ThresholdSpec
     field_rules: decision.FieldRules
     search: bool
@@ -35,7 +36,7 @@ class Config(config.Section):
 
 def train(cfg: Config, part: records.Records, tune: records.Records | None, run: Any) -> Any:
     """Fit the networks on `part`, watching `tune`; returns locator and refiner, or None."""
-    return locating.train(
+    return field_stages.train(
         part,
         tune,
         preprocessing=cfg.preprocessing,
@@ -48,10 +49,10 @@ def train(cfg: Config, part: records.Records, tune: records.Records | None, run:
 
 def search(cfg: Config, found: records.Records, folder: Any) -> dict[str, Any]:
     """Climb the ladder; returns the steps that `search.json` holds."""
-    parts = sources.split(found, cfg.data, seed=cfg.seed)
+    parts = data_spec.split(found, cfg.data, seed=cfg.seed)
     shown: Any = {"preprocessing": cfg.preprocessing, "locator": cfg.locator, "seed": cfg.seed}
     asked: Any = {"measure": onnx.weigh, "run": folder, **shown}
-    steps = locating.search(parts["train"], parts["tune"], cfg.ladder, **asked)
+    steps = field_stages.search(parts["train"], parts["tune"], cfg.ladder, **asked)
     return ladder.report(steps)
 
 
@@ -64,7 +65,7 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
             cfg.preprocessing, cfg.threshold, field_rules=cfg.field_rules, closeups=close
         )
         found = run_inputs.read(cfg.data, cfg.preprocessing, run=folder)
-        locating.check(cfg.preprocessing, cfg.locator, cfg.refiner if cfg.refine else None)
+        field_stages.check(cfg.preprocessing, cfg.locator, cfg.refiner if cfg.refine else None)
         if cfg.search:
             return search(cfg, found, folder)
 
@@ -72,14 +73,14 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
             model, second = train(cfg, *part)
             return ship.convert(model, refiner=second)
 
-        divided = recipe.divide(found, cfg.data, seed=cfg.seed, run=folder, train=fold)
+        divided = stages.divide(found, cfg.data, seed=cfg.seed, run=folder, train=fold)
         model, second = train(cfg, divided.parts["train"], divided.parts.get("tune"), folder)
-        return recipe.finish(folder, ship.ship(
+        return stages.finish(folder, ship.ship(
             model, refiner=second, out=folder.path / "bundle", terms=terms,
             tuning=divided.tuning, measured=divided.measured, split=divided.split,
-            provenance=recipe.provenance(NAME, cfg, cfg.data, found, divided.parts, seed=cfg.seed),
+            provenance=stages.provenance(NAME, cfg, cfg.data, found, divided.parts, seed=cfg.seed),
         ))  # fmt: skip
 
 
 if __name__ == "__main__":
-    sys.exit(recipe.launch(Config, run, __file__))
+    sys.exit(stages.launch(Config, run, __file__))

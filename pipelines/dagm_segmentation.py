@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from inspection_tf import config, decision, images, thresholds
-from inspection_tf.datasets import augment, loader, records, sources
+from inspection_tf.datasets import data_spec, records
+from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.export import ship
 from inspection_tf.models import unet
-from inspection_tf.training import distilling, fit, recipe, run_folder, run_inputs
+from inspection_tf.recipes import stages
+from inspection_tf.training import distilling, fit, run_folder, run_inputs
 
 NAME = "dagm_segmentation"
 
@@ -22,7 +24,7 @@ class Config(config.Section):
 
     seed: int
     """Drives initialisation, split, order and augmentation."""
-    data: sources.DataSpec
+    data: data_spec.DataSpec
     preprocessing: images.Preprocessing
     loader: loader.LoaderSpec
     augment: augment.AugmentSpec
@@ -43,7 +45,7 @@ def train(cfg: Config, chosen: records.Records, tune: records.Records | None, ru
     fit.seed_everything(cfg.seed, deterministic=cfg.train.deterministic)
     held = loader.cache(chosen, cfg.preprocessing, spec=cfg.loader)
     watched = loader.cache(tune, cfg.preprocessing, spec=cfg.loader) if tune else None
-    shape = recipe.image_shape(held)
+    shape = stages.image_shape(held)
     model = unet.build(options=cfg.model, **shape)
     asked: Any = {"loading": cfg.loader, "augmentation": cfg.augment, "seed": cfg.seed}
     asked |= {"spec": cfg.train, "run": run}
@@ -61,7 +63,7 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     with folder.guarded():
         found = run_inputs.read(cfg.data, cfg.preprocessing, run=folder, several_classes=False)
         terms = ship.Terms(cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px)
-        divided = recipe.divide(
+        divided = stages.divide(
             found,
             cfg.data,
             seed=cfg.seed,
@@ -77,10 +79,10 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
             measured=divided.measured,
             split=divided.split,
             terms=terms,
-            provenance=recipe.provenance(NAME, cfg, cfg.data, found, parts, seed=cfg.seed),
+            provenance=stages.provenance(NAME, cfg, cfg.data, found, parts, seed=cfg.seed),
         )
-        return recipe.finish(folder, shipped)
+        return stages.finish(folder, shipped)
 
 
 if __name__ == "__main__":
-    sys.exit(recipe.launch(Config, run, __file__))
+    sys.exit(stages.launch(Config, run, __file__))

@@ -8,22 +8,25 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import config, decision, images, registration, thresholds
-from inspection_tf.datasets import loader, records, sources
+from inspection_tf import config, decision, images, thresholds
+from inspection_tf.datasets import data_spec, records
+from inspection_tf.datasets.loading import loader
 from inspection_tf.export import ship
+from inspection_tf.images import registration
 from inspection_tf.models import classifier, segmenter
-from inspection_tf.training import recipe, run_folder, run_inputs
+from inspection_tf.recipes import stages
+from inspection_tf.training import run_folder, run_inputs
 
 NAME = "two_stage_defects"
 
 
-class Classifier(recipe.Stage):
+class Classifier(stages.Stage):
     """The first stage: OK or NG."""
 
     model: classifier.Options
 
 
-class Segmenter(recipe.Stage):
+class Segmenter(stages.Stage):
     """The second stage: where, and what."""
 
     model: segmenter.Options
@@ -34,7 +37,7 @@ class Config(config.Section):
 
     seed: int
     """Drives initialisation, split, order and augmentation."""
-    data: sources.DataSpec
+    data: data_spec.DataSpec
     preprocessing: images.Preprocessing
     alignment: registration.AlignSpec
     cascade: bool
@@ -47,7 +50,7 @@ class Config(config.Section):
     """Scale of the source images, mm per pixel; null where unknown."""
 
 
-def networks(cfg: Config, classes: int) -> dict[str, recipe.Network]:
+def networks(cfg: Config, classes: int) -> dict[str, stages.Network]:
     """Return what builds each network and how it is trained, in their order."""
     first = functools.partial(classifier.build, classes=1 + classes), cfg.classifier
     second = functools.partial(segmenter.build, classes=classes), cfg.segmenter
@@ -61,29 +64,29 @@ def train(cfg: Config, part: records.Records, tune: records.Records | None, run:
     watched = loader.cache(tune, cfg.preprocessing, **asked) if tune else None
     fitted: dict[str, Any] = {}
     for name, (build, stage) in networks(cfg, len(held.classes)).items():
-        shaped = functools.partial(build, **recipe.shape(held))
+        shaped = functools.partial(build, **stages.shape(held))
         own: Any = {"seed": cfg.seed, "run": run.within(name), "trained": fitted}
-        fitted[name] = recipe.fit_stage(shaped, stage, held, watched, **own)
+        fitted[name] = stages.fit_stage(shaped, stage, held, watched, **own)
     return fitted["segmenter"], fitted.get("classifier")
 
 
 def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
-    recipe.check_backbones(cfg.preprocessing.size, networks(cfg, classes=1))
+    stages.check_backbones(cfg.preprocessing.size, networks(cfg, classes=1))
     folder = run_folder.open_run(out, cfg, name=NAME)
     with folder.guarded():
         held = cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px, cfg.alignment
         found = run_inputs.read(cfg.data, cfg.preprocessing, run=folder)
-        recipe.check_models(cfg.preprocessing, found, networks(cfg, len(found.classes)))
+        stages.check_models(cfg.preprocessing, found, networks(cfg, len(found.classes)))
         fold = lambda *part: ship.convert(*train(cfg, *part))  # noqa: E731
-        divided = recipe.divide(found, cfg.data, seed=cfg.seed, run=folder, train=fold)
+        divided = stages.divide(found, cfg.data, seed=cfg.seed, run=folder, train=fold)
         model, first = train(cfg, divided.parts["train"], divided.parts.get("tune"), folder)
-        return recipe.finish(folder, ship.ship(
+        return stages.finish(folder, ship.ship(
             model, classifier=first, out=folder.path / "bundle", terms=ship.Terms(*held),
             tuning=divided.tuning, measured=divided.measured, split=divided.split,
-            provenance=recipe.provenance(NAME, cfg, cfg.data, found, divided.parts, seed=cfg.seed),
+            provenance=stages.provenance(NAME, cfg, cfg.data, found, divided.parts, seed=cfg.seed),
         ))  # fmt: skip
 
 
 if __name__ == "__main__":
-    sys.exit(recipe.launch(Config, run, __file__))
+    sys.exit(stages.launch(Config, run, __file__))

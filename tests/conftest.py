@@ -23,11 +23,11 @@ SURFACE = {
 @pytest.fixture(scope="session")
 def toy_records():
     """Twelve synthetic surfaces of 64 x 64 px; those with an odd number hold bold spots."""
-    from inspection_tf.datasets import synthetic
+    from inspection_tf.datasets import drawn_surfaces
     from inspection_tf.synthesis import surface
 
     spec = surface.SurfaceSpec(**SURFACE)
-    return synthetic.surfaces(count=COUNT, defective_fraction=0.5, spec=spec, seed=3)
+    return drawn_surfaces.surfaces(count=COUNT, defective_fraction=0.5, spec=spec, seed=3)
 
 
 @pytest.fixture(scope="session")
@@ -46,17 +46,17 @@ def toy_terms():
 @pytest.fixture(scope="session")
 def toy_data():
     """The data section that draws `toy_records` and splits them into three equal parts."""
-    from inspection_tf.datasets import sources
+    from inspection_tf.datasets import data_spec
 
-    return sources.DataSpec(count=COUNT, seed=3, surface=SURFACE, tune=1 / 3, test=1 / 3)
+    return data_spec.DataSpec(count=COUNT, seed=3, surface=SURFACE, tune=1 / 3, test=1 / 3)
 
 
 @pytest.fixture(scope="session")
 def toy_parts(toy_records, toy_data):
     """Train, tune and test: four records each, two of them defective."""
-    from inspection_tf.datasets import sources
+    from inspection_tf.datasets import data_spec
 
-    return sources.split(toy_records, toy_data, seed=0)
+    return data_spec.split(toy_records, toy_data, seed=0)
 
 
 @pytest.fixture(scope="session")
@@ -305,13 +305,13 @@ def toy_stages(toy_classes):
 def toy_deliver(toy_terms):
     """Return a function that ships models made for a folder of labelled images."""
     from inspection_tf import bundle
-    from inspection_tf.datasets import records, sources
+    from inspection_tf.datasets import data_spec, records
     from inspection_tf.export import ship
 
     def deliver(path, root, model, *, terms=toy_terms, **options):
-        data = sources.DataSpec(format="folder", root=root, tune=1 / 3, test=1 / 3)
-        found = sources.read(data)
-        parts = sources.split(found, data, seed=0)
+        data = data_spec.DataSpec(format="folder", root=root, tune=1 / 3, test=1 / 3)
+        found = data_spec.read(data)
+        parts = data_spec.split(found, data, seed=0)
         source = data.model_dump(mode="json")
         provenance = bundle.Provenance(
             recipe="toy",

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import bundle, cli, config, errors
-from inspection_tf.datasets import sources
+from inspection_tf.datasets import data_spec
 from pipelines import dagm_segmentation
 
 RNG = np.random.default_rng(3)
@@ -143,8 +143,8 @@ def test_a_bundle_of_a_newer_schema_ends_with_4_and_says_upgrade(toy_bundle_copy
 
 
 def test_data_that_moved_ends_evaluate_with_3(toy_bundle, tmp_path, monkeypatch, capsys):
-    moved = sources.DataSpec(format="folder", root=tmp_path / "gone")
-    read = sources.read
-    monkeypatch.setattr(sources, "read", lambda spec: read(moved))
+    moved = data_spec.DataSpec(format="folder", root=tmp_path / "gone")
+    read = data_spec.read
+    monkeypatch.setattr(data_spec, "read", lambda spec: read(moved))
     assert cli.main(["evaluate", str(toy_bundle), "--out", str(tmp_path / "out")]) == 3
     assert "gone" in capsys.readouterr().err

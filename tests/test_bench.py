@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from inspection_tf import _peak, bench, errors, images, runtime
+from inspection_tf import bench, errors, images, runtime
+from inspection_tf.bench import peak_memory, timing
 
 CPU = "CPUExecutionProvider"
 
@@ -27,12 +28,12 @@ def timings(path, **options):
 
 
 def test_an_engine_that_takes_no_such_batch_is_left_out(toy_bundle, monkeypatch, caplog):
-    made = bench._Way
+    made = timing.Way
 
     def narrow(name, inspector, **options):
         return made(name, inspector, **{**options, "largest": 2})
 
-    monkeypatch.setattr(bench, "_Way", narrow)
+    monkeypatch.setattr(timing, "Way", narrow)
     found = bench.run(toy_bundle, repeats=1, with_keras=False, batch_sizes=(1, 2, 3))
     assert [(timing.name, timing.batch_size) for timing in found] == [(CPU, 1), (CPU, 2)]
     assert caplog.text == ""
@@ -42,7 +43,7 @@ def test_an_engine_that_takes_no_such_batch_is_left_out(toy_bundle, monkeypatch,
 
 def test_a_provider_that_does_not_start_is_not_timed_as_another(toy_bundle, monkeypatch, caplog):
     # onnxruntime lists what it was built with, and takes the next one where that does not start.
-    monkeypatch.setattr(bench, "_providers", lambda: ["CUDAExecutionProvider", CPU])
+    monkeypatch.setattr(timing, "providers", lambda: ["CUDAExecutionProvider", CPU])
     made = runtime.Engine
 
     def on_processor(model, *, threads, providers):
@@ -90,9 +91,9 @@ def test_a_cascade_is_timed_as_it_is_and_with_both_networks_and_in_keras(toy_cas
 def test_every_way_decides_each_frame_as_inspect_does(toy_cascade, frames, expected, batch_size):
     found = timings(toy_cascade.path, frames=frames, batch_sizes=(batch_size,))
     assert len(found) >= 2
-    for timing in found.values():
-        assert timing.outcomes == expected
-        assert timing.batch_size == batch_size
+    for timed in found.values():
+        assert timed.outcomes == expected
+        assert timed.batch_size == batch_size
     assert found[CPU].segmented_share == expected.count("NG") / 12
 
 
@@ -113,12 +114,12 @@ def test_frames_that_fill_no_batch_are_left_out_and_few_are_repeated(toy_cascade
 
 
 def test_times_of_a_timing_fit_each_other(toy_cascade):
-    for timing in timings(toy_cascade.path, repeats=2).values():
-        assert set(timing.stages_ms) == {"pre", "model", "post"}
-        assert all(ms > 0 for ms in timing.stages_ms.values())
-        assert timing.p95_ms >= timing.p50_ms > 0
-        assert timing.images_per_s == pytest.approx(1e3 / sum(timing.stages_ms.values()))
-        assert 0 < timing.copy_ms < timing.stages_ms["pre"]  # a part of it
+    for timed in timings(toy_cascade.path, repeats=2).values():
+        assert set(timed.stages_ms) == {"pre", "model", "post"}
+        assert all(ms > 0 for ms in timed.stages_ms.values())
+        assert timed.p95_ms >= timed.p50_ms > 0
+        assert timed.images_per_s == pytest.approx(1e3 / sum(timed.stages_ms.values()))
+        assert 0 < timed.copy_ms < timed.stages_ms["pre"]  # a part of it
 
 
 def test_the_first_batch_of_a_turn_does_not_count(toy_cascade, frames, monkeypatch):
@@ -129,7 +130,7 @@ def test_the_first_batch_of_a_turn_does_not_count(toy_cascade, frames, monkeypat
         turns.append(way.name)
         return {"pre": 0.0, "model": 1000.0 if first else 1.0, "post": 0.0}, ["OK"], 1
 
-    monkeypatch.setattr(bench, "_once", once)
+    monkeypatch.setattr(timing, "once", once)
     found = timings(toy_cascade.path, frames=frames, repeats=2)
     # For each way three turns, the first one of the round that does not count: 12 images and one.
     assert len(turns) == len(found) * 3 * 13
@@ -145,8 +146,8 @@ def test_a_batch_is_stopped_image_by_image(toy_cascade, runs_both, seen):
     inspector = runtime.Inspector(
         toy_cascade.shipped.manifest, second, model_sha256="", classifier=first
     )
-    way = bench._Way("fixed", inspector, runs_both)
-    times, outcomes, segmented = bench._once(way, [(np.zeros((64, 64), np.uint8), None)] * 3)
+    way = timing.Way("fixed", inspector, runs_both)
+    times, outcomes, segmented = timing.once(way, [(np.zeros((64, 64), np.uint8), None)] * 3)
     assert outcomes == ["OK", "NG", "REVIEW"]
     assert (first.seen, second.seen, segmented) == ([3], seen, seen[0])
     assert set(times) == {"copy", "pre", "model", "post"}
@@ -176,6 +177,6 @@ def test_frames_without_templates_are_an_image_error(toy_pair, frames):
 
 def test_memory_is_that_of_the_engine_alone_however_much_is_held_here(toy_bundle):
     held = np.ones(2**27)  # 1 GiB
-    found = _peak.peak_bytes(toy_bundle, "onnx", 1, 1)
+    found = peak_memory.peak_bytes(toy_bundle, "onnx", 1, 1)
     assert found is not None
     assert 30e6 < found < held.nbytes

@@ -4,7 +4,9 @@ import os
 
 import pytest
 
-from inspection_tf import _bundle_files, _golden, bundle, errors, files
+from inspection_tf import bundle, errors, files
+from inspection_tf.bundle import listed_files
+from inspection_tf.runtime import golden
 
 
 @pytest.fixture
@@ -135,12 +137,12 @@ def test_brackets_inside_names_are_no_nesting(spoil):
 
 
 def test_a_giant_manifest_is_refused_before_it_is_read(toy_bundle_copy, monkeypatch):
-    monkeypatch.setattr(_bundle_files, "MAX_MANIFEST_BYTES", 100)
+    monkeypatch.setattr(listed_files, "MAX_MANIFEST_BYTES", 100)
     refused(toy_bundle_copy, "must be under 100 bytes")
 
 
 def test_a_giant_file_is_refused_before_it_is_hashed(toy_bundle_copy, monkeypatch):
-    monkeypatch.setattr(_bundle_files, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(listed_files, "MAX_FILE_BYTES", 100)
     monkeypatch.setattr(files, "sha256", None)
     refused(toy_bundle_copy, "files must be under 100 bytes")
 
@@ -310,4 +312,4 @@ def test_golden_samples_have_the_limits_of_the_manifest(tmp_path, text, said):
     (tmp_path / "golden").mkdir()
     (tmp_path / "golden" / "expected.json").write_bytes(text)
     with pytest.raises(errors.BundleError, match=said):
-        _golden.read(tmp_path)
+        golden.read(tmp_path)

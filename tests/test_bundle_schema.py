@@ -3,7 +3,8 @@ import shutil
 
 import pytest
 
-from inspection_tf import bundle, cli, errors, registration, runtime
+from inspection_tf import bundle, cli, errors, runtime
+from inspection_tf.images import registration
 
 # What version 0.1.0 wrote, and nothing else.
 FIELDS_1 = {

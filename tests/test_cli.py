@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import bundle, cli, images
-from inspection_tf.datasets import sources
+from inspection_tf.datasets import data_spec
 from inspection_tf.synthesis import surface
 
 
@@ -125,8 +125,8 @@ def test_evaluate_reads_a_folder_of_labelled_images(toy_bundle, tmp_path):
 
 
 def test_evaluate_refuses_data_that_changed(toy_bundle, tmp_path, capsys, monkeypatch):
-    read = sources.read
-    monkeypatch.setattr(sources, "read", lambda spec: read(spec)[1:])
+    read = data_spec.read
+    monkeypatch.setattr(data_spec, "read", lambda spec: read(spec)[1:])
     assert cli.main(["evaluate", str(toy_bundle), "--out", str(tmp_path / "out")]) == 3
     assert "another hash" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -7,7 +7,7 @@ import pytest
 
 from inspection_tf import bundle, cli, errors
 from inspection_tf.cli import data
-from inspection_tf.datasets import sources
+from inspection_tf.datasets import data_spec
 from inspection_tf.synthesis import surface
 
 
@@ -70,8 +70,8 @@ def test_a_pattern_without_a_root_is_refused(toy_bundle, tmp_path, capsys):
 @pytest.fixture
 def manifest(root):
     """Of a bundle whose own data is this folder, its parts named by a pattern."""
-    source = sources.DataSpec(format="folder", root=root, group_pattern=r"(\d\d)$")
-    found = sources.read(source)
+    source = data_spec.DataSpec(format="folder", root=root, group_pattern=r"(\d\d)$")
+    found = data_spec.read(source)
     return types.SimpleNamespace(
         classes=found.classes, has_template=False, is_located=False,
         provenance=types.SimpleNamespace(

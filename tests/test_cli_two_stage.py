@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import cli, images
-from inspection_tf.datasets import sources
+from inspection_tf.datasets import data_spec
 
 ROOT = Path(__file__).parents[1]
 
@@ -270,9 +270,9 @@ def test_bench_prints_a_table_of_both_ways(toy_pair, toy_cascade, capsys):
 def test_bench_of_a_split_that_is_not_there_or_empty_is_a_data_error(
     toy_cascade, monkeypatch, capsys
 ):
-    split = sources.split
+    split = data_spec.split
     monkeypatch.setattr(
-        sources, "split", lambda *given, **seed: split(*given, **seed) | {"test": ()}
+        data_spec, "split", lambda *given, **seed: split(*given, **seed) | {"test": ()}
     )
     words = ["bench", str(toy_cascade.path), "--repeats", "1"]
     assert cli.main([*words, "--split", "test"]) == 3

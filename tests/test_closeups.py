@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from inspection_tf import closeups, errors
+from inspection_tf import errors
+from inspection_tf.tasks.fields import closeups
 
 SQUARE = np.array([[20.0, 30.0], [60.0, 30.0], [60.0, 50.0], [20.0, 50.0]])
 

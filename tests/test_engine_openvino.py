@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 
-from inspection_tf._engine_openvino import OpenVinoEngine
+from inspection_tf.engines.openvino_engine import OpenVinoEngine
 
 held = [OpenVinoEngine(pathlib.Path(sys.argv[1]).read_bytes())]
 thread = threading.Thread(target=lambda: (held.clear(), gc.collect()))

@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from inspection_tf import _engine_start, bundle, errors, runtime
-from inspection_tf._engine_entry import BatchProfile, EngineEntry
-from inspection_tf._tile_plan import TilePlan
+from inspection_tf import bundle, errors, runtime
+from inspection_tf.engines.entry import BatchProfile, EngineEntry
+from inspection_tf.images.tile_plan import TilePlan
+from inspection_tf.runtime import engine_start
 
 
 @pytest.mark.parametrize("engine", ["onnx", "auto"])
@@ -39,7 +40,7 @@ def test_a_device_that_onnxruntime_gives_up_in_silence_is_refused(toy_bundle, mo
 def test_litert_has_no_other_device():
     entry = SimpleNamespace(kind="litert", files={"segmenter": "segmenter.tflite"})
     with pytest.raises(errors.ConfigError, match=r"LiteRT's device must be cpu\. Got 'cuda'"):
-        _engine_start.start_one("segmenter", entry, lambda name: b"", device="cuda")
+        engine_start.start_one("segmenter", entry, lambda name: b"", device="cuda")
 
 
 class Network:
@@ -57,7 +58,7 @@ class Network:
 def clock(monkeypatch):
     """A clock that only networks move on."""
     found = SimpleNamespace(now=0)
-    monkeypatch.setattr(_engine_start.time, "perf_counter", lambda: found.now)
+    monkeypatch.setattr(engine_start.time, "perf_counter", lambda: found.now)
     return found
 
 
@@ -65,7 +66,7 @@ def test_all_networks_that_see_the_image_count_at_the_batch_that_is_asked(toy_ca
     manifest = bundle.read(toy_cascade.path)
     fast_second = {"classifier": Network(clock, 9), "segmenter": Network(clock, 1)}
     even = {"classifier": Network(clock, 4), "segmenter": Network(clock, 4)}
-    times = _engine_start._times(manifest, {"a": fast_second, "b": even}, 3)
+    times = engine_start._times(manifest, {"a": fast_second, "b": even}, 3)
     assert times == {"a": 10, "b": 8}
     assert set(even["classifier"].seen) == {3}
 
@@ -76,8 +77,8 @@ def test_auto_on_another_device_does_without_the_onnx_files(toy_bundle, tmp_path
     entry = EngineEntry(kind="openvino", precision="float32", state="passed", files={"a": "b"})
     manifest = manifest.model_copy(update={"engines": {"own": entry}})
     network = SimpleNamespace(run=lambda batch, template=None: np.zeros(1))
-    monkeypatch.setattr(_engine_start, "start_one", lambda *_given, **_options: network)
-    found = _engine_start.fastest(toy_bundle, manifest, lambda *_given: None, device="gpu")
+    monkeypatch.setattr(engine_start, "start_one", lambda *_given, **_options: network)
+    found = engine_start.fastest(toy_bundle, manifest, lambda *_given: None, device="gpu")
     assert found == ("own", {"a": network})
 
 
@@ -87,7 +88,7 @@ def test_a_batch_beyond_the_profile_is_refused_at_the_start(toy_bundle):
     )
     manifest = bundle.read(toy_bundle).model_copy(update={"engines": {"own": entry}})
     with pytest.raises(errors.ConfigError, match=r"at most 8 images a call\. Got batch 9"):
-        _engine_start.start(toy_bundle, manifest, "own", batch=9)
+        engine_start.start(toy_bundle, manifest, "own", batch=9)
 
 
 class Refusing:
@@ -102,9 +103,9 @@ class Refusing:
 def test_an_engine_that_fails_at_the_batch_that_is_asked_is_not_the_fastest(toy_bundle, clock):
     manifest = bundle.read(toy_bundle)
     engines = {"onnx": {"segmenter": Network(clock, 3)}, "own": {"segmenter": Refusing()}}
-    assert _engine_start._times(manifest, engines, 4) == {"onnx": 3}
+    assert engine_start._times(manifest, engines, 4) == {"onnx": 3}
     with pytest.raises(errors.StorageError, match="no memory"):
-        _engine_start._times(manifest, {"own": engines["own"]}, 4)
+        engine_start._times(manifest, {"own": engines["own"]}, 4)
 
 
 def test_whoever_has_no_home_is_served_all_the_same(toy_bundle, monkeypatch):
@@ -123,4 +124,4 @@ def test_tiles_beyond_the_profile_are_refused_at_the_start(toy_bundle):
     plan = TilePlan(stride=16, margin=8, total_stride=2, batch=9)
     manifest = bundle.read(toy_bundle).model_copy(update={"engines": {"own": entry}, "tiles": plan})
     with pytest.raises(errors.ConfigError, match="and 9 tiles a call"):
-        _engine_start.start(toy_bundle, manifest, "own")
+        engine_start.start(toy_bundle, manifest, "own")

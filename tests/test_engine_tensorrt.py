@@ -8,9 +8,10 @@ import types
 import numpy as np
 import pytest
 
-from inspection_tf import _engine_tensorrt, errors
-from inspection_tf._engine_tensorrt import TensorRtEngine
-from inspection_tf.export import _build_tensorrt
+from inspection_tf import errors
+from inspection_tf.conversion.builders import tensorrt_plan
+from inspection_tf.engines import tensorrt_engine
+from inspection_tf.engines.tensorrt_engine import TensorRtEngine
 
 SIDE = 4
 
@@ -170,33 +171,33 @@ def test_what_is_not_installed_is_named(stand_in, monkeypatch):
 
 
 def test_the_gpu_says_what_plans_it_runs(stand_in, monkeypatch):
-    assert _engine_tensorrt.capability() == "8.6"
+    assert tensorrt_engine.capability() == "8.6"
     stand_in.cuda.failing = "cudaDeviceGetAttribute"
-    assert _engine_tensorrt.capability() is None
+    assert tensorrt_engine.capability() is None
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", None)
-    assert _engine_tensorrt.capability() is None
+    assert tensorrt_engine.capability() is None
 
 
 def test_a_tensorrt_that_knows_no_other_gpu_says_so(monkeypatch):
     config, trt = types.SimpleNamespace(), types.SimpleNamespace()
-    monkeypatch.setattr(_engine_tensorrt, "capability", lambda: "9.0")
-    assert _build_tensorrt._set_target(trt, config, "") == "SM90"
-    assert _build_tensorrt._set_target(trt, config, "9.0") == "SM90"
+    monkeypatch.setattr(tensorrt_engine, "capability", lambda: "9.0")
+    assert tensorrt_plan._set_target(trt, config, "") == "SM90"
+    assert tensorrt_plan._set_target(trt, config, "9.0") == "SM90"
     with pytest.raises(errors.ConfigError, match=r"GPU alone \(9\.0\)\. Got '8\.6'"):
-        _build_tensorrt._set_target(trt, config, "8.6")
-    monkeypatch.setattr(_engine_tensorrt, "capability", lambda: None)
-    assert _build_tensorrt._set_target(trt, config, "") == "the GPU that built it"
+        tensorrt_plan._set_target(trt, config, "8.6")
+    monkeypatch.setattr(tensorrt_engine, "capability", lambda: None)
+    assert tensorrt_plan._set_target(trt, config, "") == "the GPU that built it"
 
 
 def test_a_tensorrt_that_cannot_be_imported_is_left_out(monkeypatch, tmp_path, caplog):
     for name, text in (("broken_trt", "raise ImportError('libnvinfer.so')"), ("other_trt", "")):
         (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(_build_tensorrt, "MODULES", ("absent_trt", "broken_trt", "other_trt"))
-    assert _build_tensorrt._module() == "other_trt"
+    monkeypatch.setattr(tensorrt_plan, "MODULES", ("absent_trt", "broken_trt", "other_trt"))
+    assert tensorrt_plan._module() == "other_trt"
     assert "broken_trt is left out: libnvinfer.so" in caplog.text
-    monkeypatch.setattr(_build_tensorrt, "MODULES", ("absent_trt", "broken_trt"))
-    assert _build_tensorrt._module() is None
+    monkeypatch.setattr(tensorrt_plan, "MODULES", ("absent_trt", "broken_trt"))
+    assert tensorrt_plan._module() is None
 
 
 def test_plans_are_for_the_gpu_that_is_there_unless_another_is_asked_for(monkeypatch, caplog):
@@ -207,10 +208,10 @@ def test_plans_are_for_the_gpu_that_is_there_unless_another_is_asked_for(monkeyp
     trt = types.SimpleNamespace(ComputeCapability=types.SimpleNamespace(SM86="a", SM89="b"))
     # TensorRT-RTX has no plans for 9.0: the default is that without a GPU.
     for present, expected in (("8.6", "SM86"), (None, "SM89"), ("9.0", "SM89")):
-        monkeypatch.setattr(_engine_tensorrt, "capability", lambda present=present: present)
-        assert _build_tensorrt._set_target(trt, config, "") == expected
+        monkeypatch.setattr(tensorrt_engine, "capability", lambda present=present: present)
+        assert tensorrt_plan._set_target(trt, config, "") == expected
     assert "no plans for this machine's GPU (9.0): this one is for 8.9" in caplog.text
-    assert _build_tensorrt._set_target(trt, config, "8.6") == "SM86"
+    assert tensorrt_plan._set_target(trt, config, "8.6") == "SM86"
     with pytest.raises(errors.ConfigError, match=r"must be one of 8\.6, 8\.9\. Got '9\.0'"):
-        _build_tensorrt._set_target(trt, config, "9.0")
+        tensorrt_plan._set_target(trt, config, "9.0")
     assert set_up == ["a", "b", "b", "a"]

@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from inspection_tf import _estimates, decision, errors, evaluation, thresholds
+from inspection_tf import decision, errors, evaluation, thresholds
 from inspection_tf.datasets import records
+from inspection_tf.evaluation import intervals
 
 POINT = thresholds.OperatingPoint(threshold=0.7, mask_threshold=0.5)
 
@@ -185,17 +186,17 @@ def test_rates_count_escapes_and_overkills_but_no_reviews():
 
 
 def test_clopper_pearson_by_hand():
-    none = _estimates.clopper_pearson(0, 59, confidence=0.9)
+    none = intervals.clopper_pearson(0, 59, confidence=0.9)
     # No event in n: the upper end solves (1 - p)^n = 0.05.
     assert (none.value, none.low) == (0.0, 0.0)
     assert none.high == pytest.approx(1 - 0.05 ** (1 / 59))
-    every = _estimates.clopper_pearson(3, 3, confidence=0.95)
+    every = intervals.clopper_pearson(3, 3, confidence=0.95)
     assert (every.low, every.high) == (pytest.approx(0.025 ** (1 / 3)), 1.0)
-    one = _estimates.clopper_pearson(1, 2, confidence=0.95)
+    one = intervals.clopper_pearson(1, 2, confidence=0.95)
     # 1 of 2: P(at least 1) = 1 - (1 - p)^2 = 0.025 at the lower end; the upper one mirrors it.
     assert one.low == pytest.approx(1 - math.sqrt(0.975))
     assert one.high == pytest.approx(math.sqrt(0.975))
-    assert _estimates.clopper_pearson(0, 0, confidence=0.95) == evaluation.Estimate(None)
+    assert intervals.clopper_pearson(0, 0, confidence=0.95) == evaluation.Estimate(None)
 
 
 def test_one_class_leaves_what_needs_both_undefined():
@@ -245,7 +246,7 @@ def test_the_order_of_rows_changes_nothing_and_the_seed_does():
 
 def test_blocks_of_resamples_change_no_number(monkeypatch):
     whole = evaluation.summarize(ROWS, resamples=101)
-    monkeypatch.setattr(_estimates, "_CELLS", 7 * len(ROWS))
+    monkeypatch.setattr(intervals, "_CELLS", 7 * len(ROWS))
     assert evaluation.summarize(ROWS, resamples=101) == whole
 
 

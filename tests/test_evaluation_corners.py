@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from inspection_tf import _corner_results, decision, errors, evaluation, plots, thresholds
+from inspection_tf import decision, errors, evaluation, plots, thresholds
 from inspection_tf.datasets import records
+from inspection_tf.tasks.fields import results
 
 SIZE = (50, 100)
 FIELD = np.array([[20.0, 10.0], [60.0, 10.0], [60.0, 30.0], [20.0, 30.0]])
@@ -109,9 +110,7 @@ def test_photos_without_any_field_define_no_error():
 
 
 def test_a_quantile_is_the_smallest_value_that_covers_the_share():
-    statistic, _ = _corner_results.quantile(
-        np.array([4.0, 1.0, 3.0, 2.0]), 0.5, np.array([0, 1, 1, 0])
-    )
+    statistic, _ = results.quantile(np.array([4.0, 1.0, 3.0, 2.0]), 0.5, np.array([0, 1, 1, 0]))
     assert statistic(np.array([[1.0, 1.0]])).tolist() == [2.0]
     # The first group alone: 2 and 4; twice the second: 1 and 3.
     assert statistic(np.array([[1.0, 0.0], [0.0, 2.0]])).tolist() == [2.0, 1.0]

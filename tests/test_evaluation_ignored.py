@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from inspection_tf import _class_results, decision, evaluation, plots, thresholds
+from inspection_tf import decision, evaluation, plots, thresholds
 from inspection_tf.datasets import records
+from inspection_tf.evaluation import class_results
 
 POINT = thresholds.OperatingPoint(threshold=0.7, mask_threshold=0.5)
 CLASSES = ("crack", "fray")
@@ -102,10 +103,10 @@ def region(left, right, *, mask=None):
 def test_regions_lose_their_ignored_pixels():
     ignored = np.array([[0, 0, 1, 1, 1, 1, 0, 0]], bool)
     given = [region(0, 4), region(2, 6), region(6, 8)]
-    left = _class_results.without_ignored(given, ignored)
+    left = class_results.without_ignored(given, ignored)
     assert [found.area_px for found in left] == [2, 2]
     assert left[0].mask.tolist() == [[True, True, False, False]]
-    assert _class_results.without_ignored(given, None) == given
+    assert class_results.without_ignored(given, None) == given
 
 
 def test_pictures_show_of_what_was_found_what_counts():

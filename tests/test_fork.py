@@ -9,8 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from inspection_tf import _engine_tensorrt, runtime
-from inspection_tf.engines import native
+from inspection_tf import runtime
+from inspection_tf.engines import native, tensorrt_engine
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="fork is POSIX")
 
@@ -122,7 +122,7 @@ _WORKED = "True 3\nchild ended with 0\nchild ended with 0\n"
 def test_openvino_works_in_the_child(toy_bundle, threads):
     pytest.importorskip("openvino")
     begin = (
-        "from inspection_tf._engine_openvino import OpenVinoEngine\n"
+        "from inspection_tf.engines.openvino_engine import OpenVinoEngine\n"
         "model = open(sys.argv[1], 'rb').read()\n"
         "engine = OpenVinoEngine(model, threads=int(sys.argv[2]))\n"
     )
@@ -137,7 +137,7 @@ def test_litert_works_in_the_child(toy_model, tmp_path):
     converter = tensorflow.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved"))
     (tmp_path / "toy.tflite").write_bytes(converter.convert())
     begin = (
-        "from inspection_tf._engine_litert import LiteRtEngine\n"
+        "from inspection_tf.engines.litert_engine import LiteRtEngine\n"
         "engine = LiteRtEngine(open(sys.argv[1], 'rb').read(), threads=4)\n"
     )
     shape = _ENGINE.replace("(3, 64, 64, 1)", "(1, 64, 64, 1)")
@@ -180,12 +180,12 @@ def test_a_network_on_another_device_than_the_processor_does_not_survive(toy_bun
             made.append(survives_fork)
             super().__init__(build, survives_fork=survives_fork)
 
-    monkeypatch.setattr("inspection_tf._engine.Native", Recorded)
+    monkeypatch.setattr("inspection_tf.engines.onnxruntime_engine.Native", Recorded)
     model = (toy_bundle / "model.onnx").read_bytes()
     runtime.Engine(model)
     runtime.Engine(model, providers=("CPUExecutionProvider",))
     monkeypatch.setattr(
-        "inspection_tf._engine.start",
+        "inspection_tf.engines.onnxruntime_engine.start",
         lambda *_given, **_options: SimpleNamespace(get_providers=lambda: ["CUDA"]),
     )
     runtime.Engine(model, providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
@@ -210,9 +210,9 @@ def test_the_bytes_of_a_network_are_kept_only_where_a_child_may_need_them(surviv
 def test_the_memory_of_a_gpu_is_not_given_back_by_a_child(monkeypatch):
     freed = []
     cuda = SimpleNamespace(cudaFree=freed.append, cudaStreamDestroy=freed.append)
-    _engine_tensorrt._release(cuda, {"image": (5, 10)}, 7, os.getpid() + 1)
+    tensorrt_engine._release(cuda, {"image": (5, 10)}, 7, os.getpid() + 1)
     assert freed == []
-    _engine_tensorrt._release(cuda, {"image": (5, 10)}, 7, os.getpid())
+    tensorrt_engine._release(cuda, {"image": (5, 10)}, 7, os.getpid())
     assert freed == [5, 7]
 
 

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from inspection_tf import errors, geometry
+from inspection_tf import errors
+from inspection_tf.images import geometry
 
 
 def test_resizing_moves_border_to_border_and_not_centre_to_centre():

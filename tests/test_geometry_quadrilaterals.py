@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from inspection_tf import errors, geometry
+from inspection_tf import errors
+from inspection_tf.images import geometry
 
 SQUARE = np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]])
 

@@ -7,8 +7,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from inspection_tf import _locating, closeups, decision, geometry, images, thresholds
-from inspection_tf._prepared import Prepared
+from inspection_tf import decision, images, thresholds
+from inspection_tf.images import geometry
+from inspection_tf.runtime.preparation import Prepared
+from inspection_tf.tasks.fields import closeups, looks
 
 SIZE = (100, 200)
 FIELD = np.array([[20.0, 30.0], [120.0, 30.0], [120.0, 60.0], [20.0, 60.0]])
@@ -137,10 +139,10 @@ def test_a_second_look_that_is_not_finite_is_never_ok(value, place):
     seen[3, place] = value
     coarse = np.array([0.2, 0.2, 0.8, 0.2, 0.8, 0.8, 0.2, 0.8, 0.95], np.float32)
     refiner = SimpleNamespace(run=lambda batch: seen)
-    found = _locating.refined(coarse, prepared, closeups.CloseupSpec(), refiner)
+    found = looks.refined(coarse, prepared, closeups.CloseupSpec(), refiner)
     assert np.isnan(found).all()
     verdict = decision.locate(
-        _locating.to_px(found, size),
+        looks.to_px(found, size),
         float(found[8]),
         thresholds.OperatingPoint(threshold=0.5),
         decision.FieldRules(),

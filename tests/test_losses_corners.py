@@ -100,14 +100,14 @@ def test_what_a_head_returns_is_what_its_loss_wants(head):
     if head == "grid":
         box = [1.2 - 1.5, 0.6 - 0.5, 1.6, 0.4]
         places = [0.4 - 1.5, 0.4 - 0.5, 2 - 1.5, -0.1, 2 - 1.5, 0.8 - 0.5, 0.4 - 1.5, 0.8 - 0.5]
-        from inspection_tf.models import _corner_heads
+        from inspection_tf.tasks.fields import heads
 
         ideal = grid_of(2, 4, r0_1=[4.0, *box, *places])
-        found = np.asarray(_corner_heads.GridDecoder()(ideal))
+        found = np.asarray(heads.GridDecoder()(ideal))
         np.testing.assert_allclose(found[0, :8], HERE[0, :8], atol=1e-6)
         assert found[0, 8] == pytest.approx(1 / (1 + math.exp(-4)), rel=1e-5)
         return
-    from inspection_tf.models import _corner_heads
+    from inspection_tf.tasks.fields import heads
 
     logits = np.full((1, 3, 4, 4), -20.0, np.float32)
     offsets = np.zeros((1, 3, 4, 8), np.float32)
@@ -116,7 +116,7 @@ def test_what_a_head_returns_is_what_its_loss_wants(head):
         logits[0, row, column, corner] = 20.0
         offsets[0, row, column, 2 * corner] = x * 4 - column - 0.5
         offsets[0, row, column, 2 * corner + 1] = y * 3 - row - 0.5
-    found = np.asarray(_corner_heads.HeatmapDecoder()([logits, offsets]))
+    found = np.asarray(heads.HeatmapDecoder()([logits, offsets]))
     np.testing.assert_allclose(found, HERE[:, :8], atol=1e-6)
 
 

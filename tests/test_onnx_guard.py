@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from inspection_tf import _onnx_guard, errors, runtime
+from inspection_tf import errors, runtime
+from inspection_tf.bundle import onnx_guard
 
 onnx = pytest.importorskip("onnx")
 
@@ -92,9 +93,9 @@ PLACES = [
 
 @pytest.mark.parametrize("place", PLACES)
 def test_external_data_is_found_wherever_a_tensor_may_be(place):
-    _onnx_guard.check(place().SerializeToString(), name="model.onnx")
+    onnx_guard.check(place().SerializeToString(), name="model.onnx")
     with pytest.raises(errors.BundleError, match=r"model.onnx.*stored in other files") as caught:
-        _onnx_guard.check(place(is_external=True).SerializeToString(), name="model.onnx")
+        onnx_guard.check(place(is_external=True).SerializeToString(), name="model.onnx")
     assert caught.value.exit_code == 4
 
 
@@ -103,7 +104,7 @@ def test_either_mark_of_external_data_suffices(part):
     made = in_initializer(is_external=True)
     made.graph.initializer[0].ClearField(part)
     with pytest.raises(errors.BundleError, match="other files"):
-        _onnx_guard.check(made.SerializeToString(), name="model.onnx")
+        onnx_guard.check(made.SerializeToString(), name="model.onnx")
 
 
 def test_a_model_cut_off_anywhere_inside_its_graph_is_refused():
@@ -111,7 +112,7 @@ def test_a_model_cut_off_anywhere_inside_its_graph_is_refused():
     end = data.index(b"graph")  # the name of the graph: from here the graph has begun
     for length in range(end, len(data) - 8):  # the last bytes are the opset, a field of its own
         with pytest.raises(errors.BundleError, match="must be an ONNX model"):
-            _onnx_guard.check(data[:length], name="model.onnx")
+            onnx_guard.check(data[:length], name="model.onnx")
 
 
 @pytest.mark.parametrize(
@@ -127,13 +128,13 @@ def test_a_model_cut_off_anywhere_inside_its_graph_is_refused():
 )
 def test_bytes_that_are_no_model_are_refused(data):
     with pytest.raises(errors.BundleError, match="must be an ONNX model"):
-        _onnx_guard.check(data, name="model.onnx")
+        onnx_guard.check(data, name="model.onnx")
 
 
 def test_a_field_number_that_a_parser_would_cut_off_is_refused():
     # Key 0x3A is field 7, the graph; the same key + 2**32 is cut to it by 32-bit parsers.
     with pytest.raises(errors.BundleError, match="too large"):
-        _onnx_guard.check(b"\x3a\x00" + b"\xba\x80\x80\x80\x10\x00", name="model.onnx")
+        onnx_guard.check(b"\x3a\x00" + b"\xba\x80\x80\x80\x10\x00", name="model.onnx")
 
 
 def test_endless_nesting_is_refused_before_any_parser_recurses():
@@ -145,7 +146,7 @@ def test_endless_nesting_is_refused_before_any_parser_recurses():
                 length, size = length + bytes([size & 127 | 128]), size >> 7
             data = key + length + bytes([size]) + data
     with pytest.raises(errors.BundleError, match="nested too deeply"):
-        _onnx_guard.check(b"\x3a" + _length(data) + data, name="model.onnx")
+        onnx_guard.check(b"\x3a" + _length(data) + data, name="model.onnx")
 
 
 def _length(data):
@@ -171,4 +172,4 @@ def test_a_network_in_the_format_of_onnxruntime_is_not_taken(toy_bundle, tmp_pat
     with pytest.raises(errors.BundleError, match="must be able to load the model"):
         runtime.Engine(data)
     with pytest.raises(errors.BundleError, match="marked as onnxruntime's own format"):
-        _onnx_guard.check(data, name="model.onnx")
+        onnx_guard.check(data, name="model.onnx")

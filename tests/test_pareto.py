@@ -2,7 +2,8 @@ import dataclasses
 
 import pytest
 
-from inspection_tf import _pareto, errors, plots
+from inspection_tf import errors, plots
+from inspection_tf.plots import pareto_front
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +25,9 @@ NETWORKS = [
 
 def test_the_frontier_leaves_out_what_another_beats_in_both():
     # The third costs more than the second and errs more.
-    assert _pareto.frontier([1, 2, 3], [0.5, 0.1, 0.2]) == [0, 1]
-    assert _pareto.frontier([3, 1, 2], [0.2, 0.5, 0.1]) == [1, 2]
-    assert _pareto.frontier([1, 1], [0.3, 0.2]) == [1]
+    assert pareto_front.frontier([1, 2, 3], [0.5, 0.1, 0.2]) == [0, 1]
+    assert pareto_front.frontier([3, 1, 2], [0.2, 0.5, 0.1]) == [1, 2]
+    assert pareto_front.frontier([1, 1], [0.3, 0.2]) == [1]
 
 
 def test_a_picture_has_a_panel_for_each_cost():

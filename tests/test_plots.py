@@ -6,10 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from inspection_tf import _overlays, decision, errors, evaluation, plots, thresholds
+from inspection_tf import decision, errors, evaluation, plots, thresholds
+from inspection_tf.plots import overlays
 
 POINT = thresholds.OperatingPoint(threshold=0.7, mask_threshold=0.5)
-TRUTH, FOUND = np.array(_overlays.TRUTH_RGB), np.array(_overlays.FOUND_RGB)
+TRUTH, FOUND = np.array(overlays.TRUTH_RGB), np.array(overlays.FOUND_RGB)
 
 
 def row(name, *, is_defect, outcome="OK", score=0.0, overlap=0, true=0, found=0):
@@ -54,7 +55,7 @@ def test_the_truth_shows_around_what_was_found_where_both_coincide():
     picture = plots.overlay(np.zeros((9, 11, 3), np.uint8), mask, mask)
     assert marked(picture, FOUND).sum() == 4
     assert marked(picture, TRUTH).any()
-    assert tuple(picture[4, 7]) == _overlays.TRUTH_RGB
+    assert tuple(picture[4, 7]) == overlays.TRUTH_RGB
 
 
 def test_zoom_and_16_bits():
@@ -76,7 +77,7 @@ def test_a_probability_map_runs_from_black_to_pale_yellow_and_marks_what_is_not_
     assert picture[0, 2].min() > 150
     assert picture[0, 2, 0] > picture[0, 2, 2]  # yellow: more red than blue, so RGB, not BGR
     assert (picture[1, :2] == picture[0, [0, 2]]).all()
-    assert tuple(picture[1, 2]) == _overlays.BROKEN_RGB
+    assert tuple(picture[1, 2]) == overlays.BROKEN_RGB
 
 
 def test_the_grid_has_a_line_of_four_pictures_per_example():

@@ -5,7 +5,8 @@ import cv2
 import numpy as np
 import pytest
 
-from inspection_tf import _overlays, decision, errors, evaluation, plots, thresholds
+from inspection_tf import decision, errors, evaluation, plots, thresholds
+from inspection_tf.plots import overlays
 
 POINT = thresholds.OperatingPoint(threshold=0.7, mask_threshold=0.5)
 CLASSES = ("crack", "fray")
@@ -94,7 +95,7 @@ def test_neighbouring_colours_differ_for_red_green_blindness_too():
         [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
         [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
     )
-    linear = (np.array(_overlays.CLASS_RGB) / 255) ** 2.2
+    linear = (np.array(overlays.CLASS_RGB) / 255) ** 2.2
     for simulation in (np.eye(3), *simulations):
         seen = np.clip(linear @ np.array(simulation).T, 0, 1) ** (1 / 2.2)
         lab = cv2.cvtColor(seen[None].astype(np.float32), cv2.COLOR_RGB2LAB)[0]

@@ -8,8 +8,8 @@ import pytest
 from matplotlib import cbook
 
 from inspection_tf import cli, decision, evaluation, plots
-from inspection_tf._curves import plain, short
-from inspection_tf._image_results import ImageResult
+from inspection_tf.evaluation.image_results import ImageResult
+from inspection_tf.plots.curves import plain, short
 
 NAMES = [
     "a$1_$2",
@@ -85,9 +85,9 @@ def test_a_name_beside_axes_is_one_line_and_short():
 
 
 def test_a_font_that_has_the_letters_shows_them(monkeypatch):
-    from inspection_tf import _curves
+    from inspection_tf.plots import curves
 
-    monkeypatch.setattr(_curves, "_is_drawn", lambda character, fonts: True)
+    monkeypatch.setattr(curves, "_is_drawn", lambda character, fonts: True)
     assert plain("检查") == "检查"
 
 

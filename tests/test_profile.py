@@ -5,7 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from inspection_tf import _profile, bench, errors
+from inspection_tf import bench, errors
+from inspection_tf.bench import operator_times
 
 onnx = pytest.importorskip("onnx")
 
@@ -39,7 +40,9 @@ def relu(source, target):
 
 def operators(model, **options):
     inputs = {"image": np.zeros((1, 1, 8, 8), np.uint8)}
-    return {op.kind: op for op in _profile.profile("toy", model, inputs, threads=1, **options)}
+    return {
+        op.kind: op for op in operator_times.profile("toy", model, inputs, threads=1, **options)
+    }
 
 
 @pytest.fixture(scope="module")
@@ -131,7 +134,7 @@ def test_times_are_means_of_the_runs_that_count():
     events += [event("a", ms, node=1) for ms in (9, 9, 6, 6)]
     events += [event("b", 2, kind="FusedConv", node=2)] * 4
     events += [{"cat": "Session", "name": "model_run", "dur": 1e9}]
-    first, second = _profile._summary("toy", events, 2)
+    first, second = operator_times._summary("toy", events, 2)
     assert (first.kind, first.count, first.ms) == ("Relu", 2, 8.0)  # 2 + 6
     assert (second.kind, second.count, second.ms) == ("Conv", 1, 2.0)
     assert (first.share, second.share) == (0.8, 0.2)
@@ -139,9 +142,9 @@ def test_times_are_means_of_the_runs_that_count():
 
 
 def test_multiply_adds_a_microsecond():
-    assert _profile.Operator("toy", "Conv 3x3", 1, 2.0, 1.0, 6000).macs_per_us == 3.0
-    assert _profile.Operator("toy", "Relu", 1, 0.0, 0.0, 0).macs_per_us == 0.0
-    assert _profile.Operator("toy", "Relu", 1, 2.0, 1.0, 0).to_dict()["macs_per_us"] == 0.0
+    assert operator_times.Operator("toy", "Conv 3x3", 1, 2.0, 1.0, 6000).macs_per_us == 3.0
+    assert operator_times.Operator("toy", "Relu", 1, 0.0, 0.0, 0).macs_per_us == 0.0
+    assert operator_times.Operator("toy", "Relu", 1, 2.0, 1.0, 0).to_dict()["macs_per_us"] == 0.0
 
 
 # Of a bundle

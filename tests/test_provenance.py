@@ -5,13 +5,14 @@ import types
 import numpy as np
 import pytest
 
-from inspection_tf import _provenance, config, errors, images
-from inspection_tf.datasets import sources
-from inspection_tf.training import recipe
+from inspection_tf import config, errors, images
+from inspection_tf.datasets import data_spec
+from inspection_tf.export import source_data
+from inspection_tf.recipes import stages
 
 
 class Settings(config.Section):
-    data: sources.DataSpec
+    data: data_spec.DataSpec
     """Images."""
 
 
@@ -34,10 +35,10 @@ def manifest(root, tmp_path, monkeypatch):
 
     def make(given):
         monkeypatch.chdir(tmp_path)
-        data = sources.DataSpec(format="folder", root=given, tune=0.3, test=0.3)
-        found = sources.read(data)
-        parts = sources.split(found, data, seed=0)
-        made = recipe.provenance("toy", Settings(data=data), data, found, parts, seed=0)
+        data = data_spec.DataSpec(format="folder", root=given, tune=0.3, test=0.3)
+        found = data_spec.read(data)
+        parts = data_spec.split(found, data, seed=0)
+        made = stages.provenance("toy", Settings(data=data), data, found, parts, seed=0)
         return types.SimpleNamespace(provenance=made)
 
     return make
@@ -53,8 +54,8 @@ def test_a_relative_root_is_kept_as_it_was_given_and_as_an_absolute_one(manifest
 def test_the_images_are_found_from_elsewhere(manifest, root, monkeypatch, given):
     made = manifest(str(root) if given == "ABSOLUTE" else given)
     monkeypatch.chdir("/")
-    assert len(_provenance.everything(made)) == 6
-    assert len(_provenance.parts(made)["test"]) == 2
+    assert len(source_data.everything(made)) == 6
+    assert len(source_data.parts(made)["test"]) == 2
 
 
 def test_on_another_machine_the_path_as_it_was_given_counts(manifest, root, tmp_path, monkeypatch):
@@ -62,7 +63,7 @@ def test_on_another_machine_the_path_as_it_was_given_counts(manifest, root, tmp_
     (tmp_path / "machine").mkdir()
     root.rename(tmp_path / "machine" / "set")
     monkeypatch.chdir(tmp_path / "machine")
-    assert len(_provenance.everything(made)) == 6
+    assert len(source_data.everything(made)) == 6
 
 
 def test_a_bundle_of_an_earlier_version_knows_the_given_path_alone(manifest, root, monkeypatch):
@@ -72,10 +73,10 @@ def test_a_bundle_of_an_earlier_version_knows_the_given_path_alone(manifest, roo
         provenance=made.provenance.model_copy(update={"data": type(made.provenance.data)(**data)})
     )
     assert old.provenance.data.absolute_root is None
-    assert len(_provenance.everything(old)) == 6
+    assert len(source_data.everything(old)) == 6
     monkeypatch.chdir("/")
     with pytest.raises(errors.DataError, match=r"Got nothing at '/set'\. Restore"):
-        _provenance.everything(old)
+        source_data.everything(old)
 
 
 def test_a_missing_root_names_each_folder_that_was_tried(manifest, root, tmp_path, monkeypatch):
@@ -84,10 +85,10 @@ def test_a_missing_root_names_each_folder_that_was_tried(manifest, root, tmp_pat
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path / "other")
     with pytest.raises(errors.DataError, match="Got nothing at") as caught:
-        _provenance.everything(made)
+        source_data.everything(made)
     assert f"'{tmp_path}/set' or '{tmp_path}/other/set'" in str(caught.value)
     assert caught.value.exit_code == 3
-    assert len(_provenance.everything(made, tmp_path / "gone")) == 6
+    assert len(source_data.everything(made, tmp_path / "gone")) == 6
 
 
 @pytest.mark.parametrize(
@@ -105,11 +106,11 @@ def test_a_root_that_cannot_be_read_names_the_folder_that_was_tried(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
     for data in (
-        sources.DataSpec(format="folder", root=name),
-        sources.DataSpec(format="dagm", root=name),
-        sources.DataSpec(format="corners", root=name),
+        data_spec.DataSpec(format="folder", root=name),
+        data_spec.DataSpec(format="dagm", root=name),
+        data_spec.DataSpec(format="corners", root=name),
     ):
         with pytest.raises(errors.DataError, match="The data root must be a folder") as caught:
-            sources.read(data)
+            data_spec.read(data)
         assert repr(str(tmp_path / name)) in str(caught.value)
         assert what in str(caught.value)

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from inspection_tf import errors, geometry, images, registration
+from inspection_tf import errors, images
+from inspection_tf.images import geometry, registration
 
 FINE = 8  # subpixels a pixel, from which pictures are averaged: their shifts are exact
 SIZE = (121, 155)
@@ -282,7 +283,7 @@ def test_a_pair_of_16_bit_is_windowed_after_it_was_aligned():
 
 
 def test_importing_it_costs_no_scipy():
-    code = "import sys, inspection_tf.registration; print('scipy' in sys.modules)"
+    code = "import sys, inspection_tf.images.registration; print('scipy' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
 

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from inspection_tf import _engine, _golden, bundle, decision, errors, images, runtime
+from inspection_tf import bundle, decision, errors, images, runtime
+from inspection_tf.engines import onnxruntime_engine
+from inspection_tf.runtime import golden
 
 
 def refused(root, match):
@@ -146,9 +148,9 @@ def test_what_is_replaced_after_it_was_checked_is_refused(toy_bundle_copy, monke
 
 
 def test_a_score_that_is_not_finite_in_one_class_is_nan():
-    assert math.isnan(_engine.ng_score(np.array([math.nan, 0.1, 0.2])))
-    assert math.isnan(_engine.ng_score(np.array([0.7, 0.1, math.inf])))
-    assert _engine.ng_score(np.array([0.7, 0.1, 0.2])) == pytest.approx(0.3)
+    assert math.isnan(onnxruntime_engine.ng_score(np.array([math.nan, 0.1, 0.2])))
+    assert math.isnan(onnxruntime_engine.ng_score(np.array([0.7, 0.1, math.inf])))
+    assert onnxruntime_engine.ng_score(np.array([0.7, 0.1, 0.2])) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
@@ -171,4 +173,4 @@ def test_each_corner_counts_when_an_engine_is_started(is_located, precision, is_
     with contextlib.ExitStack() as stack:
         if is_refused:
             stack.enter_context(pytest.raises(errors.BundleError, match=r"the output by 0\.04"))
-        _golden._compare_engine(inspector, entry, sample, None, recorded)
+        golden._compare_engine(inspector, entry, sample, None, recorded)

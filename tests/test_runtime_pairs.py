@@ -4,7 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
-from inspection_tf import bundle, errors, images, registration, runtime
+from inspection_tf import bundle, errors, images, runtime
+from inspection_tf.images import registration
 
 
 @pytest.fixture(scope="module")

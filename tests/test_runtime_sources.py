@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from inspection_tf import closeups, errors, images, runtime
+from inspection_tf import errors, images, runtime
+from inspection_tf.tasks.fields import closeups
 
 
 @pytest.fixture(scope="module")

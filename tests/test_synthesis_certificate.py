@@ -2,8 +2,9 @@ import numpy as np
 import pydantic
 import pytest
 
-from inspection_tf import errors, geometry
-from inspection_tf.synthesis import _layouts, _writing, certificate, photo
+from inspection_tf import errors
+from inspection_tf.images import geometry
+from inspection_tf.synthesis import certificate, page_layouts, photo, writing
 
 SMALL = {"size": (240, 320)}
 DOTS = {"r": (255, 0, 0), "g": (0, 255, 0), "b": (0, 0, 255), "k": (0, 0, 0)}
@@ -215,16 +216,16 @@ def test_a_template_is_eight_bit():
 
 
 def test_layouts_differ_and_stay_as_they_are():
-    first, again, other = (_layouts.layout(number) for number in (4, 4, 5))
+    first, again, other = (page_layouts.layout(number) for number in (4, 4, 5))
     assert first == again
     assert first.cells != other.cells
 
 
 @pytest.mark.parametrize("number", range(0, 60, 7))
 def test_the_number_fits_into_its_cell_and_onto_the_page(number):
-    layout = _layouts.layout(number)
-    for font in _writing.FILES:
-        page, box = _layouts.draw(
+    layout = page_layouts.layout(number)
+    for font in writing.FILES:
+        page, box = page_layouts.draw(
             rng(number), layout, fonts=(font,), unit=3.0, has_field=True, number="MW 888 OO"
         )
         x0, y0, x1, y1 = layout.cells[layout.field].box
@@ -234,8 +235,8 @@ def test_the_number_fits_into_its_cell_and_onto_the_page(number):
 
 
 def test_ink_is_where_the_box_says():
-    page = _writing.Page((20, 40), 4.0, (255, 255, 255))
-    for font in _writing.FILES:
+    page = writing.Page((20, 40), 4.0, (255, 255, 255))
+    for font in writing.FILES:
         page.box((0, 0, 40, 20), fill=(255, 255, 255))
         x0, y0, x1, y1 = page.write((5, 6), "KR 484", font, height=5, ink=(0, 0, 0))
         rows, columns = np.nonzero(page.array()[..., 0] < 128)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from inspection_tf import geometry
-from inspection_tf.datasets import photographed, sources
+from inspection_tf.datasets import data_spec, drawn_photos
+from inspection_tf.images import geometry
 from inspection_tf.synthesis import certificate, grids, photo
 
 SMALL = grids.GridSpec().photo.model_copy(update={"size": (96, 128)})
@@ -64,10 +64,10 @@ def test_a_photo_depends_on_seed_and_number_alone():
 
 
 def test_records_of_drawn_grids():
-    spec = sources.DataSpec(format="grid", count=8, seed=2, grid=SPEC)
-    found = sources.read(spec)
+    spec = data_spec.DataSpec(format="grid", count=8, seed=2, grid=SPEC)
+    found = data_spec.read(spec)
     assert found.has_corners
     assert found.is_defect.sum() == 2
-    again = photographed.printed_grids(count=8, spec=SPEC, seed=2)
+    again = drawn_photos.printed_grids(count=8, spec=SPEC, seed=2)
     assert found.sha256() == again.sha256()
     np.testing.assert_array_equal(found[0].read_image(), grids.draw(0, seed=2, spec=SPEC).image)

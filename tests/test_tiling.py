@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 from engine_checks import contents
 
-from inspection_tf import _tile_plan, _tiling, bundle, cli, errors, runtime
-from inspection_tf._engine_entry import BatchProfile, EngineEntry
-from inspection_tf.export import _receptive, onnx, tiles
+from inspection_tf import bundle, cli, errors, runtime
+from inspection_tf.editing import receptive, tiles
+from inspection_tf.engines.entry import BatchProfile, EngineEntry
+from inspection_tf.export import onnx
+from inspection_tf.images import tile_plan, tiling
 from inspection_tf.models import segmenter, unet
 
 onnx_package = pytest.importorskip("onnx")
-PLAN = _tile_plan.TilePlan(stride=32, margin=8, total_stride=4)
+PLAN = tile_plan.TilePlan(stride=32, margin=8, total_stride=4)
 
 
 def plan(**changes):
@@ -25,7 +27,7 @@ def plan(**changes):
 @pytest.mark.parametrize("length", [1, 40, 64, 65, 95, 96, 97, 128, 131, 160, 777])
 @pytest.mark.parametrize(("stride", "margin"), [(32, 8), (48, 8), (64, 0), (36, 14), (32, 16)])
 def test_every_pixel_is_used_with_a_weight_of_1(length, blending, stride, margin):
-    found = _tiling.tiles(length, 64, plan(stride=stride, margin=margin, blending=blending))
+    found = tiling.tiles(length, 64, plan(stride=stride, margin=margin, blending=blending))
     covered = np.zeros(length)
     for place, tile in enumerate(found):
         covered[tile.first : tile.last] += tile.weight
@@ -39,11 +41,11 @@ def test_every_pixel_is_used_with_a_weight_of_1(length, blending, stride, margin
 
 def test_the_starts_are_those_of_the_plan_by_hand():
     # 64 px tiles, 48 px apart, of an image of 150 px: 86 px beyond the first, up to 88.
-    found = _tiling.tiles(150, 64, plan(stride=48))
+    found = tiling.tiles(150, 64, plan(stride=48))
     assert [tile.start for tile in found] == [0, 48, 88]
     # Seams in the middle of what both see: 48..64 and 88..112.
     assert [(tile.first, tile.last) for tile in found] == [(0, 56), (56, 100), (100, 150)]
-    assert _tiling.count((150, 64), (64, 64), plan(stride=48)) == 3
+    assert tiling.count((150, 64), (64, 64), plan(stride=48)) == 3
 
 
 @pytest.mark.parametrize("edges", ["reflect", "replicate", "zero"])
@@ -57,7 +59,7 @@ def test_a_network_that_looks_at_single_pixels_gives_back_the_image(size, edges,
         shapes.append(cut.shape)
         return np.concatenate([cut / np.float32(255), 1 - cut / np.float32(255)], axis=-1)
 
-    found = _tiling.run(pixels, (64, 64), plan(edges=edges, batch=batch), network, classes=2)
+    found = tiling.run(pixels, (64, 64), plan(edges=edges, batch=batch), network, classes=2)
     assert found.shape == (1, *size, 2)
     np.testing.assert_allclose(found[0, ..., 0], pixels[..., 0] / 255, atol=1e-6)
     assert {shape[1:] for shape in shapes} == {(64, 64, 1)}
@@ -72,7 +74,7 @@ def test_a_plan_that_cannot_cover_is_named():
     wide = plan(stride=96, margin=16, blending="linear")
     assert "linear blending needs" in wide.problem((128, 512))
     with pytest.raises(ValueError, match="multiple of total_stride"):
-        _tile_plan.TilePlan(stride=30, margin=8, total_stride=4)
+        tile_plan.TilePlan(stride=30, margin=8, total_stride=4)
 
 
 # How far a network looks
@@ -90,7 +92,7 @@ def test_the_receptive_field_of_a_small_u_net_by_hand(tmp_path):
     # Two 3x3 at full size: 5; a pool of 2: 6; two 3x3 at half size: 6 + 4 + 4 = 14; then each pixel
     # of the doubled map reads one or two cells, and two 3x3 at full size add 4.
     cells = -(-kernel.shape[0] // 2)
-    found = _receptive.reach(exported(model, tmp_path))
+    found = receptive.reach(exported(model, tmp_path))
     assert (found.field, found.jump, found.total_stride) == (14 + 2 * (cells - 1) + 4, 1, 2)
 
 
@@ -103,7 +105,7 @@ def test_no_pixel_beyond_half_the_field_matters(tmp_path, options):
     depth = {"filters": (4, 8)} if "working_stride" in options else {"filters": (4, 8, 8)}
     model = unet.build(image_size=(96, 96), **depth, **options)
     path = exported(model, tmp_path)
-    found = _receptive.reach(path)
+    found = receptive.reach(path)
     engine = runtime.Engine(path.read_bytes())
     rng = np.random.default_rng(1)
     image = rng.integers(0, 256, (1, 96, 96, 1), np.uint8)
@@ -120,7 +122,7 @@ def test_a_network_that_sees_the_whole_image_gets_no_tiles(tmp_path):
         image_size=(64, 64), backbone={"name": "vgg10", "strides": (1, 2, 4)}, context=True
     )
     with pytest.raises(errors.BundleError, match="Tiles need a fully convolutional network"):
-        _receptive.reach(exported(model, tmp_path))
+        receptive.reach(exported(model, tmp_path))
 
 
 def test_what_depends_on_the_size_of_a_tile_gets_no_tiles(tmp_path):
@@ -130,7 +132,7 @@ def test_what_depends_on_the_size_of_a_tile_gets_no_tiles(tmp_path):
         upsampling="bilinear_aligned",
     )
     with pytest.raises(errors.BundleError, match="Tiles need a fully convolutional network"):
-        _receptive.reach(exported(model, tmp_path))
+        receptive.reach(exported(model, tmp_path))
 
 
 @pytest.mark.parametrize("classes", [1, 3])
@@ -138,7 +140,7 @@ def test_an_interpolation_by_matrices_is_read_as_one(tmp_path, classes):
     model = unet.build(image_size=(32, 32), filters=(4, 8), working_stride=2, classes=classes)
     path = exported(model, tmp_path)
     assert "MatMul" in {node.op_type for node in onnx_package.load(path).graph.node}
-    found = _receptive.reach(path)
+    found = receptive.reach(path)
     # 5x5 by strides of 2: 5. Then as a network of two levels, each cell 2 px: 14 + 4 cells without
     # what the transposed kernel adds, of which the first is counted; each pixel reads 2 cells.
     assert (found.field, found.jump, found.total_stride) == (5 + 2 * 17 + 2, 1, 4)
@@ -146,7 +148,7 @@ def test_an_interpolation_by_matrices_is_read_as_one(tmp_path, classes):
 
 def test_several_classes_may_have_tiles(tmp_path):
     model = unet.build(image_size=(32, 32), filters=(4, 8), classes=3)
-    assert _receptive.reach(exported(model, tmp_path)).total_stride == 2
+    assert receptive.reach(exported(model, tmp_path)).total_stride == 2
 
 
 # A bundle with a plan
@@ -181,7 +183,7 @@ def test_tiles_say_what_the_network_says_of_the_whole_image(
     found = inspector.probability(image)
     expected = np.array(larger(toy_model, size)({"image": image[None, ..., None]})["probability"])
     np.testing.assert_allclose(found, expected[0, ..., 0], atol=1e-5)
-    _tiling.say.cache_clear()
+    tiling.say.cache_clear()
     caplog.set_level("INFO", "inspection_tf")
     verdict = inspector.inspect(image)
     most = inspector.memory_bytes(size) / 1e6
@@ -253,11 +255,12 @@ def test_a_manifest_with_a_plan_that_does_not_cover_is_refused(tiled, reseal):
 _CHILD = """
 import sys
 import numpy as np
-from inspection_tf import _peak, runtime
+from inspection_tf import runtime
+from inspection_tf.bench import peak_memory
 inspector = runtime.Inspector.load(sys.argv[1])
 image = np.random.default_rng(0).normal(128, 20, (2048, 3000)).clip(0, 255).astype(np.uint8)
 verdict = inspector.inspect(image)
-print(_peak.own_bytes())
+print(peak_memory.own_bytes())
 print(inspector.memory_bytes(image.shape))
 """
 
@@ -277,7 +280,7 @@ def test_a_large_image_stays_under_the_memory_that_was_said(toy_bundle_copy, ble
 
 
 def test_the_gate_gives_the_engine_as_many_tiles_as_it_says(tiled, toy_records):
-    from inspection_tf.export import engine_gate
+    from inspection_tf.conversion import engine_gate
 
     inspector, other = (runtime.Inspector.load(tiled) for _ in range(2))
     run, seen = other.engine.run, []
@@ -307,8 +310,8 @@ def test_a_plan_that_an_engine_cannot_take_is_refused(toy_bundle_copy, reseal, c
 
 
 def test_what_lies_in_the_working_folder_is_not_imported(toy_bundle, tmp_path, monkeypatch):
-    from inspection_tf import _peak
+    from inspection_tf.bench import peak_memory
 
     (tmp_path / "onnxruntime.py").write_text("raise SystemExit('imported from the folder')")
     monkeypatch.chdir(tmp_path)
-    assert (_peak.peak_bytes(toy_bundle, "onnx", 1, 1) or 0) > 10**6
+    assert (peak_memory.peak_bytes(toy_bundle, "onnx", 1, 1) or 0) > 10**6

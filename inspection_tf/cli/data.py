@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inspection_tf import _provenance, errors, files
+from inspection_tf import errors, files
+from inspection_tf.export import source_data
 
 if TYPE_CHECKING:
     from inspection_tf import bundle
-    from inspection_tf.datasets import corners
+    from inspection_tf.datasets.readers import corners
     from inspection_tf.datasets.records import Records
 
 
@@ -46,14 +47,14 @@ def from_provenance(manifest: "bundle.Manifest", split: str) -> "Records":
         errors.DataError: the data is not what it was, or has no such split.
     """
     if split == "all":
-        return _provenance.everything(manifest)
+        return source_data.everything(manifest)
     known = manifest.provenance.data.splits
     if split not in known:
         raise errors.DataError(
             f"The bundle must have a {split} split. Got only {', '.join(known)}: it was "
             "cross-validated and trained on every image. Give a ROOT of other labelled images."
         )
-    return _provenance.parts(manifest)[split]
+    return source_data.parts(manifest)[split]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ def from_root(
         errors.DataError: other classes, no templates for a bundle that compares, no such split, or
             an image that the group pattern does not match.
     """
-    from inspection_tf.datasets import corners, groups, masks, readers, sources
+    from inspection_tf.datasets import data_spec, groups, readers
+    from inspection_tf.datasets.readers import corners, mask_legend
 
     data = manifest.provenance.data
     usual = "corners" if manifest.is_located else "folder"
@@ -106,7 +108,7 @@ def from_root(
         known = data.source if name == data.format else {}
         values = labels.mask_values
         ignored = labels.mask_ignore
-        found = masks.with_meaning(
+        found = mask_legend.with_meaning(
             readers.READERS[name](root),
             known.get("mask_values", {}) if values is None else values,
             known.get("mask_ignore", ()) if ignored is None else ignored,
@@ -127,7 +129,7 @@ def from_root(
             f"{root}. Add them, or name their --format."
         )
     if not manifest.has_template:
-        found = sources.without_templates(found)
+        found = data_spec.without_templates(found)
     if split in (None, "all"):
         return found
     if found.sha256() != data.sha256 or split not in data.splits:

@@ -9,7 +9,7 @@ from pathlib import Path
 import tyro
 
 from inspection_tf import config, errors, process
-from inspection_tf.cli import (
+from inspection_tf.cli.commands import (
     bench,
     convert,
     evaluate,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from inspection_tf import errors, files, images
-from inspection_tf.datasets import folders
+from inspection_tf.datasets import image_files
 
 _LONGEST_STEM = 200  # bytes; what is written beside it, also while it is written, has room in 255
 
@@ -44,7 +44,7 @@ class Listed:
         if not self.left_out:
             return ""
         return (
-            f"left out of folders: {folders.told(self.left_out)}; of a folder "
+            f"left out of folders: {image_files.told(self.left_out)}; of a folder "
             f"{', '.join(sorted(images.IMAGE_SUFFIXES))} are taken"
         )
 
@@ -62,7 +62,7 @@ def listed(words: Iterable[Path]) -> Listed:
             items.append(Item(path, stems.take(path)))
             continue
         try:
-            inside = folders.look(path)
+            inside = image_files.look(path)
             left_out.update(inside.left_out)
             _require_images(path, inside)
         except errors.DataError as problem:
@@ -72,9 +72,9 @@ def listed(words: Iterable[Path]) -> Listed:
     return Listed(tuple(items), left_out)
 
 
-def _require_images(folder: Path, inside: folders.Listing) -> None:
+def _require_images(folder: Path, inside: image_files.Listing) -> None:
     if not inside.paths:
-        others = folders.told(inside.left_out)
+        others = image_files.told(inside.left_out)
         raise errors.DataError(
             f"A folder to predict must hold images. Got none in {folder}"
             f"{f' but {others}' if others else ''}. Check the path."
@@ -112,7 +112,7 @@ class Templates:
         self._of_stem: dict[str, Path] | None = None
         if path is not None and os.path.isdir(path):  # noqa: PTH112  as in `listed`
             # The first of equal stems, by name.
-            found = reversed(folders.look(path).paths)
+            found = reversed(image_files.look(path).paths)
             self._of_stem = {files.composed(image.stem): image for image in found}
 
     def of(self, path: Path) -> Path | None:

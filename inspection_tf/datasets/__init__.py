@@ -1,0 +1,1 @@
+"""Records, splits and checks of data sets; TensorFlow only in `loading`."""

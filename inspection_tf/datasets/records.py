@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, files
-from inspection_tf.datasets import _dealing, _file_source, _record
+from inspection_tf.datasets import dealing, file_source, image_record
 
-FileSource = _file_source.FileSource
-IGNORED = _record.IGNORED
-Record = _record.Record
-Source = _record.Source
-Split = _record.Split
+FileSource = file_source.FileSource
+IGNORED = image_record.IGNORED
+Record = image_record.Record
+Source = image_record.Source
+Split = image_record.Split
 SPLITS: tuple[Split, ...] = ("train", "tune", "test")
 CLASSES = ("defect",)  # of a data set that does not tell its defects apart
 MEAN = "mean"  # no class: a metric over all of them is called so
@@ -240,7 +240,7 @@ def _assign(records: Records, shares: Sequence[float], seed: int) -> NDArray[np.
         class_ids = [record.class_ids() for record in records]
     else:
         class_ids = [(1,) if record.is_defect else () for record in records]
-    return _dealing.deal(records.groups, class_ids, shares, seed=seed)
+    return dealing.deal(records.groups, class_ids, shares, seed=seed)
 
 
 def _require_apart(chosen: Mapping[str, Records], *, origin: str) -> None:

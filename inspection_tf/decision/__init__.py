@@ -6,13 +6,13 @@ with a value that is not finite is REVIEW, never OK. A cascade asks `gate` first
 stage stops never reaches `decide`. Where a field is located instead, `locate` decides.
 """
 
-from inspection_tf._location import FieldRules, locate
 from inspection_tf.decision.audit import HiddenDefect, hidden_defects
 from inspection_tf.decision.composite import CompositeVerdict
 from inspection_tf.decision.decide import decide, gate, score
 from inspection_tf.decision.regions import Zone
 from inspection_tf.decision.rules import Level, Rules
 from inspection_tf.decision.verdict import Outcome, Region, Verdict
+from inspection_tf.tasks.fields.rules import FieldRules, locate
 
 __all__ = [
     "CompositeVerdict",

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import geometry
+from inspection_tf.images import geometry
 
 Outcome = Literal["OK", "NG", "REVIEW"]
 

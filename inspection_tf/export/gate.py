@@ -9,9 +9,10 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _locating, decision, errors, process, runtime
+from inspection_tf import decision, errors, process, runtime
 from inspection_tf.datasets.records import Record
-from inspection_tf.export import _points, onnx
+from inspection_tf.export import onnx, operating_points
+from inspection_tf.tasks.fields import looks
 
 MAX_SCORE_DIFFERENCE = 1e-4
 MAX_CORNER_DIFFERENCE_PX = 0.1
@@ -162,7 +163,7 @@ def compare(
     flips: list[Flip] = []
     count = 0
     for record in records:
-        prepared = _points.prepare(inspector, record)
+        prepared = operating_points.prepare(inspector, record)
         trained, exported = _run_both(reference, inspector, prepared)
         worst_score = max(worst_score, *map(_difference, trained.scores, exported.scores))
         with np.errstate(invalid="ignore"):
@@ -241,8 +242,8 @@ def _corners_apart(trained: _Ran, exported: _Ran, prepared: runtime.Prepared) ->
 def _corners_px(ran: _Ran, prepared: runtime.Prepared) -> NDArray[np.float64]:
     """Return (8, 2) px of the source: the corners of both looks."""
     placed = prepared.placement
-    coarse = placed.points_to_source(_locating.to_px(ran.probability[0], placed.size))
-    return np.concatenate([coarse, _locating.to_px(ran.probability[1], placed.source_size)])
+    coarse = placed.points_to_source(looks.to_px(ran.probability[0], placed.size))
+    return np.concatenate([coarse, looks.to_px(ran.probability[1], placed.source_size)])
 
 
 def _run(inspector: runtime.Inspector, prepared: runtime.Prepared) -> _Ran:

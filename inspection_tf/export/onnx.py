@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from inspection_tf import errors, runtime
-from inspection_tf.export._metadata import set_metadata
+from inspection_tf.export.onnx_metadata import set_metadata
 
 __all__ = ["CORNERS", "IMAGE", "OPSET", "convert", "is_float32", "rebuild_float32", "set_metadata"]
 OPSET = 18

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from inspection_tf import bundle, decision, errors, evaluation, files, process, runtime, thresholds
 from inspection_tf.datasets.records import Record, Records
-from inspection_tf.export import _kit, _points, card, gate, onnx
-from inspection_tf.export._points import Networks, Terms
+from inspection_tf.export import card, gate, kit, onnx, operating_points
+from inspection_tf.export.operating_points import Networks, Terms
 
 __all__ = ["Networks", "Shipped", "Terms", "Tuning", "convert", "ship"]
 
@@ -159,7 +159,7 @@ def _golden_records(
         if wanted and is_cascade:  # the score above is the second stage's; NG hangs on both
             del candidates[_SHORTLIST * count :]
             first = {
-                row.id: inspector.ng_score(_points.prepare(inspector, by_id[row.id]))
+                row.id: inspector.ng_score(operating_points.prepare(inspector, by_id[row.id]))
                 for row in candidates
             }
             candidates.sort(key=lambda r: (bool(r.error), -first[r.id]))
@@ -172,7 +172,7 @@ def _write_golden(
 ) -> None:
     turn = inspector.preprocessing.orientation
     pairs = [(record.id, *record.read_pair(orientation=turn)) for record in chosen]
-    _kit.write_golden(draft, inspector, pairs)
+    kit.write_golden(draft, inspector, pairs)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +203,7 @@ class Shipped:
 
 
 def _measure(
-    measured: _points.Tuning, manifest: bundle.Manifest, split: str
+    measured: operating_points.Tuning, manifest: bundle.Manifest, split: str
 ) -> tuple[list[evaluation.ImageResult], dict[str, Any], list[tuple[runtime.Inspector, Records]]]:
     rows: list[evaluation.ImageResult] = []
     inspectors = []
@@ -281,7 +281,7 @@ def ship(
         model_id=f"{provenance.recipe}-{digest[:12]}",
     )
     given = [(networks or converted, chosen) for networks, chosen in tuning]
-    points = _points.choose(given, manifest, terms.threshold)
+    points = operating_points.choose(given, manifest, terms.threshold)
     manifest = manifest.model_copy(
         update={"operating_point": points.whole, "stage_points": points.stages}
     )
@@ -321,7 +321,7 @@ def ship(
             draft.write("source/refiner.keras", _keras_file(refiner))
         _write_golden(draft, inspector, golden)
         draft.write("MODEL_CARD.md", card.render(manifest))
-        _kit.write(draft, manifest)
+        kit.write(draft, manifest)
         manifest = draft.seal(manifest)
         runtime.Inspector.load(draft.root)  # a bundle that refuses itself is never written
     return Shipped(manifest, rows, report, tuple(inspectors))

@@ -9,7 +9,8 @@ import numpy as np
 import pydantic
 from numpy.typing import ArrayLike, NDArray
 
-from inspection_tf import config, errors, geometry
+from inspection_tf import config, errors
+from inspection_tf.images import geometry
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 Orientation = Literal["apply", "ignore"]

@@ -10,10 +10,10 @@ import pydantic
 from keras import layers
 
 from inspection_tf import config, errors
-from inspection_tf.models import _inputs, backbones
+from inspection_tf.models import backbones, input_layers
 
 
-class Options(_inputs.Options):
+class Options(input_layers.Options):
     """What `build` takes beyond the images and the classes."""
 
     backbone: backbones.Options = backbones.Options(name="vgg16_talk", strides=(32,))
@@ -45,9 +45,9 @@ def _check(image_size: tuple[int, int], classes: int, options: Options, *, templ
             f"dense_units must be one unit or more each. Got {options.dense_units}. "
             "The talk's head has (1024, 512)."
         )
-    _inputs.check(options, template=template)
+    input_layers.check(options, template=template)
     deepest = max(backbones.chosen_strides(options.backbone), default=1)
-    _inputs.check_size(image_size, multiple=options.input_shrink * deepest)
+    input_layers.check_size(image_size, multiple=options.input_shrink * deepest)
 
 
 def build(
@@ -84,7 +84,7 @@ def build(
     """
     chosen = config.replace(options or Options(), overrides, origin="classifier.build")
     _check(image_size, classes, chosen, template=template)
-    inputs, x = _inputs.for_options(
+    inputs, x = input_layers.for_options(
         chosen, image_size=image_size, channels=channels, template=template
     )
     shrink = chosen.input_shrink
@@ -94,7 +94,7 @@ def build(
     backbone = backbones.build(
         image_size=(height // shrink, width // shrink),
         channels=x.shape[-1],
-        differences=_inputs.differences(chosen, channels=channels, template=template),
+        differences=input_layers.differences(chosen, channels=channels, template=template),
         options=chosen.backbone,
     )
     *_, deepest = backbone(x).values()

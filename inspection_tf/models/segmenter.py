@@ -11,10 +11,10 @@ import pydantic
 from keras import layers
 
 from inspection_tf import config, errors
-from inspection_tf.models import _heads, _inputs, backbones, blocks
+from inspection_tf.models import backbones, blocks, heads, input_layers
 
 
-class Options(_inputs.Options):
+class Options(input_layers.Options):
     """What `build` takes beyond the images and the classes."""
 
     backbone: backbones.Options = backbones.Options()
@@ -94,19 +94,19 @@ def build(
         errors.BundleError: the backbone's weights are damaged or of another network.
     """
     chosen = config.replace(options or Options(), overrides, origin="segmenter.build")
-    _inputs.check(chosen, template=template)
-    inputs, x = _inputs.for_options(
+    input_layers.check(chosen, template=template)
+    inputs, x = input_layers.for_options(
         chosen, image_size=image_size, channels=channels, template=template
     )
     backbone = backbones.build(
         image_size=image_size,
         channels=x.shape[-1],
-        differences=_inputs.differences(chosen, channels=channels, template=template),
+        differences=input_layers.differences(chosen, channels=channels, template=template),
         options=chosen.backbone,
     )
     features = {int(name.removeprefix("stride")): value for name, value in backbone(x).items()}
     _check_decoder(chosen, max(features))
-    probability = _heads.segmentation_head(
+    probability = heads.segmentation_head(
         _decode(features, chosen),
         classes=classes,
         defect_prior=chosen.defect_prior,

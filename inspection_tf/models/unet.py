@@ -11,12 +11,12 @@ import pydantic
 from keras import layers
 
 from inspection_tf import config, errors
-from inspection_tf.models import _heads, _inputs, blocks
+from inspection_tf.models import blocks, heads, input_layers
 
 Preset = Literal["gtc2018", "compact", "edge"]
 
 
-class Options(_inputs.Options):
+class Options(input_layers.Options):
     """What `build` takes beyond the images and the classes."""
 
     filters: tuple[int, ...] = (16, 32, 64, 128, 256)
@@ -63,8 +63,8 @@ def _check(image_size: tuple[int, int], options: Options, *, template: bool) -> 
             f"filters must name at least two levels of one channel or more. Got {options.filters}. "
             "The talk's network has (16, 32, 64, 128, 256)."
         )
-    _inputs.check(options, template=template)
-    _inputs.check_size(image_size, multiple=stride * 2 ** (len(options.filters) - 1))
+    input_layers.check(options, template=template)
+    input_layers.check_size(image_size, multiple=stride * 2 ** (len(options.filters) - 1))
 
 
 def _choose(preset: str | None, options: Options | None, overrides: dict[str, Any]) -> Options:
@@ -112,12 +112,12 @@ def build(
     """
     chosen = _choose(preset, options, overrides)
     _check(image_size, chosen, template=template)
-    inputs, x = _inputs.for_options(
+    inputs, x = input_layers.for_options(
         chosen, image_size=image_size, channels=channels, template=template
     )
     x = _stem(x, chosen)
     x = _decode(*_encode(x, chosen), chosen)
-    probability = _heads.segmentation_head(
+    probability = heads.segmentation_head(
         x, classes=classes, defect_prior=chosen.defect_prior, resize=chosen.working_stride
     )
     return keras.Model(inputs, {"probability": probability}, name="unet")

@@ -9,11 +9,11 @@ come out as they were recorded.
 
 from typing import TYPE_CHECKING
 
-from inspection_tf._engine import Engine, Network
-from inspection_tf._engine_names import AUTO, ONNX
-from inspection_tf._golden import GOLDEN, GOLDEN_TOLERANCE
-from inspection_tf._prepared import Prepared
+from inspection_tf.engines.names import AUTO, ONNX
+from inspection_tf.engines.onnxruntime_engine import Engine, Network
+from inspection_tf.runtime.golden import GOLDEN, GOLDEN_TOLERANCE
 from inspection_tf.runtime.inspector import Inspector
+from inspection_tf.runtime.preparation import Prepared
 
 if TYPE_CHECKING:
     from inspection_tf.images import Source

@@ -10,17 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import (
-    _batch,
-    _engine_start,
-    _golden,
-    _prepared,
-    errors,
-)
-from inspection_tf._engine import Network
-from inspection_tf._engine_names import AUTO, ONNX
-from inspection_tf._prepared import Prepared
+from inspection_tf import errors
+from inspection_tf.engines.names import AUTO, ONNX
+from inspection_tf.engines.onnxruntime_engine import Network
+from inspection_tf.runtime import batches, engine_start, golden, preparation
 from inspection_tf.runtime import sources as given
+from inspection_tf.runtime.preparation import Prepared
 from inspection_tf.runtime.runner import Runner
 
 # What declares pydantic sections is imported where it is first needed: `import pydantic` alone is
@@ -119,8 +114,8 @@ class Inspector(Runner):
 
         asked: dict[str, Any] = {"threads": threads, "device": device, "batch": batch}
         if engine == AUTO:
-            return join(*_engine_start.fastest(root, manifest, check, **asked))
-        networks = _engine_start.start(root, manifest, engine, **asked)
+            return join(*engine_start.fastest(root, manifest, check, **asked))
+        networks = engine_start.start(root, manifest, engine, **asked)
         check(engine, networks)
         return join(engine, networks)
 
@@ -165,7 +160,7 @@ class Inspector(Runner):
         if copy:
             taken = self._take(image, template)
             image, template = taken.image, taken.template
-        return _prepared.prepare(
+        return preparation.prepare(
             self.manifest,
             self._read(image),
             None if template is None else self._read(template),
@@ -259,18 +254,18 @@ class Inspector(Runner):
 
         return images.read(source, orientation=self.preprocessing.orientation)
 
-    def _load(self, taken: given.Taken) -> _batch.Loaded:
+    def _load(self, taken: given.Taken) -> batches.Loaded:
         started = time.perf_counter()
         image = self._read(taken.image)
         template = None if taken.template is None else self._read(taken.template)
         prepared = self.prepare(image, template, copy=False)
         pre_ms = taken.ms + 1e3 * (time.perf_counter() - started)
-        return _batch.Loaded(image, prepared, pre_ms)
+        return batches.Loaded(image, prepared, pre_ms)
 
     def _finished(
         self,
         verdict: "decision.Verdict",
-        loaded: _batch.Loaded,
+        loaded: batches.Loaded,
         model_ms: float,
         post_ms: float,
         metadata: dict[str, Any],
@@ -290,8 +285,8 @@ class Inspector(Runner):
 
     def judge(self, prepared: Prepared) -> "tuple[decision.Verdict, float]":
         """Decide about a prepared image; returns the verdict and the seconds in the networks."""
-        outputs = _batch.run(self, [prepared])
-        (verdict,) = _batch.conclude(self, [prepared], outputs)
+        outputs = batches.run(self, [prepared])
+        (verdict,) = batches.conclude(self, [prepared], outputs)
         return verdict, outputs.model_s
 
     def inspect_many(
@@ -319,7 +314,7 @@ class Inspector(Runner):
         """
         finish = functools.partial(self._finished, metadata=self._metadata(metadata))
         taken = given.each(sources, templates, orientation=self.preprocessing.orientation)
-        return _batch.stream(self._load, taken, self, finish, batch=self.batch)
+        return batches.stream(self._load, taken, self, finish, batch=self.batch)
 
     def check_golden(self, root: str | Path) -> int:
         """Run the golden samples of a bundle, every network on each of them.
@@ -333,4 +328,4 @@ class Inspector(Runner):
         Raises:
             errors.BundleError: one did not.
         """
-        return _golden.check(self, Path(root))
+        return golden.check(self, Path(root))

@@ -5,10 +5,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import _engine, _locating, _tiling, errors
-from inspection_tf._engine import Network
-from inspection_tf._judging import Judge
-from inspection_tf._prepared import Prepared
+from inspection_tf import errors
+from inspection_tf.engines import onnxruntime_engine
+from inspection_tf.engines.onnxruntime_engine import Network
+from inspection_tf.images import tiling
+from inspection_tf.runtime.judge import Judge
+from inspection_tf.runtime.preparation import Prepared
+from inspection_tf.tasks.fields import looks
 
 if TYPE_CHECKING:
     from inspection_tf import images
@@ -60,7 +63,7 @@ class Runner(Judge):
 
     def ng_score(self, prepared: Prepared) -> float:
         """Return the first stage's score: how sure it is that the image is not OK, 0..1."""
-        return _engine.ng_score(self.class_probability(prepared))
+        return onnxruntime_engine.ng_score(self.class_probability(prepared))
 
     def defect_map(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return the probability of each class of defect in the size of the source.
@@ -95,8 +98,8 @@ class Runner(Judge):
             errors.BundleError: a network returns another shape or dtype than the bundle says.
         """
         if coarse is None:
-            coarse = _engine.checked(self.engine.run(prepared.image), (1, 9))[0]
-        return _locating.refined(coarse, prepared, self.manifest.closeups, self.refiner)
+            coarse = onnxruntime_engine.checked(self.engine.run(prepared.image), (1, 9))[0]
+        return looks.refined(coarse, prepared, self.manifest.closeups, self.refiner)
 
     def run(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return the segmenter's output: (1, height, width, classes) of the network's input.
@@ -114,4 +117,4 @@ class Runner(Judge):
             return self.checked(self.engine.run(tiles), size, count=len(tiles))
 
         classes = len(self.manifest.classes)
-        return _tiling.run(prepared.image[0], size, plan, network, classes=classes)
+        return tiling.run(prepared.image[0], size, plan, network, classes=classes)

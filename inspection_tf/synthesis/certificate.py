@@ -17,11 +17,12 @@ import numpy as np
 import pydantic
 from numpy.typing import ArrayLike, NDArray
 
-from inspection_tf import config, errors, geometry
-from inspection_tf.synthesis import _layouts, photo
-from inspection_tf.synthesis._writing import FontName
+from inspection_tf import config, errors
+from inspection_tf.images import geometry
+from inspection_tf.synthesis import page_layouts, photo
 from inspection_tf.synthesis.photo import Photo, PhotoSpec
 from inspection_tf.synthesis.surface import Share
+from inspection_tf.synthesis.writing import FontName
 
 __all__ = ["CertificateSpec", "Photo", "PhotoSpec", "Template", "draw", "from_template", "render"]
 
@@ -59,7 +60,7 @@ class CertificateSpec(config.Section):
 
 def _number(rng: np.random.Generator) -> str:
     """Return a number as on a plate: letters and digits of one of four kinds."""
-    letters = "".join(rng.choice(list(_layouts.LETTERS), 5))
+    letters = "".join(rng.choice(list(page_layouts.LETTERS), 5))
     digits = "".join(str(digit) for digit in rng.integers(0, 10, 5))
     kinds = (
         f"{letters[:2]} {digits[:3]} {letters[2:4]}",
@@ -87,7 +88,7 @@ def render(
         spec: what to draw from.
         has_field: whether the photo shows the number; None: by `spec.without_field_share`.
     """
-    layout = _layouts.layout(int(rng.integers(*spec.layouts)))
+    layout = page_layouts.layout(int(rng.integers(*spec.layouts)))
     height, width = layout.size
     chance = bool(rng.random() >= spec.without_field_share)
     shows = chance if has_field is None else has_field
@@ -100,7 +101,7 @@ def render(
         return Photo(photo.shoot(rng, None, page_xy, spec.photo), None)
 
     def drawn(page_xy: NDArray[np.float64]) -> tuple[NDArray[np.uint8], Any]:
-        page, box = _layouts.draw(
+        page, box = page_layouts.draw(
             np.random.default_rng(content),
             layout,
             fonts=spec.fonts,

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from inspection_tf import config
 from inspection_tf.synthesis import certificate
-from inspection_tf.synthesis._writing import FontName, Page
 from inspection_tf.synthesis.photo import Photo, PhotoSpec
 from inspection_tf.synthesis.surface import Share
+from inspection_tf.synthesis.writing import FontName, Page
 
 Colour = tuple[int, int, int]
 _FONTS: tuple[FontName, ...] = ("sans", "sans_bold", "mono", "serif", "serif_bold", "stix")

@@ -14,7 +14,8 @@ import numpy as np
 import pydantic
 from numpy.typing import NDArray
 
-from inspection_tf import config, geometry
+from inspection_tf import config
+from inspection_tf.images import geometry
 from inspection_tf.synthesis import textures
 from inspection_tf.synthesis.surface import Share, Side
 

@@ -14,9 +14,9 @@ import pydantic
 from keras import layers, ops
 
 from inspection_tf import bundle, config, errors
-from inspection_tf.datasets import augment, loader
+from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.models import unet
-from inspection_tf.training import _pruning, _task, _weights, fit
+from inspection_tf.training import fit, initial_weights, output_kinds, pruning
 from inspection_tf.training.run_folder import RunFolder
 
 
@@ -79,10 +79,10 @@ def beside(student: keras.Model, teacher: keras.Model, *, share: float) -> keras
             f"Got {shapes[1]} for a student of {shapes[0]}. Choose another teacher."
         )
     teacher.trainable = False
-    joined = Taught(share, name=_task.TAUGHT)(
-        [student.output[_task.MAP], teacher(student.input)[_task.MAP]]
+    joined = Taught(share, name=output_kinds.TAUGHT)(
+        [student.output[output_kinds.MAP], teacher(student.input)[output_kinds.MAP]]
     )
-    outputs = {_task.MAP: student.output[_task.MAP], _task.TAUGHT: joined}
+    outputs = {output_kinds.MAP: student.output[output_kinds.MAP], output_kinds.TAUGHT: joined}
     return keras.Model(student.input, outputs, name="distilled")
 
 
@@ -93,17 +93,17 @@ def _begin(student: keras.Model, teacher: keras.Model, start: str) -> None:
         errors.ConfigError: it cannot start as its teacher's channels: other layers, or wider ones.
     """
     if start == "pruned":
-        _pruning.start_from(student, teacher)
+        pruning.start_from(student, teacher)
 
 
 def _shapes(model: keras.Model) -> dict[str, tuple[int | None, ...]]:
-    if _task.of(model).output != _task.MAP:
+    if output_kinds.of(model).output != output_kinds.MAP:
         raise errors.ConfigError(
             f"Distillation needs networks that give a map. Got {list(model.output)}. Train the "
             "network alone."
         )
     named = {tensor.name: tensor.shape for tensor in model.inputs}
-    return {**named, _task.MAP: model.output[_task.MAP].shape}
+    return {**named, output_kinds.MAP: model.output[output_kinds.MAP].shape}
 
 
 def _of_bundle(root: Path, held: loader.Cache) -> keras.Model:
@@ -130,7 +130,7 @@ def _of_bundle(root: Path, held: loader.Cache) -> keras.Model:
             f"{', '.join(others[:1]) or 'none that the bundle names'}. Leave out teacher.bundle "
             "to train one for each fold, or give the data the split of the bundle."
         )
-    return _weights.load_network(source)
+    return initial_weights.load_network(source)
 
 
 def train(

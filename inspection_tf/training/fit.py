@@ -13,8 +13,8 @@ import keras
 import pydantic
 
 from inspection_tf import config, errors, files, plots
-from inspection_tf.datasets import augment, loader
-from inspection_tf.training import _task, callbacks, checkpoints, doctor, phases
+from inspection_tf.datasets.loading import augment, loader
+from inspection_tf.training import callbacks, checkpoints, doctor, output_kinds, phases
 from inspection_tf.training.phases import Phase
 from inspection_tf.training.run_folder import History, RunFolder
 
@@ -114,14 +114,18 @@ def compile_model(
         errors.ConfigError: the output is another, or the loss does not fit it or does not take one
             of `loss_options`.
     """
-    task = _task.of(model)
+    task = output_kinds.of(model)
     if spec.loss not in task.losses:
         raise errors.ConfigError(
             f"train.loss must fit the output {task.output}. Got {spec.loss}. "
             f"Choose one of {', '.join(task.losses)}."
         )
     # Only maps have pixels; what is beside them, a teacher's map, has the same.
-    own = {"ignored_id": ignored_id} if ignored_id is not None and task.output == _task.MAP else {}
+    own = (
+        {"ignored_id": ignored_id}
+        if ignored_id is not None and task.output == output_kinds.MAP
+        else {}
+    )
     try:
         loss = task.losses[spec.loss](**{**spec.loss_options, **own})
     except TypeError as problem:
@@ -142,7 +146,10 @@ def compile_model(
     optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
         optimizer=optimizer,
-        loss={task.output: loss, **{name: _task.BESIDE[name](**own) for name in task.beside}},
+        loss={
+            task.output: loss,
+            **{name: output_kinds.BESIDE[name](**own) for name in task.beside},
+        },
         loss_weights=task.loss_weights,
         metrics={task.output: task.metrics(ignored_id=ignored_id)},
     )
@@ -185,7 +192,7 @@ def _last_checkpoint(run: RunFolder) -> tuple[checkpoints.Values | None, int]:
 
 
 def _watchers(
-    task: _task.Task,
+    task: output_kinds.Task,
     train: loader.Cache,
     tune: loader.Cache | None,
     legs: tuple[phases.Leg, ...],
@@ -209,7 +216,7 @@ def _watchers(
         epochs=spec.epochs,
         run=run,
         guard=guard,
-        picture=_task.picture(task, tune or train, run, spec.pictures),
+        picture=output_kinds.picture(task, tune or train, run, spec.pictures),
         phase_ends=ends,
         is_lower_better=task.is_lower_better,
         prefix=task.prefix,
@@ -257,7 +264,7 @@ def fit(
         errors.StorageError: the disk is full; the last checkpoint is whole.
     """
     phases.check(model, spec.phases)
-    task = _task.of(model)
+    task = output_kinds.of(model)
     legs = phases.plan(spec.phases, epochs=spec.epochs)
     steps = loader.steps_per_epoch(train, loading)
     ignored_id = train.ignored_id or (None if tune is None else tune.ignored_id)

@@ -13,7 +13,7 @@ from typing import Any
 import pydantic
 
 from inspection_tf import config, errors, files, images
-from inspection_tf.datasets import sources
+from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.records import Records
 from inspection_tf.training.run_folder import CONFIG, INPUTS, RunFolder
 
@@ -37,7 +37,7 @@ class Inputs(config.Section):
 
 
 def read(
-    spec: sources.DataSpec,
+    spec: data_spec.DataSpec,
     preprocessing: images.Preprocessing,
     *,
     run: RunFolder,
@@ -57,7 +57,7 @@ def read(
             more classes than the recipe knows, or the run was begun with other data, classes or
             weights.
     """
-    found = sources.read(spec)
+    found = data_spec.read(spec)
     if len(found.classes) > 1 and not several_classes:
         raise errors.DataError(
             f"This recipe needs data with one class of defects. Got {found.origin} with the "
@@ -66,7 +66,7 @@ def read(
         )
     if run.is_resumed:
         require_same(run, found)
-    sources.check(found, spec, preprocessing)
+    data_spec.check(found, spec, preprocessing)
     keep(run, found)  # not before: a set that is refused may be corrected
     return found
 

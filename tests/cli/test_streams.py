@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from inspection_tf import cli, images, process
-from inspection_tf.datasets import loader, markers, sources
+from inspection_tf.datasets import data_spec
+from inspection_tf.datasets.loading import loader
+from inspection_tf.datasets.readers import markers
 from inspection_tf.export import ship
 
 ROOT = Path(__file__).parents[2]
@@ -130,9 +132,9 @@ def test_markers_shows_how_far_it_is(tmp_path, bars):
 
 
 def test_a_data_set_that_is_checked_and_decoded_shows_how_far_it_is(toy_classes_root, bars):
-    spec = sources.DataSpec(format="folder", root=toy_classes_root)
-    found, shape = sources.read(spec), images.Preprocessing(size=(64, 64))
-    sources.check(found, spec, shape)
+    spec = data_spec.DataSpec(format="folder", root=toy_classes_root)
+    found, shape = data_spec.read(spec), images.Preprocessing(size=(64, 64))
+    data_spec.check(found, spec, shape)
     loader.cache(found, shape)
     assert bars == {"checking": (12, 12), "decoding": (12, 12)}
 

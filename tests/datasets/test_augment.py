@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from inspection_tf import config, errors
-from inspection_tf.datasets import augment
+from inspection_tf.datasets.loading import augment
 
 NONE = augment.NONE
 FULL = augment.AugmentSpec(resampled_share=1.0, blur=0.5)

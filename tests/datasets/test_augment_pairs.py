@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from inspection_tf.datasets import augment
+from inspection_tf.datasets.loading import augment
 
 NONE = augment.NONE
 RIGID = NONE.model_copy(update={"flips": True, "right_angles": True})

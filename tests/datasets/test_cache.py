@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from inspection_tf import errors, images, registration
-from inspection_tf.datasets import loader, records
+from inspection_tf import errors, images
+from inspection_tf.datasets import records
+from inspection_tf.datasets.loading import loader
+from inspection_tf.images import registration
 
 GRAY = images.Preprocessing(size=(12, 16))
 CLASSES = ("crack", "dent", "stain")

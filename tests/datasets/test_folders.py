@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import folders, markers, readers, records, sources
+from inspection_tf.datasets import data_spec, image_files, readers, records
+from inspection_tf.datasets.readers import markers
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
 IMAGE = np.full((8, 8), 128, np.uint8)
@@ -40,13 +41,13 @@ def put(folder, *names):
 
 
 def names(folder):
-    return [path.name for path in folders.look(folder).paths]
+    return [path.name for path in image_files.look(folder).paths]
 
 
 def test_images_are_told_by_their_suffix_in_the_order_of_their_names(tmp_path):
     put(tmp_path, "b.PNG", "a.tif", "notes.txt", "c.jpeg", "d")
     assert names(tmp_path) == ["a.tif", "b.PNG", "c.jpeg"]
-    assert folders.look(tmp_path).left_out == {}
+    assert image_files.look(tmp_path).left_out == {}
 
 
 @pytest.mark.parametrize(
@@ -55,7 +56,7 @@ def test_images_are_told_by_their_suffix_in_the_order_of_their_names(tmp_path):
 def test_hidden_files_and_those_of_a_file_manager_are_no_images(tmp_path, name):
     put(tmp_path, "a.png", name)
     assert names(tmp_path) == ["a.png"]
-    assert folders.look(tmp_path).left_out == {}
+    assert image_files.look(tmp_path).left_out == {}
 
 
 def test_images_of_other_suffixes_and_folders_are_counted(tmp_path):
@@ -63,10 +64,10 @@ def test_images_of_other_suffixes_and_folders_are_counted(tmp_path):
     put(tmp_path / "inner", "x.png")
     put(tmp_path / "named.png")
     put(tmp_path / ".git")
-    found = folders.look(tmp_path)
+    found = image_files.look(tmp_path)
     assert [path.name for path in found.paths] == ["a.png"]
-    assert folders.told(found.left_out) == "1 .gif, 2 .jfif, 1 .jpe, 1 .mpo, 2 subfolders"
-    assert folders.told({}) == ""
+    assert image_files.told(found.left_out) == "1 .gif, 2 .jfif, 1 .jpe, 1 .mpo, 2 subfolders"
+    assert image_files.told({}) == ""
 
 
 @posix
@@ -79,16 +80,16 @@ def test_links_that_lead_nowhere_are_named_and_pipes_are_not_waited_for(tmp_path
     os.mkfifo(tmp_path / "pipe.png")
     os.mkfifo(tmp_path / "other")
     assert names(tmp_path) == ["a.png", "gone.png", "good.png", "round.png"]
-    left = folders.look(tmp_path).left_out
-    assert folders.told(left) == "1 special file, 1 subfolder"
+    left = image_files.look(tmp_path).left_out
+    assert image_files.told(left) == "1 special file, 1 subfolder"
 
 
 def test_a_folder_that_cannot_be_listed_is_refused_with_the_reason(tmp_path, closed):
     put(tmp_path, "a.png")
     with pytest.raises(errors.DataError, match=r"can be listed\. Got: Permission denied"):
-        folders.look(closed(tmp_path))
+        image_files.look(closed(tmp_path))
     with pytest.raises(errors.DataError, match="File name too long"):
-        folders.look(tmp_path / ("n" * 300))
+        image_files.look(tmp_path / ("n" * 300))
 
 
 # Readers
@@ -156,7 +157,7 @@ def of(classes=("defect",), name="good/a"):
 def test_a_class_called_as_the_mean_of_all_is_refused_before_training():
     found = of(classes=("scratch", "mean"))
     with pytest.raises(errors.DataError, match="not 'mean', which is another metric"):
-        sources.check(found, sources.DataSpec(), images.Preprocessing(size=(8, 8)))
+        data_spec.check(found, data_spec.DataSpec(), images.Preprocessing(size=(8, 8)))
 
 
 @pytest.mark.parametrize("given", [{"name": "good/\udcff"}, {"classes": ("a", "\udcff")}])

@@ -3,7 +3,7 @@
 import pytest
 
 from inspection_tf import config, errors
-from inspection_tf.datasets import readers, records, sources
+from inspection_tf.datasets import data_spec, readers, records
 
 
 def write(root, *lines, header="file,group"):
@@ -106,7 +106,7 @@ def test_further_columns_are_left_alone(folder):
 
 
 def read(root, pattern, format="folder"):
-    return sources.read(sources.DataSpec(format=format, root=root, group_pattern=pattern))
+    return data_spec.read(data_spec.DataSpec(format=format, root=root, group_pattern=pattern))
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_an_image_that_a_pattern_does_not_match_is_refused(folder, pattern):
 def test_an_expression_that_names_no_part_is_refused(folder, pattern, message):
     values = {"format": "folder", "root": folder, "group_pattern": pattern}
     with pytest.raises(errors.ConfigError, match=f"group_pattern must be valid.*{message}"):
-        config.validate(sources.DataSpec, values, origin="here")
+        config.validate(data_spec.DataSpec, values, origin="here")
 
 
 def test_a_table_and_a_pattern_are_one_too_many(folder):

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from inspection_tf import images
-from inspection_tf.datasets import augment, loader, records
+from inspection_tf.datasets import records
+from inspection_tf.datasets.loading import augment, loader
 
 IGNORED = records.IGNORED
 SIZE = (8, 8)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import layouts, readers, sources
+from inspection_tf.datasets import data_spec, readers
+from inspection_tf.datasets.readers import layouts
 
 COCO = {
     "info": {},
@@ -142,9 +143,9 @@ FOREIGN = {
 def test_a_foreign_layout_is_named_with_its_way_out(tmp_path, make, reading):
     make(tmp_path)
     name, way_out = FOREIGN[make]
-    spec = sources.DataSpec(format=reading, root=tmp_path)
+    spec = data_spec.DataSpec(format=reading, root=tmp_path)
     with pytest.raises(errors.DataError, match=f"must hold .*Got .*{name}") as caught:
-        sources.read(spec)
+        data_spec.read(spec)
     assert way_out in str(caught.value)
     assert "--data.format folder" in str(caught.value)
     assert caught.value.exit_code == 3
@@ -161,7 +162,7 @@ def test_a_file_of_annotations_in_place_of_the_folder_is_named(tmp_path):
     coco(tmp_path)
     root = tmp_path / "annotations" / "instances_train2017.json"
     with pytest.raises(errors.DataError, match=r"must be a folder of images\. Got .*COCO"):
-        sources.read(sources.DataSpec(format="folder", root=root))
+        data_spec.read(data_spec.DataSpec(format="folder", root=root))
 
 
 def test_annotations_beside_defects_without_masks_are_named(tmp_path, write_folders):

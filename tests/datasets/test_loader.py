@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import augment, loader, readers, records
+from inspection_tf.datasets import readers, records
+from inspection_tf.datasets.loading import augment, loader
 
 GRAY = images.Preprocessing(size=(12, 16))
 SPEC = loader.LoaderSpec(batch_size=4, defective_share=0.5)

@@ -5,7 +5,7 @@ import collections
 import numpy as np
 import pytest
 
-from inspection_tf.datasets import augment, loader
+from inspection_tf.datasets.loading import augment, loader
 
 # 6 good images, then 9, 4 and 1 of three classes.
 LABEL = np.repeat([0, 1, 2, 3], [6, 9, 4, 1]).astype(np.uint8)

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from inspection_tf import closeups, errors, images
-from inspection_tf.datasets import augment, closeup, loader, photographed, records
+from inspection_tf import errors, images
+from inspection_tf.datasets import drawn_photos, records
+from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.synthesis import certificate, photo
+from inspection_tf.tasks.fields import closeup_data, closeups
 
 SPEC = certificate.CertificateSpec(photo=photo.PhotoSpec(size=(96, 128)), without_field_share=0.25)
 SMALL = images.Preprocessing(size=(48, 80), fit="letterbox")
@@ -13,7 +15,7 @@ SMALL = images.Preprocessing(size=(48, 80), fit="letterbox")
 
 @pytest.fixture(scope="module")
 def photos():
-    return photographed.certificates(count=8, spec=SPEC, seed=4)
+    return drawn_photos.certificates(count=8, spec=SPEC, seed=4)
 
 
 @pytest.fixture(scope="module")
@@ -95,8 +97,8 @@ CLOSE = closeups.CloseupSpec(size_px=16, span=1.0)
 
 
 def close(photos, **changes):
-    sampling = closeup.SamplingSpec(**({"per_image": 3, "jitter": 0.1} | changes))
-    return closeup.cache(photos, SMALL, spec=CLOSE, sampling=sampling)
+    sampling = closeup_data.SamplingSpec(**({"per_image": 3, "jitter": 0.1} | changes))
+    return closeup_data.cache(photos, SMALL, spec=CLOSE, sampling=sampling)
 
 
 def test_close_ups_without_jitter_have_their_corner_in_the_middle(photos):

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from inspection_tf import config, errors, images
-from inspection_tf.datasets import masks, readers, records, sources, verify
+from inspection_tf.datasets import checks, data_spec, readers, records
+from inspection_tf.datasets.readers import mask_legend
 
 SIZE = (12, 16)
 BOX, OTHER, RIM = np.s_[3:6, 4:9], np.s_[8:10, 1:5], np.s_[0, :]  # 15, 8 and 16 px
@@ -39,7 +40,7 @@ def write_set(tmp_path):
 
 
 def read(root, **settings):
-    found = sources.read(sources.DataSpec(format="folder", root=root, **settings))
+    found = data_spec.read(data_spec.DataSpec(format="folder", root=root, **settings))
     (record,) = found.where(is_defect=True)
     return found, record
 
@@ -185,7 +186,7 @@ def test_folders_that_tell_classes_apart_take_defect_for_theirs(tmp_path):
     folder.mkdir(parents=True)
     for name, array in (("a.jpg", stored(9, 3)), ("a.png", stored(1, rim=255))):
         Image.fromarray(array).save(folder / name)
-    found = masks.with_meaning(
+    found = mask_legend.with_meaning(
         readers.read_magnetic_tile(tmp_path), {"1": "defect", "255": "ignore"}
     )
     assert found.classes == ("Blowhole", "Break", "Crack", "Fray", "Uneven")
@@ -199,7 +200,7 @@ def test_without_settings_nothing_changes(write_set):
     plain = readers.read_folder(root)
     assert found.sha256() == plain.sha256()
     assert found.items == plain.items
-    assert masks.with_meaning(plain, {}) is plain
+    assert mask_legend.with_meaning(plain, {}) is plain
     # The hash of such a set is that of earlier bundles: ids, labels, and the files' bytes.
     assert found.items[0].source.meaning == readers.FileSource(root).meaning
 
@@ -220,7 +221,7 @@ def test_without_settings_nothing_changes(write_set):
 )
 def test_values_that_no_mask_can_hold_are_refused(settings, told):
     with pytest.raises(errors.ConfigError, match=told):
-        config.validate(sources.DataSpec, settings, origin="test.yaml")
+        config.validate(data_spec.DataSpec, settings, origin="test.yaml")
 
 
 @pytest.mark.parametrize("word", ["crack", "3", "", "-1"])
@@ -233,12 +234,12 @@ def test_a_meaning_that_is_no_class_is_refused(write_set, word):
 @pytest.mark.parametrize("settings", [{"mask_values": {1: 1}}, {"mask_ignore": (255,)}])
 def test_drawn_images_have_no_mask_files(settings):
     with pytest.raises(errors.ConfigError, match=r"whose masks are made\. Leave them out"):
-        sources.read(sources.DataSpec(count=4, **settings))
+        data_spec.read(data_spec.DataSpec(count=4, **settings))
 
 
 def test_yaml_and_command_line_say_it_alike(tmp_path):
     class Whole(config.Section):
-        data: sources.DataSpec = sources.DataSpec()
+        data: data_spec.DataSpec = data_spec.DataSpec()
 
     path = tmp_path / "a.yaml"
     path.write_text('data:\n  mask_values: {1: scratch, "#800000": 2}\n  mask_ignore: [255]\n')
@@ -252,19 +253,19 @@ def test_yaml_and_command_line_say_it_alike(tmp_path):
     )
     assert by_yaml == by_words
     assert by_yaml.data.mask_values == {"1": "scratch", "#800000": "2"}
-    assert config.validate(sources.DataSpec, by_yaml.data.model_dump(mode="json"), origin="x")
+    assert config.validate(data_spec.DataSpec, by_yaml.data.model_dump(mode="json"), origin="x")
 
 
 def test_the_data_check_reports_masks_that_mark_more_than_half(write_set, caplog):
     root = write_set(stored(0, ground=255, rim=255, other=255))
-    spec = sources.DataSpec(format="folder", root=root)
-    findings = verify.check(sources.read(spec))
+    spec = data_spec.DataSpec(format="folder", root=root)
+    findings = checks.check(data_spec.read(spec))
     assert findings.problems == ()
     assert [(s.kind, s.id) for s in findings.suspects] == [("large_mask", "defect/d")]
     assert "1 masks that mark more than half of their image" in findings.summary()[1]
     assert "no problem found" not in findings.summary()
     with caplog.at_level(logging.WARNING, logger="inspection_tf"):
-        sources.check(sources.read(spec), spec, images.Preprocessing(size=SIZE))
+        data_spec.check(data_spec.read(spec), spec, images.Preprocessing(size=SIZE))
     assert "Got 92%" in caplog.text  # 192 - 15 of 192
     assert "{0: defect, 255: background}" in caplog.text
 
@@ -272,8 +273,8 @@ def test_the_data_check_reports_masks_that_mark_more_than_half(write_set, caplog
 def test_the_data_check_is_quiet_about_half_and_names_what_has_no_meaning(write_set):
     half = np.zeros(SIZE, np.uint8)
     half[:6] = 255
-    assert verify.check(read(write_set(half))[0]).summary()[-1] == "no problem found"
-    findings = verify.check(read(write_set(stored(1, rim=255)))[0])
+    assert checks.check(read(write_set(half))[0]).summary()[-1] == "no problem found"
+    findings = checks.check(read(write_set(stored(1, rim=255)))[0])
     assert [p.kind for p in findings.problems] == ["mask"]
     assert "1 (15 px)" in findings.problems[0].detail
 
@@ -283,11 +284,11 @@ def test_a_composed_defect_lies_on_what_its_image_ignores(tmp_path):
     folder.mkdir(parents=True)
     for name, array in (("a.jpg", stored(9, 3, ground=120)), ("a.png", stored(rim=255))):
         Image.fromarray(array).save(folder / name)
-    found = masks.with_meaning(readers.read_magnetic_tile(tmp_path), {}, ["255"])
+    found = mask_legend.with_meaning(readers.read_magnetic_tile(tmp_path), {}, ["255"])
     one = records.Records.of(found.items)  # of one class, as composing needs
-    spec = sources.DataSpec(compose=sources.ComposeSpec(per_image=1))
-    made = sources.for_training(one, spec)
+    spec = data_spec.DataSpec(compose=data_spec.ComposeSpec(per_image=1))
+    made = data_spec.for_training(one, spec)
     assert len(made) == 2
     assert all(record.read_ignored().sum() == 16 for record in made)
-    alone = sources.without_templates(made)
+    alone = data_spec.without_templates(made)
     assert all(record.has_ignored for record in alone)

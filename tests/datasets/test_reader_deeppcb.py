@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import _changes, readers, records
+from inspection_tf.datasets import readers, records
+from inspection_tf.datasets.readers import box_masks
 
 REAL = pytest.mark.skipif(
     "INSPECTION_DATA" not in os.environ,
@@ -122,7 +123,7 @@ def test_fragments_in_a_box_become_one_region():
     template = np.full((22, 32), 0, np.uint8)
     image = np.zeros((20, 30), np.uint8)
     image[5:10, 5:9] = image[5:10, 11:16] = image[7:9, 18:20] = 255
-    region = _changes.changed_region(image, template)
+    region = box_masks.changed_region(image, template)
     assert cv2.connectedComponents(region.astype(np.uint8), connectivity=8)[0] == 2
     assert region[image > 0].mean() > 0.9
 
@@ -130,13 +131,13 @@ def test_fragments_in_a_box_become_one_region():
 def test_a_faint_change_still_marks_its_best_pixels():
     template, image = np.full((12, 14), 100, np.uint8), np.full((10, 12), 100, np.uint8)
     image[4, 5:8] = 130, 140, 140
-    rows, columns = np.nonzero(_changes.changed_region(image, template))
+    rows, columns = np.nonzero(box_masks.changed_region(image, template))
     assert set(zip(rows.tolist(), columns.tolist(), strict=True)) == {(4, 6), (4, 7)}
 
 
 def test_no_change_at_all_marks_the_middle():
     template, image = np.full((12, 14), 100, np.uint8), np.full((10, 12), 100, np.uint8)
-    region = _changes.changed_region(image, template)
+    region = box_masks.changed_region(image, template)
     assert np.argwhere(region).tolist() == [[5, 6]]
 
 
@@ -144,13 +145,13 @@ def test_of_overlapping_boxes_the_smaller_wins_and_regions_of_a_class_stay_apart
     template = board()
     image = template.copy()
     image[80:90, 70:90] = 0  # one black bar in two boxes
-    wide, narrow = _changes.Box(65, 75, 95, 95, 5), _changes.Box(82, 75, 95, 95, 5)
-    mask = _changes.class_mask(image, template, [narrow, wide])
+    wide, narrow = box_masks.Box(65, 75, 95, 95, 5), box_masks.Box(82, 75, 95, 95, 5)
+    mask = box_masks.class_mask(image, template, [narrow, wide])
     found = sorted((int(region.sum()) for _, region in components(mask)), reverse=True)
     # The narrow box takes columns 82 to 89, a column parts them, the wide one keeps 70 to 80.
     assert found == [10 * 11, 10 * 8]
-    other = _changes.Box(82, 75, 95, 95, 4)
-    mask = _changes.class_mask(image, template, [wide, other])
+    other = box_masks.Box(82, 75, 95, 95, 4)
+    mask = box_masks.class_mask(image, template, [wide, other])
     # Regions of two classes may touch.
     assert [int((mask == number).sum()) for number in (4, 5)] == [10 * 8, 10 * 12]
 
@@ -229,10 +230,10 @@ def test_the_hash_changes_with_image_template_and_boxes(tmp_path):
 
 
 def _source(folder):
-    from inspection_tf.datasets import _reader_deeppcb
+    from inspection_tf.datasets.readers import deeppcb
 
     paths = (folder / f"00000001_{name}.png" for name in ("test", "temp"))
-    return _reader_deeppcb.DeepPcbSource(*paths, boxes=())
+    return deeppcb.DeepPcbSource(*paths, boxes=())
 
 
 @REAL

@@ -6,45 +6,48 @@ import pydantic
 import pytest
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import records, sources
+from inspection_tf.datasets import data_spec, records
 from inspection_tf.synthesis import surface
 
 SPEC = surface.SurfaceSpec(size=(40, 56))
-COMPOSED = sources.DataSpec(
-    defects="composed", compose=sources.ComposeSpec(per_image=2, surface=SPEC), tune=0.25, test=0.25
+COMPOSED = data_spec.DataSpec(
+    defects="composed",
+    compose=data_spec.ComposeSpec(per_image=2, surface=SPEC),
+    tune=0.25,
+    test=0.25,
 )
 
 
 def test_synthetic_data_needs_no_root():
-    spec = sources.DataSpec(count=6, defective_share=0.5, surface=SPEC, seed=2)
-    found = sources.read(spec)
+    spec = data_spec.DataSpec(count=6, defective_share=0.5, surface=SPEC, seed=2)
+    found = data_spec.read(spec)
     assert found.counts() == {"images": 6, "defective": 3}
-    assert found.sha256() == sources.read(spec).sha256()
+    assert found.sha256() == data_spec.read(spec).sha256()
 
 
 def test_folders_are_read_by_their_format(tmp_path, write_folders, write_dagm):
     write_folders(tmp_path / "folder")
     write_dagm(tmp_path / "dagm")
     for name in ("folder", "dagm"):
-        assert len(sources.read(sources.DataSpec(format=name, root=tmp_path / name))) > 2
+        assert len(data_spec.read(data_spec.DataSpec(format=name, root=tmp_path / name))) > 2
 
 
 def test_a_missing_root_is_a_configuration_error():
     with pytest.raises(errors.ConfigError, match=r"needs data\.root.*--data\.root") as caught:
-        sources.read(sources.DataSpec(format="dagm"))
+        data_spec.read(data_spec.DataSpec(format="dagm"))
     assert caught.value.exit_code == 2
 
 
 def test_real_defects_are_split_as_they_are(make_records):
-    parts = sources.split(make_records(40, 20), sources.DataSpec(tune=0.25, test=0.25), seed=1)
+    parts = data_spec.split(make_records(40, 20), data_spec.DataSpec(tune=0.25, test=0.25), seed=1)
     assert [len(parts[name]) for name in ("train", "tune", "test")] == [20, 10, 10]
 
 
 def test_composed_defects_can_join_the_real_ones_in_train_only(make_records):
-    spec = sources.DataSpec(
-        tune=0.25, test=0.25, compose=sources.ComposeSpec(per_image=3, surface=SPEC)
+    spec = data_spec.DataSpec(
+        tune=0.25, test=0.25, compose=data_spec.ComposeSpec(per_image=3, surface=SPEC)
     )
-    parts = sources.split(make_records(40, 20), spec, seed=1)
+    parts = data_spec.split(make_records(40, 20), spec, seed=1)
     # 10 defective and 10 good for training, 3 defective made of each good one.
     assert parts["train"].counts() == {"images": 50, "defective": 40}
     assert parts["tune"].counts() == {"images": 10, "defective": 5}
@@ -53,7 +56,7 @@ def test_composed_defects_can_join_the_real_ones_in_train_only(make_records):
 
 def test_a_start_without_defects_trains_on_composed_ones_only(make_records):
     found = make_records(24, 4)
-    parts = sources.split(found, COMPOSED, seed=1)
+    parts = data_spec.split(found, COMPOSED, seed=1)
     # 20 good: 10, 5 and 5. Train: 10 + 20 composed; tune: 5 + 5; test: 5 + 4 real.
     assert parts["train"].counts() == {"images": 30, "defective": 20}
     assert parts["tune"].counts() == {"images": 10, "defective": 5}
@@ -69,7 +72,7 @@ def test_good_images_of_a_part_with_a_defect_are_tested_with_it(make_record):
         for part in range(12)
         for shot in range(2)
     )
-    parts = sources.split(found, COMPOSED, seed=1)
+    parts = data_spec.split(found, COMPOSED, seed=1)
     groups = [set(parts[name].groups) for name in ("train", "tune", "test")]
     assert not (groups[0] & groups[1] | groups[0] & groups[2] | groups[1] & groups[2])
     assert {"part0", "part1", "part2"} <= groups[2]
@@ -77,13 +80,13 @@ def test_good_images_of_a_part_with_a_defect_are_tested_with_it(make_record):
 
 def test_composing_needs_good_images(make_records):
     with pytest.raises(errors.DataError, match="needs good images"):
-        sources.split(make_records(5, 5), COMPOSED, seed=0)
+        data_spec.split(make_records(5, 5), COMPOSED, seed=0)
 
 
 def test_folds_compose_onto_the_training_part_only(make_records):
-    spec = sources.DataSpec(folds=4, compose=sources.ComposeSpec(per_image=1, surface=SPEC))
+    spec = data_spec.DataSpec(folds=4, compose=data_spec.ComposeSpec(per_image=1, surface=SPEC))
     found = make_records(16, 8)
-    parts = sources.folds(found, spec, seed=0)
+    parts = data_spec.folds(found, spec, seed=0)
     # Each fold tests 2 + 2 and trains on 6 defective, 6 good and 6 composed.
     assert [part["train"].counts() for part in parts] == [{"images": 18, "defective": 12}] * 4
     assert sorted(name for part in parts for name in part["test"].ids) == list(found.ids)
@@ -91,7 +94,7 @@ def test_folds_compose_onto_the_training_part_only(make_records):
 
 def test_folds_need_defects(make_records):
     with pytest.raises(errors.DataError, match="Cross-validation of a segmentation needs"):
-        sources.folds(make_records(8, 0), sources.DataSpec(folds=4), seed=0)
+        data_spec.folds(make_records(8, 0), data_spec.DataSpec(folds=4), seed=0)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +107,7 @@ def test_folds_need_defects(make_records):
 )
 def test_settings_that_contradict_each_other_are_refused(values):
     with pytest.raises(pydantic.ValidationError, match=r"folds|compose\.per_image"):
-        sources.DataSpec(**values)
+        data_spec.DataSpec(**values)
 
 
 # Templates
@@ -137,9 +140,9 @@ def deeppcb(tmp_path):
 
 
 def test_templates_come_with_the_data_set_unless_they_are_left_out(deeppcb):
-    spec = sources.DataSpec(format="deeppcb", root=deeppcb)
-    paired = sources.read(spec)
-    alone = sources.read(spec.model_copy(update={"templates": False}))
+    spec = data_spec.DataSpec(format="deeppcb", root=deeppcb)
+    paired = data_spec.read(spec)
+    alone = data_spec.read(spec.model_copy(update={"templates": False}))
     assert (paired.has_template, alone.has_template) == (True, False)
     assert alone[0].read_template() is None
     assert (alone.ids, alone.classes, alone.origin) == (paired.ids, paired.classes, paired.origin)
@@ -154,17 +157,17 @@ def test_templates_come_with_the_data_set_unless_they_are_left_out(deeppcb):
 
 
 def test_without_templates_the_hash_is_that_of_the_same_files(deeppcb):
-    spec = sources.DataSpec(format="deeppcb", root=deeppcb, templates=False)
-    before = sources.read(spec).sha256()
-    assert before == sources.read(spec.model_copy(update={"templates": True})).sha256()
+    spec = data_spec.DataSpec(format="deeppcb", root=deeppcb, templates=False)
+    before = data_spec.read(spec).sha256()
+    assert before == data_spec.read(spec.model_copy(update={"templates": True})).sha256()
     # Masks follow from templates, used or not.
     write(deeppcb / "group00001" / "b_temp.png", board(defect=True))
-    assert sources.read(spec).sha256() != before
+    assert data_spec.read(spec).sha256() != before
 
 
 def test_records_without_templates_stay_as_they_are(make_records):
     found = make_records(3, 1)
-    assert sources.without_templates(found) is found
+    assert data_spec.without_templates(found) is found
 
 
 def test_a_bool_mask_keeps_the_class_of_its_record_without_templates(tmp_path):
@@ -174,7 +177,7 @@ def test_a_bool_mask_keeps_the_class_of_its_record_without_templates(tmp_path):
     found = records.Records.of(
         [records.Record("a", True, source, class_id=2)], classes=("crack", "dent")
     )
-    alone = sources.without_templates(found)
+    alone = data_spec.without_templates(found)
     assert alone[0].class_ids() == (2,)
     assert set(np.unique(alone[0].read_classes())) == {0, 2}
 
@@ -189,16 +192,16 @@ EXACT = images.Preprocessing(size=(12, 16))
 def with_an_empty_mask(tmp_path, write_folders):
     write_folders(tmp_path)
     write(tmp_path / "masks" / "d0.png", np.zeros((12, 16), np.bool_))
-    return sources.DataSpec(format="folder", root=tmp_path)
+    return data_spec.DataSpec(format="folder", root=tmp_path)
 
 
 def test_an_empty_mask_is_refused_or_accepted_as_the_section_says(with_an_empty_mask, caplog):
     spec = with_an_empty_mask
     with pytest.raises(errors.DataError, match=r"defect/d0: .*Got an empty one\. Draw it"):
-        sources.check(sources.read(spec), spec, EXACT)
+        data_spec.check(data_spec.read(spec), spec, EXACT)
     accepting = spec.model_copy(update={"empty_masks": "accept"})
     with caplog.at_level(logging.WARNING, logger="inspection_tf"):
-        sources.check(sources.read(accepting), accepting, EXACT)
+        data_spec.check(data_spec.read(accepting), accepting, EXACT)
     assert "tolerated: 1 defective images whose mask is empty" in caplog.text
 
 
@@ -206,18 +209,18 @@ def test_to_accept_empty_masks_is_to_accept_nothing_else(with_an_empty_mask):
     spec = with_an_empty_mask.model_copy(update={"empty_masks": "accept"})
     write(spec.root / "masks" / "d1.png", np.ones((11, 16), np.bool_))
     with pytest.raises(errors.DataError, match=r"defect/d1: .*Got 1 problems.*11 x 16"):
-        sources.check(sources.read(spec), spec, EXACT)
+        data_spec.check(data_spec.read(spec), spec, EXACT)
 
 
 def test_images_must_fit_the_preprocessing_before_training(tmp_path, write_folders):
-    spec = sources.DataSpec(format="folder", root=write_folders(tmp_path))
-    sources.check(sources.read(spec), spec, EXACT)
+    spec = data_spec.DataSpec(format="folder", root=write_folders(tmp_path))
+    data_spec.check(data_spec.read(spec), spec, EXACT)
     with pytest.raises(errors.DataError, match="Got 4 problems"):
-        sources.check(sources.read(spec), spec, images.Preprocessing(size=(8, 8)))
+        data_spec.check(data_spec.read(spec), spec, images.Preprocessing(size=(8, 8)))
 
 
 def test_drawn_images_are_not_checked():
-    sources.check(records.Records(()), sources.DataSpec(count=1), EXACT)
+    data_spec.check(records.Records(()), data_spec.DataSpec(count=1), EXACT)
 
 
 # Several classes, boards, pairs
@@ -229,7 +232,7 @@ def test_as_many_folds_as_boards_leave_one_board_out_in_turn(make_record):
         for board in range(5)
         for place in range(2 + board)  # of 2 to 6 places
     )
-    parts = sources.folds(found, sources.DataSpec(folds=5), seed=3)
+    parts = data_spec.folds(found, data_spec.DataSpec(folds=5), seed=3)
     tested = [set(part["test"].groups) for part in parts]
     assert sorted(name for names in tested for name in names) == [f"board{n}" for n in range(5)]
     assert [len(names) for names in tested] == [1] * 5
@@ -244,28 +247,28 @@ def test_composed_defects_are_refused_where_classes_are_told_apart(make_records,
     spec = COMPOSED.model_copy(update={"defects": defects})
     match = r"one class\. Got 2 classes of .*crack, dent\. Set data\.compose\.per_image: 0"
     with pytest.raises(errors.DataError, match=match):
-        sources.split(found, spec, seed=1)
-    real = spec.model_copy(update={"defects": "real", "compose": sources.ComposeSpec()})
-    parts = sources.split(found, real, seed=1)
+        data_spec.split(found, spec, seed=1)
+    real = spec.model_copy(update={"defects": "real", "compose": data_spec.ComposeSpec()})
+    parts = data_spec.split(found, real, seed=1)
     assert {part.classes for part in parts.values()} == {("crack", "dent")}
 
 
 def test_composed_defects_are_of_the_one_class_there_is(make_records):
     found = dataclasses.replace(make_records(24, 4), classes=("scratch",))
-    parts = sources.split(found, COMPOSED, seed=1)
+    parts = data_spec.split(found, COMPOSED, seed=1)
     assert {part.classes for part in parts.values()} == {("scratch",)}
     assert {record.class_ids() for record in parts["train"]} == {(), (1,)}
 
 
 def test_a_composed_defect_is_compared_with_the_template_of_its_image(deeppcb):
-    paired = sources.read(sources.DataSpec(format="deeppcb", root=deeppcb))
+    paired = data_spec.read(data_spec.DataSpec(format="deeppcb", root=deeppcb))
     good = dataclasses.replace(paired.where(is_defect=False), classes=("defect",))
-    spec = sources.DataSpec(compose=sources.ComposeSpec(per_image=1, surface=SPEC))
-    found = sources.for_training(good, spec)
+    spec = data_spec.DataSpec(compose=data_spec.ComposeSpec(per_image=1, surface=SPEC))
+    found = data_spec.for_training(good, spec)
     assert found.counts() == {"images": 4, "defective": 2}
     assert found.has_template
     for record in found:
         np.testing.assert_array_equal(record.read_template(), board())
     made = found.where(is_defect=True)[0]
     assert (made.read_image() != board()).any()
-    assert not sources.for_training(sources.without_templates(good), spec).has_template
+    assert not data_spec.for_training(data_spec.without_templates(good), spec).has_template

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors
-from inspection_tf.datasets import records, synthetic
+from inspection_tf.datasets import drawn_surfaces, records
 from inspection_tf.synthesis import surface
 
 SPEC = surface.SurfaceSpec(size=(40, 56))
@@ -10,12 +10,12 @@ SPEC = surface.SurfaceSpec(size=(40, 56))
 
 def surfaces(**changes):
     options = {"count": 8, "defective_fraction": 0.5, "spec": SPEC, "seed": 3, **changes}
-    return synthetic.surfaces(**options)
+    return drawn_surfaces.surfaces(**options)
 
 
 def compose(good, **changes):
     options = {"per_image": 2, "spec": SPEC, "seed": 5, "weak_labels": False, **changes}
-    return synthetic.compose(good, **options)
+    return drawn_surfaces.compose(good, **options)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.3, 0.5, 1.0])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors
-from inspection_tf.datasets import augment, loader, transplant
-from inspection_tf.datasets._cache import Cache
+from inspection_tf.datasets.loading import augment, loader, transplant
+from inspection_tf.datasets.loading.cache import Cache
 
 
 def part(level, *, size=(60, 90), channels=1, rim=0):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import readers, records, verify
+from inspection_tf.datasets import checks, readers, records
 
 FITTING = images.Preprocessing(size=(12, 16))
 
@@ -17,7 +17,7 @@ def kinds(findings):
 def test_a_sound_data_set_has_no_problem(tmp_path, write_folders):
     seen = []
     found = readers.read_folder(write_folders(tmp_path, good=3, defective=1))
-    findings = verify.check(
+    findings = checks.check(
         found, preprocessing=FITTING, progress=lambda done, of: seen.append((done, of))
     )
     findings.require()
@@ -37,7 +37,7 @@ def test_every_kind_of_problem_is_collected(tmp_path, write_folders):
     masks = tmp_path / "masks"
     (masks / "d0.png").write_bytes(images.encode_png(np.ones((12, 15), np.bool_)))
     (masks / "d2.png").write_bytes(images.encode_png(np.zeros((12, 16), np.bool_)))
-    findings = verify.check(readers.read_folder(tmp_path), preprocessing=FITTING)
+    findings = checks.check(readers.read_folder(tmp_path), preprocessing=FITTING)
     assert kinds(findings) == [
         ("unreadable", "good/g0"),
         ("mask", "defect/d0"),
@@ -56,12 +56,12 @@ def test_every_kind_of_problem_is_collected(tmp_path, write_folders):
 def test_without_preprocessing_sizes_may_differ(tmp_path, write_folders):
     write_folders(tmp_path)
     (tmp_path / "good" / "g1.png").write_bytes(images.encode_png(np.zeros((9, 9), np.uint8)))
-    assert verify.check(readers.read_folder(tmp_path)).problems == ()
+    assert checks.check(readers.read_folder(tmp_path)).problems == ()
 
 
 def test_equal_pictures_in_one_group_are_no_leak(make_record):
     found = records.Records.of(make_record(name, seed=1, group="part 3") for name in "ab")
-    findings = verify.check(found)
+    findings = checks.check(found)
     assert findings.problems == ()
     assert findings.repeats == (("a", "b"),)
     findings.require()
@@ -70,17 +70,17 @@ def test_equal_pictures_in_one_group_are_no_leak(make_record):
 def test_equal_pictures_in_two_groups_are_a_leak_that_names_both(make_record):
     found = records.Records.of(make_record(n, seed=1, group=f"part {n}") for n in "ab")
     with pytest.raises(errors.DataError, match=r"b: .*those of a \(group part a\) in group part b"):
-        verify.check(found).require()
+        checks.check(found).require()
 
 
 def test_a_source_whose_mask_has_another_size_is_found(make_record):
     record = make_record("a", is_defect=True)
     object.__setattr__(record.source, "mask", np.ones((12, 17), np.bool_))
-    assert kinds(verify.check(records.Records.of([record]))) == [("mask", "a")]
+    assert kinds(checks.check(records.Records.of([record]))) == [("mask", "a")]
 
 
 def test_an_empty_data_set_is_refused():
-    findings = verify.check(records.Records((), "the set"))
+    findings = checks.check(records.Records((), "the set"))
     assert findings.summary()[0] == "0 images of the set, 0 defective (0%)"
     with pytest.raises(errors.DataError, match="Got none in the set"):
         findings.require()
@@ -88,7 +88,7 @@ def test_an_empty_data_set_is_refused():
 
 def test_a_good_image_whose_mask_marks_it_is_found(make_record):
     record = make_record("a", is_defect=True)
-    findings = verify.check(records.Records.of([dataclasses.replace(record, is_defect=False)]))
+    findings = checks.check(records.Records.of([dataclasses.replace(record, is_defect=False)]))
     assert kinds(findings) == [("mask", "a")]
     assert "must be empty" in findings.problems[0].detail
 
@@ -101,12 +101,12 @@ def test_an_id_over_the_classes_is_found_in_files_and_in_memory(
     for name, number in (("d0", 2), ("d1", 3)):
         mask = np.full((12, 16), number, np.uint8)
         (tmp_path / "masks" / f"{name}.png").write_bytes(images.encode_png(mask))
-    findings = verify.check(readers.read_folder(tmp_path))
+    findings = checks.check(readers.read_folder(tmp_path))
     assert kinds(findings) == [("class", "defect/d1")]
     assert "d1.png: class id out of range" in findings.problems[0].detail
     record = make_record("a", is_defect=True)
     object.__setattr__(record.source, "mask", np.full((12, 16), 2, np.uint8))
-    findings = verify.check(records.Records.of([record]))
+    findings = checks.check(records.Records.of([record]))
     assert kinds(findings) == [("class", "a")]
     assert "0 to 1. Got 2" in findings.problems[0].detail
 
@@ -124,7 +124,7 @@ def write_templates(tmp_path, write_folders):
 
 
 def test_templates_that_fit_are_no_problem(write_templates):
-    assert verify.check(readers.read_folder(write_templates), preprocessing=FITTING).problems == ()
+    assert checks.check(readers.read_folder(write_templates), preprocessing=FITTING).problems == ()
 
 
 def test_templates_are_read_too(write_templates):
@@ -133,7 +133,7 @@ def test_templates_are_read_too(write_templates):
     (templates / "d0.png").write_bytes((templates / "d0.png").read_bytes()[:40])
     (templates / "d1.png").unlink()
     (templates / "g0.png").write_bytes(images.encode_png(np.zeros((16, 12), np.uint8)))
-    findings = verify.check(found, preprocessing=FITTING)
+    findings = checks.check(found, preprocessing=FITTING)
     assert kinds(findings) == [("template", f) for f in ("defect/d0", "defect/d1", "good/g0")]
     assert "d0.png" in findings.problems[0].detail
     assert "d1.png" in findings.problems[1].detail
@@ -144,7 +144,7 @@ def test_an_image_without_the_template_that_others_have_is_found(write_templates
     found = records.Records.of(
         [*readers.read_folder(write_templates), make_record("without", seed=77)]
     )
-    assert kinds(verify.check(found)) == [("template", "without")]
+    assert kinds(checks.check(found)) == [("template", "without")]
 
 
 def test_a_template_of_another_depth_must_fit_the_window_too(tmp_path, write_templates):
@@ -153,7 +153,7 @@ def test_a_template_of_another_depth_must_fit_the_window_too(tmp_path, write_tem
             deep = np.random.default_rng(number).integers(0, 4096, (12, 16)).astype(np.uint16)
             path.write_bytes(images.encode_png(deep + len(folder)))
     deep = images.Preprocessing(size=(12, 16), window=(0, 4095))
-    findings = verify.check(readers.read_folder(tmp_path), preprocessing=deep)
+    findings = checks.check(readers.read_folder(tmp_path), preprocessing=deep)
     assert [problem.kind for problem in findings.problems] == ["template"] * 4
     assert "must be 16 bit" in findings.problems[0].detail
 
@@ -162,7 +162,7 @@ def test_a_tolerated_kind_costs_a_warning(tmp_path, write_folders, caplog):
     write_folders(tmp_path)
     empty = images.encode_png(np.zeros((12, 16), np.bool_))
     (tmp_path / "masks" / "d0.png").write_bytes(empty)
-    findings = verify.check(readers.read_folder(tmp_path))
+    findings = checks.check(readers.read_folder(tmp_path))
     with caplog.at_level(logging.WARNING, logger="inspection_tf"):
         findings.require(tolerate=frozenset({"empty_mask"}))
     assert "tolerated: 1 defective images whose mask is empty" in caplog.text
@@ -176,6 +176,6 @@ def test_other_kinds_than_the_tolerated_are_refused(tmp_path, write_folders):
     empty = images.encode_png(np.zeros((12, 16), np.bool_))
     (tmp_path / "masks" / "d0.png").write_bytes(empty)
     (tmp_path / "masks" / "d1.png").write_bytes(b"")
-    findings = verify.check(readers.read_folder(tmp_path))
+    findings = checks.check(readers.read_folder(tmp_path))
     with pytest.raises(errors.DataError, match=r"defect/d1: .*Got 1 problems"):
         findings.require(tolerate=frozenset({"empty_mask"}))

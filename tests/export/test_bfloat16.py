@@ -4,8 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from inspection_tf import _engine_openvino, _engine_start, bundle
-from inspection_tf.export import _build_openvino, _build_triton, _order
+from inspection_tf import bundle
+from inspection_tf.conversion import request
+from inspection_tf.conversion.builders import openvino_ir, triton_repository
+from inspection_tf.engines import openvino_engine
+from inspection_tf.runtime import engine_start
 
 pytest.importorskip("openvino")
 
@@ -13,7 +16,7 @@ pytest.importorskip("openvino")
 @pytest.fixture
 def ordered(toy_cascade, tmp_path, monkeypatch):
     """Return a function that builds an engine of which some networks do not decide alike."""
-    monkeypatch.setattr(_engine_openvino, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(openvino_engine, "has_bfloat16", lambda: True)
 
     def build(*unlike):
         judged = []
@@ -24,16 +27,16 @@ def ordered(toy_cascade, tmp_path, monkeypatch):
             passed = graph not in unlike
             return SimpleNamespace(passed=passed, failures=() if passed else ("a verdict",))
 
-        order = _order.Order(
+        order = request.Order(
             toy_cascade.path,
             bundle.read(toy_cascade.path),
             "own",
             tmp_path,
-            _order.ConvertSpec(),
+            request.ConvertSpec(),
             dict,
             judge,
         )
-        entry = _build_openvino.bfloat16(order)
+        entry = openvino_ir.bfloat16(order)
         assert judged == ["classifier", "segmenter"]
         return order, entry
 
@@ -49,16 +52,16 @@ def test_the_network_that_does_not_decide_alike_stays_in_float32(ordered, graph,
     def start(model, *, options, **_rest):
         hints[model] = options["INFERENCE_PRECISION_HINT"]
 
-    monkeypatch.setattr(_engine_openvino, "OpenVinoEngine", start)
+    monkeypatch.setattr(openvino_engine, "OpenVinoEngine", start)
     for name in order.graphs:
-        _engine_start.start_one(name, entry, str)
+        engine_start.start_one(name, entry, str)
     other = next(name for name in order.graphs if name != graph)
     assert hints == {order.at(f"{graph}.xml"): "f32", order.at(f"{other}.xml"): "bf16"}
     manifest = order.manifest.model_copy(update={"engines": {"own": entry}})
     spec = order.spec.model_copy(update={"engine": "own"})
     served = SimpleNamespace(manifest=manifest, spec=spec)
     for name, is_told in ((graph, False), (other, True)):
-        text = _build_triton._network_config(served, name, "openvino")
+        text = triton_repository._network_config(served, name, "openvino")
         assert ("HINT_BF16" in text) == is_told
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from engine_checks import contents, manifest_values, spec
 
-from inspection_tf import _engine_openvino, bench, bundle, cli, errors, runtime
-from inspection_tf.export import _retreat, convert, engine_gate
+from inspection_tf import bench, bundle, cli, errors, runtime
+from inspection_tf.conversion import convert, engine_gate, retreat
+from inspection_tf.engines import openvino_engine
 
 pytest.importorskip("openvino")
 RUN = ("openvino", "openvino-bf16", "openvino-int8", "onnx-int8", "onnx-fp16", "litert")
@@ -57,7 +58,7 @@ def test_an_inspector_runs_on_it_and_says_so(converted, toy_records):
 def test_auto_takes_the_fastest_that_reproduces_itself_and_remembers(
     converted, tmp_path, monkeypatch
 ):
-    from inspection_tf import _engine_start
+    from inspection_tf.runtime import engine_start
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     timed = []
@@ -66,7 +67,7 @@ def test_auto_takes_the_fastest_that_reproduces_itself_and_remembers(
         timed.append(sorted(started))
         return {name: {"onnx": 2.0, "openvino": 1.0}[name] for name in started}
 
-    monkeypatch.setattr(_engine_start, "_times", times)
+    monkeypatch.setattr(engine_start, "_times", times)
     assert runtime.Inspector.load(converted, engine="auto").engine_name == "openvino"
     assert runtime.Inspector.load(converted, engine="auto").engine_name == "openvino"
     assert timed == [["onnx", "openvino"]]  # once
@@ -77,7 +78,7 @@ def test_auto_takes_the_fastest_that_reproduces_itself_and_remembers(
     (tmp_path / "inspection_tf" / "engines.json").write_text("no JSON")
     assert runtime.Inspector.load(converted, engine="auto").engine_name == "openvino"
     # What it needs is gone: the next one.
-    monkeypatch.setattr(_engine_start, "start_one", refuse)
+    monkeypatch.setattr(engine_start, "start_one", refuse)
     assert runtime.Inspector.load(converted, engine="auto").engine_name == "onnx"
 
 
@@ -182,7 +183,8 @@ def test_a_name_is_no_way_to_another_folder(toy_bundle_copy, tmp_path, name, cap
 
 
 def test_what_somebody_else_changed_meanwhile_is_kept(toy_bundle_copy, monkeypatch, capsys):
-    from inspection_tf.export import engine_gate, rethreshold
+    from inspection_tf.conversion import engine_gate
+    from inspection_tf.editing import rethreshold
 
     compare = engine_gate.compare
 
@@ -236,7 +238,7 @@ def test_a_full_disk_leaves_the_bundle_as_it_was(toy_bundle_copy, monkeypatch, c
 @pytest.mark.parametrize("made", ["toy_shipped", "toy_cascade", "toy_pair"])
 @pytest.mark.parametrize("to", RUN)
 def test_every_engine_of_every_bundle_decides_alike(request, tmp_path, monkeypatch, made, to):
-    monkeypatch.setattr(_engine_openvino, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(openvino_engine, "has_bfloat16", lambda: True)
     source = request.getfixturevalue(made).path
     root = shutil.copytree(source, tmp_path / "bundle")
     # Toy networks have few channels, and few images: verdicts must hold, not every metric.
@@ -254,7 +256,7 @@ def test_every_engine_of_every_bundle_decides_alike(request, tmp_path, monkeypat
 
 
 def toy_gate():
-    from inspection_tf.export import engine_gate
+    from inspection_tf.conversion import engine_gate
 
     # Eight images hold a handful of regions: one more or less is a fifth of their F1.
     return engine_gate.GateSpec(metric_drop=0.4, batch_sizes=(1, 3))
@@ -264,7 +266,7 @@ def test_what_the_processor_cannot_compute_in_is_built_and_not_run(
     toy_bundle_copy, monkeypatch, caplog
 ):
     pytest.importorskip("openvino")
-    monkeypatch.setattr(_engine_openvino, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(openvino_engine, "has_bfloat16", lambda: False)
     entry = convert.convert(toy_bundle_copy, "openvino-bf16", spec=spec()).entry
     assert (entry.precision, entry.state, entry.parity) == ("bfloat16", "built, not run", {})
     assert "does not compute in bfloat16" in caplog.text
@@ -290,7 +292,7 @@ def test_images_that_calibrated_are_not_compared(toy_bundle_copy, monkeypatch, r
     data["splits"] = {"train": every}
     data["source"]["folds"] = 2  # all of a cross-validated bundle is train
     reseal(toy_bundle_copy, provenance=values["provenance"])
-    monkeypatch.setattr(_retreat, "rungs", lambda _operators: [()])
+    monkeypatch.setattr(retreat, "rungs", lambda _operators: [()])
     gate = engine_gate.GateSpec(band=1.0, flipped_share=1.0, metric_drop=1.0, batch_sizes=(1, 3))
     entry = convert.convert(toy_bundle_copy, "openvino-int8", spec=spec(gate=gate)).entry
     assert entry.parity["splits"] == ["train"]

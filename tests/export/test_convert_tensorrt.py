@@ -8,8 +8,8 @@ import pytest
 from engine_checks import contents, spec
 
 from inspection_tf import bundle, cli, errors, runtime
-from inspection_tf._engine_entry import BatchProfile
-from inspection_tf.export import convert
+from inspection_tf.conversion import convert
+from inspection_tf.engines.entry import BatchProfile
 
 pytest.importorskip("onnx")
 
@@ -45,9 +45,9 @@ def test_a_compute_capability_that_is_none_lists_those_there_are(toy_bundle_copy
 
 
 def test_without_tensorrt_a_script_is_written(toy_bundle_copy, monkeypatch, capsys):
-    from inspection_tf.export import _build_tensorrt
+    from inspection_tf.conversion.builders import tensorrt_plan
 
-    monkeypatch.setattr(_build_tensorrt, "MODULES", ())
+    monkeypatch.setattr(tensorrt_plan, "MODULES", ())
     assert cli.main(["convert", str(toy_bundle_copy), "--to", "tensorrt"]) == 0
     assert "engines/tensorrt/build.sh" in capsys.readouterr().out
     text = (toy_bundle_copy / "engines" / "tensorrt" / "build.sh").read_text()
@@ -57,9 +57,9 @@ def test_without_tensorrt_a_script_is_written(toy_bundle_copy, monkeypatch, caps
 
 
 def test_the_script_builds_outside_the_bundle(toy_bundle_copy, tmp_path, monkeypatch):
-    from inspection_tf.export import _build_tensorrt
+    from inspection_tf.conversion.builders import tensorrt_plan
 
-    monkeypatch.setattr(_build_tensorrt, "MODULES", ())
+    monkeypatch.setattr(tensorrt_plan, "MODULES", ())
     convert.convert(toy_bundle_copy, "tensorrt")
     tool = tmp_path / "bin" / "trtexec"
     tool.parent.mkdir()

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from engine_checks import contents, spec
 
-from inspection_tf import _batch, cli, errors, evaluation, images, runtime
-from inspection_tf.export import _calibration, _order, _retreat, convert, engine_gate
+from inspection_tf import cli, errors, evaluation, images, runtime
+from inspection_tf.conversion import calibration_set, convert, engine_gate, request, retreat
+from inspection_tf.runtime import batches
 
 library = pytest.importorskip("onnx")
 pytest.importorskip("openvino")
@@ -21,7 +22,7 @@ def altered(monkeypatch, tmp_path, change):
         library.save(proto, path)
         return path
 
-    monkeypatch.setattr(_order.Order, "model", model)
+    monkeypatch.setattr(request.Order, "model", model)
 
 
 def refused(root, to="openvino", **options):
@@ -94,7 +95,7 @@ def test_an_output_that_is_not_finite_is_caught(own, monkeypatch, tmp_path):
 def test_an_int8_engine_that_was_calibrated_on_black_images_is_caught(
     own, tmp_path, monkeypatch, to
 ):
-    plain = _calibration.record_inputs
+    plain = calibration_set.record_inputs
 
     def black(*given):
         found = plain(*given)
@@ -106,13 +107,13 @@ def test_an_int8_engine_that_was_calibrated_on_black_images_is_caught(
     if to == "openvino-int8":
         pytest.importorskip("nncf")
     # All of it int8: what returns to float32 until the gate agrees is no longer what black spoilt.
-    monkeypatch.setattr(_retreat, "rungs", lambda _operators: [()])
+    monkeypatch.setattr(retreat, "rungs", lambda _operators: [()])
     gate = engine_gate.GateSpec(metric_drop=0.5, batch_sizes=(1, 3))
     asked = spec(gate=gate)
     right = convert.convert(shutil.copytree(own, tmp_path / "right"), to, spec=asked)
     assert right.entry.state == "passed"
     shutil.rmtree(tmp_path / "right")
-    monkeypatch.setattr(_calibration, "record_inputs", black)
+    monkeypatch.setattr(calibration_set, "record_inputs", black)
     assert refused(own, to=to, gate=gate)["failures"]
 
 
@@ -253,32 +254,33 @@ def test_the_change_of_a_metric_is_that_of_the_reports(toy_shipped, toy_parts):
 
 def test_calibration_images_are_those_of_the_train_split_by_share_and_seed(toy_parts, toy_records):
     train = toy_parts["train"]
-    chosen = _calibration.choose(train, count=2, seed=0)
+    chosen = calibration_set.choose(train, count=2, seed=0)
     assert sorted(record.is_defect for record in chosen) == [False, True]
-    again = _calibration.choose(train.select([r.id for r in train][::-1]), count=2, seed=0)
+    again = calibration_set.choose(train.select([r.id for r in train][::-1]), count=2, seed=0)
     assert [record.id for record in again] == [record.id for record in chosen]
-    seeds = {tuple(r.id for r in _calibration.choose(train, count=2, seed=n)) for n in range(20)}
+    seeds = {tuple(r.id for r in calibration_set.choose(train, count=2, seed=n)) for n in range(20)}
     assert len(seeds) > 1
-    assert len(_calibration.choose(train, count=99, seed=0)) == len(train)
+    assert len(calibration_set.choose(train, count=99, seed=0)) == len(train)
     few = toy_records.select(
         [r.id for r in toy_records.where(is_defect=False)] + ["surface/000001"]
     )
-    shares = [record.is_defect for record in _calibration.choose(few, count=2, seed=0)]
+    shares = [record.is_defect for record in calibration_set.choose(few, count=2, seed=0)]
     assert shares.count(True) == 1  # at least one of each label
     with pytest.raises(errors.DataError, match="none in the train split"):
-        _calibration.choose(train.select([]), count=2, seed=0)
+        calibration_set.choose(train.select([]), count=2, seed=0)
     with pytest.raises(errors.ConfigError, match="at least 1 image"):
-        _calibration.choose(train, count=0, seed=0)
+        calibration_set.choose(train, count=0, seed=0)
 
 
 def test_a_cascade_is_calibrated_on_what_each_network_sees(toy_cascade):
-    from inspection_tf import _engine_start, _provenance
+    from inspection_tf.export import source_data
+    from inspection_tf.runtime import engine_start
 
     inspector = runtime.Inspector.load(toy_cascade.path)
     manifest = inspector.manifest
-    networks = _engine_start.start(toy_cascade.path, manifest, "onnx")
-    train = _provenance.parts(manifest)["train"]
-    samples = _calibration.record_inputs(manifest, networks, train)
+    networks = engine_start.start(toy_cascade.path, manifest, "onnx")
+    train = source_data.parts(manifest)["train"]
+    samples = calibration_set.record_inputs(manifest, networks, train)
     # The segmenter too: images that the classifier would stop.
     assert {name: len(seen) for name, seen in samples.items()} == {
         "classifier": len(train),
@@ -290,13 +292,13 @@ def test_a_cascade_is_calibrated_on_what_each_network_sees(toy_cascade):
 def test_a_batch_of_a_cascade_runs_the_segmenter_on_what_passes(toy_cascade, toy_classes):
     inspector = runtime.Inspector.load(toy_cascade.path)
     prepared = [inspector.prepare(record.read_image()) for record in toy_classes]
-    outputs = _batch.run(inspector, prepared)
+    outputs = batches.run(inspector, prepared)
     stopped = {place for place, output in enumerate(outputs.main) if output is None}
     assert stopped == set(outputs.stopped)
     assert 0 < len(stopped) < len(prepared)
-    verdicts = _batch.conclude(inspector, prepared, outputs)
+    verdicts = batches.conclude(inspector, prepared, outputs)
     single = [inspector.judge(item)[0] for item in prepared]
     assert [v.outcome for v in verdicts] == [v.outcome for v in single]
     assert [v.decided_by for v in verdicts] == [v.decided_by for v in single]
-    both = _batch.run(inspector, prepared, runs_both=True)
+    both = batches.run(inspector, prepared, runs_both=True)
     assert all(output is not None for output in both.main)

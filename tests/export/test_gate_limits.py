@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from inspection_tf import decision, evaluation, thresholds
-from inspection_tf.export import engine_gate
+from inspection_tf.conversion import engine_gate
 
 
 def verdict(score, outcome=None, threshold=0.5):

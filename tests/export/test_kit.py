@@ -8,7 +8,7 @@ import pytest
 from engine_checks import contents, manifest_values
 
 from inspection_tf import bundle, cli, errors, runtime
-from inspection_tf.export import rethreshold
+from inspection_tf.editing import rethreshold
 
 library = pytest.importorskip("onnx")
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from inspection_tf.export import onnx
-from inspection_tf.models import corners
+from inspection_tf.tasks.fields import network
 
 
 def locator():
     """A network of branches, with weights as after a training."""
     keras.utils.set_random_seed(1)
-    model = corners.deployed(corners.build(image_size=(48, 64), filters=(4, 8), raised=1))
+    model = network.deployed(network.build(image_size=(48, 64), filters=(4, 8), raised=1))
     for weight in model.weights:
         rng = np.random.default_rng(len(weight.path))
         weight.assign(rng.uniform(0.5, 1.5, weight.shape))

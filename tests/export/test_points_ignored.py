@@ -7,7 +7,7 @@ import pytest
 
 from inspection_tf import bundle, evaluation
 from inspection_tf.datasets import records
-from inspection_tf.export import _points
+from inspection_tf.export import operating_points
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Ignoring:
 @pytest.fixture
 def make_scorer(toy_bundle, toy_records):
     manifest = bundle.read(toy_bundle)
-    networks = _points.Networks((toy_bundle / "model.onnx").read_bytes())
+    networks = operating_points.Networks((toy_bundle / "model.onnx").read_bytes())
 
     def make(rows):
         bad = [
             dataclasses.replace(record, source=Ignoring(record.source, rows))
             for record in toy_records.where(is_defect=True)
         ]
-        return _points.Scorer([(networks, records.Records.of(bad))], manifest), bad
+        return operating_points.Scorer([(networks, records.Records.of(bad))], manifest), bad
 
     return make
 

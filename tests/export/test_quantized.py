@@ -7,9 +7,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from inspection_tf.export import _build_onnx, _build_openvino, _retreat
+from inspection_tf.conversion import retreat
+from inspection_tf.conversion.builders import onnx_int8, openvino_ir
 from inspection_tf.export import onnx as export_onnx
-from inspection_tf.models import corners, unet
+from inspection_tf.models import unet
+from inspection_tf.tasks.fields import network
 
 
 def test_what_stays_in_float32_is_read_from_the_network_itself():
@@ -17,14 +19,14 @@ def test_what_stays_in_float32_is_read_from_the_network_itself():
     keras.utils.set_random_seed(0)
     model = unet.build(image_size=(32, 32), filters=(4, 8), working_stride=2)
     read = openvino.Core().read_model(export_onnx.convert(model), b"")
-    names = [operator.name for operator in _build_openvino._operators(read)]
+    names = [operator.name for operator in openvino_ir._operators(read)]
     pixels = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 1), np.uint8)
     made = nncf.quantize(
         read,
         nncf.Dataset([{"image": pixels}]),
         ignored_scope=nncf.IgnoredScope(names=[names[0], names[-1]]),
     )
-    found = _build_openvino._in_float(made)
+    found = openvino_ir._in_float(made)
     assert found[0] == names[0]
     assert len(found) == 2
     assert len(names) > 8
@@ -50,8 +52,8 @@ def one_convolution(tmp_path_factory):
 def test_scales_of_onnx_cover_what_is_asked(one_convolution, ranges, reach):
     onnx = pytest.importorskip("onnx")
     path, samples = one_convolution
-    how = _retreat.Attempt(ranges=ranges)
-    data = _build_onnx.quantized(_build_onnx._prepared(path), samples, how, for_tensorrt=False)
+    how = retreat.Attempt(ranges=ranges)
+    data = onnx_int8.quantized(onnx_int8._prepared(path), samples, how, for_tensorrt=False)
     graph = onnx.load_from_string(data).graph
     values = {entry.name: onnx.numpy_helper.to_array(entry) for entry in graph.initializer}
     scales = [
@@ -67,8 +69,8 @@ def in_openvino(path, samples, ranges):
         manifest=SimpleNamespace(is_located=False, main="segmenter"),
         spec=SimpleNamespace(accuracy_control=False),
     )
-    how = _retreat.Attempt(ranges=ranges)
-    return _build_openvino._quantized(nncf, order, "segmenter", samples, how).get_ordered_ops()
+    how = retreat.Attempt(ranges=ranges)
+    return openvino_ir._quantized(nncf, order, "segmenter", samples, how).get_ordered_ops()
 
 
 @pytest.mark.parametrize(("ranges", "reach"), [("widest", 1.0), ("typical", 0.4), ("wide", 0.4)])
@@ -102,11 +104,11 @@ def test_products_of_matrices_are_never_int8(tmp_path, monkeypatch, never):
     path = tmp_path / "segmenter.onnx"
     path.write_bytes(export_onnx.convert(keras.Model({"image": image}, {"probability": answer})))
     if not never:  # NNCF by itself would have them in int8
-        monkeypatch.setattr(_build_openvino, "_float_types", lambda _order: [])
+        monkeypatch.setattr(openvino_ir, "_float_types", lambda _order: [])
     pixels = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 1), np.uint8)
     found = in_openvino(path, [{"image": pixels}], "widest")
     in_int8 = {
-        node.get_type_name(): _build_openvino._is_int8(node.input_value(1).get_node())
+        node.get_type_name(): openvino_ir._is_int8(node.input_value(1).get_node())
         for node in found
         if node.get_type_name() in ("Convolution", "MatMul")
     }
@@ -123,7 +125,7 @@ def test_a_network_sure_of_a_defect_says_how_sure_in_float16(tmp_path, classes):
     last.set_weights([np.zeros_like(kernel), np.array(logits, np.float32)])
     path = tmp_path / "model.onnx"
     path.write_bytes(export_onnx.convert(model))
-    session = onnxruntime.InferenceSession(_build_onnx.in_float16(path))
+    session = onnxruntime.InferenceSession(onnx_int8.in_float16(path))
     (found,) = session.run(None, {"image": np.zeros((1, 16, 16, 1), np.uint8)})
     assert found.shape == (1, 16, 16, classes)
     np.testing.assert_allclose(1 - found[..., 0], 4.54e-5, rtol=0.01)  # 0 in float16
@@ -156,7 +158,7 @@ def test_scores_near_1_stay_apart_in_float16(tmp_path, ending):
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     path = tmp_path / "model.onnx"
     path.write_bytes(model.SerializeToString())
-    data = _build_onnx.in_float16(path)
+    data = onnx_int8.in_float16(path)
     session = onnxruntime.InferenceSession(data)
     (found,) = session.run(None, {"given": np.array(logits, np.float32)})
     scores = {"Sigmoid": found[0], "Softmax": found[:, -1], "nested": found[:, 0]}[ending]
@@ -166,7 +168,7 @@ def test_scores_near_1_stay_apart_in_float16(tmp_path, ending):
 def test_coordinates_are_computed_in_float32(tmp_path):
     library = pytest.importorskip("onnx")
     keras.utils.set_random_seed(0)
-    built = corners.build(image_size=(64, 64))
+    built = network.build(image_size=(64, 64))
     model = keras.Model(built.input, {"corners": built.output["corners"]})
     path = tmp_path / "model.onnx"
     path.write_bytes(export_onnx.convert(model))
@@ -176,7 +178,7 @@ def test_coordinates_are_computed_in_float32(tmp_path):
         return {item.name for item in constants if item.data_type == library.TensorProto.FLOAT}
 
     plain, located = (
-        _build_onnx.in_float16(path, is_located=is_located) for is_located in (False, True)
+        onnx_int8.in_float16(path, is_located=is_located) for is_located in (False, True)
     )
     # Where the cells of a heatmap lie is a constant of the network, as the weights are.
     assert in_float32(plain) < in_float32(located) < in_float32(path.read_bytes())

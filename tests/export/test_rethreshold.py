@@ -8,7 +8,7 @@ import pytest
 from engine_checks import contents, manifest_values
 
 from inspection_tf import bundle, cli, errors, runtime, thresholds
-from inspection_tf.export import rethreshold
+from inspection_tf.editing import rethreshold
 
 
 def run(root, *words):
@@ -132,7 +132,7 @@ def test_a_method_that_a_recipe_would_replace_is_refused(
     toy_bundle_copy, toy_parts, monkeypatch, is_defect, method, said
 ):
     one_kind = {"tune": toy_parts["tune"].where(is_defect=is_defect)}
-    monkeypatch.setattr(rethreshold._provenance, "parts", lambda *_given: one_kind)
+    monkeypatch.setattr(rethreshold.source_data, "parts", lambda *_given: one_kind)
     before = contents(toy_bundle_copy)
     with pytest.raises(errors.DataError, match=said):
         rethreshold.choose(toy_bundle_copy, thresholds.ThresholdSpec(method=method))
@@ -143,7 +143,7 @@ def test_f_beta_of_defective_images_alone_is_that_of_regions(
     toy_bundle_copy, toy_parts, monkeypatch
 ):
     defective = {"tune": toy_parts["tune"].where(is_defect=True)}
-    monkeypatch.setattr(rethreshold._provenance, "parts", lambda *_given: defective)
+    monkeypatch.setattr(rethreshold.source_data, "parts", lambda *_given: defective)
     changed = rethreshold.choose(toy_bundle_copy, thresholds.ThresholdSpec(method="f_beta"))
     assert changed.operating_point.method == "region_f_beta"
     assert "over regions instead" in changed.operating_point.note
@@ -211,7 +211,7 @@ def _asked_for(root, monkeypatch, **options):
         asked.append(spec)
         raise errors.DataError("enough")
 
-    monkeypatch.setattr(rethreshold._points, "choose", choose)
+    monkeypatch.setattr(rethreshold.operating_points, "choose", choose)
     with pytest.raises(errors.DataError, match="enough"):
         rethreshold.promise(root, 0.2, **options)
     return asked[0]

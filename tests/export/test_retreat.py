@@ -5,11 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from inspection_tf.export import _retreat
-from inspection_tf.export._retreat import Attempt, Operator
+from inspection_tf.conversion import retreat
+from inspection_tf.conversion.retreat import Attempt, Operator
 
 OPERATORS = [Operator(f"conv{number}") for number in range(16)]
-STEPS = _retreat.rungs(OPERATORS)
+STEPS = retreat.rungs(OPERATORS)
 
 
 class Bench:
@@ -42,13 +42,13 @@ def test_rungs_bring_back_the_ends_first_and_never_all():
     assert all(set(less) < set(more) for less, more in itertools.pairwise(STEPS))
     assert len(STEPS[-1]) == 12  # three eighths from each end
     mixed = [*OPERATORS[:8], Operator("deep", is_depthwise=True), *OPERATORS[8:]]
-    assert _retreat.rungs(mixed)[3] == ("conv0", "conv1", "deep", "conv15")
-    assert _retreat.rungs(OPERATORS[:1]) == [()]
+    assert retreat.rungs(mixed)[3] == ("conv0", "conv1", "deep", "conv15")
+    assert retreat.rungs(OPERATORS[:1]) == [()]
 
 
 def test_all_int8_is_tried_in_every_range_before_anything_stays_in_float32():
     bench = Bench({("segmenter", Attempt((), "typical"))})
-    search = _retreat.Search()
+    search = retreat.Search()
     made, how = bench.find(search)
     assert made == how == Attempt((), "typical")
     assert search.left_in_float("segmenter") == set()
@@ -65,13 +65,13 @@ def test_all_int8_is_tried_in_every_range_before_anything_stays_in_float32():
 )
 def test_what_returns_to_float32_does_so_in_the_range_that_was_nearer(differences, better):
     bench = Bench({("segmenter", Attempt(STEPS[2], better))}, differences)
-    _, how = bench.find(_retreat.Search())
+    _, how = bench.find(retreat.Search())
     assert how == Attempt(STEPS[2], better)
     assert [attempt.ranges for _, attempt in bench.judged] == ["widest", "typical", better, better]
 
 
 def test_the_last_attempt_is_given_back_where_none_decides_alike():
-    bench, search = Bench(set()), _retreat.Search()
+    bench, search = Bench(set()), retreat.Search()
     _, how = bench.find(search)
     assert search.left_in_float("segmenter") == set()  # alone, it is for the gate to refuse
     # Both ranges were as near: the first is retreated in first, and then the other.
@@ -88,7 +88,7 @@ def test_the_last_attempt_is_given_back_where_none_decides_alike():
 def test_after_a_refusal_on_all_images_nothing_is_tried_twice():
     first, third = Attempt(), Attempt(STEPS[1], "widest")
     bench = Bench({("segmenter", first), ("segmenter", third)})
-    search = _retreat.Search()
+    search = retreat.Search()
     assert bench.find(search)[1] == first
     assert search.goes_on()
     assert bench.find(search)[1] == third
@@ -105,7 +105,7 @@ def test_of_two_networks_the_one_that_has_most_left_moves_on():
         ("classifier", Attempt((), "typical")),
         ("segmenter", Attempt(STEPS[1], "widest")),
     }
-    bench, search = Bench(passing), _retreat.Search()
+    bench, search = Bench(passing), retreat.Search()
     assert [bench.find(search, graph)[1] for graph in ("classifier", "segmenter")] == [
         Attempt(),
         Attempt(STEPS[1], "widest"),
@@ -119,7 +119,7 @@ def test_of_two_networks_the_one_that_has_most_left_moves_on():
 
 
 def test_a_network_of_one_operator_has_its_ranges_and_no_more():
-    bench, search = Bench(set()), _retreat.Search()
+    bench, search = Bench(set()), retreat.Search()
     bench.find(search, operators=OPERATORS[:1])
     assert [attempt.ranges for _, attempt in bench.judged] == ["widest", "typical"]
     assert not search.goes_on()
@@ -128,15 +128,15 @@ def test_a_network_of_one_operator_has_its_ranges_and_no_more():
 def test_the_other_range_is_retreated_in_where_the_nearer_one_does_not_do():
     right = Attempt(STEPS[2], "widest")
     bench = Bench({("segmenter", right)}, {"widest": 0.2, "typical": 0.1})
-    _, how = bench.find(_retreat.Search())
+    _, how = bench.find(retreat.Search())
     assert how == right
     assert len(bench.judged) == 2 + (len(STEPS) - 1) + 2
 
 
 def test_of_three_ranges_the_two_nearer_ones_are_retreated_in():
     bench = Bench(set(), {"widest": 0.3, "typical": 0.2, "wide": 0.1})
-    search = _retreat.Search()
-    _, how = bench.find(search, ranges=(*_retreat.RANGES, "wide"))
+    search = retreat.Search()
+    _, how = bench.find(search, ranges=(*retreat.RANGES, "wide"))
     tried = [attempt.ranges for _, attempt in bench.judged]
     steps = len(STEPS) - 1
     assert tried == ["widest", "typical", "wide", *["wide"] * steps, *["typical"] * steps]
@@ -146,7 +146,7 @@ def test_of_three_ranges_the_two_nearer_ones_are_retreated_in():
 
 @pytest.mark.parametrize("main", ["classifier", "segmenter"])
 def test_a_network_that_fails_stays_in_float32_beside_one_that_does_not(main):
-    bench, search = Bench({("classifier", Attempt())}), _retreat.Search()
+    bench, search = Bench({("classifier", Attempt())}), retreat.Search()
     bench.find(search, "classifier")
     bench.find(search, "segmenter")
     assert search.left_in_float(main) == {"segmenter"}
@@ -159,4 +159,4 @@ def test_a_network_that_fails_stays_in_float32_beside_one_that_does_not(main):
 
 
 def test_nothing_is_left_to_try_where_nothing_was():
-    assert not _retreat.Search().goes_on()
+    assert not retreat.Search().goes_on()

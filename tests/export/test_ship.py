@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import bundle, decision, errors, evaluation, files, images, runtime, thresholds
-from inspection_tf.export import _points, card, ship
+from inspection_tf.export import card, operating_points, ship
 
 
 @pytest.fixture
@@ -74,11 +74,11 @@ def test_without_a_good_image_the_threshold_comes_from_the_regions_of_the_verdic
     toy_bundle, toy_records
 ):
     manifest = bundle.read(toy_bundle)
-    networks = _points.Networks((toy_bundle / "model.onnx").read_bytes())
+    networks = operating_points.Networks((toy_bundle / "model.onnx").read_bytes())
     bad = toy_records.where(is_defect=True)
-    scorer = _points.Scorer([(networks, bad)], manifest)
+    scorer = operating_points.Scorer([(networks, bad)], manifest)
     spec = thresholds.ThresholdSpec(method="f_beta")
-    point = _points._for_maps(scorer, spec).whole
+    point = operating_points._for_maps(scorer, spec).whole
     assert point.method == "region_f_beta"
 
     def f1(threshold):
@@ -169,7 +169,7 @@ def test_a_threshold_below_the_pixel_threshold_lowers_that_too():
         def regions(self, mask_threshold):
             raise AssertionError("one image is good")
 
-    points = _points._for_maps(Scorer(), thresholds.ThresholdSpec())
+    points = operating_points._for_maps(Scorer(), thresholds.ThresholdSpec())
     assert points.whole.threshold == pytest.approx(0.3)
     assert points.whole.mask_threshold <= points.whole.threshold
     assert points.stages == {}

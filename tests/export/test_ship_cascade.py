@@ -158,7 +158,7 @@ def test_a_golden_ng_is_far_from_both_thresholds(monkeypatch):
     records = [types.SimpleNamespace(id=row.id) for row in rows]
     first = {"a": 0.5001, "b": 0.8, "c": 0.9}
     inspector = types.SimpleNamespace(classifier=object(), ng_score=first.__getitem__)
-    monkeypatch.setattr(ship._points, "prepare", lambda _, record: record.id)
+    monkeypatch.setattr(ship.operating_points, "prepare", lambda _, record: record.id)
     monkeypatch.setattr(ship, "_GOLDEN_NG", 1)
     assert [r.id for r in ship._golden_records(rows, records, inspector)] == ["b"]
 

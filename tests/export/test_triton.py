@@ -11,8 +11,9 @@ from engine_checks import spec
 from triton_checks import check_repository, parsed
 
 from inspection_tf import bench, cli, errors, images, runtime
-from inspection_tf._engine_entry import BatchProfile
-from inspection_tf.export import _build_triton, convert
+from inspection_tf.conversion import convert
+from inspection_tf.conversion.builders import triton_repository
+from inspection_tf.engines.entry import BatchProfile
 
 library = pytest.importorskip("onnx")
 
@@ -164,7 +165,7 @@ def test_the_configuration_of_a_plan_fits_its_network(request, tmp_path, made):
     )
     for graph in manifest.graphs:
         path = tmp_path / f"{graph.name}.pbtxt"
-        path.write_text(_build_triton._network_config(order, graph.name, "tensorrt"))
+        path.write_text(triton_repository._network_config(order, graph.name, "tensorrt"))
         found, schema = parsed(path)
         assert (found.backend, found.default_model_filename) == ("tensorrt", "model.engine")
         assert (found.max_batch_size, list(found.dynamic_batching.preferred_batch_size)) == (

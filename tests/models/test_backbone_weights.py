@@ -9,16 +9,18 @@ from keras import layers
 from keras.src.utils import file_utils
 
 from inspection_tf import errors
-from inspection_tf.models import _backbone_keras, _backbone_weights, backbones
+from inspection_tf.models import backbones
+from inspection_tf.models.backbones import keras_applications
+from inspection_tf.models.backbones import pretrained as pretrained_
 
-every_application = each(_backbone_keras.NETWORKS)
-MEAN, DEVIATION = _backbone_weights.RGB_MEAN, _backbone_weights.RGB_DEVIATION
+every_application = each(keras_applications.NETWORKS)
+MEAN, DEVIATION = pretrained_.RGB_MEAN, pretrained_.RGB_DEVIATION
 
 
 def reference_of(name):
     """Return the keras.applications network with random weights that stand for pretrained ones."""
     keras.utils.set_random_seed(2)
-    constructor = _backbone_keras.NETWORKS[name].constructor
+    constructor = keras_applications.NETWORKS[name].constructor
     model = constructor(include_top=False, weights=None, input_shape=(None, None, 3))
     shake(model)
     return model
@@ -51,7 +53,7 @@ def test_kernels_are_summed_for_grey_and_shared_between_images():
     rgb = np.array([3.0, 6.0, 12.0]).reshape(1, 1, 3, 1)
 
     def adapted(kernel, channels, **more):
-        return _backbone_weights.adapt(kernel, channels, **more).ravel().tolist()
+        return pretrained_.adapt(kernel, channels, **more).ravel().tolist()
 
     assert adapted(rgb, 3) == [3, 6, 12]
     assert adapted(rgb, 1) == [21]  # 3 + 6 + 12
@@ -122,9 +124,9 @@ def reference_feature(reference, name, stride, image):
     moved = MOVED_AT.get((name, stride), MOVED.get(name, 0))
     pixels = PREPROCESS[name]((image * DEVIATION + MEAN).astype(np.float32))
     pixels = np.pad(pixels, ((0, 0), (moved, 0), (moved, 0), (0, 0)))
-    stable = _backbone_weights.stable_names(layer.name for layer in reference.layers)
+    stable = pretrained_.stable_names(layer.name for layer in reference.layers)
     names = {new: old for old, new in stable.items()}
-    layer = names[_backbone_keras.NETWORKS[name].features[stride]]
+    layer = names[keras_applications.NETWORKS[name].features[stride]]
     return np.asarray(keras.Model(reference.input, reference.get_layer(layer).output)(pixels))
 
 
@@ -170,7 +172,7 @@ def test_efficientnets_own_scaling_moves_into_its_kernel(tmp_path):
     )
     kinds = {type(layer) for layer in model.layers}
     assert not kinds & {layers.Rescaling, layers.Normalization}
-    names = _backbone_keras.NETWORKS["keras_efficientnet_b0"].features
+    names = keras_applications.NETWORKS["keras_efficientnet_b0"].features
     outputs = {f"stride{s}": reference.get_layer(names[s]).output for s in strides}
     grey = (image * DEVIATION + MEAN).astype(np.float32)
     assert_same(run(model, image), run(keras.Model(reference.input, outputs), grey))
@@ -277,7 +279,7 @@ def test_imagenet_weights_that_are_not_in_the_cache_are_refused_before_any_work(
 
 @every_application
 def test_the_file_looked_for_is_the_one_keras_would_download(name, monkeypatch):
-    network, asked = _backbone_keras.NETWORKS[name], []
+    network, asked = keras_applications.NETWORKS[name], []
 
     def get_file(file, *_, **__):
         asked.append(file)

@@ -8,7 +8,8 @@ from keras import layers
 
 from inspection_tf import config, errors, runtime
 from inspection_tf.export import onnx
-from inspection_tf.models import _backbone_weights, backbones
+from inspection_tf.models import backbones
+from inspection_tf.models.backbones import pretrained
 
 # Stride in px -> channels of its last layer.
 FEATURES = {
@@ -128,7 +129,7 @@ def test_mobilenet_is_half_as_wide_as_mobilenet_v1():
 @every_backbone
 def test_any_number_of_channels_changes_the_first_convolution_alone(name, default):
     one, six = default(name), build(name, channels=6)
-    first = one.get_layer(_backbone_weights.first_convolution(one).name)
+    first = one.get_layer(pretrained.first_convolution(one).name)
     height, width, _, filters = first.kernel.shape
     assert six.count_params() - one.count_params() == 5 * height * width * filters
     assert six.get_layer(first.name).kernel.shape == (height, width, 6, filters)

@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from inspection_tf import losses, runtime
 from inspection_tf.export import onnx
-from inspection_tf.models import classifier, corners, segmenter, unet
+from inspection_tf.models import classifier, segmenter, unet
+from inspection_tf.tasks.fields import network
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,8 +52,8 @@ def small_segmenter(backbone, strides, **options):
 
 def small_locator(multiple, *, points=4, **options):
     def build(*, image_size, channels=1):
-        model = corners.build(image_size=image_size, channels=channels, points=points, **options)
-        return corners.deployed(model)
+        model = network.build(image_size=image_size, channels=channels, points=points, **options)
+        return network.deployed(model)
 
     return Model(build, multiple, 2 * points + 1, output="corners")
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors, losses
-from inspection_tf.models import corners
+from inspection_tf.tasks.fields import network
 
 
 @pytest.mark.parametrize(
@@ -11,17 +11,17 @@ from inspection_tf.models import corners
     [("dense", None, None), ("grid", "grid", (4, 6, 13)), ("heatmap", "heatmap", (4, 6, 4))],
 )
 def test_what_teaches_a_head_stands_beside_the_corners_until_it_is_deployed(head, beside, shape):
-    model = corners.build(image_size=(16, 24), head=head, filters=(4, 8), raised=0)
+    model = network.build(image_size=(16, 24), head=head, filters=(4, 8), raised=0)
     names = ["corners"] if beside is None else ["corners", beside]
     assert list(model.output) == names
     if beside:
         assert model.output[beside].shape == (None, *shape)
-    assert list(corners.deployed(model).output) == ["corners"]
+    assert list(network.deployed(model).output) == ["corners"]
 
 
 def test_a_deployed_locator_shares_its_weights():
-    model = corners.build(image_size=(16, 24), filters=(4, 8))
-    deployed = corners.deployed(model)
+    model = network.build(image_size=(16, 24), filters=(4, 8))
+    deployed = network.deployed(model)
     image = np.random.default_rng(0).integers(0, 256, (1, 16, 24, 1), dtype=np.uint8)
     before = np.asarray(deployed({"image": image})["corners"])
     layer = model.get_layer("offsets")
@@ -30,14 +30,14 @@ def test_a_deployed_locator_shares_its_weights():
 
 
 def test_a_regressor_begins_in_the_middle_of_the_image():
-    model = corners.build(image_size=(16, 16), head="dense", filters=(4, 4))
+    model = network.build(image_size=(16, 16), head="dense", filters=(4, 4))
     model.get_layer("coordinates").kernel.assign(np.zeros((4, 8)))
     found = np.asarray(model({"image": np.zeros((1, 16, 16, 1), np.uint8)})["corners"])
     np.testing.assert_allclose(found[0, :8], 0.5)
 
 
 def test_a_network_without_presence_is_always_sure():
-    model = corners.build(image_size=(16, 16), head="dense", filters=(4, 4), presence=False)
+    model = network.build(image_size=(16, 16), head="dense", filters=(4, 4), presence=False)
     image = np.random.default_rng(1).integers(0, 256, (3, 16, 16, 1), dtype=np.uint8)
     assert np.asarray(model({"image": image})["corners"])[:, 8].tolist() == [1, 1, 1]
 
@@ -51,8 +51,8 @@ def blocks_of(size, *, padding):
 
 
 def test_the_talks_second_attempt_has_the_parameters_of_its_code():
-    size, options = corners.PRESETS["attempt2"]
-    model = corners.build(image_size=size[:2], channels=size[2], options=options)
+    size, options = network.PRESETS["attempt2"]
+    model = network.build(image_size=size[:2], channels=size[2], options=options)
     kernels = 5 * 5 * 3 * 32 + 32 + 5 * 5 * 32 * 32 + 32 + 5 * 5 * 32 * 64 + 64
     norms = 4 * (32 + 32 + 64)
     # 300 -> 148 -> 74 -> 35 -> 17 -> 7 -> 3 and 400 -> 198 -> 99 -> 48 -> 24 -> 10 -> 5
@@ -64,20 +64,20 @@ def test_the_talks_second_attempt_has_the_parameters_of_its_code():
 
 
 def test_other_dense_networks_pad_their_borders():
-    assert corners.Options().padding == "same"
-    (height, width, channels), options = corners.PRESETS["attempt1"]
+    assert network.Options().padding == "same"
+    (height, width, channels), options = network.PRESETS["attempt1"]
     assert options.padding == "same"
-    first = corners.build(image_size=(height, width), channels=channels, options=options)
+    first = network.build(image_size=(height, width), channels=channels, options=options)
     assert first.count_params() == pytest.approx(52e6, rel=0.05)
-    size, second = corners.PRESETS["attempt2"]
-    padded = corners.build(image_size=size[:2], channels=size[2], options=second, padding="same")
+    size, second = network.PRESETS["attempt2"]
+    padded = network.build(image_size=size[:2], channels=size[2], options=second, padding="same")
     assert blocks_of(300, padding="same") * blocks_of(400, padding="same") == 5 * 6
     # The 15 cells more have 64 features and 8 numbers each.
     assert padded.count_params() == 87_528 + 15 * 64 * 8
 
 
 def test_a_network_without_borders_locates_on_the_smallest_image_it_takes():
-    model = corners.build(
+    model = network.build(
         image_size=(31, 31), head="dense", filters=(4, 4), padding="valid", presence=False
     )
     found = np.asarray(model({"image": np.zeros((2, 31, 31, 1), np.uint8)})["corners"])
@@ -86,7 +86,7 @@ def test_a_network_without_borders_locates_on_the_smallest_image_it_takes():
 
 def test_raising_makes_cells_smaller():
     shapes = [
-        corners.build(image_size=(32, 64), filters=(4, 6, 8), raised=raised).output["heatmap"].shape
+        network.build(image_size=(32, 64), filters=(4, 6, 8), raised=raised).output["heatmap"].shape
         for raised in range(3)
     ]
     assert [shape[1:3] for shape in shapes] == [(4, 8), (8, 16), (16, 32)]
@@ -112,7 +112,7 @@ def test_raising_makes_cells_smaller():
 )
 def test_what_does_not_fit_is_refused(asked, match):
     with pytest.raises(errors.ConfigError, match=match):
-        corners.build(**({"image_size": (32, 32)} | asked))
+        network.build(**({"image_size": (32, 32)} | asked))
 
 
 def rectangles(count, rng, *, at_border):
@@ -135,7 +135,7 @@ def test_a_field_that_touches_the_border_trains_and_predicts_like_any_other(head
     rng = np.random.default_rng(0)
     touches = np.arange(768) % 3 == 0
     images, target = rectangles(768, rng, at_border=touches)
-    model = corners.build(image_size=(32, 32), head=head, filters=(8, 16, 16), raised=1)
+    model = network.build(image_size=(32, 32), head=head, filters=(8, 16, 16), raised=1)
     beside = {"heatmap": losses.HeatmapCrossEntropy(), "grid": losses.GridLoss()}[head]
     model.compile(
         keras.optimizers.Adam(4e-3),

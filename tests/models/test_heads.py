@@ -3,12 +3,12 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors
-from inspection_tf.models import _heads
+from inspection_tf.models import heads
 
 
 def head(channels=2, size=(2, 2), **options):
     x = keras.Input((*size, channels), name="features")
-    return keras.Model(x, _heads.segmentation_head(x, **{"defect_prior": 0.5, **options}))
+    return keras.Model(x, heads.segmentation_head(x, **{"defect_prior": 0.5, **options}))
 
 
 @pytest.mark.parametrize(("classes", "prior"), [(1, 0.02), (1, 0.5), (3, 0.06), (3, 0.9)])

@@ -3,14 +3,14 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors
-from inspection_tf.models import _inputs
+from inspection_tf.models import input_layers
 
 SCALING = {"input_mean": 100.0, "input_scale": 50.0}
 
 
 def pair(image, template, **options):
     """Run the inputs of a pair of one pixel; returns what the first layer reads."""
-    inputs, x = _inputs.build_inputs(
+    inputs, x = input_layers.build_inputs(
         image_size=(1, 1), channels=len(image), template=True, **SCALING, **options
     )
     model = keras.Model(inputs, x)
@@ -20,7 +20,7 @@ def pair(image, template, **options):
 
 
 def test_an_image_is_scaled_by_mean_and_scale():
-    inputs, x = _inputs.build_inputs(image_size=(1, 3), channels=1, **SCALING)
+    inputs, x = input_layers.build_inputs(image_size=(1, 3), channels=1, **SCALING)
     assert list(inputs) == ["image"]
     found = keras.Model(inputs, x)({"image": np.array([[[[0], [100], [200]]]], np.uint8)})
     np.testing.assert_allclose(np.ravel(found), [-2, 0, 2], atol=1e-6)  # (0 - 100) / 50 = -2
@@ -38,7 +38,7 @@ def test_the_difference_is_that_of_floats_not_of_bytes():
 
 
 def test_the_mix_is_a_linear_convolution_over_the_pair():
-    inputs, x = _inputs.build_inputs(
+    inputs, x = input_layers.build_inputs(
         image_size=(2, 2), channels=3, template=True, **SCALING, difference=True, mix_filters=5
     )
     layer = keras.Model(inputs, x).get_layer("mix")
@@ -49,7 +49,7 @@ def test_the_mix_is_a_linear_convolution_over_the_pair():
 
 def test_the_mix_keeps_the_variance_of_normalised_images():
     keras.utils.set_random_seed(0)
-    inputs, x = _inputs.build_inputs(
+    inputs, x = input_layers.build_inputs(
         image_size=(64, 64),
         channels=1,
         template=True,
@@ -64,15 +64,15 @@ def test_the_mix_keeps_the_variance_of_normalised_images():
 
 @pytest.mark.parametrize("field", [{"template_difference": True}, {"template_mix": 3}])
 def test_options_of_a_pair_need_a_template(field):
-    options = _inputs.Options(**field)
-    _inputs.check(options, template=True)
+    options = input_layers.Options(**field)
+    input_layers.check(options, template=True)
     with pytest.raises(errors.ConfigError, match=r"need a model with a template\. Got none"):
-        _inputs.check(options, template=False)
+        input_layers.check(options, template=False)
 
 
 def test_an_unknown_initializer_is_refused():
     with pytest.raises(errors.ConfigError, match=r"Keras initializer\. Got 'he_norml'"):
-        _inputs.check(_inputs.Options(kernel_initializer="he_norml"), template=False)
+        input_layers.check(input_layers.Options(kernel_initializer="he_norml"), template=False)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_an_unknown_initializer_is_refused():
 )
 def test_a_size_that_does_not_divide_names_the_nearest_larger_one(size, nearest):
     with pytest.raises(errors.ConfigError) as caught:
-        _inputs.check_size(size, multiple=16)
+        input_layers.check_size(size, multiple=16)
     assert str(caught.value) == (
         f"image_size must be divisible by 16. Got {size}; the nearest larger size is {nearest}."
     )

@@ -9,10 +9,11 @@ import pytest
 from field_recipe import PIPELINES, toy
 
 from inspection_tf import bench, bundle, cli, config, errors, images, runtime
-from inspection_tf.datasets import corners, photographed, sources
+from inspection_tf.datasets import data_spec, drawn_photos
+from inspection_tf.datasets.readers import corners
 from inspection_tf.export import gate, onnx
-from inspection_tf.models import corners as locators
-from inspection_tf.training import recipe
+from inspection_tf.recipes import stages
+from inspection_tf.tasks.fields import network as locators
 from pipelines import certificate_corners
 
 
@@ -24,7 +25,7 @@ def inspector(field_run):
 @pytest.fixture
 def photos():
     cfg = toy().data
-    return photographed.certificates(count=4, spec=cfg.unseen, seed=9)
+    return drawn_photos.certificates(count=4, spec=cfg.unseen, seed=9)
 
 
 # The settings
@@ -37,7 +38,7 @@ def test_test_pages_have_layouts_fonts_and_backgrounds_that_training_never_saw()
     assert not set(seen.fonts) & set(unseen.fonts)
     new = set(unseen.photo.backgrounds) - set(seen.photo.backgrounds)
     assert {"moire", "cells"} <= new
-    found = sources.read(data.model_copy(update={"count": 20, "unseen_count": 10}))
+    found = data_spec.read(data.model_copy(update={"count": 20, "unseen_count": 10}))
     assert [record.split for record in found if record.id.startswith("unseen")] == ["test"] * 10
 
 
@@ -200,7 +201,7 @@ def test_verify_predict_and_evaluate(field_run, photos, tmp_path, capsys):
 
 
 def test_evaluate_reads_a_table_of_corners(field_run, photos, tmp_path, capsys):
-    folder = photographed.write_folder(photos, tmp_path / "set", settings=toy().data.unseen, seed=9)
+    folder = drawn_photos.write_folder(photos, tmp_path / "set", settings=toy().data.unseen, seed=9)
     root = str(field_run[0] / "bundle")
     out = tmp_path / "out"
     assert cli.main(["evaluate", root, str(folder), "--out", str(out)]) == 0
@@ -274,7 +275,7 @@ def looks(field_run):
     dense = first.get_layer("coordinates")
     dense.set_weights([np.zeros(dense.kernel.shape), np.array(FLAT)])
     path = field_run[0] / "bundle" / "source" / "refiner.keras"
-    return locators.deployed(first), recipe.load_network(path)
+    return locators.deployed(first), stages.load_network(path)
 
 
 @pytest.mark.parametrize(

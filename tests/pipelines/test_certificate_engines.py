@@ -5,9 +5,10 @@ import pytest
 from engine_checks import ANYTHING, spec
 from triton_checks import check_repository, parsed
 
-from inspection_tf import _engine_openvino, bench, errors, runtime
-from inspection_tf._engine_entry import BatchProfile
-from inspection_tf.export import convert
+from inspection_tf import bench, errors, runtime
+from inspection_tf.conversion import convert
+from inspection_tf.engines import openvino_engine
+from inspection_tf.engines.entry import BatchProfile
 
 # Engines of a bundle of fields: two looks, at toy size
 
@@ -28,7 +29,7 @@ def test_a_repository_of_fields_fits_both_looks(field_run, tmp_path):
     "to", ["openvino", "openvino-bf16", "openvino-int8", "onnx-int8", "onnx-fp16", "litert"]
 )
 def test_every_engine_of_a_bundle_of_fields_agrees(field_run, tmp_path, monkeypatch, to):
-    monkeypatch.setattr(_engine_openvino, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(openvino_engine, "has_bfloat16", lambda: True)
     root = shutil.copytree(field_run[0] / "bundle", tmp_path / "bundle")
     entry = convert.convert(root, to, spec=spec(gate=ANYTHING)).entry
     assert sorted(entry.files) == ["locator", "refiner"]

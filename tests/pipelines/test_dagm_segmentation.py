@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import bundle, cli, config, errors, evaluation, runtime
-from inspection_tf.datasets import sources
-from inspection_tf.training import recipe
+from inspection_tf.datasets import data_spec
+from inspection_tf.recipes import stages
 from pipelines import dagm_segmentation
 
 ROOT = Path(__file__).parents[2]
@@ -118,7 +118,7 @@ def test_composed_defects_train_and_the_real_ones_are_all_tested(tmp_path):
     # 20 good images, a quarter tested, and all 20 defective ones
     assert report["counts"] == {"images": 25, "defective": 20}
     ids = bundle.read(tmp_path / "run" / "bundle").provenance.data.splits
-    found = sources.read(settings.data)
+    found = data_spec.read(settings.data)
     assert set(found.where(is_defect=True).ids) <= set(ids["test"])
     assert not set(found.where(is_defect=True).ids) & set(ids["train"])
 
@@ -188,10 +188,10 @@ def test_a_missing_root_ends_with_2_and_an_absent_one_with_3(tmp_path, monkeypat
     real = str(PIPELINES / "dagm_real.yaml")
     script = dagm_segmentation.__file__
     monkeypatch.setattr(sys, "argv", ["x", "--config", real, "--out", str(tmp_path / "a")])
-    assert recipe.launch(dagm_segmentation.Config, dagm_segmentation.run, script) == 2
+    assert stages.launch(dagm_segmentation.Config, dagm_segmentation.run, script) == 2
     words = ["--data.root", str(tmp_path / "none"), "--out", str(tmp_path / "b")]
     monkeypatch.setattr(sys, "argv", ["x", "--config", real, *words])
-    assert recipe.launch(dagm_segmentation.Config, dagm_segmentation.run, script) == 3
+    assert stages.launch(dagm_segmentation.Config, dagm_segmentation.run, script) == 3
     status = json.loads((tmp_path / "b" / "status.json").read_text())
     assert status["state"] == "failed"
     assert status["exit_code"] == 3

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from inspection_tf import bundle, config, errors, runtime
-from inspection_tf.datasets import sources
+from inspection_tf.datasets import data_spec
 from inspection_tf.models import backbones
-from inspection_tf.training import fit, recipe, run_folder
+from inspection_tf.recipes import stages
+from inspection_tf.training import fit, run_folder
 from pipelines import two_stage_defects
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"
@@ -214,7 +215,7 @@ def test_cross_validation_trains_both_networks_in_each_fold(tmp_path):
 def launch(monkeypatch, *words):
     """Run the recipe as its command line does, in this process."""
     monkeypatch.setattr(sys, "argv", ["x", *(str(word) for word in words)])
-    return recipe.launch(
+    return stages.launch(
         two_stage_defects.Config, two_stage_defects.run, two_stage_defects.__file__
     )
 
@@ -306,7 +307,7 @@ def test_magnetic_tiles_train_a_cascade_over_five_classes(tiles, tmp_path):
     assert manifest.outputs[0].shape[-1] == 5
     assert manifest.outputs[1].shape[-1] == 6  # and OK
     assert 0 < report["counts"]["defective"] < report["counts"]["images"] < 24
-    groups = {record.id: record.group for record in sources.read(cfg.data)}
+    groups = {record.id: record.group for record in data_spec.read(cfg.data)}
     splits = {
         name: {groups[name] for name in ids}
         for name, ids in manifest.provenance.data.splits.items()

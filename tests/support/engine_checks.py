@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from inspection_tf.export import convert, engine_gate
+from inspection_tf.conversion import convert, engine_gate
 
 ANYTHING = engine_gate.GateSpec(
     band=1.0, flipped_share=1.0, metric_drop=1.0, corner_error_rise=1e9, batch_sizes=(1, 3)

@@ -7,7 +7,8 @@ import numpy as np
 import onnx as library
 import spoilt_networks
 
-from inspection_tf import _bundle_files, files
+from inspection_tf import files
+from inspection_tf.bundle import listed_files
 
 ENGINE = {
     "kind": "openvino",
@@ -143,7 +144,7 @@ def _twice(name):
 
 def _sparse_file(bundle):
     with (bundle.root / "model.onnx").open("r+b") as stream:
-        stream.truncate(_bundle_files.MAX_FILE_BYTES + 1)
+        stream.truncate(listed_files.MAX_FILE_BYTES + 1)
 
 
 def _other_engine(bundle):
@@ -235,7 +236,7 @@ SPOILT = {
     "nesting of lists": _text('{"schema_version": 1, "a": ' + "[" * 90000),
     "nesting of objects": _text('{"schema_version": 1, "a": ' + '{"a":' * 90000),
     "nesting within limits of size": _text('{"a": ' + "[" * 41 + "]" * 41 + "}"),
-    "size bomb": lambda b: b.text(b" " * (_bundle_files.MAX_MANIFEST_BYTES + 1)),
+    "size bomb": lambda b: b.text(b" " * (listed_files.MAX_MANIFEST_BYTES + 1)),
     "a number of 5000 digits": _text('{"schema_version": ' + "9" * 5000 + "}"),
     "files twice": _twice("files"),
     "schema twice": _twice("schema_version"),

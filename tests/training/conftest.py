@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from inspection_tf.datasets import augment, loader
+from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.models import unet
 from inspection_tf.training import checkpoints, fit
 from inspection_tf.training.run_folder import RunFolder

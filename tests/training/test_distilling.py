@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from inspection_tf import bundle, errors, images
-from inspection_tf.datasets import augment, loader
-from inspection_tf.models import corners, unet
+from inspection_tf.datasets.loading import augment, loader
+from inspection_tf.models import unet
+from inspection_tf.tasks.fields import network
 from inspection_tf.training import checkpoints, distilling, fit
 from inspection_tf.training.run_folder import RunFolder
 
@@ -138,7 +139,7 @@ def test_a_teacher_of_other_images_or_classes_is_refused(other):
 
 
 def test_what_gives_no_map_is_refused():
-    locator = corners.build(image_size=(32, 32), filters=(4, 8))
+    locator = network.build(image_size=(32, 32), filters=(4, 8))
     with pytest.raises(errors.ConfigError, match="networks that give a map"):
         distilling.beside(BUILD(filters=(4, 8)), locator, share=0.5)
 

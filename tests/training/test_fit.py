@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import images
-from inspection_tf.datasets import augment, loader, records
+from inspection_tf.datasets import records
+from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.training import checkpoints, doctor, fit
 from inspection_tf.training.run_folder import History, RunFolder
 

@@ -3,7 +3,7 @@ import pytest
 
 from inspection_tf import errors
 from inspection_tf.models import unet
-from inspection_tf.training import _pruning, fit
+from inspection_tf.training import fit, pruning
 
 SIZE = (32, 48)
 
@@ -31,11 +31,11 @@ def shake(model):
 
 def deafen(model, dead):
     """Let no layer read the channels whose place in the layer that made them is in `dead`."""
-    for name, channels in _pruning._follow(model).read.items():
+    for name, channels in pruning._follow(model).read.items():
         layer = model.get_layer(name)
         weights = layer.get_weights()
-        if isinstance(layer, _pruning._CONVOLUTIONS):
-            kernel = _pruning._readable(layer, weights[0])
+        if isinstance(layer, pruning._CONVOLUTIONS):
+            kernel = pruning._readable(layer, weights[0])
             for place, (maker, index) in enumerate(channels):
                 if maker not in ("image", "template") and index in dead:
                     kernel[:, :, place] = 0  # a view of the weights, transposed or not
@@ -58,7 +58,7 @@ def test_channels_that_nothing_reads_are_the_ones_that_go(options):
     teacher, student = build((16, 24, 32), **options), build((8, 12, 16), **options)
     shake(teacher)
     deafen(teacher, set(range(0, 32, 2)))
-    _pruning.start_from(student, teacher)
+    pruning.start_from(student, teacher)
     expected = shown(teacher, channels=options.get("channels", 1))
     assert expected.std() > 0
     np.testing.assert_allclose(
@@ -70,7 +70,7 @@ def test_a_student_as_wide_as_its_teacher_is_its_teacher():
     fit.seed_everything(0)
     teacher, student = (build((8, 16), normalization="group") for _ in range(2))
     shake(teacher)
-    _pruning.start_from(student, teacher)
+    pruning.start_from(student, teacher)
     for own, other in zip(student.get_weights(), teacher.get_weights(), strict=True):
         np.testing.assert_array_equal(own, other)
 
@@ -88,13 +88,13 @@ def test_the_strength_of_a_channel_by_hand():
     kernel[2, 2, 3, 7] = 0.5  # times 4
     kernel[:, :, 4] = 9  # times 0
     reader.set_weights([kernel])
-    found = _pruning._strengths(model, _pruning._follow(model))[maker.name]
+    found = pruning._strengths(model, pruning._follow(model))[maker.name]
     np.testing.assert_allclose(found, [2, 10, 0, 2, 0, 0, 0, 0])
 
 
 def test_what_is_added_up_keeps_the_same_channels():
     model = build((8, 8), residual=True, normalization="batch")
-    tied = _pruning._follow(model).tied
+    tied = pruning._follow(model).tied
     # The bottom's shortcut is the pooled end of the level before, which is a sum itself.
     assert tied.connected("bottom_conv2", "encoder1_conv2")
     assert not tied.connected("bottom_conv1", "bottom_conv2")
@@ -111,5 +111,5 @@ def test_what_is_added_up_keeps_the_same_channels():
 )
 def test_a_student_of_other_layers_is_refused(other, got):
     with pytest.raises(errors.ConfigError, match=got) as caught:
-        _pruning.start_from(build(**{"filters": (4, 8)} | other), build((8, 16)))
+        pruning.start_from(build(**{"filters": (4, 8)} | other), build((8, 16)))
     assert caught.value.exit_code == 2

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import bundle, config, decision, errors, evaluation, thresholds
-from inspection_tf.datasets import records, sources
-from inspection_tf.training import recipe
+from inspection_tf.datasets import data_spec, records
+from inspection_tf.recipes import stages
 from inspection_tf.training.run_folder import RunFolder
 
 
@@ -35,7 +35,7 @@ def launch(tmp_path, monkeypatch):
 
     def run(body, *words):
         monkeypatch.setattr("sys.argv", ["toy", *words])
-        return recipe.launch(Settings, body, str(tmp_path / "toy.py"))
+        return stages.launch(Settings, body, str(tmp_path / "toy.py"))
 
     return run
 
@@ -121,8 +121,8 @@ def provenance():
         "train": records.Records.of(found.items[:2]),
         "test": records.Records.of(found.items[2:]),
     }
-    data = sources.DataSpec(format="synthetic", count=3)
-    made = recipe.provenance("toy", Settings(rate=2), data, found, parts, seed=5)
+    data = data_spec.DataSpec(format="synthetic", count=3)
+    made = stages.provenance("toy", Settings(rate=2), data, found, parts, seed=5)
     return made, found, data
 
 
@@ -131,7 +131,7 @@ def test_provenance_says_what_a_later_conversion_needs():
     assert (made.recipe, made.seed, made.config) == ("toy", 5, {"rate": 2.0})
     assert made.data.sha256 == found.sha256()
     assert made.data.splits == {"train": ["0", "1"], "test": ["2"]}
-    assert sources.DataSpec.model_validate(made.data.source) == data
+    assert data_spec.DataSpec.model_validate(made.data.source) == data
     assert {"python", "keras", "onnxruntime"} <= set(made.versions)
 
 
@@ -198,7 +198,7 @@ def test_finish_writes_the_evaluation_and_prints_table_and_next_commands(split, 
         report=report,
         show=show,
     )
-    assert recipe.finish(run, shipped) == report
+    assert stages.finish(run, shipped) == report
     for name in ("metrics.json", "per_image.csv", "pr.png", "roc.png", "scores.png", "worst.png"):
         assert (tmp_path / "evaluation" / name).is_file(), name
     printed = capsys.readouterr().out

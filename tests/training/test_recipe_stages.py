@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from inspection_tf import config, errors, images
-from inspection_tf.datasets import augment, loader, records, sources
+from inspection_tf.datasets import data_spec, records
+from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.models import backbones, unet
-from inspection_tf.training import fit, phases, recipe
+from inspection_tf.recipes import stages as stages_
+from inspection_tf.training import fit, phases
 from inspection_tf.training.run_folder import RunFolder
 
 
@@ -21,7 +23,7 @@ class Network(config.Section):
     """Gray values that make one unit."""
 
 
-class Toy(recipe.Stage):
+class Toy(stages_.Stage):
     model: Network
 
 
@@ -51,7 +53,7 @@ def build_paired(options):
 
 def fit_stage(held, path, *, watched=None, seed=3, built=build, **loading):
     run = RunFolder(path, is_resumed=False).within("toy")
-    return recipe.fit_stage(built, stage(**loading), held, watched, seed=seed, run=run)
+    return stages_.fit_stage(built, stage(**loading), held, watched, seed=seed, run=run)
 
 
 @pytest.fixture
@@ -65,14 +67,14 @@ def fitted(monkeypatch):
 def test_a_stage_is_a_section_that_a_recipe_adds_a_model_to():
     assert list(Toy.model_fields) == ["loader", "augment", "train", "start", "weights", "model"]
     with pytest.raises(ValueError, match="raet"):
-        recipe.Stage(loader={}, augment={}, train={"raet": 1})
+        stages_.Stage(loader={}, augment={}, train={"raet": 1})
 
 
 def test_the_shape_that_a_model_needs_is_that_of_the_images(teach):
-    assert recipe.shape(teach) == {"image_size": (16, 16), "channels": 1, "template": False}
+    assert stages_.shape(teach) == {"image_size": (16, 16), "channels": 1, "template": False}
     wide = np.zeros((6, 10, 14, 3), np.uint8)
     paired = dataclasses.replace(teach, image=wide, template=wide)
-    assert recipe.shape(paired) == {"image_size": (10, 14), "channels": 3, "template": True}
+    assert stages_.shape(paired) == {"image_size": (10, 14), "channels": 3, "template": True}
 
 
 def test_a_stage_learns_from_pairs_in_its_own_folder(teach, tune, tmp_path):
@@ -106,7 +108,7 @@ def test_a_model_is_scaled_by_its_training_images(teach, tmp_path, fitted):
 
     given = stage()
     run = RunFolder(tmp_path, is_resumed=False)
-    model = recipe.fit_stage(built, given, teach, None, seed=3, run=run)
+    model = stages_.fit_stage(built, given, teach, None, seed=3, run=run)
     mean, deviation = teach.image.mean(), teach.image.std()  # no pixel of them is 0
     assert seen[0].input_mean == pytest.approx(mean)
     assert seen[0].input_scale == pytest.approx(deviation)
@@ -164,7 +166,7 @@ def build_tuned(options, *, filters=4, depth=2, output="class_probability"):
 def start(held, path, trained, *, name="segmenter", built=build_tuned):
     given = stage().model_copy(update={"start": name})
     run = RunFolder(path, is_resumed=False)
-    return recipe.fit_stage(built, given, held, None, seed=3, run=run, trained=trained)
+    return stages_.fit_stage(built, given, held, None, seed=3, run=run, trained=trained)
 
 
 def segmenter_of(**options):
@@ -237,8 +239,8 @@ def divide(found, run, **fields):
         trained.append(given)
         return f"networks {len(trained)}"
 
-    spec = sources.DataSpec(format="folder", **{"tune": 0.25, "test": 0.25, **fields})
-    return recipe.divide(found, spec, seed=1, run=run, train=train), trained
+    spec = data_spec.DataSpec(format="folder", **{"tune": 0.25, "test": 0.25, **fields})
+    return stages_.divide(found, spec, seed=1, run=run, train=train), trained
 
 
 def test_without_folds_the_networks_that_are_shipped_are_measured(tmp_path):
@@ -279,7 +281,7 @@ def test_with_folds_every_image_is_measured_by_networks_that_did_not_see_it(tmp_
 
 
 def test_composed_defects_teach_in_folds_and_are_never_measured(tmp_path):
-    compose = sources.ComposeSpec(per_image=1)
+    compose = data_spec.ComposeSpec(per_image=1)
     division, trained = divide(
         make_found(), RunFolder(tmp_path, is_resumed=False), folds=2, compose=compose
     )
@@ -296,7 +298,7 @@ def section(*, start="", **backbone):
 
 
 def check(size, **stages):
-    recipe.check_backbones(size, {name: (None, stage) for name, stage in stages.items()})
+    stages_.check_backbones(size, {name: (None, stage) for name, stage in stages.items()})
 
 
 def test_weights_of_every_stage_are_looked_for_before_a_run_begins(tmp_path):
@@ -334,25 +336,25 @@ def test_every_network_is_built_and_compiled_before_one_is_trained():
         assert (image_size, channels, template) == ((16, 16), 1, False)
         return build(options)
 
-    recipe.check_models(preprocessing, found, {"segmenter": (built, sound)})
+    stages_.check_models(preprocessing, found, {"segmenter": (built, sound)})
     wrong = sound.model_copy(
         update={"train": sound.train.model_copy(update={"loss": "cross_entropy"})}
     )
     with pytest.raises(errors.ConfigError, match=r"train\.loss must fit the output probability"):
-        recipe.check_models(
+        stages_.check_models(
             preprocessing, found, {"segmenter": (built, sound), "other": (built, wrong)}
         )
     phased = sound.train.model_copy(update={"phases": (phases.Phase(epochs=1, backbone="frozen"),)})
     with pytest.raises(errors.ConfigError, match="backbone"):
-        recipe.check_models(
+        stages_.check_models(
             preprocessing, found, {"unet": (built, sound.model_copy(update={"train": phased}))}
         )
 
 
 @pytest.mark.parametrize("empty", ["tune", "test"])
 def test_a_split_that_is_empty_ends_a_run_before_it_begins(tmp_path, empty):
-    spec = sources.DataSpec(**{"tune": 0.3, "test": 0.3, empty: 0.0})
+    spec = data_spec.DataSpec(**{"tune": 0.3, "test": 0.3, empty: 0.0})
     with pytest.raises(errors.DataError, match=f"Got no {empty} split. Give data.{empty} a share"):
-        recipe.divide(
+        stages_.divide(
             make_found(), spec, seed=1, run=RunFolder(tmp_path, is_resumed=False), train=None
         )

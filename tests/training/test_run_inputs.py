@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import config, errors, images
-from inspection_tf.datasets import sources
+from inspection_tf.datasets import data_spec
 from inspection_tf.training import run_folder, run_inputs
 
 EXACT = images.Preprocessing(size=(12, 16))
@@ -21,7 +21,7 @@ class Stage(config.Section):
 
 
 class Settings(config.Section):
-    data: sources.DataSpec
+    data: data_spec.DataSpec
     """Images."""
     stage: Stage = Stage()
     """Network."""
@@ -51,7 +51,7 @@ def begin(tmp_path, root):
 
     def read(stage=None, several_classes=True, **data):
         settings = Settings(
-            data=sources.DataSpec(**{"format": "folder", "root": root, **data}),
+            data=data_spec.DataSpec(**{"format": "folder", "root": root, **data}),
             stage=stage or Stage(),
         )
         run = run_folder.open_run(tmp_path / "run", settings, name="toy")
@@ -228,7 +228,7 @@ def test_a_run_without_a_note_of_its_data_takes_an_equal_root(begin, root, tmp_p
     begin(root="set")
     (tmp_path / "run" / "data.json").unlink()
     (tmp_path / "run" / "config.yaml").write_text(  # relative, as earlier versions wrote it
-        config.to_yaml(Settings(data=sources.DataSpec(format="folder", root="set")))
+        config.to_yaml(Settings(data=data_spec.DataSpec(format="folder", root="set")))
     )
     begin(root="./set")
     (tmp_path / "run" / "data.json").unlink()

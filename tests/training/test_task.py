@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors, plots
-from inspection_tf.training import _task, fit
+from inspection_tf.training import fit, output_kinds
 from inspection_tf.training.run_folder import RunFolder
 
 
@@ -43,7 +43,7 @@ def in_classes(held):
     ],
 )
 def test_the_output_tells_the_task(options, output, target, monitor):
-    task = _task.of(build(**options))
+    task = output_kinds.of(build(**options))
     assert (task.output, task.classes) == (output, options.get("classes", 1))
     assert (task.target, task.monitor) == (target, monitor)
     assert monitor.removeprefix("val_") in [metric.name for metric in task.metrics()]
@@ -56,7 +56,7 @@ def test_another_output_is_refused(names):
     value = keras.Input((2,))
     model = keras.Model(value, {name: keras.layers.Dense(1, name=name)(value) for name in names})
     with pytest.raises(errors.ConfigError, match=rf"must return.*Got \['{names[0]}'"):
-        _task.of(model)
+        output_kinds.of(model)
 
 
 def test_several_classes_are_trained_measured_and_drawn(train, teach, tune, tmp_path):
@@ -147,7 +147,9 @@ def test_a_picture_says_whose_weights_it_shows(tune, tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "grid", titled)
     model = build()
     fit.compile_model(model, fit.TrainSpec(averaging=0.5), steps_per_epoch=50)
-    draw = _task.picture(_task.of(model), tune, RunFolder(tmp_path, is_resumed=False), 1)
+    draw = output_kinds.picture(
+        output_kinds.of(model), tune, RunFolder(tmp_path, is_resumed=False), 1
+    )
     for epoch, steps in ((1, 7), (2, 8)):  # 0.5 ** 6 is over a hundredth and 0.5 ** 7 under
         model.optimizer.iterations.assign(steps)
         draw(model, epoch)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import tensorflow_datasets as tfds
 
 from inspection_tf.datasets import readers
-from inspection_tf.datasets.builders import _features
+from inspection_tf.datasets.builders import features
 from inspection_tf.datasets.records import Record
 
 ALL = "all"
@@ -40,7 +40,7 @@ class Dagm2007(tfds.core.GeneratorBasedBuilder):
     ]
 
     def _info(self) -> Any:
-        return _features.info(
+        return features.info(
             self,
             description="Statistical textures with one defect on some, labelled by an ellipse.",
             homepage="https://hci.iwr.uni-heidelberg.de/content/"
@@ -58,4 +58,4 @@ class Dagm2007(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, records: list[Record]) -> Iterator[tuple[int, dict[str, Any]]]:
         for number, record in enumerate(records):
-            yield number, _features.example(record)
+            yield number, features.example(record)

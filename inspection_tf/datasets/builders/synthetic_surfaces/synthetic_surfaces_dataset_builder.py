@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import tensorflow_datasets as tfds
 
-from inspection_tf.datasets import synthetic
-from inspection_tf.datasets.builders import _features
+from inspection_tf.datasets import drawn_surfaces
+from inspection_tf.datasets.builders import features
 from inspection_tf.synthesis import surface
 
 
@@ -36,7 +36,7 @@ class SyntheticSurfaces(tfds.core.GeneratorBasedBuilder):
     """One split, `train`; split it by `group` as any other set."""
 
     # The drawing's version, so that a prepared set is not taken for one that is drawn differently.
-    VERSION = tfds.core.Version(f"{synthetic.DRAWING_VERSION}.0.0")
+    VERSION = tfds.core.Version(f"{drawn_surfaces.DRAWING_VERSION}.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {str(VERSION): "See CHANGELOG.md."}
     BUILDER_CONFIGS: ClassVar[list[SurfacesConfig]] = [
         SurfacesConfig(name="exact", description="Exact pixel masks."),
@@ -51,7 +51,7 @@ class SyntheticSurfaces(tfds.core.GeneratorBasedBuilder):
     ]
 
     def _info(self) -> Any:
-        return _features.info(
+        return features.info(
             self,
             description="Textured surfaces, drawn, with defects whose pixels are known.",
             homepage="https://www.tensorflow.org/datasets",
@@ -63,7 +63,7 @@ class SyntheticSurfaces(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
         chosen = self.builder_config
-        drawn = synthetic.surfaces(
+        drawn = drawn_surfaces.surfaces(
             count=chosen.count,
             defective_fraction=chosen.defective_fraction,
             spec=chosen.spec,
@@ -71,4 +71,4 @@ class SyntheticSurfaces(tfds.core.GeneratorBasedBuilder):
             weak_labels=chosen.weak_labels,
         )
         for number, record in enumerate(drawn):
-            yield number, _features.example(record)
+            yield number, features.example(record)

@@ -1,0 +1,383 @@
+"""A bundle: the folder a deployment team receives. Read with suspicion, written atomically.
+
+Reading checks the schema, then paths, file types, sizes and hashes, then the model's bytes, and
+only then lets a parser see anything. See `Manifest` for what a bundle says of itself.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from inspection_tf import config, decision, errors, files, images, thresholds
+from inspection_tf.bundle.listed_files import (
+    MANIFEST,
+    check_files,
+    check_models,
+    check_name,
+    parse_manifest,
+    refuse,
+)
+from inspection_tf.engines.entry import EngineEntry
+from inspection_tf.engines.names import FOLDER, PRECISION_HINT, is_name
+from inspection_tf.images import registration
+from inspection_tf.images.tile_plan import TilePlan
+from inspection_tf.tasks.fields.closeups import CloseupSpec
+
+# 2: several graphs and classes, templates; 3: fields and their corners; 4: engines and tiles.
+# Older ones are still read.
+SCHEMA_VERSION = 4
+SEGMENTER, CLASSIFIER = "segmenter", "classifier"
+LOCATOR, REFINER = "locator", "refiner"
+_ENGINE_TYPES = {
+    "onnxruntime": ".onnx",
+    "openvino": ".xml",
+    "litert": ".tflite",
+    "tensorrt": ".engine",
+    "tensorrt_rtx": ".engine",
+}
+Task = Literal["segmentation", "two_stage_segmentation", "corners"]
+
+
+class Graph(config.Section):
+    """One network of a bundle."""
+
+    name: str
+    file: str
+    when: str = "always"
+    """`always`, or what the graph before must say for this one to run: `NG`, or `located`."""
+
+
+class Input(config.Section):
+    """What a graph is fed."""
+
+    name: str
+    preprocessing: images.Preprocessing
+
+
+class Output(config.Section):
+    """What a graph returns."""
+
+    name: str
+    kind: str
+    """`probability_map`, `class_probability`, or `corners`: x and y of each, then a confidence."""
+    unit: str
+    shape: tuple[int | str, ...]
+    graph: str = SEGMENTER
+    """The graph that returns it."""
+
+
+class Data(config.Section):
+    """The images a bundle was made from, so that a later conversion can read them again."""
+
+    format: str
+    root: str | None = None
+    """As it was given."""
+    absolute_root: str | None = None
+    """Where that led; None in bundles of earlier versions."""
+    sha256: str
+    splits: dict[str, list[str]]
+    """Record ids per split."""
+    source: dict[str, Any] = pydantic.Field(default_factory=dict)
+    """The whole data section of the recipe."""
+
+
+class Provenance(config.Section):
+    """Where a bundle comes from."""
+
+    recipe: str
+    config: dict[str, Any]
+    seed: int
+    commit: str | None = None
+    versions: dict[str, str]
+    data: Data
+
+
+class Manifest(config.Section):
+    """What a bundle says of itself: `manifest.json`."""
+
+    schema_version: int = pydantic.Field(default=SCHEMA_VERSION, ge=1)
+    model_id: str
+    task: Task
+    classes: tuple[str, ...] = pydantic.Field(min_length=1)
+    """Of defects, in the order of the map's channels."""
+    graphs: tuple[Graph, ...] = pydantic.Field(min_length=1)
+    inputs: tuple[Input, ...] = pydantic.Field(min_length=1)
+    outputs: tuple[Output, ...] = pydantic.Field(min_length=1)
+    alignment: registration.AlignSpec = registration.AlignSpec()
+    """How a template is laid onto its image."""
+    operating_point: thresholds.OperatingPoint
+    """Of the score that decides; its promise is that of all stages together."""
+    stage_points: dict[str, thresholds.OperatingPoint] = pydantic.Field(default_factory=dict)
+    """Of the graphs before: an image whose score is under the threshold goes no further."""
+    rules: decision.Rules
+    field_rules: decision.FieldRules = decision.FieldRules()
+    """corners: what a field can look like."""
+    closeups: CloseupSpec | None = None
+    """corners: what the refiner sees of each corner; none: there is no refiner."""
+    tiles: TilePlan | None = None
+    """How images larger than the network are cut; none: images are brought to its size."""
+    mm_per_px: float | None = pydantic.Field(default=None, gt=0, allow_inf_nan=False)
+    metrics: dict[str, Any] = pydantic.Field(default_factory=dict)
+    parity: dict[str, Any] = pydantic.Field(default_factory=dict)
+    audit: tuple[dict[str, Any], ...] = ()
+    """Edits after the export."""
+    engines: dict[str, EngineEntry] = pydantic.Field(default_factory=dict)
+    """What the bundle was converted to."""
+    provenance: Provenance
+    files: dict[str, str] = pydantic.Field(default_factory=dict)
+    """SHA-256 of every file but this one."""
+
+    @property
+    def is_cascade(self) -> bool:
+        """Whether a classifier decides which images the segmenter sees."""
+        return self.task == "two_stage_segmentation"
+
+    @property
+    def is_located(self) -> bool:
+        """Whether a field is located, not defects segmented."""
+        return self.task == "corners"
+
+    @property
+    def main(self) -> str:
+        """Name of the graph that finds what the bundle is for: defects or corners."""
+        return LOCATOR if self.is_located else SEGMENTER
+
+    @property
+    def has_template(self) -> bool:
+        """Whether each image is compared with a template."""
+        return len(self.inputs) > 1
+
+    def graph(self, name: str) -> Graph:
+        """Return a graph by its name."""
+        return next(graph for graph in self.graphs if graph.name == name)
+
+    @property
+    def unit_of_promise(self) -> str:
+        """What escapes, in the plural: defective parts or images, or those without the field."""
+        of_parts = "groups" in self.operating_point.counts
+        if self.is_located:
+            return f"{'parts' if of_parts else 'photos'} without the field"
+        return f"defective {'parts' if of_parts else 'images'}"
+
+    @property
+    def promise(self) -> str:
+        """What is promised about escapes, and on how many of what it rests; "" if nothing is."""
+        promise = self.operating_point.promise
+        return "" if promise is None else promise.in_words(defective=self.unit_of_promise)
+
+    def for_model(self) -> str:
+        """Return the part that the model's own metadata repeats, as JSON."""
+        return self.model_dump_json(
+            exclude={"files", "metrics", "parity", "audit", "engines", "provenance"}
+        )
+
+
+def _check_graphs(root: Path, manifest: Manifest) -> None:
+    for graph in manifest.graphs:
+        if graph.file not in manifest.files or not graph.file.endswith(".onnx"):
+            raise refuse(
+                root,
+                "every graph must be an ONNX file of the manifest",
+                repr(graph.file),
+                "Do not use this bundle",
+            )
+    names = [graph.name for graph in manifest.graphs]
+    inputs = [item.name for item in manifest.inputs]
+    graphs = {
+        "segmentation": [SEGMENTER],
+        "two_stage_segmentation": [CLASSIFIER, SEGMENTER],
+        "corners": [LOCATOR, *([REFINER] if manifest.closeups else [])],
+    }[manifest.task]
+    pairs = [["image"], *([] if manifest.is_located else [["image", "template"]])]
+    for what, found, allowed in (
+        ("graphs", names, [graphs]),
+        ("inputs", inputs, pairs),
+        ("stage_points", sorted(manifest.stage_points), [graphs[: graphs.index(manifest.main)]]),
+    ):
+        if found not in allowed:
+            raise refuse(
+                root,
+                f"{what} must be {' or '.join(str(one) for one in allowed)}",
+                str(found),
+                "Use a bundle as it was written",
+            )
+    plan, spec = manifest.tiles, manifest.inputs[0].preprocessing
+    if plan is not None:
+        fits = manifest.task == "segmentation" and inputs == ["image"] and spec.fit == "exact"
+        problem = plan.problem(spec.size) if fits else "tiles need one network for single images"
+        if problem:
+            raise refuse(root, problem, str(plan.model_dump()), "Use a bundle as it was written")
+    if any(item.preprocessing != manifest.inputs[0].preprocessing for item in manifest.inputs):
+        raise refuse(
+            root,
+            "image and template must have one preprocessing",
+            "two",
+            "Use a bundle as it was written",
+        )
+
+
+def _check_engines(root: Path, manifest: Manifest) -> None:
+    names = sorted(graph.name for graph in manifest.graphs)
+    for name, entry in manifest.engines.items():
+        if not is_name(name):
+            raise refuse(
+                root,
+                "an engine's name must be of lower-case letters, digits, - and _",
+                repr(name),
+                "Do not use this bundle",
+            )
+        own = f"{FOLDER}/{name}/"
+        used = [*entry.files.values(), *(sample.output for sample in entry.golden)]
+        hints = {PRECISION_HINT: ("f32", "bf16", "f16")}
+        for option, value in entry.options.items():
+            # Others name folders to write to, and libraries to load.
+            if entry.kind == "openvino" and value not in hints.get(option, ()):
+                raise refuse(
+                    root,
+                    f"the engine {name} may set {' and '.join(hints)} alone",
+                    f"{option}: {value!r}",
+                    "Do not use this bundle",
+                )
+        kind = _ENGINE_TYPES.get(entry.kind, "")
+        other = next((file for file in entry.files.values() if not file.endswith(kind)), None)
+        if other is not None:
+            raise refuse(
+                root,
+                f"the engine {name}, of {entry.kind}, must start from files {kind}",
+                repr(other),
+                "Do not use this bundle",
+            )
+        for file in used:
+            if not file.startswith(own) or file not in manifest.files:
+                raise refuse(
+                    root,
+                    f"files of the engine {name} must be in the manifest and lie in {own}",
+                    repr(file),
+                    "Do not use this bundle",
+                )
+        if entry.may_run and sorted(entry.files) != names:
+            raise refuse(
+                root,
+                f"the engine {name} must have the graphs {', '.join(names)}",
+                ", ".join(sorted(entry.files)) or "none",
+                "Use a bundle as it was written",
+            )
+    for file in manifest.files:
+        parts = file.split("/")
+        if parts[0] == FOLDER and parts[1] not in manifest.engines:
+            raise refuse(
+                root, "every engine must be in the manifest", repr(file), "Do not use this bundle"
+            )
+
+
+def _parse(root: Path) -> Manifest:
+    values = parse_manifest(root, newest=SCHEMA_VERSION)
+    return config.validate(Manifest, values, origin=str(root / MANIFEST))
+
+
+def read(root: str | Path) -> Manifest:
+    """Read and check a bundle without running it.
+
+    Args:
+        root: the bundle's folder.
+
+    Raises:
+        errors.BundleError: it is incomplete, altered, foreign or of a newer schema.
+    """
+    root = Path(root)
+    try:
+        if not root.is_dir():
+            raise refuse(root, "a bundle must be a folder", "none there", "Check the path")
+        manifest = _parse(root)
+        check_files(root, manifest.files)
+        _check_graphs(root, manifest)
+        _check_engines(root, manifest)
+        check_models(root, manifest.files)
+    except errors.ConfigError as problem:
+        raise errors.BundleError(str(problem)) from problem
+    except OSError as problem:
+        raise refuse(
+            root, "a bundle must be readable", str(problem.strerror), "Check its permissions"
+        ) from problem
+    return manifest
+
+
+class Draft:
+    """A bundle being written: a temporary folder that nobody takes for a bundle yet."""
+
+    def __init__(self, root: Path) -> None:
+        """Start a draft in an empty folder."""
+        self.root = root
+
+    def write(self, name: str, data: bytes | str) -> None:
+        """Add a file.
+
+        Args:
+            name: relative, with forward slashes.
+            data: text is written as UTF-8.
+
+        Raises:
+            errors.BundleError: the name leaves the bundle or has another type than a bundle holds.
+        """
+        path = self.path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data.encode() if isinstance(data, str) else data)
+
+    def path(self, name: str) -> Path:
+        """Return where a file of the bundle goes; see `write`."""
+        return check_name(self.root, name)
+
+    def seal(self, manifest: Manifest) -> Manifest:
+        """Hash every file and write the manifest; returns it with the hashes."""
+        listed = {
+            path.relative_to(self.root).as_posix(): files.sha256(path)
+            for path in sorted(self.root.rglob("*"))
+            if path.is_file() and path != self.root / MANIFEST
+        }
+        sealed = manifest.model_copy(update={"files": listed})
+        files.write(self.root / MANIFEST, sealed.model_dump_json(indent=2) + "\n")
+        return sealed
+
+
+@contextlib.contextmanager
+def writing(final: str | Path) -> Iterator[Draft]:
+    """Give a draft that becomes the bundle `final` when the block ends well, else vanishes.
+
+    Raises:
+        errors.ConfigError: `final` holds something already.
+        errors.StorageError: the disk is full; nothing is left behind.
+    """
+    with files.new_folder(final) as folder:
+        yield Draft(folder)
+
+
+@contextlib.contextmanager
+def editing(root: str | Path, known: Manifest) -> Iterator[Draft]:
+    """Give a copy of a bundle that takes its place when the block ends well, else vanishes.
+
+    Args:
+        root: the bundle's folder.
+        known: its manifest when the work on it began.
+
+    Raises:
+        errors.BundleError: somebody else has changed it since.
+        errors.StorageError: the disk is full; the bundle is as it was.
+    """
+    root = Path(root)
+    _require_same(root, read(root), known)
+    with files.edited_folder(root, check=lambda: _require_same(root, _parse(root), known)) as copy:
+        yield Draft(copy)
+
+
+def _require_same(root: Path, found: Manifest, known: Manifest) -> None:
+    """Refuse to go over what somebody else has changed."""
+    if found != known:
+        raise refuse(
+            root,
+            "a bundle must stay as it is while it is worked on",
+            "another manifest than at the beginning",
+            "Run the command again",
+        )

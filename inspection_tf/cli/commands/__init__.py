@@ -1,0 +1,1 @@
+"""The commands of `inspection`, one file each."""

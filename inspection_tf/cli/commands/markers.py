@@ -1,0 +1,27 @@
+"""`inspection markers`: painted corners -> a data set."""
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from inspection_tf import errors, process
+
+Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
+def markers(root: Folder, /, *, out: Path, unmarked: Switch = False) -> int:
+    """Turn images with painted corners into a data set: clean images and corners.csv.
+
+    Args:
+        root: folder of the painted images, which are left as they are.
+        out: new folder.
+        unmarked: keep images without paint, as photos that do not show the field.
+    """
+    from inspection_tf.datasets.readers import markers as painted
+
+    with process.bar("cleaning") as progress:
+        done = painted.convert(root, out, unmarked=unmarked, progress=progress)
+    process.say(str(done))
+    return errors.OK

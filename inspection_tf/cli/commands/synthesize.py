@@ -1,0 +1,167 @@
+"""The sets that `inspection synthesize` writes: one class a kind, its fields the options."""
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from inspection_tf import errors, images, process
+from inspection_tf.synthesis import certificate, surface
+from inspection_tf.synthesis.certificate import CertificateSpec, PhotoSpec
+from inspection_tf.synthesis.grids import GridSpec
+
+if TYPE_CHECKING:
+    from inspection_tf.datasets.records import Records
+
+Scan = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCAN")]
+_Point = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Surfaces:
+    """Surfaces with defects: folders good, defect, masks, ellipses."""
+
+    out: Path
+    """New folder."""
+    count: int
+    """Number of images."""
+    seed: int = 0
+    """The same seed draws the same images."""
+    defective_fraction: float = 0.5
+    """Share of defective images, 0..1."""
+    spec: surface.SurfaceSpec = dataclasses.field(default_factory=surface.SurfaceSpec)
+    """What to draw from."""
+
+    def write(self, progress: process.Progress) -> Path:
+        """Write the set; `progress` is called after each image."""
+        return surface.write_folder(
+            self.out,
+            count=self.count,
+            defective_fraction=self.defective_fraction,
+            spec=self.spec,
+            seed=self.seed,
+            progress=lambda done: progress(done, self.count),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Certificates:
+    """Photos of made-up certificates, and corners.csv with the corners of their number."""
+
+    out: Path
+    """New folder."""
+    count: int
+    """Number of photos."""
+    seed: int = 0
+    """The same seed draws the same photos."""
+    spec: CertificateSpec = dataclasses.field(default_factory=CertificateSpec)
+    """What to draw from."""
+
+    def write(self, progress: process.Progress) -> Path:
+        """Write the set; `progress` is called after each image."""
+        from inspection_tf.datasets import drawn_photos
+
+        found = drawn_photos.certificates(count=self.count, spec=self.spec, seed=self.seed)
+        return _write_photos(self, found, progress)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Grids:
+    """Photos of printed grids of numbers, and corners.csv with the corners of their frames."""
+
+    out: Path
+    """New folder."""
+    count: int
+    """Number of photos."""
+    seed: int = 0
+    """The same seed draws the same photos."""
+    spec: GridSpec = dataclasses.field(default_factory=GridSpec)
+    """What to draw from."""
+
+    def write(self, progress: process.Progress) -> Path:
+        """Write the set; `progress` is called after each image."""
+        from inspection_tf.datasets import drawn_photos
+
+        found = drawn_photos.printed_grids(count=self.count, spec=self.spec, seed=self.seed)
+        return _write_photos(self, found, progress)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Copies:
+    """Photos of your own form, and corners.csv with the corners of its field."""
+
+    scan: Scan
+    """Image of the form alone, border to border."""
+    out: Path
+    """New folder."""
+    count: int
+    """Number of photos."""
+    corners: tuple[_Point, _Point, _Point, _Point] | None = None
+    """Of the field on the scan, px: top left, top right, bottom right, bottom left of its text.
+    Without them they are looked for as painted pixels."""
+    seed: int = 0
+    """The same seed draws the same photos."""
+    without_field_share: float = 0.1
+    """Share of photos that do not show the field, 0..1."""
+    spec: PhotoSpec = dataclasses.field(default_factory=PhotoSpec)
+    """How they are taken."""
+
+    def write(self, progress: process.Progress) -> Path:
+        """Write the set; `progress` is called after each image."""
+        from inspection_tf.datasets import drawn_photos
+        from inspection_tf.datasets.readers import markers
+
+        image = images.to_uint8(images.read(self.scan))
+        if self.corners is not None:
+            template = certificate.from_template(image, self.corners)
+        else:
+            painted = markers.find(image, where=str(self.scan))
+            if painted is None:
+                raise errors.ConfigError(
+                    f"The corners of the field must be known. Got none, and none painted in "
+                    f"{self.scan}. Add --corners X Y X Y X Y X Y, or paint them."
+                )
+            template = certificate.from_template(markers.remove(image, painted), painted)
+        drawn = drawn_photos.of_templates(
+            [template],
+            count=self.count,
+            spec=self.spec,
+            seed=self.seed,
+            without_field_share=self.without_field_share,
+        )
+        return _write_photos(self, drawn, progress)
+
+
+def _write_photos(
+    kind: Certificates | Grids | Copies, drawn: "Records", progress: process.Progress
+) -> Path:
+    from inspection_tf.datasets import drawn_photos
+
+    return drawn_photos.write_folder(
+        drawn,
+        kind.out,
+        settings=kind.spec,
+        seed=kind.seed,
+        progress=lambda done: progress(done, kind.count),
+    )
+
+
+Kind = (
+    Annotated[Surfaces, tyro.conf.subcommand("surface", prefix_name=False)]
+    | Annotated[Certificates, tyro.conf.subcommand("certificate", prefix_name=False)]
+    | Annotated[Grids, tyro.conf.subcommand("grid", prefix_name=False)]
+    | Annotated[Copies, tyro.conf.subcommand("template", prefix_name=False)]
+)
+
+
+def synthesize(kind: Annotated[Kind, tyro.conf.arg(name="")]) -> int:
+    """Write synthetic images with exact labels.
+
+    Args:
+        kind: what to draw.
+    """
+    with process.bar("drawing") as progress:
+        written = kind.write(progress)
+    process.say(str(written))
+    return errors.OK

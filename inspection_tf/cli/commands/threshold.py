@@ -1,0 +1,155 @@
+"""`inspection threshold`: another operating point for a bundle that is already out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from inspection_tf import config, errors, process
+
+if TYPE_CHECKING:
+    from inspection_tf import thresholds
+
+Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
+Costs = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="ESCAPE OVERKILL")]
+Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+Value = float | tuple[float, float]
+
+
+def threshold(
+    bundle: Bundle,
+    /,
+    *,
+    set: float | None = None,
+    escape_rate: float | None = None,
+    precision: float | None = None,
+    recall: float | None = None,
+    f_beta: float | None = None,
+    cost: Costs = None,
+    overkill_rate: float | None = None,
+    confidence: float = 0.95,
+    part_escapes: Literal["any", "each"] | None = None,
+    weigh_parts: Switch = False,
+    data: Path | None = None,
+    reason: str = "",
+) -> int:
+    """Choose another threshold for a bundle: it is noted in its audit.
+
+    Give one of --set and the methods of a recipe, by which the threshold follows from the tune
+    images. Engines of the bundle must then pass the gate again.
+
+    Args:
+        bundle: folder of the bundle.
+        set: the threshold of the score that decides, 0 to 1; it promises nothing.
+        escape_rate: promised share of defects that are judged OK.
+        precision: lowest share of what is judged NG that is defective, 0 to 1; then the fewest
+            escapes.
+        recall: lowest share of defects that are judged NG, 0 to 1; then the least overkill.
+        f_beta: recall counts so many times as much as precision; the highest F-beta.
+        cost: prices of an escape and of an overkill, in one currency; the lowest sum.
+        overkill_rate: promised share of good images that are judged NG.
+        confidence: of --escape-rate and --overkill-rate.
+        part_escapes: where several images show one part, it escapes when any of its defective
+            images is judged OK, or only when each is; by default as it was exported.
+        weigh_parts: with --precision, --recall, --f-beta and --cost each part counts the same,
+            however many images show it.
+        data: folder of the images the bundle was made from; by default where they lay.
+        reason: noted in the audit.
+    """
+    from inspection_tf import thresholds
+    from inspection_tf.editing import rethreshold
+
+    options: dict[str, Value | None] = {
+        "set": set,
+        "escape_rate": escape_rate,
+        "precision": precision,
+        "recall": recall,
+        "f_beta": f_beta,
+        "cost": cost,
+        "overkill_rate": overkill_rate,
+    }
+    method, value = _only(options)
+    if weigh_parts and method not in thresholds.WEIGHED:
+        raise errors.ConfigError(
+            f"--weigh-parts must go with one of {', '.join(map(_option, thresholds.WEIGHED))}. "
+            f"Got it with {_option(method)}. Leave it out: what is promised counts parts anyway."
+        )
+    if part_escapes and method == "set":
+        raise errors.ConfigError(
+            "--part-escapes must go with a method that counts escapes. Got it with --set, which "
+            "promises nothing. Leave it out."
+        )
+    if method == "set" and isinstance(value, float):
+        manifest = rethreshold.set_threshold(bundle, value, reason=reason)
+    elif method == "escape_rate" and isinstance(value, float):
+        manifest = rethreshold.promise(
+            bundle,
+            value,
+            confidence=confidence,
+            part_escapes=part_escapes,
+            data=data,
+            reason=reason,
+        )
+    else:
+        spec = _spec(method, value, confidence).model_copy(update={"weigh_parts": weigh_parts})
+        manifest = rethreshold.choose(
+            bundle, spec, part_escapes=part_escapes, data=data, reason=reason
+        )
+    edit = manifest.audit[-1]
+    before, after = edit["before"], edit["after"]
+    borders = [point["review_from"] for point in (before, after)]
+    review = ""
+    if any(border is not None for border in borders):
+        told = ("none" if border is None else f"{border:.6g}" for border in borders)
+        review = f", review from {' -> '.join(told)}"
+    process.say(
+        f"{manifest.model_id}: threshold {before['threshold']:.6g} -> {after['threshold']:.6g}"
+        f"{review}; {len(edit['golden_changed'])} golden verdicts changed"
+    )
+    if method != "set":
+        point = manifest.operating_point
+        rates = ", ".join(f"{name.replace('_', ' ')} {r:.4g}" for name, r in point.tune.items())
+        process.say(f"on the tune images: {rates}. {point.note}".rstrip())
+        if point.promise is not None:
+            process.say(f"promised: {manifest.promise}")
+    for name in edit["engines_stopped"]:
+        process.say(f"engines/{name} must pass the gate again: inspection convert")
+    return errors.OK
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _only(options: Mapping[str, Value | None]) -> tuple[str, Value]:
+    """Return the name and the value of the option that was given.
+
+    Raises:
+        errors.ConfigError: none was, or several were.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if len(given) != 1:
+        raise errors.ConfigError(
+            f"threshold needs one of {', '.join(map(_option, options))}. "
+            f"Got {' and '.join(map(_option, given)) or 'none'}. Give one."
+        )
+    return next(iter(given.items()))
+
+
+def _spec(method: str, value: Value, confidence: float) -> "thresholds.ThresholdSpec":
+    """Return how a recipe would be told to choose.
+
+    Raises:
+        errors.ConfigError: a number is out of range.
+    """
+    from inspection_tf import thresholds
+
+    fields = [name for name in thresholds.PARAMETERS[method] if name != "confidence"]
+    values = value if isinstance(value, tuple) else (value,)
+    numbers = dict(zip(fields, values, strict=True))
+    return config.validate(
+        thresholds.ThresholdSpec,
+        {"method": method, "confidence": confidence, **numbers},
+        origin=_option(method),
+    )

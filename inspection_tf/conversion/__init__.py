@@ -1,0 +1,1 @@
+"""A bundle -> engines, each gated against the float32 ONNX files."""

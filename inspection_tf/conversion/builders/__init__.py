@@ -1,0 +1,1 @@
+"""Builders of engines, one file a target."""

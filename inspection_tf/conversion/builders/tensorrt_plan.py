@@ -1,0 +1,259 @@
+"""TensorRT plans, over the API that tensorrt 10, tensorrt 11 and tensorrt_rtx share.
+
+Precision comes from the ONNX that goes in: networks are strongly typed, int8 is Q/DQ, and there are
+no flags and no calibrator. `tensorrt_rtx` builds ahead of time, without a GPU.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import logging
+from typing import Any
+
+from inspection_tf import errors
+from inspection_tf.conversion import request
+from inspection_tf.conversion.builders import onnx_int8
+from inspection_tf.engines import tensorrt_engine
+from inspection_tf.engines.entry import EngineEntry, Kind, Precision
+
+MODULES: tuple[Kind, ...] = ("tensorrt", "tensorrt_rtx")
+_PRECISIONS: dict[str, Precision] = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
+_WITHOUT_GPU = "8.9"
+_LOG = logging.getLogger("inspection_tf")
+
+
+def build(order: request.Order) -> EngineEntry:
+    """Build a plan for each network; without any TensorRT write a script for `trtexec` instead.
+
+    Raises:
+        errors.ConfigError: precision or compute capability is not known.
+        errors.BundleError: TensorRT refuses a network.
+    """
+    if order.spec.precision not in _PRECISIONS:
+        raise errors.ConfigError(
+            f"precision must be one of {', '.join(_PRECISIONS)}. Got {order.spec.precision!r}. "
+            "Choose one."
+        )
+    _require_batches(order)
+    models = _models(order)
+    module = _module()
+    if module is None:
+        _LOG.warning(
+            "Neither %s can be used here: a script for trtexec is written.", " nor ".join(MODULES)
+        )
+        return _script(order, models)
+    return _plans(order, models, module)
+
+
+def _require_batches(order: request.Order) -> None:
+    """Refuse a profile under which the gate could never run."""
+    batch, tiles = order.spec.batch, order.manifest.tiles
+    most = max(*order.spec.gate.batch_sizes, tiles.batch if tiles else 1)
+    if batch.smallest > 1 or batch.largest < most:
+        raise errors.ConfigError(
+            f"The plan must take single images and the batches of gate and tiles, {most}. Got a "
+            f"profile from {batch.smallest} to {batch.largest}. Use --batch.smallest 1, and "
+            "--batch.largest or --gate.batch-sizes."
+        )
+
+
+def _module() -> Kind | None:
+    """Return the first TensorRT that can be imported."""
+    for name in MODULES:
+        if importlib.util.find_spec(name) is None:
+            continue
+        try:
+            importlib.import_module(name)
+        except (ImportError, OSError) as problem:  # its libraries are missing
+            _LOG.warning("%s is left out: %s", name, request.first_line(problem))
+        else:
+            return name
+    return None
+
+
+def _models(order: request.Order) -> dict[str, bytes]:
+    precision = order.spec.precision
+    if precision == "fp16":
+        is_located = order.manifest.is_located
+        return {
+            graph: onnx_int8.in_float16(order.model(graph), is_located=is_located)
+            for graph in order.graphs
+        }
+    if precision == "int8":
+        samples = order.samples()
+        return {
+            graph: onnx_int8.for_tensorrt(order.model(graph), samples[graph])
+            for graph in order.graphs
+        }
+    return {graph: order.model(graph).read_bytes() for graph in order.graphs}
+
+
+def _plans(order: request.Order, models: dict[str, bytes], module: Kind) -> EngineEntry:
+    trt = tensorrt_engine.library(module)
+    target = ""
+    for graph, data in models.items():
+        plan, target = _plan(trt, order, graph, data)
+        (order.folder / f"{graph}.engine").write_bytes(plan)
+    packages = ("tensorrt", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12", "onnxruntime")
+    return EngineEntry(
+        kind=module,
+        precision=_PRECISIONS[order.spec.precision],
+        files={graph: order.at(f"{graph}.engine") for graph in models},
+        target=target,
+        batch=order.spec.batch,
+        versions={module: trt.__version__, **request.versions(*packages)},
+        score_tolerance=order.spec.gate.band,
+        output_tolerance=order.spec.gate.metric_drop,
+    )
+
+
+def _logger(trt: Any) -> Any:
+    class Quiet(trt.ILogger):  # type: ignore[misc]
+        """Keeps the first error, instead of printing all."""
+
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.first = ""
+
+        def log(self, severity: Any, message: str) -> None:
+            worst = (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR)
+            # Without a driver it says so each time, and builds ahead of time all the same.
+            if severity in worst and not self.first and "Cuda Runtime" not in message:
+                self.first = message
+
+    return Quiet()
+
+
+def _plan(trt: Any, order: request.Order, graph: str, data: bytes) -> tuple[bytes, str]:
+    logger = _logger(trt)
+    builder = trt.Builder(logger)
+    # Without the flag tensorrt 10 would choose precisions itself; 11 and RTX know no other way.
+    flags = 0
+    kinds = trt.NetworkDefinitionCreationFlag
+    if hasattr(kinds, "STRONGLY_TYPED"):
+        with contextlib.suppress(TypeError, AttributeError):
+            flags = 1 << int(kinds.STRONGLY_TYPED)
+    network = builder.create_network(flags)
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(data):
+        problem = parser.get_error(0) if parser.num_errors else None
+        received = request.first_line(Exception(problem.desc() if problem else logger.first))
+        raise errors.BundleError(
+            f"TensorRT must be able to parse the {graph}. Got: {received}. "
+            "Choose another precision, or another engine."
+        )
+    config = builder.create_builder_config()
+    target = _set_target(trt, config, order.spec.compute_capability)
+    profile = builder.create_optimization_profile()
+    batch = order.spec.batch
+    for place in range(network.num_inputs):
+        tensor = network.get_input(place)
+        shape = tuple(tensor.shape)[1:]
+        counts = (batch.smallest, batch.usual, batch.largest)
+        if graph == "refiner":  # it sees the four corners of each image
+            counts = (4 * counts[0], 4 * counts[1], 4 * counts[2])
+        profile.set_shape(tensor.name, *((count, *shape) for count in counts))
+    config.add_optimization_profile(profile)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        raise errors.BundleError(
+            f"TensorRT must be able to build the {graph}. "
+            f"Got: {request.first_line(Exception(logger.first))}. "
+            "Choose another precision, or another engine."
+        )
+    return bytes(plan), target
+
+
+def _name(capability: str) -> str:
+    return f"SM{capability.replace('.', '')}"
+
+
+def _set_target(trt: Any, config: Any, asked: str) -> str:
+    """Say what the plan is for where it can be built without that GPU; returns it.
+
+    Where nothing is asked, that is this machine's GPU, and 8.9 without one that it can be for.
+    """
+    own = tensorrt_engine.capability()
+    if not hasattr(config, "set_compute_capability"):
+        if asked and asked != own:
+            raise errors.ConfigError(
+                f"This TensorRT builds for this machine's GPU alone ({own or 'none was found'}). "
+                f"Got {asked!r}. Leave --compute-capability out, or install tensorrt_rtx."
+            )
+        return _name(own) if own else "the GPU that built it"
+    known = [kind for kind in dir(trt.ComputeCapability) if kind.startswith("SM")]
+    known.sort(key=lambda kind: int(kind[2:]))
+    if not asked:
+        asked = own or _WITHOUT_GPU
+        if _name(asked) not in known:
+            _LOG.warning(
+                "TensorRT-RTX has no plans for this machine's GPU (%s): this one is for %s. Give "
+                "--compute-capability for another, or install tensorrt.",
+                asked,
+                _WITHOUT_GPU,
+            )
+            asked = _WITHOUT_GPU
+    name = _name(asked)
+    if name not in known:
+        raise errors.ConfigError(
+            f"The compute capability must be one of "
+            f"{', '.join(f'{k[2:-1]}.{k[-1]}' for k in known)}. Got {asked!r}. "
+            "Choose that of the GPU which will run the engine."
+        )
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(getattr(trt.ComputeCapability, name), 0)
+    return name
+
+
+_SCRIPT = """\
+#!/usr/bin/env bash
+# Builds the engines of this folder on the machine that runs them: build.sh FOLDER
+# Needs trtexec of TensorRT 10. FOLDER lies outside the bundle, which holds what it declares alone.
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd -P)
+bundle=${here%/*/*}
+out=$(realpath -m "${1:?Give a folder for the engines: build.sh FOLDER}")
+case "$out/" in "$bundle"/*)
+    echo "The folder must lie outside the bundle. Got $out. Give another one." >&2
+    exit 2 ;;
+esac
+mkdir -p "$out"\
+"""
+
+
+def _script(order: request.Order, models: dict[str, bytes]) -> EngineEntry:
+    """Write the ONNX files and a script that builds them where `trtexec` is."""
+    batch = order.spec.batch
+    lines = [_SCRIPT]
+    spec = order.manifest.inputs[0].preprocessing
+    for graph, data in models.items():
+        (order.folder / f"{graph}.onnx").write_bytes(data)
+        each, size, channels = 1, spec.size, 1 if spec.channels == "gray" else 3
+        if graph == "refiner" and order.manifest.closeups is not None:
+            each, size = 4, (order.manifest.closeups.size_px,) * 2
+        shapes = {
+            kind: ",".join(
+                f"{item.name}:{each * count}x{size[0]}x{size[1]}x{channels}"
+                for item in order.manifest.inputs
+            )
+            for kind, count in (
+                ("min", batch.smallest),
+                ("opt", batch.usual),
+                ("max", batch.largest),
+            )
+        }
+        profile = " ".join(f"--{kind}Shapes={shape}" for kind, shape in shapes.items())
+        lines.append(
+            f'trtexec --onnx="$here/{graph}.onnx" --saveEngine="$out/{graph}.engine" '
+            f"--stronglyTyped {profile}"
+        )
+    (order.folder / "build.sh").write_text("\n".join(lines) + "\n")
+    return EngineEntry(
+        kind="trtexec",
+        precision=_PRECISIONS[order.spec.precision],
+        files={graph: order.at(f"{graph}.onnx") for graph in models},
+        target="the GPU that builds it",
+        batch=batch,
+        options={"script": order.at("build.sh")},
+        versions=request.versions("onnxruntime", "onnx"),
+    )

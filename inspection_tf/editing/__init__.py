@@ -1,0 +1,1 @@
+"""A bundle that is out -> another one: thresholds, rules and tiles."""

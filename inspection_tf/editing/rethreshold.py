@@ -1,0 +1,279 @@
+"""Another operating point for a bundle that is already out; the edit is noted in its audit."""
+
+import datetime
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inspection_tf import bench, bundle, config, errors, files, runtime, thresholds
+from inspection_tf.engines.entry import EngineEntry
+from inspection_tf.engines.names import PASSED, STALE
+from inspection_tf.export import card, kit, onnx_metadata, operating_points, source_data
+from inspection_tf.runtime import golden
+
+_LOWEST_MASK_THRESHOLD = 0.01
+
+
+def set_threshold(root: str | Path, threshold: float, *, reason: str = "") -> bundle.Manifest:
+    """Set the threshold of the score that decides; of a cascade, the second one.
+
+    The review band stays as wide as it was exported. The pixel threshold is that of the export, or
+    this one where it is lower.
+
+    Args:
+        root: the bundle's folder.
+        threshold: 0 to 1, both excluded.
+        reason: noted in the audit.
+
+    Returns:
+        The manifest as it is now; its operating point promises nothing.
+
+    Raises:
+        errors.ConfigError: the threshold is none.
+        errors.BundleError: the bundle is not as it was written.
+        errors.StorageError: the disk is full; the bundle is as it was.
+    """
+    if not 0 < threshold < 1:
+        raise errors.ConfigError(
+            f"A threshold must lie between 0 and 1. Got {threshold}. Use for example 0.5."
+        )
+    files.require_editable(root)
+    manifest = runtime.Inspector.load(root).manifest
+    first = _exported(manifest)
+    band = _review_band(first)
+    mask = first.mask_threshold
+    if not manifest.is_located:
+        # An image may be NG below the pixel threshold; then the verdict shows the region as well.
+        mask = max(_LOWEST_MASK_THRESHOLD, min(mask, threshold))
+    point = thresholds.OperatingPoint(
+        threshold=threshold,
+        review_from=threshold - band if band else None,
+        mask_threshold=mask,
+        method="fixed",
+        note="Set by hand after the export; nothing is promised.",
+    )
+    return _edit(
+        Path(root), manifest, operating_points.Points(point, dict(manifest.stage_points)), reason
+    )
+
+
+def promise(
+    root: str | Path,
+    escape_rate: float,
+    *,
+    confidence: float = 0.95,
+    part_escapes: thresholds.PartEscapes | None = None,
+    data: str | Path | None = None,
+    reason: str = "",
+) -> bundle.Manifest:
+    """Choose the thresholds for a promised escape rate, from the tune images of the bundle.
+
+    Args:
+        root: the bundle's folder.
+        escape_rate: at most this share of defective parts escapes, 0 to 1.
+        confidence: of the promise, 0 to 1.
+        part_escapes: see `choose`.
+        data: folder of the images that the bundle was made from; None: where they lay.
+        reason: noted in the audit.
+
+    Returns:
+        The manifest as it is now.
+
+    Raises:
+        errors.ConfigError: a number is out of range.
+        errors.DataError: the images are absent or not what they were, the bundle has no tune
+            split, or it holds too few defects for the promise.
+        errors.BundleError: the bundle is not as it was written.
+        errors.StorageError: the disk is full; the bundle is as it was.
+    """
+    if not (0 < escape_rate < 1 and 0 < confidence < 1):
+        raise errors.ConfigError(
+            "Escape rate and confidence must lie between 0 and 1. "
+            f"Got {escape_rate} and {confidence}. Use for example 0.05 and 0.95."
+        )
+    spec = thresholds.ThresholdSpec(
+        method="escape_rate", max_escape_rate=escape_rate, confidence=confidence
+    )
+    return choose(root, spec, part_escapes=part_escapes, data=data, reason=reason)
+
+
+def choose(
+    root: str | Path,
+    spec: thresholds.ThresholdSpec,
+    *,
+    part_escapes: thresholds.PartEscapes | None = None,
+    data: str | Path | None = None,
+    reason: str = "",
+) -> bundle.Manifest:
+    """Choose the thresholds by one of the methods of a recipe, from the tune images of the bundle.
+
+    Where a recipe falls back to another method, or promises nothing, this refuses. Of images that
+    are all defective F-beta is that of regions, as in a recipe.
+
+    Args:
+        root: the bundle's folder.
+        spec: the method and its numbers; the review band stays as wide as it was exported.
+        part_escapes: in place of that of `spec`: a part escapes when any of its defective images is
+            judged OK, or only when each is; None: as the bundle was exported.
+        data: folder of the images that the bundle was made from; None: where they lay.
+        reason: noted in the audit.
+
+    Returns:
+        The manifest as it is now.
+
+    Raises:
+        errors.ConfigError: both costs are 0.
+        errors.DataError: the images are absent or not what they were, the bundle has no tune
+            split, or it does not allow the method or the promise.
+        errors.BundleError: the bundle is not as it was written.
+        errors.StorageError: the disk is full; the bundle is as it was.
+    """
+    if spec.method == "cost" and not spec.escape_cost + spec.overkill_cost:
+        raise errors.ConfigError(
+            "An escape or an overkill must cost something. Got 0 for both. Use for example 10 and "
+            "1."
+        )
+    root = Path(root)
+    files.require_editable(root)
+    manifest = runtime.Inspector.load(root).manifest
+    parts = source_data.parts(manifest, None if data is None else Path(data))
+    if not len(parts.get("tune", ())):
+        raise errors.DataError(
+            "A threshold is chosen on images that did not teach the network. Got a bundle without "
+            "a tune split: it was cross-validated. Use --set, or train with data.tune."
+        )
+    exported = _exported(manifest)
+    spec = spec.model_copy(
+        update={
+            "review_band": _review_band(exported),
+            "part_escapes": part_escapes or _part_escapes(manifest, exported),
+        }
+    )
+    models = {graph.name: (root / graph.file).read_bytes() for graph in manifest.graphs}
+    networks = operating_points.Networks(
+        models[manifest.main], models.get(bundle.CLASSIFIER), models.get(bundle.REFINER)
+    )
+    points = operating_points.choose([(networks, parts["tune"])], manifest, spec)
+    _require_as_asked(points.whole, spec)
+    return _edit(root, manifest, points, reason)
+
+
+def _require_as_asked(point: thresholds.OperatingPoint, spec: thresholds.ThresholdSpec) -> None:
+    """Refuse what a recipe would fall back to."""
+    unit = "parts" if "defective_groups" in point.counts else "images"
+    defective = point.counts.get("defective", 0)
+    if spec.method == "escape_rate" and point.promise is None:
+        raise errors.DataError(
+            f"An escape rate of at most {spec.max_escape_rate:g} at {spec.confidence:g} confidence "
+            f"must be promised on {point.promise_needs} defective {unit}. Got "
+            f"{point.counts.get('defective_groups', defective)} in the tune split. Promise less, "
+            "or train with more of them."
+        )
+    if point.method.removeprefix("region_") != spec.method:
+        raise errors.DataError(
+            f"The method {spec.method} needs good and defective images. Got a tune split of "
+            f"{point.counts.get('images', 0)} images of which {defective} are defective. Use "
+            "another method, or train with both."
+        )
+    if spec.method == "overkill_rate" and not thresholds.promises_overkill(point, spec):
+        raise errors.DataError(
+            f"An overkill rate of at most {spec.max_overkill_rate:g} at {spec.confidence:g} "
+            f"confidence must be promised on enough good {unit}. Got too few: {point.note} Promise "
+            "less, or train with more of them."
+        )
+
+
+def _exported(manifest: bundle.Manifest) -> thresholds.OperatingPoint:
+    """Return the operating point that the bundle was exported with: edits follow from it alone."""
+    for edit in manifest.audit:
+        if edit.get("what") == "threshold":
+            told = {name: value for name, value in edit["before"].items() if name != "stages"}
+            return config.validate(thresholds.OperatingPoint, told, origin="the bundle's audit")
+    return manifest.operating_point
+
+
+def _part_escapes(
+    manifest: bundle.Manifest, exported: thresholds.OperatingPoint
+) -> thresholds.PartEscapes:
+    """Return when a part escaped at the export: as was promised, or without a promise as asked."""
+    if exported.promise is not None:
+        return exported.promise.part_escapes
+    told = manifest.provenance.config.get("threshold")
+    asked = told.get("part_escapes") if isinstance(told, dict) else None
+    return "each" if asked == "each" else "any"
+
+
+def _review_band(point: thresholds.OperatingPoint) -> float:
+    """Return how far under the threshold scores are REVIEW; 0: none are."""
+    return 0.0 if point.review_from is None else point.threshold - point.review_from
+
+
+def _edit(
+    root: Path, manifest: bundle.Manifest, points: operating_points.Points, reason: str
+) -> bundle.Manifest:
+    """Write thresholds, metadata, golden verdicts and audit; or leave the bundle as it is."""
+    samples = golden.read(root)
+    frames = bench.golden_frames(root)
+    audit = {
+        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "what": "threshold",
+        "reason": reason,
+        "before": _told(manifest.operating_point, manifest.stage_points),
+        "after": _told(points.whole, points.stages),
+        "engines_stopped": [name for name, entry in manifest.engines.items() if _is_stopped(entry)],
+    }
+    changed = manifest.model_copy(
+        update={
+            "schema_version": bundle.SCHEMA_VERSION,
+            "operating_point": points.whole,
+            "stage_points": points.stages,
+            # Their gate was about verdicts at the threshold before.
+            "engines": {
+                name: entry.model_copy(update={"state": STALE, "golden": ()})
+                if _is_stopped(entry)
+                else entry
+                for name, entry in manifest.engines.items()
+            },
+        }
+    )
+    with bundle.editing(root, manifest) as draft:
+        models = {}
+        for graph in changed.graphs:
+            texts = {"inspection_tf": changed.for_model(), "model_id": changed.model_id}
+            models[graph.name] = onnx_metadata.set_metadata((root / graph.file).read_bytes(), texts)
+            draft.write(graph.file, models[graph.name])
+        networks = operating_points.Networks(
+            models[changed.main], models.get(bundle.CLASSIFIER), models.get(bundle.REFINER)
+        )
+        inspector = networks.inspector(changed)
+        named = [sample["id"] for sample in samples]
+        kit.write_golden(
+            draft, inspector, [(n, *frame) for n, frame in zip(named, frames, strict=True)]
+        )
+        now = json.loads(draft.path(runtime.GOLDEN).read_bytes())
+        audit["golden_changed"] = [
+            after["id"]
+            for before, after in zip(samples, now, strict=True)
+            if before["outcome"] != after["outcome"]
+        ]
+        changed = changed.model_copy(update={"audit": (*manifest.audit, audit)})
+        draft.write("MODEL_CARD.md", card.render(changed))
+        kit.write(draft, changed)
+        sealed = draft.seal(changed)
+        runtime.Inspector.load(draft.root)  # a bundle that refuses itself is never written
+    return sealed
+
+
+def _is_stopped(entry: EngineEntry) -> bool:
+    """Return whether an engine was judged at a threshold, or holds a copy of it."""
+    return entry.state == PASSED or entry.kind == "triton"
+
+
+def _told(
+    point: thresholds.OperatingPoint, stages: Mapping[str, thresholds.OperatingPoint]
+) -> dict[str, Any]:
+    return {
+        **point.model_dump(mode="json", exclude={"counts", "tune"}),
+        "stages": {name: stage.threshold for name, stage in stages.items()},
+    }

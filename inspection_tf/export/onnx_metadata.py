@@ -1,0 +1,23 @@
+"""The metadata of an ONNX file, which repeats the manifest."""
+
+from inspection_tf.conversion import request
+
+
+def set_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
+    """Return an ONNX file with these metadata entries added or replaced.
+
+    Raises:
+        errors.BundleError: the package onnx is absent.
+    """
+    try:
+        import onnx
+    except ImportError as problem:
+        raise request.missing("onnx", "engines", "Writing an ONNX file") from problem
+
+    proto = onnx.load_from_string(data)
+    kept = {entry.key: entry.value for entry in proto.metadata_props} | metadata
+    del proto.metadata_props[:]
+    for name, value in kept.items():
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = name, value
+    return bytes(proto.SerializeToString())

@@ -1,0 +1,84 @@
+"""The labelled images that a bundle was made from, read or drawn again."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from inspection_tf import errors
+
+if TYPE_CHECKING:
+    from inspection_tf import bundle
+    from inspection_tf.datasets.data_spec import DataSpec
+    from inspection_tf.datasets.records import Records
+
+
+def _root(data: "bundle.Data") -> Path | None:
+    """Return where a bundle's images lie; None where they are drawn.
+
+    The same folder from every working folder; on another machine the path as it was given may lead
+    to a copy.
+
+    Raises:
+        errors.DataError: they are at neither place.
+    """
+    given = data.source.get("root")
+    if given is None:
+        return None
+    tried = [Path(path) for path in (data.absolute_root, given) if path is not None]
+    for path in tried:
+        if os.path.exists(path):  # noqa: PTH110  what may not be looked at is as good as absent
+            return path
+    places = " or ".join(dict.fromkeys(repr(os.path.abspath(path)) for path in tried))  # noqa: PTH100
+    raise errors.DataError(
+        f"The images that the bundle was made from must be there. Got nothing at {places}. "
+        "Restore them, or name their folder: evaluate BUNDLE ROOT, or --data of other commands."
+    )
+
+
+def _read(manifest: "bundle.Manifest", root: Path | None) -> "tuple[Records, DataSpec]":
+    from inspection_tf import config
+    from inspection_tf.datasets import data_spec
+
+    data = manifest.provenance.data
+    place = _root(data) if root is None else root
+    values = data.source if place is None else {**data.source, "root": str(place)}
+    spec = config.validate(data_spec.DataSpec, values, origin="the bundle's provenance")
+    found = data_spec.read(spec)
+    if found.sha256() != data.sha256:
+        raise errors.DataError(
+            "The data must be what the bundle was made from. Got another hash for "
+            f"{found.origin}. Restore it, or give the folder that holds it."
+        )
+    return found, spec
+
+
+def everything(manifest: "bundle.Manifest", root: Path | None = None) -> "Records":
+    """Return all images, none composed.
+
+    Args:
+        manifest: of the bundle.
+        root: where they lie now; None: where they lay.
+
+    Raises:
+        errors.DataError: the data is absent, or not what it was.
+    """
+    return _read(manifest, root)[0]
+
+
+def parts(manifest: "bundle.Manifest", root: Path | None = None) -> "dict[str, Records]":
+    """Return the splits of a bundle's data; of a cross-validated one all is `train`.
+
+    Args:
+        manifest: of the bundle.
+        root: where the images lie now; None: where they lay.
+
+    Raises:
+        errors.DataError: the data is absent, or not what it was.
+    """
+    from inspection_tf.datasets import data_spec
+
+    found, spec = _read(manifest, root)
+    if spec.folds:
+        every = data_spec.for_training(found, spec)
+        return {name: every.select(ids) for name, ids in manifest.provenance.data.splits.items()}
+    return data_spec.split(found, spec, seed=manifest.provenance.seed)

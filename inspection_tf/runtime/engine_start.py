@@ -1,0 +1,302 @@
+"""Which engine of a bundle runs, and how it is started."""
+
+import contextlib
+import functools
+import hashlib
+import json
+import logging
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inspection_tf import errors, files
+from inspection_tf.bundle import listed_files
+from inspection_tf.engines.names import AUTO, ONNX, PRECISION_HINT, RUNNABLE
+from inspection_tf.engines.onnxruntime_engine import Engine, Network
+
+if TYPE_CHECKING:
+    from inspection_tf import bundle
+    from inspection_tf.engines.entry import EngineEntry
+
+_PROVIDERS = {
+    "cpu": ("CPUExecutionProvider",),
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt": (
+        "TensorrtExecutionProvider",
+        "CUDAExecutionProvider",
+        "CPUExecutionProvider",
+    ),
+}
+_LOG = logging.getLogger("inspection_tf")
+_CALLS, _WARM = 7, 2  # of the timing that chooses
+_TENSORRT = ("tensorrt", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12")
+_SOFTWARE = ("onnxruntime", "onnxruntime-gpu", "openvino", "ai-edge-litert", *_TENSORRT)
+
+
+def _of_onnxruntime(model: bytes, threads: int | None, device: str) -> Network:
+    if device not in _PROVIDERS:
+        raise errors.ConfigError(
+            f"onnxruntime's device must be {', '.join(_PROVIDERS)}. Got {device!r}. Choose one."
+        )
+    import onnxruntime
+
+    wanted, known = _PROVIDERS[device], onnxruntime.get_available_providers()
+    if wanted[0] not in known:
+        raise errors.BundleError(
+            f"The device {device} needs onnxruntime with {wanted[0]}. Got one with "
+            f"{', '.join(known)}. Install onnxruntime-gpu, or choose another device."
+        )
+    engine = Engine(model, threads=threads, providers=wanted)
+    if engine.providers[0] != wanted[0]:  # it takes the next one, and says so in its log at most
+        raise errors.BundleError(
+            f"The device {device} must be usable. Got {wanted[0]} that onnxruntime could not "
+            f"start, and {engine.providers[0]} instead. Check the driver and its libraries, or "
+            "choose another device."
+        )
+    return engine
+
+
+def start(
+    root: Path,
+    manifest: "bundle.Manifest",
+    name: str,
+    *,
+    threads: int | None = None,
+    device: str = "cpu",
+    batch: int = 1,
+) -> dict[str, Network]:
+    """Start every network of an engine.
+
+    Args:
+        root: the bundle's folder, already checked.
+        manifest: of the bundle.
+        name: of the engine; `onnx` is the bundle's own ONNX files.
+        threads: of one inference; None: one for each core.
+        device: cpu, cuda, tensorrt; of OpenVINO one that it names, such as gpu.
+        batch: images a call.
+
+    Returns:
+        The graphs by name.
+
+    Raises:
+        errors.ConfigError: the bundle has no such engine, or it cannot use such a device or batch.
+        errors.BundleError: it cannot be started here, or was not let through.
+    """
+    read = functools.partial(listed_files.read_listed, root, manifest.files)
+    if name == ONNX:
+        return {
+            graph.name: _of_onnxruntime(read(graph.file), threads, device)
+            for graph in manifest.graphs
+        }
+    entry = manifest.engines.get(name)
+    if entry is None:
+        raise errors.ConfigError(
+            f"The engine must be one of {', '.join([AUTO, ONNX, *manifest.engines])}. "
+            f"Got {name!r}. Convert the bundle: inspection convert BUNDLE --to {name}."
+        )
+    if entry.kind not in RUNNABLE:
+        raise errors.BundleError(
+            f"The engine {name} is for other software ({entry.kind}). Got it asked for here. "
+            f"Choose one of {', '.join([AUTO, ONNX])}, or see engines/{name}."
+        )
+    if not entry.may_run:
+        raise errors.BundleError(
+            f"The engine {name} must have passed the gate. Got one of state {entry.state!r}. On "
+            f"the machine it is for: inspection convert BUNDLE --to {name}."
+        )
+    tiles = manifest.tiles.batch if manifest.tiles else 1
+    if entry.batch is not None and max(batch, tiles) > entry.batch.largest:
+        raise errors.ConfigError(
+            f"The engine {name} takes at most {entry.batch.largest} images a call. Got batch "
+            f"{batch}, and {tiles} tiles a call. Use less, or convert again with --batch.largest "
+            f"{max(batch, tiles)}."
+        )
+    return {
+        graph: start_one(graph, entry, read, threads=threads, device=device)
+        for graph in entry.files
+    }
+
+
+def start_one(
+    graph: str,
+    entry: "EngineEntry",
+    read: Callable[[str], bytes],
+    *,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> Network:
+    """Start one network of an engine; see `start`.
+
+    Args:
+        graph: its name.
+        entry: what the manifest says of the engine.
+        read: returns the bytes of a file. No parser is given a path: the file could be replaced
+            while it runs, and OpenVINO would go on with the new weights.
+        threads: of one inference.
+        device: see `start`.
+    """
+    file = entry.files[graph]
+    if entry.kind == "openvino":
+        from inspection_tf.engines.openvino_engine import OpenVinoEngine
+
+        weights = read(f"{file.removesuffix('.xml')}.bin")
+        return OpenVinoEngine(
+            read(file),
+            weights=weights,
+            options=entry.options | ({PRECISION_HINT: "f32"} if entry.is_float32(graph) else {}),
+            threads=threads,
+            device=device.upper(),
+        )
+    if entry.kind == "litert":
+        from inspection_tf.engines.litert_engine import LiteRtEngine
+
+        if device != "cpu":
+            raise errors.ConfigError(
+                f"LiteRT's device must be cpu. Got {device!r}. Leave it out, or choose another "
+                "engine."
+            )
+        return LiteRtEngine(read(file), threads=threads)
+    if entry.kind in ("tensorrt", "tensorrt_rtx"):
+        from inspection_tf.engines.tensorrt_engine import TensorRtEngine
+
+        return TensorRtEngine(read(file), module=entry.kind)
+    return _of_onnxruntime(read(file), threads, device)
+
+
+def _memory() -> Path:
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "inspection_tf" / "engines.json"
+
+
+def _here(manifest: "bundle.Manifest", asked: Mapping[str, Any]) -> str:
+    """Return what a choice holds for: machine, software, files, threads, device and batch."""
+    import importlib.metadata  # rarely needed, and not for nothing
+
+    machine = platform.node(), platform.machine(), platform.processor(), os.cpu_count()
+    software = []
+    for name in _SOFTWARE:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            software.append([name, importlib.metadata.version(name)])
+    about = [machine, software, sorted(manifest.files.items()), sorted(asked.items())]
+    return hashlib.sha256(json.dumps(about).encode()).hexdigest()
+
+
+def _remembered(key: str, among: Mapping[str, Any]) -> str | None:
+    try:
+        name = json.loads(_memory().read_bytes()).get(key)
+    except (OSError, ValueError, AttributeError, RuntimeError):  # the last: there is no home
+        return None
+    return name if isinstance(name, str) and name in among else None
+
+
+def _remember(key: str, name: str) -> None:
+    try:
+        path = _memory()
+        try:
+            known = dict(json.loads(path.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            known = {}
+        files.make_folder(path.parent)
+        files.write(path, json.dumps(known | {key: name}), sync=False)
+    except (errors.StorageError, RuntimeError):
+        return  # it is timed again the next time
+
+
+def fastest(
+    root: Path,
+    manifest: "bundle.Manifest",
+    check: Callable[[str, dict[str, Network]], None],
+    *,
+    threads: int | None = None,
+    device: str = "cpu",
+    batch: int = 1,
+) -> tuple[str, dict[str, Network]]:
+    """Start the fastest engine of a bundle that may run on this machine.
+
+    Each is timed on grey images the first time, in all networks that see a whole image; the
+    choice is remembered in the user's cache folder (`$XDG_CACHE_HOME/inspection_tf`) for this
+    machine, its software, and these files.
+
+    Args:
+        root: the bundle's folder, already checked.
+        manifest: of the bundle.
+        check: raises for an engine that does not reproduce its golden samples.
+        threads: of one inference.
+        device: see `start`.
+        batch: images a call.
+
+    Returns:
+        Its name and its networks.
+
+    Raises:
+        errors.BundleError: the ONNX files do not run; on another device than the processor, no
+            engine does.
+        errors.ConfigError: no engine can use the device.
+    """
+    among = [ONNX, *(name for name, entry in manifest.engines.items() if entry.may_run)]
+    asked: dict[str, Any] = {"threads": threads, "device": device, "batch": batch}
+    key = _here(manifest, asked)
+    known = _remembered(key, dict.fromkeys(among))
+    if known is not None:
+        try:
+            networks = start(root, manifest, known, **asked)
+            check(known, networks)
+        except errors.InspectionError:
+            pass  # what it needs was removed since; the others are tried
+        else:
+            return known, networks
+    started: dict[str, dict[str, Network]] = {}
+    refused: list[errors.InspectionError] = []
+    for name in among:
+        try:
+            networks = start(root, manifest, name, **asked)
+            check(name, networks)
+        except errors.InspectionError as problem:
+            if name == ONNX and device == "cpu":
+                raise
+            refused.append(problem)
+            continue
+        started[name] = networks
+    if not started:
+        raise refused[0]
+    times = _times(manifest, started, batch)
+    best = min(times, key=times.__getitem__)
+    _remember(key, best)
+    return best, started[best]
+
+
+def _times(
+    manifest: "bundle.Manifest", started: Mapping[str, dict[str, Network]], batch: int
+) -> dict[str, float]:
+    """Return the median seconds of a batch through each, in turns; without those that fail.
+
+    Raises:
+        errors.InspectionError: each fails; of the last one.
+    """
+    from inspection_tf import bundle
+
+    spec = manifest.inputs[0].preprocessing
+    image = np.full((batch, *spec.size, 1 if spec.channels == "gray" else 3), 127, np.uint8)
+    template = image if manifest.has_template else None
+    spent: dict[str, list[float]] = {name: [] for name in started}
+    for call in range(_WARM + _CALLS):
+        for name in list(spent):
+            began = time.perf_counter()
+            try:
+                for graph, network in started[name].items():
+                    if graph != bundle.REFINER:  # it sees close-ups
+                        network.run(image, template)
+            except errors.InspectionError as problem:  # so many images do not fit, say
+                del spent[name]
+                if not spent:
+                    raise
+                _LOG.warning("%s is left out: %s", name, problem)
+                continue
+            if call >= _WARM:
+                spent[name].append(time.perf_counter() - began)
+    return {name: float(np.median(times)) for name, times in spent.items()}

@@ -1,0 +1,178 @@
+"""Golden samples: images that a bundle must still judge as it did when it was written."""
+
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+from inspection_tf.bundle import listed_files
+
+if TYPE_CHECKING:
+    from inspection_tf import runtime
+    from inspection_tf.engines.entry import EngineEntry, GoldenSample
+
+GOLDEN = "golden/expected.json"
+_WHAT = "the golden samples"
+# Other processors round differently; a wrong model is off by far more.
+GOLDEN_TOLERANCE = 1e-3
+
+_UNREADABLE = (
+    errors.ConfigError,
+    errors.DataError,
+    ValueError,
+    KeyError,
+    TypeError,
+    ArithmeticError,
+    OSError,
+    RecursionError,
+    cv2.error,
+)
+
+
+def read(root: Path) -> Any:
+    """Return what `golden/expected.json` holds: as a rule a list of samples, each an object.
+
+    Raises:
+        errors.BundleError: it is too large or too deep, or no JSON.
+        OSError: it cannot be read.
+    """
+    return listed_files.read_json(root / GOLDEN, _WHAT)
+
+
+def _parse_map(data: bytes) -> NDArray[Any]:
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = {(1, 0): np.lib.format.read_array_header_1_0}.get(
+            version, np.lib.format.read_array_header_2_0
+        )
+        shape, is_fortran, dtype = read(stream)
+        # A view of what is there, so a header cannot lie about the size.
+        values = np.frombuffer(data, dtype, offset=stream.tell())
+        return values.reshape(shape, order="F" if is_fortran else "C")
+    except Exception as problem:  # NumPy parses the header as Python, with whatever that raises
+        raise ValueError(f"an output is no map ({problem})") from problem
+
+
+def check(inspector: "runtime.Inspector", root: Path) -> int:
+    """Run the golden samples of a bundle, every network on each of them.
+
+    An engine must come out as it did when the gate let it through; the bundle's own ONNX files as
+    when the bundle was written.
+
+    Args:
+        inspector: of the bundle.
+        root: the bundle's folder, already checked.
+
+    Returns:
+        The number of samples that came out as recorded.
+
+    Raises:
+        errors.BundleError: one did not.
+    """
+    from inspection_tf import images
+
+    files = inspector.manifest.files
+
+    def listed(name: str) -> bytes:
+        if name not in files:
+            raise ValueError(f"{name} is not listed")  # so not to be trusted
+        return listed_files.read_listed(root, files, name)
+
+    try:
+        if GOLDEN not in files:
+            raise ValueError("none are listed")
+        samples = listed_files.parse_json(listed(GOLDEN), root / GOLDEN, _WHAT)
+        if not isinstance(samples, list) or not samples:
+            raise ValueError("there is none")
+        entry = inspector.manifest.engines.get(inspector.engine_name)
+        if entry is not None and len(entry.golden) != len(samples):
+            raise ValueError(f"the engine {inspector.engine_name} has {len(entry.golden)} of them")
+        for place, sample in enumerate(samples):
+            image, template = images.read(listed(sample["image"])), None
+            if sample.get("template") is not None:
+                template = images.read(listed(sample["template"]))
+            prepared = inspector.prepare(image, template)
+            if entry is None:
+                _compare(inspector, sample, prepared, _parse_map(listed(sample["output"])))
+                continue
+            recorded = entry.golden[place]
+            _compare_engine(
+                inspector, entry, recorded, prepared, _parse_map(listed(recorded.output))
+            )
+    except _UNREADABLE as problem:
+        raise errors.BundleError(
+            f"{root}: a bundle must hold golden samples that can be read. "
+            f"Got: {str(problem).rstrip('.')}. Export the bundle again."
+        ) from problem
+    return len(samples)
+
+
+def _apart(value: float, recorded: float | None) -> float:
+    """Return the distance from what was recorded; a score that is not finite is not near any."""
+    difference = abs(value - (math.nan if recorded is None else recorded))
+    return math.inf if math.isnan(difference) else difference
+
+
+def _compare_engine(
+    inspector: "runtime.Inspector",
+    entry: "EngineEntry",
+    recorded: "GoldenSample",
+    prepared: "runtime.Prepared",
+    expected: NDArray[Any],
+) -> None:
+    found, off = inspector.output(prepared), math.inf
+    if found.shape == expected.shape:
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(found - expected)
+        # One grey value at the rim of a defect may differ by much in few bits; not the mean. Of
+        # corners each counts.
+        is_exact = entry.precision == "float32" or inspector.manifest.is_located
+        off = float(apart.max() if is_exact else apart.mean())
+    verdict = inspector.judge(prepared)[0]
+    score_off = _apart(verdict.score, recorded.score)
+    is_near = off <= entry.output_tolerance and score_off <= entry.score_tolerance
+    if not is_near or verdict.outcome != recorded.outcome:
+        raise errors.BundleError(
+            f"Golden sample {recorded.output} of the engine {inspector.engine_name} must come out "
+            f"as recorded ({recorded.outcome}, score within {entry.score_tolerance:g}, output "
+            f"within {entry.output_tolerance:g}). Got {verdict.outcome}, the score off by "
+            f"{score_off:.3g}, the output by {off:.3g}. Convert the bundle on this machine again, "
+            "or choose another engine."
+        )
+
+
+def _compare(
+    inspector: "runtime.Inspector",
+    sample: Mapping[str, Any],
+    prepared: "runtime.Prepared",
+    expected: NDArray[Any],
+) -> None:
+    from inspection_tf import bundle
+
+    found = inspector.output(prepared)
+    off = np.inf
+    if found.shape == expected.shape:
+        with np.errstate(invalid="ignore"):
+            off = float(np.abs(found - expected).max())
+    verdict = inspector.judge(prepared)[0]
+    # A stopped image's score is scaled by both thresholds; its first score tells the same.
+    scores = [] if verdict.decided_by == bundle.CLASSIFIER else [(verdict.score, sample["score"])]
+    if inspector.classifier is not None:
+        scores.append((inspector.ng_score(prepared), sample["first_score"]))
+    score_off = max(_apart(value, recorded) for value, recorded in scores)
+    # NaN is never within it.
+    is_near = off <= GOLDEN_TOLERANCE and score_off <= GOLDEN_TOLERANCE
+    if not is_near or verdict.outcome != sample["outcome"]:
+        raise errors.BundleError(
+            f"Golden sample {sample['image']} must come out as recorded "
+            f"({sample['outcome']}, within {GOLDEN_TOLERANCE:g}). Got {verdict.outcome}, "
+            f"the output off by {off:.3g}, the score by {score_off:.3g}. "
+            "Do not inspect with this bundle on this machine."
+        )

@@ -1,0 +1,1 @@
+"""What a bundle can be for, one folder each."""

@@ -1,0 +1,1 @@
+"""Fields on documents: where their four corners lie."""
