@@ -5,25 +5,12 @@ import shutil
 import keras
 import numpy as np
 import pytest
+from tiny_training import SIZE, make_cache
 
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.models import unet
 from inspection_tf.training import checkpoints, fit
 from inspection_tf.training.run_folder import RunFolder
-
-SIZE = (16, 16)
-
-
-def make_cache(count, *, seed):
-    rng = np.random.default_rng(seed)
-    image = rng.integers(80, 120, (count, *SIZE, 1), dtype=np.uint8)
-    mask = np.zeros((count, *SIZE, 1), np.uint8)
-    for row in range(0, count, 2):  # every second one is defective
-        top, left = rng.integers(2, 9, 2)
-        mask[row, top : top + 5, left : left + 5] = 1
-    image += 100 * mask
-    ids = tuple(f"{seed}-{row}" for row in range(count))
-    return loader.Cache(image, mask, mask.any(axis=(1, 2, 3)), ids)
 
 
 @pytest.fixture(scope="session")

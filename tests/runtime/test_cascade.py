@@ -11,7 +11,7 @@ import pytest
 
 from inspection_tf import bundle, decision, errors, images, runtime, thresholds
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BLANK = np.zeros((64, 64), np.uint8)
 
 

@@ -300,5 +300,5 @@ def test_arrays_that_are_no_image_are_refused(shape):
 def test_importing_pulls_in_neither_training_nor_plotting():
     heavy = "{'tensorflow', 'keras', 'scipy', 'sklearn', 'matplotlib', 'PIL', 'tyro', 'rich'}"
     code = f"import sys, inspection_tf.images; sys.exit(bool({heavy} & set(sys.modules)))"
-    root = Path(images.__file__).parents[2]
+    root = Path(images.__file__).parents[3]
     assert subprocess.run([sys.executable, "-c", code], cwd=root, check=False).returncode == 0

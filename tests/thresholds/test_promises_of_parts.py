@@ -9,7 +9,7 @@ import pytest
 
 from inspection_tf import bundle, errors, thresholds
 
-PATH = Path(__file__).parents[1] / "benchmarks" / "promises.py"
+PATH = Path(__file__).parents[2] / "benchmarks" / "promises.py"
 
 
 @pytest.fixture(scope="module")

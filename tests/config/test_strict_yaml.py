@@ -10,7 +10,7 @@ import yaml
 
 from inspection_tf import cli, config, errors
 
-PIPELINES = sorted((Path(__file__).parents[1] / "pipelines").glob("*.yaml"))
+PIPELINES = sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
 
 
 class Train(config.Section):

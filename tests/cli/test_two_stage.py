@@ -11,7 +11,7 @@ import pytest
 from inspection_tf import cli, images
 from inspection_tf.datasets import data_spec
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def lines(capsys):

@@ -10,7 +10,7 @@ import pytest
 
 from inspection_tf import bundle, cli, runtime
 
-KEPT = Path(__file__).parent / "bundles"
+KEPT = Path(__file__).parents[1] / "bundles"
 VERDICTS = json.loads((KEPT / "verdicts.json").read_text())
 NAMES = sorted(VERDICTS)
 WITH_ENGINES = [(name, engine) for name in NAMES for engine in VERDICTS[name]]

@@ -13,7 +13,7 @@ import pytest
 
 from inspection_tf import bundle, decision, errors, images, runtime
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 HEAVY = ("tensorflow", "keras", "scipy", "sklearn", "matplotlib", "tyro", "rich")
 
 

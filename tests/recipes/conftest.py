@@ -1,0 +1,7 @@
+import pytest
+from tiny_training import make_cache
+
+
+@pytest.fixture(scope="session")
+def teach():
+    return make_cache(6, seed=0)
