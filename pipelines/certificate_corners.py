@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import config, decision, images, thresholds
+from inspection_tf import config, images, thresholds
 from inspection_tf.datasets import data_spec, records
 from inspection_tf.export import onnx, ship
 from inspection_tf.recipes import field_stages, ladder, stages
+from inspection_tf.tasks.fields import rules
 from inspection_tf.training import run_folder, run_inputs
 
 NAME = "certificate_corners"
@@ -28,7 +29,7 @@ class Config(config.Section):
     locator: field_stages.Locator
     refiner: field_stages.Refiner
     threshold: thresholds.ThresholdSpec
-    field_rules: decision.FieldRules
+    field_rules: rules.FieldRules
     search: bool
     """Looks for the smallest locator that reaches `ladder.target` instead; writes no bundle."""
     ladder: ladder.LadderSpec

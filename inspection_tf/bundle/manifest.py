@@ -25,6 +25,7 @@ from inspection_tf.engines.names import FOLDER, PRECISION_HINT, is_name
 from inspection_tf.images import registration
 from inspection_tf.images.tile_plan import TilePlan
 from inspection_tf.tasks.fields.closeups import CloseupSpec
+from inspection_tf.tasks.fields.rules import FieldRules
 
 # 2: several graphs and classes, templates; 3: fields and their corners; 4: engines and tiles.
 # Older ones are still read.
@@ -113,7 +114,7 @@ class Manifest(config.Section):
     stage_points: dict[str, thresholds.OperatingPoint] = pydantic.Field(default_factory=dict)
     """Of the graphs before: an image whose score is under the threshold goes no further."""
     rules: decision.Rules
-    field_rules: decision.FieldRules = decision.FieldRules()
+    field_rules: FieldRules = FieldRules()
     """corners: what a field can look like."""
     closeups: CloseupSpec | None = None
     """corners: what the refiner sees of each corner; none: there is no refiner."""

@@ -197,10 +197,7 @@ def _inspect(
         task.report(problem)
         code = process.exit_code_of(problem)
     # A part may have many images, and only what is said of them is kept.
-    said = dataclasses.replace(
-        verdict, image=None, probability=None, class_probability=None, guess_xy=None
-    )
-    return said, code
+    return verdict.without_pixels(), code
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -3,30 +3,31 @@
 One rule for everyone (evaluation, command line, service): **NG if and only if score >= threshold**.
 How the score takes the rules into account is told in `rules`; coordinates in `regions`. A map
 with a value that is not finite is REVIEW, never OK. A cascade asks `gate` first: what its first
-stage stops never reaches `decide`. Where a field is located instead, `locate` decides.
+stage stops never reaches `decide`.
 """
 
 from inspection_tf.decision.audit import HiddenDefect, hidden_defects
 from inspection_tf.decision.composite import CompositeVerdict
 from inspection_tf.decision.decide import decide, gate, score
 from inspection_tf.decision.regions import Zone
+from inspection_tf.decision.results import Field, Region, Regions, Result
 from inspection_tf.decision.rules import Level, Rules
-from inspection_tf.decision.verdict import Outcome, Region, Verdict
-from inspection_tf.tasks.fields.rules import FieldRules, locate
+from inspection_tf.decision.verdict import Outcome, Verdict
 
 __all__ = [
     "CompositeVerdict",
-    "FieldRules",
+    "Field",
     "HiddenDefect",
     "Level",
     "Outcome",
     "Region",
+    "Regions",
+    "Result",
     "Rules",
     "Verdict",
     "Zone",
     "decide",
     "gate",
     "hidden_defects",
-    "locate",
     "score",
 ]

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors, thresholds
 from inspection_tf.decision import reasons
+from inspection_tf.decision.results import Region, Regions
 from inspection_tf.decision.rules import Assessment, Rules, assess, levels_reached
-from inspection_tf.decision.verdict import Outcome, Region, Verdict
+from inspection_tf.decision.verdict import Outcome, Verdict
 
 # Not `Rules()`: validating would build pydantic's schemas at import.
 _NO_RULES = Rules.model_construct()
@@ -111,16 +112,18 @@ def decide(
             *reasons.of_earlier(earlier),
             *(reasons.of_rules(found, rules) if outcome != "NG" else ()),
         ),
-        regions=regions,
-        pattern_ratio=ratio,
-        level=level,
+        result=Regions(
+            regions=regions,
+            pattern_ratio=ratio,
+            level=level,
+            probability=given if given.ndim == 2 else found.probability,
+            class_probability=given if len(classes) > 1 else None,
+        ),
         review_from=point.review_from,
         image_size=(given.shape[0], given.shape[1]),
         classes=tuple(classes),
         decided_by=stage,
         stages={**earlier, stage: found.score} if stage else dict(earlier),
-        probability=given if given.ndim == 2 else found.probability,
-        class_probability=given if len(classes) > 1 else None,
     )
 
 

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import thresholds
+from inspection_tf.decision.results import Region
 from inspection_tf.decision.rules import Assessment, Rules, class_rule
-from inspection_tf.decision.verdict import Outcome, Region
+from inspection_tf.decision.verdict import Outcome
 
 
 def _apart(first: float, second: float, *, digits: int = 2) -> tuple[str, str]:

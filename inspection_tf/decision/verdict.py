@@ -1,50 +1,24 @@
-"""The values that `decision` returns: a region, and the verdict on an image."""
+"""The verdict on an image: what was decided, why, and what was found."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspection_tf.decision.results import EMPTY, Colour, Corners, Field, Region, Regions, Result
 from inspection_tf.images import geometry
 
 Outcome = Literal["OK", "NG", "REVIEW"]
 
-Corners = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
-_COLOURS = {"OK": (0, 160, 60), "REVIEW": (255, 160, 0), "NG": (230, 0, 40)}  # RGB
-
-
-@dataclass(frozen=True, slots=True)
-class Region:
-    """One connected region of a verdict, in pixels of the source image."""
-
-    class_name: str
-    box_xyxy: tuple[int, int, int, int]  # left, top, right, bottom; the end is exclusive
-    centroid_xy: tuple[float, float]  # the centre of the first pixel is (0, 0)
-    area_px: int
-    length_px: float  # longer side of the smallest rotated rectangle
-    mean_score: float
-    peak_score: float
-    area_mm2: float | None = None  # None: no scale was given
-    length_mm: float | None = None
-    mask: NDArray[np.bool] | None = field(default=None, repr=False, compare=False)  # in the box
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything but the pixels, ready for JSON."""
-        return {
-            "class_name": self.class_name,
-            "box_xyxy": list(self.box_xyxy),
-            "centroid_xy": list(self.centroid_xy),
-            "area_px": self.area_px,
-            "area_mm2": self.area_mm2,
-            "length_px": self.length_px,
-            "length_mm": self.length_mm,
-            "mean_score": self.mean_score,
-            "peak_score": self.peak_score,
-        }
+_COLOURS: dict[Outcome, Colour] = {
+    "OK": (0, 160, 60),
+    "REVIEW": (255, 160, 0),
+    "NG": (230, 0, 40),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +29,7 @@ class Verdict:
     score: float  # nan if an output is not finite; null in JSON
     threshold: float
     reasons: tuple[str, ...] = ()
-    regions: tuple[Region, ...] = ()  # by falling peak; none if OK
-    pattern_ratio: float = 0.0  # area of the regions / inspected area
-    level: str | None = None
+    result: Result = field(default_factory=Regions)  # what was found, by what was looked for
     review_from: float | None = None
     image_size: tuple[int, int] = (0, 0)  # (height, width), px, of the source
     model_id: str = ""
@@ -71,29 +43,75 @@ class Verdict:
     stages: Mapping[str, float] = field(
         default_factory=dict, hash=False
     )  # scores of those that ran
-    probability: NDArray[Any] | None = field(default=None, repr=False, compare=False)  # of a defect
-    class_probability: NDArray[Any] | None = field(default=None, repr=False, compare=False)
-    corners_xy: Corners | None = None  # px: top left, top right, bottom right, bottom left
-    confidence: float | None = None  # that there is a field; None: none was looked for
-    guess_xy: NDArray[Any] | None = field(default=None, repr=False, compare=False)  # even if NG
-    image: NDArray[Any] | None = field(default=None, repr=False, compare=False)
+    image: NDArray[np.uint8] | NDArray[np.uint16] | None = field(
+        default=None, repr=False, compare=False
+    )
+
+    @property
+    def _regions(self) -> Regions:
+        return self.result if isinstance(self.result, Regions) else Regions()
+
+    @property
+    def _field(self) -> Field:
+        return self.result if isinstance(self.result, Field) else Field()
+
+    @property
+    def regions(self) -> tuple[Region, ...]:
+        """The regions of defects, by falling peak; none where none were looked for."""
+        return self._regions.regions
 
     @property
     def defect_count(self) -> int:
         """Number of regions."""
         return len(self.regions)
 
-    def mask(self) -> NDArray[np.bool]:
-        """Return the pixels of all regions, or of the field, (height, width) of the source."""
-        mask = np.zeros(self.image_size, bool)
-        if self.corners_xy is not None:
-            return geometry.inside(self.corners_xy, self.image_size)
-        for region in self.regions:
-            x0, y0, x1, y1 = region.box_xyxy
-            mask[y0:y1, x0:x1] |= True if region.mask is None else region.mask
-        return mask
+    @property
+    def pattern_ratio(self) -> float:
+        """Area of the regions as a share of the inspected area."""
+        return self._regions.pattern_ratio
 
-    def crop(self) -> NDArray[Any] | None:
+    @property
+    def level(self) -> str | None:
+        """Name of the severity that the regions reach."""
+        return self._regions.level
+
+    @property
+    def probability(self) -> NDArray[np.floating] | None:
+        """(height, width), the probability of any defect; None where no map was made."""
+        return self._regions.probability
+
+    @property
+    def class_probability(self) -> NDArray[np.floating] | None:
+        """(height, width, classes) where there are several classes of defects; else None."""
+        return self._regions.class_probability
+
+    @property
+    def corners_xy(self) -> Corners | None:
+        """The corners of a field, px: top left, top right, bottom right, bottom left."""
+        return self._field.corners_xy
+
+    @property
+    def confidence(self) -> float | None:
+        """How sure it is that there is a field, 0..1; None where none was looked for."""
+        return self._field.confidence
+
+    @property
+    def guess_xy(self) -> NDArray[np.floating] | None:
+        """(4, 2) px, the corners of a field even where they are not taken for it."""
+        return self._field.guess_xy
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Return the pixels of all regions, or of the field, (height, width) of the source."""
+        return self.result.mask(self.image_size)
+
+    def class_mask(self) -> NDArray[np.uint8]:
+        """Return class ids, (height, width) of the source image: 0 background, 1 `classes[0]`.
+
+        Where outlines overlap it is the class of the higher peak.
+        """
+        return self._regions.class_mask(self.image_size, self.classes)
+
+    def crop(self) -> NDArray[np.generic] | None:
         """Return the field as if seen from straight above, its text upright.
 
         Height and width are the means of the two opposite sides, px. None where no field was found,
@@ -103,30 +121,20 @@ class Verdict:
             return None
         return geometry.rectify(self.image, self.corners_xy)
 
-    def class_mask(self) -> NDArray[np.uint8]:
-        """Return class ids, (height, width) of the source image: 0 background, 1 `classes[0]`.
+    def without_pixels(self) -> "Verdict":
+        """Return the verdict without image, maps and whatever else `to_dict` leaves out."""
+        return replace(self, image=None, result=self.result.without_pixels())
 
-        Where outlines overlap it is the class of the higher peak.
-        """
-        mask = np.zeros(self.image_size, np.uint8)
-        for region in reversed(self.regions):
-            x0, y0, x1, y1 = region.box_xyxy
-            inside = np.True_ if region.mask is None else region.mask
-            mask[y0:y1, x0:x1][inside] = self.classes.index(region.class_name) + 1
-        return mask
-
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return everything but maps and pictures, ready for JSON."""
+        found = {**EMPTY, **self.result.to_dict()}
         return {
             "outcome": self.outcome,
             "score": self.score if math.isfinite(self.score) else None,
             "threshold": self.threshold,
             "review_from": self.review_from,
             "reasons": list(self.reasons),
-            "regions": [region.to_dict() for region in self.regions],
-            "defect_count": self.defect_count,
-            "pattern_ratio": self.pattern_ratio,
-            "level": self.level,
+            **{name: found.pop(name) for name in Regions().to_dict()},
             "image_size": list(self.image_size),
             "model_id": self.model_id,
             "model_sha256": self.model_sha256,
@@ -134,8 +142,7 @@ class Verdict:
             "image_sha256": self.image_sha256,
             "ms": dict(self.ms),
             "metadata": dict(self.metadata),
-            "corners_xy": None if self.corners_xy is None else [list(p) for p in self.corners_xy],
-            "confidence": self.confidence,
+            **found,
             "classes": list(self.classes),
             "decided_by": self.decided_by,
             "stages": {
@@ -148,10 +155,12 @@ class Verdict:
 
         None when the verdict holds neither.
         """
-        if self.image is None and self.probability is None:
+        backdrop = self.result.backdrop() if self.image is None else None
+        if self.image is None and backdrop is None:
             return None
+        grey: NDArray[np.generic]
         if self.image is None:
-            grey = np.nan_to_num(np.asarray(self.probability) * 255.0, posinf=255, neginf=0)
+            grey = np.nan_to_num(np.asarray(backdrop) * 255.0, posinf=255, neginf=0)
         elif self.image.dtype == np.uint8:
             grey = self.image
         else:  # few 16-bit cameras use all 16 bits
@@ -163,9 +172,7 @@ class Verdict:
         )
         width = max(1, round(max(picture.shape[:2]) / 400))
         cv2.drawContours(picture, outlines, -1, _COLOURS[self.outcome], width)
-        if self.corners_xy is not None:  # a dot on the top left corner of the text
-            x, y = (round(value) for value in self.corners_xy[0])
-            cv2.circle(picture, (x, y), 3 * width, _COLOURS[self.outcome], -1, cv2.LINE_AA)
+        self.result.mark(picture, _COLOURS[self.outcome], width)
         return picture
 
     def _repr_png_(self) -> bytes | None:

@@ -14,6 +14,7 @@ from inspection_tf import bundle, decision, errors, evaluation, images, runtime,
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.images import registration
 from inspection_tf.tasks.fields.closeups import CloseupSpec
+from inspection_tf.tasks.fields.rules import FieldRules
 
 _LOWEST_MASK_THRESHOLD = 0.01
 _NO_MAP = 0.5
@@ -39,7 +40,7 @@ class Terms:
     rules: decision.Rules = dataclasses.field(default_factory=decision.Rules)
     mm_per_px: float | None = None
     alignment: registration.AlignSpec = dataclasses.field(default_factory=registration.AlignSpec)
-    field_rules: decision.FieldRules = dataclasses.field(default_factory=decision.FieldRules)
+    field_rules: FieldRules = dataclasses.field(default_factory=FieldRules)
     closeups: CloseupSpec | None = None
 
 

@@ -67,9 +67,9 @@ class Judge:
             located: of `located`.
             size: (height, width) of the source, px.
         """
-        from inspection_tf import decision
+        from inspection_tf.tasks.fields import rules
 
-        return decision.locate(
+        return rules.locate(
             looks.to_px(located, size),
             float(located[8]),
             self.manifest.operating_point,

@@ -231,9 +231,11 @@ def test_where_outlines_overlap_the_higher_peak_gives_the_class():
         outcome="NG",
         score=0.9,
         threshold=0.5,
-        regions=tuple(
-            decision.Region(name, box, (0, 0), 4, 2.0, peak, peak)
-            for name, box, peak in (("dent", (0, 0, 2, 2), 0.9), ("scratch", (1, 0, 4, 2), 0.8))
+        result=decision.Regions(
+            tuple(
+                decision.Region(name, box, (0, 0), 4, 2.0, peak, peak)
+                for name, box, peak in (("dent", (0, 0, 2, 2), 0.9), ("scratch", (1, 0, 4, 2), 0.8))
+            )
         ),
         image_size=(2, 4),
         classes=CLASSES,

@@ -33,7 +33,7 @@ def test_the_overlay_outlines_regions_on_the_image(shape, dtype):
 def test_the_overlay_falls_back_to_the_map_and_then_to_nothing():
     verdict = decision.decide(blank(value=0.4), point())
     assert verdict.overlay()[0, 0].tolist() == [102, 102, 102]  # 0.4 * 255
-    assert dataclasses.replace(verdict, probability=None)._repr_png_() is None
+    assert verdict.without_pixels()._repr_png_() is None
 
 
 def test_jupyter_gets_a_png_with_the_outcome_above_it():

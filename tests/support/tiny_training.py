@@ -17,3 +17,10 @@ def make_cache(count, *, seed):
     image += 100 * mask
     ids = tuple(f"{seed}-{row}" for row in range(count))
     return loader.Cache(image, mask, mask.any(axis=(1, 2, 3)), ids)
+
+
+def assert_same_variables(left, right):
+    """Compare captured variables, bit by bit."""
+    assert left.keys() == right.keys()
+    for name, value in left.items():
+        np.testing.assert_array_equal(value, right[name], err_msg=name)

@@ -3,9 +3,8 @@
 import shutil
 
 import keras
-import numpy as np
 import pytest
-from tiny_training import SIZE, make_cache
+from tiny_training import SIZE, assert_same_variables, make_cache
 
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.models import unet
@@ -147,14 +146,7 @@ def weights():
 
 @pytest.fixture(scope="session")
 def assert_same():
-    """Compare captured variables, bit by bit."""
-
-    def compare(left, right):
-        assert left.keys() == right.keys()
-        for name, value in left.items():
-            np.testing.assert_array_equal(value, right[name], err_msg=name)
-
-    return compare
+    return assert_same_variables
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import pydantic
 from numpy.typing import NDArray
 
 from inspection_tf import config, thresholds
+from inspection_tf.decision.results import Field
 from inspection_tf.decision.verdict import Outcome, Verdict
 from inspection_tf.images import geometry
 
@@ -101,9 +102,7 @@ def locate(
         review_from=operating_point.review_from,
         image_size=image_size,
         classes=tuple(classes),
-        corners_xy=found,
-        confidence=confidence if is_finite else None,
-        guess_xy=corners_xy,
+        result=Field(found, confidence if is_finite else None, corners_xy),
     )
 
 

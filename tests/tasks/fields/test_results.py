@@ -10,6 +10,7 @@ import pytest
 from inspection_tf import decision, errors, evaluation, plots, thresholds
 from inspection_tf.datasets import records
 from inspection_tf.tasks.fields import results
+from inspection_tf.tasks.fields import rules as field_rules
 
 SIZE = (50, 100)
 FIELD = np.array([[20.0, 10.0], [60.0, 10.0], [60.0, 30.0], [20.0, 30.0]])
@@ -41,8 +42,8 @@ class Inspector:
 
     def inspect(self, image, template=None):
         corners, confidence = next(self.answers)
-        rules = decision.FieldRules()
-        return decision.locate(np.array(corners), confidence, POINT, rules, image_size=SIZE)
+        chosen = field_rules.FieldRules()
+        return field_rules.locate(np.array(corners), confidence, POINT, chosen, image_size=SIZE)
 
 
 def measured(*photos):
@@ -145,7 +146,9 @@ def test_pictures_of_an_evaluation(rows, tmp_path):
 
     def show(name):
         truth = None if photos[name].is_defect else FIELD
-        verdict = decision.locate(FIELD + 2, 0.9, POINT, decision.FieldRules(), image_size=SIZE)
+        verdict = field_rules.locate(
+            FIELD + 2, 0.9, POINT, field_rules.FieldRules(), image_size=SIZE
+        )
         image = np.zeros((*SIZE, 3), np.uint8)
         return evaluation.Look(image, np.zeros(SIZE, np.uint8), verdict, corners_xy=truth)
 

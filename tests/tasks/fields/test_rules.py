@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from inspection_tf import decision, images, thresholds
+from inspection_tf import images, thresholds
 from inspection_tf.images import geometry
 from inspection_tf.runtime.preparation import Prepared
 from inspection_tf.tasks.fields import closeups, looks
+from inspection_tf.tasks.fields import rules as field_rules
 
 SIZE = (100, 200)
 FIELD = np.array([[20.0, 30.0], [120.0, 30.0], [120.0, 60.0], [20.0, 60.0]])
@@ -18,8 +19,8 @@ POINT = thresholds.OperatingPoint(threshold=0.4, review_from=0.2)
 
 
 def located(corners=FIELD, confidence=0.9, point=POINT, **rules):
-    chosen = decision.FieldRules(**rules)
-    return decision.locate(np.asarray(corners), confidence, point, chosen, image_size=SIZE)
+    chosen = field_rules.FieldRules(**rules)
+    return field_rules.locate(np.asarray(corners), confidence, point, chosen, image_size=SIZE)
 
 
 def test_a_confident_field_is_ok_and_has_corners():
@@ -141,11 +142,11 @@ def test_a_second_look_that_is_not_finite_is_never_ok(value, place):
     refiner = SimpleNamespace(run=lambda batch: seen)
     found = looks.refined(coarse, prepared, closeups.CloseupSpec(), refiner)
     assert np.isnan(found).all()
-    verdict = decision.locate(
+    verdict = field_rules.locate(
         looks.to_px(found, size),
         float(found[8]),
         thresholds.OperatingPoint(threshold=0.5),
-        decision.FieldRules(),
+        field_rules.FieldRules(),
         image_size=size,
     )
     assert verdict.outcome != "OK"
