@@ -1,12 +1,15 @@
 """A network as an inspector sees it, whatever runs it, and what every answer must be."""
 
 import math
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+
+IMAGE, TEMPLATE = "image", "template"
+"""Names of a network's inputs."""
 
 
 class Network(Protocol):
@@ -14,8 +17,12 @@ class Network(Protocol):
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
-    ) -> NDArray[Any]:
+    ) -> NDArray[np.float32]:
         """Return the output for a batch of images and, if it compares, of templates.
+
+        Args:
+            batch: (images, height, width, channels), uint8.
+            template: likewise, for a network that compares.
 
         The array must be its own for each call: verdicts keep views of it, and one batch is decided
         while the next one runs.
@@ -23,7 +30,19 @@ class Network(Protocol):
         ...
 
 
-def ng_score(row: NDArray[Any]) -> float:
+def named_inputs(
+    batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+) -> dict[str, NDArray[np.uint8]]:
+    """Return what a network is fed, by the names that the inputs of every network have.
+
+    Args:
+        batch: (images, height, width, channels), uint8.
+        template: likewise, for a network that compares.
+    """
+    return {IMAGE: batch} if template is None else {IMAGE: batch, TEMPLATE: template}
+
+
+def ng_score(row: NDArray[np.float32]) -> float:
     """Return the first stage's score of one image from the probabilities of its classes.
 
     Args:
@@ -38,7 +57,7 @@ def ng_score(row: NDArray[Any]) -> float:
     return float(row[1:].sum(dtype=np.float64))
 
 
-def checked(output: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+def checked(output: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return the output of a network that is what its bundle says.
 
     Raises:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.engines.native import Native
-from inspection_tf.engines.network import Network, checked, ng_score
+from inspection_tf.engines.network import Network, checked, named_inputs, ng_score
 
 __all__ = ["Engine", "Network", "checked", "ng_score", "start"]
 
@@ -102,7 +102,7 @@ class Engine:
         session = self.session
         inputs = {session.get_inputs()[0].name: batch}
         if template is not None:
-            inputs = {"image": batch, "template": template}
+            inputs = named_inputs(batch, template)
         try:
             (output, *_) = session.run(None, inputs)
         except Exception as problem:  # as above; memory is the one thing that sound input lacks
