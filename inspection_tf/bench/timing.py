@@ -21,6 +21,7 @@ from inspection_tf import bundle, errors, images, runtime
 from inspection_tf.bench.operator_times import Operator
 from inspection_tf.bench.operator_times import profile as profile_model
 from inspection_tf.bench.peak_memory import peak_bytes
+from inspection_tf.engines.network import named_inputs
 from inspection_tf.models import saved
 from inspection_tf.runtime import batches as batches_
 from inspection_tf.runtime import golden, sources
@@ -107,9 +108,8 @@ class _Keras:
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
-    ) -> NDArray[Any]:
-        inputs = {"image": batch} if template is None else {"image": batch, "template": template}
-        (output,) = self.model.predict(inputs, verbose=0).values()
+    ) -> NDArray[np.float32]:
+        (output,) = self.model.predict(named_inputs(batch, template), verbose=0).values()
         return np.asarray(output)
 
 
@@ -364,9 +364,7 @@ def profile(root: str | Path, *, repeats: int = 10, threads: int | None = None) 
     root = Path(root)
     inspector = runtime.Inspector.load(root, threads=threads)
     prepared = inspector.prepare(*golden_frames(root)[0])
-    inputs = {"image": prepared.image}
-    if prepared.template is not None:
-        inputs["template"] = prepared.template
+    inputs = named_inputs(prepared.image, prepared.template)
     found = []
     for graph in inspector.manifest.graphs:
         model = (root / graph.file).read_bytes()
@@ -374,7 +372,7 @@ def profile(root: str | Path, *, repeats: int = 10, threads: int | None = None) 
         if graph.name == bundle.REFINER and close is not None:
             # What it shows does not matter for the time.
             shape = (4, close.size_px, close.size_px, prepared.image.shape[-1])
-            inputs = {"image": np.zeros(shape, np.uint8)}
+            inputs = named_inputs(np.zeros(shape, np.uint8))
         found += profile_model(graph.name, model, inputs, repeats=repeats, threads=threads)
     return found
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.engines.native import Native
+from inspection_tf.engines.network import named_inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,17 +63,17 @@ class LiteRtEngine:
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
-    ) -> NDArray[Any]:
+    ) -> NDArray[np.float32]:
         """Return the output for a batch; see `runtime.Engine.run`.
 
         Raises:
             errors.BundleError: the network does not accept the batch.
         """
         native = self._native.get()
-        given = {"image": batch} if template is None else {"image": batch, "template": template}
+        inputs = named_inputs(batch, template)
         try:
             with native.lock:
-                (output,) = native.run(**given).values()
+                (output,) = native.run(**inputs).values()
                 return np.array(output)
         except (ValueError, RuntimeError) as problem:
             raise errors.BundleError(

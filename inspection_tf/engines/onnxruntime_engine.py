@@ -1,14 +1,16 @@
-"""What runs a network: onnxruntime, or whatever stands for it when an export is compared."""
+"""A network that onnxruntime runs."""
 
 import functools
-import math
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.engines.native import Native
+from inspection_tf.engines.network import Network, checked, named_inputs, ng_score
+
+__all__ = ["Engine", "Network", "checked", "ng_score", "start"]
 
 _PROCESSOR = ("CPUExecutionProvider",)
 
@@ -50,35 +52,6 @@ def start(
             f"onnxruntime must be able to load the model. Got: {first_line}. "
             "Export the bundle again, or install a newer onnxruntime."
         ) from problem
-
-
-def ng_score(row: NDArray[Any]) -> float:
-    """Return the first stage's score of one image from the probabilities of its classes.
-
-    Args:
-        row: (classes,), OK first.
-
-    Returns:
-        0..1; nan where any of them is not finite.
-    """
-    if not np.isfinite(row).all():
-        return math.nan
-    # Summed, not 1 - p(OK), which has no digits left where OK is nearly sure.
-    return float(row[1:].sum(dtype=np.float64))
-
-
-def checked(output: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return the output of a network that is what its bundle says.
-
-    Raises:
-        errors.BundleError: it has another shape or dtype.
-    """
-    if output.shape != shape or output.dtype != np.float32:
-        raise errors.BundleError(
-            f"The network must return float32 of shape {shape}. "
-            f"Got {output.dtype} of shape {output.shape}. Export the bundle again."
-        )
-    return output
 
 
 class Engine:
@@ -129,7 +102,7 @@ class Engine:
         session = self.session
         inputs = {session.get_inputs()[0].name: batch}
         if template is not None:
-            inputs = {"image": batch, "template": template}
+            inputs = named_inputs(batch, template)
         try:
             (output, *_) = session.run(None, inputs)
         except Exception as problem:  # as above; memory is the one thing that sound input lacks
@@ -143,17 +116,3 @@ class Engine:
                 f"Got: {first_line}. Export the bundle again."
             ) from problem
         return np.asarray(output)
-
-
-class Network(Protocol):
-    """What an inspector runs: an engine, or what stands for one when an export is compared."""
-
-    def run(
-        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
-    ) -> NDArray[Any]:
-        """Return the output for a batch of images and, if it compares, of templates.
-
-        The array must be its own for each call: verdicts keep views of it, and one batch is decided
-        while the next one runs.
-        """
-        ...

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.engines.native import Native, leak
+from inspection_tf.engines.network import named_inputs
 
 _LOCK = threading.Lock()
 
@@ -147,7 +148,7 @@ class OpenVinoEngine:
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
-    ) -> NDArray[Any]:
+    ) -> NDArray[np.float32]:
         """Return the output for a batch; see `runtime.Engine.run`.
 
         Raises:
@@ -156,7 +157,7 @@ class OpenVinoEngine:
             errors.ConfigError: a GPU runs it, and this is a child of a fork.
         """
         compiled = self._native.get()
-        given = {"image": batch} if template is None else {"image": batch, "template": template}
+        inputs = named_inputs(batch, template)
         with _refusing(f"run {batch.dtype} of shape {batch.shape}"):
             # One for each call at a time, and kept: making one takes its time. Not one for each
             # thread, whose own values end with it: a fork would free them in the child.
@@ -167,7 +168,7 @@ class OpenVinoEngine:
             try:
                 # Shared: by default both are copied, and the output once more below.
                 request.infer(
-                    {name: np.ascontiguousarray(given[name]) for name in compiled.inputs},
+                    {name: np.ascontiguousarray(inputs[name]) for name in compiled.inputs},
                     share_inputs=True,
                     share_outputs=True,
                 )

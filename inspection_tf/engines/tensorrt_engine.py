@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.engines.native import Native
+from inspection_tf.engines.network import named_inputs
 
 EXTRA = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx-cu13"}
 """Module to the package that brings it."""
@@ -183,12 +184,12 @@ class TensorRtEngine:
             errors.ConfigError: this is a child of a fork.
         """
         native = self._native.get()
-        given = {"image": batch} if template is None else {"image": batch, "template": template}
+        inputs = named_inputs(batch, template)
         with native.lock:
             memory, context = native.memory, native.context
             kept = []  # until the copies are done
             for name in native.inputs:
-                array = np.ascontiguousarray(given[name])
+                array = np.ascontiguousarray(inputs[name])
                 kept.append(array)
                 if not context.set_input_shape(name, array.shape):
                     raise errors.BundleError(

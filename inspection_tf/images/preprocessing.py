@@ -31,6 +31,16 @@ class Preprocessing(config.Section):
     orientation: Orientation = "apply"
     """whether EXIF orientation turns the image"""
 
+    @property
+    def channel_count(self) -> int:
+        """Channels of the network's input: 1 or 3."""
+        return 1 if self.channels == "gray" else 3
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the network's input."""
+        return (*self.size, self.channel_count)
+
     @pydantic.field_validator("size")
     @classmethod
     def _size_fits_into_memory(cls, size: tuple[int, int]) -> tuple[int, int]:

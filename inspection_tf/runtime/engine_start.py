@@ -281,7 +281,7 @@ def _times(
     from inspection_tf import bundle
 
     spec = manifest.inputs[0].preprocessing
-    image = np.full((batch, *spec.size, 1 if spec.channels == "gray" else 3), 127, np.uint8)
+    image = np.full((batch, *spec.input_shape), 127, np.uint8)
     template = image if manifest.has_template else None
     spent: dict[str, list[float]] = {name: [] for name in started}
     for call in range(_WARM + _CALLS):

@@ -40,8 +40,9 @@ def tiles(
     )
     plan, spec = manifest.tiles, manifest.inputs[0].preprocessing
     assert plan is not None  # noqa: S101  just made
-    channels = 1 if spec.channels == "gray" else 3
-    memory = plan.memory_bytes(image_size, channels=channels, classes=len(manifest.classes))
+    memory = plan.memory_bytes(
+        image_size, channels=spec.channel_count, classes=len(manifest.classes)
+    )
     count = tiling.count(image_size, spec.size, plan)
     process.say(
         f"{manifest.model_id}: tiles of {spec.size[0]} x {spec.size[1]} px every {plan.stride} px, "

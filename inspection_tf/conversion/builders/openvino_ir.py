@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from inspection_tf import process
 from inspection_tf.conversion import engine_gate, retreat
 from inspection_tf.conversion import request as request_
 from inspection_tf.engines import openvino_engine
 from inspection_tf.engines.entry import EngineEntry, Ranges
 from inspection_tf.engines.names import ALL, PRECISION_HINT
+from inspection_tf.engines.network import named_inputs
 
 
 def _read(path: Path) -> Any:
@@ -262,8 +266,9 @@ class _Compiled:
     def __init__(self, model: Any) -> None:
         self.model = model
 
-    def run(self, batch: Any, template: Any = None) -> Any:
-        given = {"image": batch} if template is None else {"image": batch, "template": template}
+    def run(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.float32]:
         request = self.model.create_infer_request()
-        request.infer(given)
-        return request.get_output_tensor(0).data.copy()
+        request.infer(named_inputs(batch, template))
+        return np.array(request.get_output_tensor(0).data)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from inspection_tf import errors
 from inspection_tf.conversion import request
 from inspection_tf.engines.entry import EngineEntry, Precision
+from inspection_tf.engines.network import named_inputs
 
 _ENDPOINT, _SIGNATURE = "serve", "serving_default"  # Keras writes both
 _TFTRT: dict[str, Precision] = {"fp32": "float32", "fp16": "float16"}
@@ -152,9 +153,9 @@ class SavedModel:
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
-    ) -> NDArray[Any]:
+    ) -> NDArray[np.float32]:
         """Return the output for a batch; see `runtime.Engine.run`."""
-        given = {"image": batch} if template is None else {"image": batch, "template": template}
-        found = self._run(**{name: self._constant(value) for name, value in given.items()})
+        inputs = named_inputs(batch, template)
+        found = self._run(**{name: self._constant(value) for name, value in inputs.items()})
         (output,) = found.values()
         return np.asarray(output)

@@ -228,7 +228,7 @@ def _script(order: request.Order, models: dict[str, bytes]) -> EngineEntry:
     spec = order.manifest.inputs[0].preprocessing
     for graph, data in models.items():
         (order.folder / f"{graph}.onnx").write_bytes(data)
-        each, size, channels = 1, spec.size, 1 if spec.channels == "gray" else 3
+        each, size, channels = 1, spec.size, spec.channel_count
         if graph == "refiner" and order.manifest.closeups is not None:
             each, size = 4, (order.manifest.closeups.size_px,) * 2
         shapes = {

@@ -101,7 +101,7 @@ def _network_config(order: request.Order, graph: str, backend: str) -> str:
     entry = manifest.engines.get(spec.engine)
     batch = (entry.batch if entry else None) or spec.batch
     is_gathered = backend != "openvino"
-    shape = [size[0], size[1], 1 if pre.channels == "gray" else 3]
+    shape = [size[0], size[1], pre.channel_count]
     (output,) = (item for item in manifest.outputs if item.graph == graph)
     first: list[int] = []  # axes before the image's
     warm_first, warm_size = first, each * batch.smallest

@@ -314,7 +314,7 @@ def cache(
             "A loader needs at least one image. Got an empty data set. Check data.root."
         )
     classes = tuple(getattr(source, "classes", ("defect",)))
-    shape = (count, *preprocessing.size, 1 if preprocessing.channels == "gray" else 3)
+    shape = (count, *preprocessing.input_shape)
     shapes: dict[str, tuple[int, ...]] = {"image": shape}
     if not has_corners:
         shapes["mask"] = (*shape[:3], 1)

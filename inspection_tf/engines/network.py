@@ -1,0 +1,71 @@
+"""A network as an inspector sees it, whatever runs it, and what every answer must be."""
+
+import math
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+
+IMAGE, TEMPLATE = "image", "template"
+"""Names of a network's inputs."""
+
+
+class Network(Protocol):
+    """What an inspector runs: an engine, or what stands for one when an export is compared."""
+
+    def run(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> NDArray[np.float32]:
+        """Return the output for a batch of images and, if it compares, of templates.
+
+        Args:
+            batch: (images, height, width, channels), uint8.
+            template: likewise, for a network that compares.
+
+        The array must be its own for each call: verdicts keep views of it, and one batch is decided
+        while the next one runs.
+        """
+        ...
+
+
+def named_inputs(
+    batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+) -> dict[str, NDArray[np.uint8]]:
+    """Return what a network is fed, by the names that the inputs of every network have.
+
+    Args:
+        batch: (images, height, width, channels), uint8.
+        template: likewise, for a network that compares.
+    """
+    return {IMAGE: batch} if template is None else {IMAGE: batch, TEMPLATE: template}
+
+
+def ng_score(row: NDArray[np.float32]) -> float:
+    """Return the first stage's score of one image from the probabilities of its classes.
+
+    Args:
+        row: (classes,), OK first.
+
+    Returns:
+        0..1; nan where any of them is not finite.
+    """
+    if not np.isfinite(row).all():
+        return math.nan
+    # Summed, not 1 - p(OK), which has no digits left where OK is nearly sure.
+    return float(row[1:].sum(dtype=np.float64))
+
+
+def checked(output: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return the output of a network that is what its bundle says.
+
+    Raises:
+        errors.BundleError: it has another shape or dtype.
+    """
+    if output.shape != shape or output.dtype != np.float32:
+        raise errors.BundleError(
+            f"The network must return float32 of shape {shape}. "
+            f"Got {output.dtype} of shape {output.shape}. Export the bundle again."
+        )
+    return output
