@@ -1,1 +1,35 @@
-"""What a bundle can be for, one folder each."""
+"""What a bundle can be for: one folder each, asked through one protocol.
+
+A task is imported when it is first asked for: its rules are sections, which bring pydantic.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from inspection_tf import errors
+
+if TYPE_CHECKING:
+    from inspection_tf.tasks.base import Task
+
+TASKS = {
+    "segmentation": "inspection_tf.tasks.segmentation.task",
+    "two_stage_segmentation": "inspection_tf.tasks.cascade.task",
+    "corners": "inspection_tf.tasks.fields.task",
+}
+"""Name of each task, as a manifest has it, to the module whose `TASK` it is."""
+
+
+def get(name: str) -> "Task":
+    """Return a task by its name.
+
+    Raises:
+        errors.BundleError: there is no such task.
+    """
+    module = TASKS.get(name)
+    if module is None:
+        raise errors.BundleError(
+            f"A bundle's task must be one of {', '.join(TASKS)}. Got {name!r}. Install the package "
+            "that the bundle was written with."
+        )
+    found: Task = importlib.import_module(module).TASK
+    return found

@@ -1,0 +1,248 @@
+"""What a task is: all that is particular to what a bundle is for, behind one protocol.
+
+The other rooms ask a task and never its name. To add one: a folder beside this file, and a line in
+`tasks.TASKS`. Everything here is NumPy; what needs Keras is loaded for training alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf.engines.network import Network
+
+# Sections bring pydantic, which the runtime imports when it is first needed.
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from inspection_tf import config, decision, evaluation, images, plots, thresholds
+    from inspection_tf.datasets.records import Record
+    from inspection_tf.images.registration import AlignSpec
+
+SettingsT = TypeVar("SettingsT", bound="config.Section")
+OutputT = TypeVar("OutputT")
+Networks: TypeAlias = Mapping[str, Network]
+"""Networks by the names of their graphs."""
+Output: TypeAlias = object
+"""What the networks of a task return for one image, before any threshold: a value of the task's."""
+Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+"""A decoded image: (height, width) grey or (height, width, 3) RGB."""
+Scores: TypeAlias = Mapping[str, float]
+"""Scores by name: `score` decides, others belong to networks before it."""
+
+
+def output_as(output: Output, kind: type[OutputT]) -> OutputT:
+    """Return an output, which is of the task that asks.
+
+    Raises:
+        TypeError: it is of another task.
+    """
+    if not isinstance(output, kind):
+        raise TypeError(f"an output of {kind.__module__}, got {output!r}")
+    return output
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSpec:
+    """One network of a bundle.
+
+    Attributes:
+        name: how the manifest calls it.
+        output: name of what it returns.
+        kind: what that is, for integrators.
+        unit: of its numbers.
+        shape: of its output; `batch` stands for any number of inputs.
+        file: ONNX file in the bundle.
+        source: Keras file in the bundle that it was exported from.
+        when: `always`, or what the network before must say for this one to run.
+        size: (height, width) px of what it sees; None: the size of the preprocessing.
+        per_image: how many inputs it sees of one image.
+        is_exact: int8 and float16 leave what computes its answer in float32.
+    """
+
+    name: str
+    output: str
+    kind: str
+    unit: str
+    shape: tuple[int | str, ...]
+    file: str = "model.onnx"
+    source: str = "source/model.keras"
+    when: str = "always"
+    size: tuple[int, int] | None = None
+    per_image: int = 1
+    is_exact: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An image, and its template if there is one, as the networks take them.
+
+    Attributes:
+        image: (1, height, width, channels), uint8; where an image is cut into tiles, all of it.
+        template: likewise, or None.
+        placement: where the source lies in it.
+        pixels: (H, W) or (H, W, 3) uint8, the source in the channels of the networks, for a network
+            that sees parts of it; None where none does.
+    """
+
+    image: NDArray[np.uint8]
+    template: NDArray[np.uint8] | None
+    placement: "images.Placement"
+    pixels: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a task decides by, besides what its networks return.
+
+    Attributes:
+        classes: of what can be wrong with an image.
+        preprocessing: of every image.
+        settings: of the task.
+        operating_point: thresholds of the score that decides.
+        stage_points: thresholds of the networks before it, by name.
+        mm_per_px: scale of the source images; None: it is not known.
+        alignment: how a template is laid onto its image; None: images have no template.
+    """
+
+    classes: tuple[str, ...]
+    preprocessing: "images.Preprocessing"
+    settings: "config.Section"
+    operating_point: "thresholds.OperatingPoint"
+    stage_points: "Mapping[str, thresholds.OperatingPoint]" = field(default_factory=dict)
+    mm_per_px: float | None = None
+    alignment: "AlignSpec | None" = None
+
+    def settings_as(self, section: type[SettingsT]) -> SettingsT:
+        """Return the settings, which are those of the task that asks.
+
+        Raises:
+            TypeError: they are those of another task.
+        """
+        if not isinstance(self.settings, section):
+            raise TypeError(f"settings of {section.__module__}, got {self.settings!r}")
+        return self.settings
+
+
+class Task(Protocol):
+    """What a bundle can be for.
+
+    Attributes:
+        name: of the task, as the manifest has it.
+        settings: the section of a manifest that holds its rules and whatever else it decides by.
+        main: name of the network that finds what the bundle is for.
+        limits: how far the export of a trained model may be off, by names of `distance`.
+    """
+
+    name: str
+    main: str
+    limits: Mapping[str, float]
+
+    @property
+    def settings(self) -> "type[config.Section]":
+        """The section of a manifest that holds what it decides by: rules, tolerances."""
+        ...
+
+    def graphs(
+        self,
+        settings: "config.Section",
+        preprocessing: "images.Preprocessing",
+        classes: Sequence[str],
+    ) -> tuple[GraphSpec, ...]:
+        """Return the networks of a bundle, in the order in which they run.
+
+        Args:
+            settings: of the bundle.
+            preprocessing: of its images.
+            classes: of what can be wrong.
+        """
+        ...
+
+    def prepare(self, image: Pixels, template: Pixels | None, context: Context) -> Prepared:
+        """Bring a decoded image to what the networks take; what comes out may share its memory.
+
+        Args:
+            image: of the source.
+            template: what it should look like, where the context has an alignment.
+            context: of the bundle.
+
+        Raises:
+            errors.ImageError: the image does not fit the bundle.
+        """
+        ...
+
+    def run(
+        self,
+        networks: Networks,
+        batch: Sequence[Prepared],
+        context: Context,
+        *,
+        every_stage: bool = False,
+    ) -> list[Output]:
+        """Run a batch of images through the networks.
+
+        Args:
+            networks: of the bundle.
+            batch: at least one image.
+            context: of the bundle.
+            every_stage: through all networks, also where an early one could stop an image.
+
+        Raises:
+            errors.BundleError: a network returns another shape or dtype than the bundle says.
+        """
+        ...
+
+    def decide(self, output: Output, prepared: Prepared, context: Context) -> "decision.Verdict":
+        """Apply thresholds and rules to what the networks returned for an image."""
+        ...
+
+    def record(
+        self, output: Output, prepared: Prepared, context: Context
+    ) -> NDArray[np.float32] | None:
+        """Return an output as one array, as golden samples keep it; None where no network saw all.
+
+        It does not hang on the size that the networks take.
+        """
+        ...
+
+    def scores(self, output: Output, verdict: "decision.Verdict") -> Scores:
+        """Return the scores of an output that must come out alike on every machine.
+
+        Args:
+            output: of an image.
+            verdict: on it.
+        """
+        ...
+
+    def compare(
+        self, record: "Record", verdict: "decision.Verdict", context: Context
+    ) -> "evaluation.ImageResult":
+        """Compare a verdict with the labels of its image.
+
+        Raises:
+            errors.ImageError: the labels cannot be read.
+            errors.DataError: the labels do not fit the image, or are those of another task.
+        """
+        ...
+
+    @property
+    def measures(self) -> "evaluation.Measures":
+        """What is measured on results of `compare`: metrics, their meanings, and columns."""
+        ...
+
+    def pictures(
+        self,
+        rows: "Sequence[evaluation.ImageResult]",
+        show: "plots.Show",
+        report: Mapping[str, object],
+    ) -> "Mapping[str, Callable[[], Figure]]":
+        """Return the pictures of an evaluation that this task adds or replaces, by file name.
+
+        Args:
+            rows: of `compare`.
+            show: gives image, labels and verdict of an image by its id.
+            report: of the evaluation.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""Cascade: one network decides which images a second one searches for defects."""

@@ -1,0 +1,66 @@
+"""The two stages of a cascade: what the first says, and of the images that it passes the second."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import decision, errors
+from inspection_tf.engines.network import Network, ng_score
+from inspection_tf.tasks.base import Context, Prepared
+from inspection_tf.tasks.preparation import batched
+from inspection_tf.tasks.segmentation.maps import MapOutput
+
+CLASSIFIER = "classifier"
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeOutput:
+    """What the networks of a cascade say of an image.
+
+    Attributes:
+        first: (classes,), what the classifier says: 0..1, OK first.
+        segmented: what the segmenter says; None where the classifier stopped the image.
+    """
+
+    first: NDArray[np.float32]
+    segmented: MapOutput | None
+
+    @property
+    def first_score(self) -> float:
+        """How sure the classifier is that the image is not OK, 0..1."""
+        return ng_score(self.first)
+
+
+def classify(network: Network, batch: Sequence[Prepared]) -> list[NDArray[np.float32]]:
+    """Return of each image what the classifier says of it: (classes,), 0..1, OK first.
+
+    Raises:
+        errors.BundleError: it returns something else.
+    """
+    output = network.run(*batched(batch))
+    if output.ndim != 2 or output.shape[0] != len(batch) or output.shape[1] < 2:
+        raise errors.BundleError(
+            f"The classifier must return ({len(batch)}, classes), OK first. Got {output.shape}. "
+            "Export the bundle again."
+        )
+    return list(output)
+
+
+def stopped(first_score: float, prepared: Prepared, context: Context) -> decision.Verdict | None:
+    """Return the verdict on an image that the classifier keeps from the segmenter; None: on none.
+
+    Args:
+        first_score: of the classifier.
+        prepared: the image.
+        context: of the bundle.
+    """
+    return decision.gate(
+        first_score,
+        context.stage_points[CLASSIFIER],
+        context.operating_point,
+        stage=CLASSIFIER,
+        image_size=prepared.placement.source_size,
+        classes=context.classes,
+    )

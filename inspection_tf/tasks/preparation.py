@@ -1,0 +1,75 @@
+"""From a decoded image to what networks take: the steps that most tasks share."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+from inspection_tf.tasks.base import Context, Pixels, Prepared
+
+if TYPE_CHECKING:
+    from inspection_tf import images
+
+
+def require_template(template: Pixels | None, context: Context) -> None:
+    """Refuse a template that is missing, or not wanted.
+
+    Raises:
+        errors.ImageError: it is.
+    """
+    if (template is not None) != (context.alignment is not None):
+        raise errors.ImageError(
+            "This bundle compares each image with its template. Got an image without one. "
+            "Give its template."
+            if template is None
+            else "This bundle inspects images alone. Got a template too. Leave it out."
+        )
+
+
+def one_image(
+    image: Pixels, spec: "images.Preprocessing", *, keeps_pixels: bool = False
+) -> Prepared:
+    """Preprocess an image that is inspected by itself; what comes out may share its memory.
+
+    Args:
+        image: of the source.
+        spec: how it is preprocessed.
+        keeps_pixels: a network sees parts of the source in their own resolution.
+
+    Raises:
+        errors.ImageError: the image does not fit.
+    """
+    from inspection_tf import images
+
+    # The steps of `images.preprocess`, of which a network that sees parts needs the first.
+    image = images.read(image)
+    placement = images.placement((image.shape[0], image.shape[1]), spec)
+    pixels = images.in_channels(image, spec)
+    prepared = images.lay(pixels, placement)
+    return Prepared(prepared[None], None, placement, pixels if keeps_pixels else None)
+
+
+def with_template(image: Pixels, template: Pixels, context: Context) -> Prepared:
+    """Lay a template onto its image and preprocess both.
+
+    Raises:
+        errors.ImageError: one does not fit, or they have not one size.
+    """
+    from inspection_tf.images import registration
+
+    alignment = context.alignment or registration.AlignSpec()
+    prepared, laid, placement = registration.prepare(
+        image, template, context.preprocessing, alignment
+    )
+    return Prepared(prepared[None], laid[None], placement)
+
+
+def batched(
+    batch: Sequence[Prepared],
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Return the images of a batch as one array each, and their templates if they have some."""
+    image = np.concatenate([item.image for item in batch])
+    templates = [item.template for item in batch if item.template is not None]
+    return image, np.concatenate(templates) if templates else None

@@ -1,0 +1,1 @@
+"""Segmentation: one network finds where defects are."""
