@@ -5,10 +5,8 @@ from inspection_tf.bundle.listed_files import (
 )
 from inspection_tf.bundle.manifest import (
     CLASSIFIER,
-    LOCATOR,
     REFINER,
     SCHEMA_VERSION,
-    SEGMENTER,
     Data,
     Draft,
     Graph,
@@ -23,11 +21,9 @@ from inspection_tf.bundle.manifest import (
 
 __all__ = [
     "CLASSIFIER",
-    "LOCATOR",
     "MANIFEST",
     "REFINER",
     "SCHEMA_VERSION",
-    "SEGMENTER",
     "Data",
     "Draft",
     "Graph",

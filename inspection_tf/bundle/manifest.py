@@ -5,13 +5,14 @@ only then lets a parser see anything. See `Manifest` for what a bundle says of i
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pydantic
 
-from inspection_tf import config, decision, errors, files, images, thresholds
+from inspection_tf import config, errors, files, images, tasks, thresholds
+from inspection_tf.bundle import lift
 from inspection_tf.bundle.listed_files import (
     MANIFEST,
     check_files,
@@ -23,15 +24,13 @@ from inspection_tf.bundle.listed_files import (
 from inspection_tf.engines.entry import EngineEntry
 from inspection_tf.engines.names import FOLDER, PRECISION_HINT, is_name
 from inspection_tf.images import registration
-from inspection_tf.images.tile_plan import TilePlan
-from inspection_tf.tasks.fields.closeups import CloseupSpec
-from inspection_tf.tasks.fields.rules import FieldRules
+from inspection_tf.tasks.base import Context, GraphSpec
 
-# 2: several graphs and classes, templates; 3: fields and their corners; 4: engines and tiles.
-# Older ones are still read.
-SCHEMA_VERSION = 4
-SEGMENTER, CLASSIFIER = "segmenter", "classifier"
-LOCATOR, REFINER = "locator", "refiner"
+# 2: several graphs and classes, templates; 3: fields and their corners; 4: engines and tiles;
+# 5: the settings of the task. Older ones are still read: see `lift`.
+SCHEMA_VERSION = 5
+# By these names the `model.py` of Triton repositories of schema 4 asks for networks.
+CLASSIFIER, REFINER = "classifier", "refiner"
 _ENGINE_TYPES = {
     "onnxruntime": ".onnx",
     "openvino": ".xml",
@@ -39,7 +38,6 @@ _ENGINE_TYPES = {
     "tensorrt": ".engine",
     "tensorrt_rtx": ".engine",
 }
-Task = Literal["segmentation", "two_stage_segmentation", "corners"]
 
 
 class Graph(config.Section):
@@ -66,7 +64,7 @@ class Output(config.Section):
     """`probability_map`, `class_probability`, or `corners`: x and y of each, then a confidence."""
     unit: str
     shape: tuple[int | str, ...]
-    graph: str = SEGMENTER
+    graph: str
     """The graph that returns it."""
 
 
@@ -101,7 +99,8 @@ class Manifest(config.Section):
 
     schema_version: int = pydantic.Field(default=SCHEMA_VERSION, ge=1)
     model_id: str
-    task: Task
+    task: str
+    """Key of `tasks.TASKS`."""
     classes: tuple[str, ...] = pydantic.Field(min_length=1)
     """Of defects, in the order of the map's channels."""
     graphs: tuple[Graph, ...] = pydantic.Field(min_length=1)
@@ -113,13 +112,8 @@ class Manifest(config.Section):
     """Of the score that decides; its promise is that of all stages together."""
     stage_points: dict[str, thresholds.OperatingPoint] = pydantic.Field(default_factory=dict)
     """Of the graphs before: an image whose score is under the threshold goes no further."""
-    rules: decision.Rules
-    field_rules: FieldRules = FieldRules()
-    """corners: what a field can look like."""
-    closeups: CloseupSpec | None = None
-    """corners: what the refiner sees of each corner; none: there is no refiner."""
-    tiles: TilePlan | None = None
-    """How images larger than the network are cut; none: images are brought to its size."""
+    settings: pydantic.SerializeAsAny[config.Section]
+    """Of the task: rules and whatever else it decides by."""
     mm_per_px: float | None = pydantic.Field(default=None, gt=0, allow_inf_nan=False)
     metrics: dict[str, Any] = pydantic.Field(default_factory=dict)
     parity: dict[str, Any] = pydantic.Field(default_factory=dict)
@@ -131,20 +125,42 @@ class Manifest(config.Section):
     files: dict[str, str] = pydantic.Field(default_factory=dict)
     """SHA-256 of every file but this one."""
 
-    @property
-    def is_cascade(self) -> bool:
-        """Whether a classifier decides which images the segmenter sees."""
-        return self.task == "two_stage_segmentation"
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _of_its_task(cls, values: object) -> object:
+        """Lift an earlier schema, and read the settings as those of the task."""
+        if not isinstance(values, Mapping):
+            return values
+        newest = lift.lifted(values)
+        settings = newest["settings"]
+        if not isinstance(settings, config.Section):
+            section = tasks.get(str(newest.get("task"))).settings
+            newest["settings"] = config.validate(section, settings, origin=f"{MANIFEST}: settings")
+        return newest
 
     @property
-    def is_located(self) -> bool:
-        """Whether a field is located, not defects segmented."""
-        return self.task == "corners"
+    def context(self) -> Context:
+        """What the task decides by."""
+        return Context(
+            classes=self.classes,
+            preprocessing=self.inputs[0].preprocessing,
+            settings=self.settings,
+            operating_point=self.operating_point,
+            stage_points=self.stage_points,
+            mm_per_px=self.mm_per_px,
+            alignment=self.alignment if self.has_template else None,
+        )
+
+    @property
+    def graph_specs(self) -> tuple[GraphSpec, ...]:
+        """The networks of the bundle as its task describes them."""
+        spec = self.inputs[0].preprocessing
+        return tasks.get(self.task).graphs(self.settings, spec, self.classes)
 
     @property
     def main(self) -> str:
-        """Name of the graph that finds what the bundle is for: defects or corners."""
-        return LOCATOR if self.is_located else SEGMENTER
+        """Name of the graph that finds what the bundle is for."""
+        return tasks.get(self.task).main
 
     @property
     def has_template(self) -> bool:
@@ -157,11 +173,8 @@ class Manifest(config.Section):
 
     @property
     def unit_of_promise(self) -> str:
-        """What escapes, in the plural: defective parts or images, or those without the field."""
-        of_parts = "groups" in self.operating_point.counts
-        if self.is_located:
-            return f"{'parts' if of_parts else 'photos'} without the field"
-        return f"defective {'parts' if of_parts else 'images'}"
+        """What must not escape, in the plural, such as defective parts or images."""
+        return tasks.get(self.task).subjects(of_parts="groups" in self.operating_point.counts)
 
     @property
     def promise(self) -> str:
@@ -185,18 +198,14 @@ def _check_graphs(root: Path, manifest: Manifest) -> None:
                 repr(graph.file),
                 "Do not use this bundle",
             )
-    names = [graph.name for graph in manifest.graphs]
-    inputs = [item.name for item in manifest.inputs]
-    graphs = {
-        "segmentation": [SEGMENTER],
-        "two_stage_segmentation": [CLASSIFIER, SEGMENTER],
-        "corners": [LOCATOR, *([REFINER] if manifest.closeups else [])],
-    }[manifest.task]
-    pairs = [["image"], *([] if manifest.is_located else [["image", "template"]])]
+    task = tasks.get(manifest.task)
+    known = [spec.name for spec in manifest.graph_specs]
+    pairs = [["image"], *([["image", "template"]] if task.compares else [])]
+    before = known[: known.index(task.main)]
     for what, found, allowed in (
-        ("graphs", names, [graphs]),
-        ("inputs", inputs, pairs),
-        ("stage_points", sorted(manifest.stage_points), [graphs[: graphs.index(manifest.main)]]),
+        ("graphs", [graph.name for graph in manifest.graphs], [known]),
+        ("inputs", [item.name for item in manifest.inputs], pairs),
+        ("stage_points", sorted(manifest.stage_points), [before]),
     ):
         if found not in allowed:
             raise refuse(
@@ -205,12 +214,11 @@ def _check_graphs(root: Path, manifest: Manifest) -> None:
                 str(found),
                 "Use a bundle as it was written",
             )
-    plan, spec = manifest.tiles, manifest.inputs[0].preprocessing
-    if plan is not None:
-        fits = manifest.task == "segmentation" and inputs == ["image"] and spec.fit == "exact"
-        problem = plan.problem(spec.size) if fits else "tiles need one network for single images"
-        if problem:
-            raise refuse(root, problem, str(plan.model_dump()), "Use a bundle as it was written")
+    problem = task.problem(manifest.context)
+    if problem:
+        raise refuse(
+            root, problem, str(manifest.settings.model_dump()), "Use a bundle as it was written"
+        )
     if any(item.preprocessing != manifest.inputs[0].preprocessing for item in manifest.inputs):
         raise refuse(
             root,

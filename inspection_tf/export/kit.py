@@ -2,16 +2,16 @@
 
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, images, process, runtime
+from inspection_tf import bundle, images, process, runtime, tasks
 from inspection_tf.bundle.listed_files import CHECK
-from inspection_tf.runtime import batches
+from inspection_tf.tasks.base import Networks, Prepared
 
 PAGE = "INTEGRATION.md"
 
@@ -36,29 +36,9 @@ class Listener:
         return output
 
 
-def listening(
-    manifest: bundle.Manifest, networks: Mapping[str, runtime.Network]
-) -> tuple[runtime.Inspector, dict[str, Listener]]:
-    """Return an inspector on networks that keep what they are fed, and these."""
-    listeners = {name: Listener(network) for name, network in networks.items()}
-    inspector = runtime.Inspector(
-        manifest,
-        listeners[manifest.main],
-        model_sha256="",
-        classifier=listeners.get(bundle.CLASSIFIER),
-        refiner=listeners.get(bundle.REFINER),
-    )
-    return inspector, listeners
-
-
-def networks_of(inspector: runtime.Inspector) -> dict[str, runtime.Network]:
-    """Return the networks of an inspector by graph."""
-    found = {
-        inspector.manifest.main: inspector.engine,
-        bundle.CLASSIFIER: inspector.classifier,
-        bundle.REFINER: inspector.refiner,
-    }
-    return {name: network for name, network in found.items() if network is not None}
+def listening(networks: Networks) -> dict[str, Listener]:
+    """Return networks that keep what they are fed."""
+    return {name: Listener(network) for name, network in networks.items()}
 
 
 def write_golden(
@@ -77,16 +57,17 @@ def write_golden(
     shown: set[str] = set()
     for number, (name, image, template) in enumerate(chosen):
         prepared = inspector.prepare(image, template)
-        verdict = inspector.judge(prepared)[0]
+        (output,) = inspector.run([prepared], every_stage=True)
+        verdict = inspector.decide(output, prepared)
         names = {"image": f"golden/{number}.png", "output": f"golden/{number}.npy"}
-        draft.write(names["output"], _npy(inspector.output(prepared)))
+        draft.write(names["output"], _npy(inspector.recorded(output, prepared)))
         draft.write(names["image"], images.encode_png(image))
         if template is not None:
             names["template"] = f"golden/{number}_template.png"
             draft.write(names["template"], images.encode_png(template))
-        more: dict[str, Any] = {}
-        if inspector.classifier is not None:
-            more |= {"first_score": inspector.ng_score(prepared), "decided_by": verdict.decided_by}
+        more: dict[str, Any] = {**inspector.stage_scores(output, prepared)}
+        if more:
+            more["decided_by"] = verdict.decided_by
         if verdict.outcome not in shown:  # one of each says enough, and maps are large
             more["tensors"] = _write_tensors(draft, inspector, prepared, number)
             shown.add(verdict.outcome)
@@ -104,7 +85,7 @@ def write_golden(
 
 
 def _write_tensors(
-    draft: bundle.Draft, inspector: runtime.Inspector, prepared: runtime.Prepared, number: int
+    draft: bundle.Draft, inspector: runtime.Inspector, prepared: Prepared, number: int
 ) -> list[dict[str, Any]]:
     """Write what each network is fed on a golden image, and what it returns.
 
@@ -117,8 +98,8 @@ def _write_tensors(
     Returns:
         For `expected.json`: graph, inputs by name, output; all in paths.
     """
-    heard, listeners = listening(inspector.manifest, networks_of(inspector))
-    batches.run(heard, [prepared], runs_both=True)
+    listeners = listening(inspector.networks)
+    inspector.task.run(listeners, [prepared], inspector.context, every_stage=True)
     written = []
     for graph, listener in listeners.items():
         if not listener.seen:  # there is no field to look at a second time
@@ -155,21 +136,9 @@ def page(manifest: bundle.Manifest) -> str:
         for item in manifest.outputs
     ).replace("'", "")
     inputs = " and ".join(f"`{item.name}`" for item in manifest.inputs)
-    if manifest.is_located:
-        decided = f"NG when 1 - confidence >= {point.threshold:.6g}; else OK"
-        rules: dict[str, Any] = manifest.field_rules.model_dump(mode="json")
-    else:
-        decided = (
-            f"a pixel is defective from {point.mask_threshold:.6g}; the score is the peak of the "
-            f"regions that survive the rules; NG when it is >= {point.threshold:.6g}"
-        )
-        rules = manifest.rules.model_dump(mode="json", exclude_defaults=True)
-    stages = "".join(
-        f"; before it, OK when the {name}'s sum over all classes but the first is under "
-        f"{stage.threshold:.6g}"
-        for name, stage in manifest.stage_points.items()
-    )
+    papers = tasks.get(manifest.task).papers(manifest.context)
     review = "" if point.review_from is None else f"; REVIEW from {point.review_from:.6g}"
+    rules = ", ".join(f"{name} {value}" for name, value in papers.rules.items())
     lines = [
         f"Networks: {files}; ONNX, float32, any batch.",
         (
@@ -178,11 +147,11 @@ def page(manifest: bundle.Manifest) -> str:
         ),
         (
             f"Before it: orientation {spec.orientation}, fit {spec.fit}, 16 bit by the window in "
-            f"`manifest.json`, as `inspection_tf.images` does.{_tiled(manifest)}{_laid(manifest)}"
+            f"`manifest.json`, as `inspection_tf.images` does.{papers.input_note}"
         ),
-        f"Output: {outputs}.{_located(manifest)}",
-        f"Decision: {decided}{review}{stages}.",
-        f"Rules: {process.markdown(', '.join(f'{n} {v}' for n, v in rules.items())) or 'none'}.",
+        f"Output: {outputs}.{papers.output_note}",
+        f"Decision: {papers.decision}{review}{papers.before}.",
+        f"Rules: {process.markdown(rules) or 'none'}.",
         "Everything above stands in `manifest.json`; an output that is not finite is never OK.",
         "Is the model right here? `python golden/check.py` (numpy, onnxruntime): exit code 0.",
         (
@@ -197,44 +166,3 @@ def page(manifest: bundle.Manifest) -> str:
     ]
     body = "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
     return f"# Integrating {process.markdown(manifest.model_id)}\n\n{body}\n"
-
-
-def _laid(manifest: bundle.Manifest) -> str:
-    """Return how a template comes to lie on its image."""
-    if not manifest.has_template or manifest.alignment.method == "none":
-        return ""
-    return (
-        f" The template is laid onto the image first, by at most "
-        f"{manifest.alignment.max_shift_px:g} px (method {manifest.alignment.method}), as "
-        "`inspection_tf.images.registration` does."
-    )
-
-
-def _located(manifest: bundle.Manifest) -> str:
-    """Return which corner is which, and what a second look sees."""
-    if not manifest.is_located:
-        return ""
-    order = (
-        " Corners: x, y of top left, top right, bottom right, bottom left of the text, as shares "
-        "of width and height."
-    )
-    spec = manifest.closeups
-    if spec is None:
-        return order
-    return (
-        f"{order} The refiner sees four close-ups of the photo, one centred on each corner, "
-        f"{spec.size_px} px for {spec.span:g} times the square root of the field's area, its x "
-        "axis along the text and its y axis across it, both into the field, and returns that "
-        "corner in shares of the close-up, as `inspection_tf.closeups` cuts them; of all "
-        "confidences the lowest counts."
-    )
-
-
-def _tiled(manifest: bundle.Manifest) -> str:
-    plan = manifest.tiles
-    if plan is None:
-        return ""
-    return (
-        f" Images of any size, in tiles every {plan.stride} px without the {plan.margin} px at a "
-        f"tile's borders (blending {plan.blending}, edges {plan.edges})."
-    )

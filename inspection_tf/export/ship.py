@@ -6,132 +6,111 @@ import logging
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
-from inspection_tf import bundle, decision, errors, evaluation, files, process, runtime, thresholds
+from inspection_tf import (
+    bundle,
+    config,
+    errors,
+    evaluation,
+    files,
+    images,
+    process,
+    runtime,
+    tasks,
+    thresholds,
+)
 from inspection_tf.datasets.records import Record, Records
-from inspection_tf.export import card, gate, kit, onnx, operating_points
-from inspection_tf.export.operating_points import Networks, Terms
+from inspection_tf.export import card, gate, kit, networks, onnx
+from inspection_tf.export.networks import Converted, KerasNetwork, Trained, convert
+from inspection_tf.images import registration
+from inspection_tf.runtime.runner import Runner
 
-__all__ = ["Networks", "Shipped", "Terms", "Tuning", "convert", "ship"]
+__all__ = ["BundleSpec", "Shipped", "Tuning", "convert", "ship"]
 
 _LOG = logging.getLogger("inspection_tf")
-_GOLDEN_COUNT = 4
-# A cascade's golden samples keep the talk's mix of 1 NG to 3.4 OK, so that timing them is fair.
-_GOLDEN_NG, _GOLDEN_OK = 2, 7
 _SHORTLIST = 4  # candidates for each golden sample
 
-# Networks and the images whose scores they may give; None: those that are shipped.
-Tuning = Sequence[tuple[Networks | None, Records]]
+Tuning: TypeAlias = Sequence[tuple[Converted | None, Records]]
+"""Networks and the images whose scores they may give; None: those that are shipped."""
 
 
-def convert(
-    model: keras.Model,
-    classifier: keras.Model | None = None,
-    refiner: keras.Model | None = None,
-) -> Networks:
-    """Convert trained models to ONNX.
+@dataclasses.dataclass(frozen=True)
+class BundleSpec:
+    """What a bundle is for and decides by, besides its networks.
 
-    Args:
-        model: the segmenter, or the locator.
-        classifier: the first stage of a cascade.
-        refiner: the second look of a locator.
-
-    Raises:
-        errors.BundleError: a model cannot be exported.
+    Attributes:
+        task: key of `tasks.TASKS`.
+        preprocessing: of every image, and every template.
+        threshold: how the operating point is chosen.
+        settings: of the task; None: the task's defaults.
+        mm_per_px: scale of the source images.
+        alignment: of templates.
     """
-    first, second = (None if one is None else onnx.convert(one) for one in (classifier, refiner))
-    return Networks(onnx.convert(model), first, second)
 
-
-def _located(
-    records: Records, terms: Terms, provenance: bundle.Provenance, *, model_id: str
-) -> bundle.Manifest:
-    """Return the manifest of a locator whose threshold is still to be chosen."""
-    graphs = [bundle.Graph(name=bundle.LOCATOR, file="model.onnx")]
-    if terms.closeups is not None:
-        graphs.append(bundle.Graph(name=bundle.REFINER, file="refiner.onnx", when="located"))
-    outputs = [
-        bundle.Output(
-            name=onnx.CORNERS,
-            kind="corners",
-            unit="shares of width and height; the last a probability",
-            shape=("batch", 9 if graph.name == bundle.LOCATOR else 3),
-            graph=graph.name,
-        )
-        for graph in graphs
-    ]
-    return bundle.Manifest(
-        model_id=model_id,
-        task="corners",
-        classes=records.classes,
-        graphs=tuple(graphs),
-        inputs=(bundle.Input(name=onnx.IMAGE, preprocessing=terms.preprocessing),),
-        outputs=tuple(outputs),
-        operating_point=thresholds.OperatingPoint(threshold=0.5),
-        rules=terms.rules,
-        field_rules=terms.field_rules,
-        closeups=terms.closeups,
-        mm_per_px=terms.mm_per_px,
-        provenance=provenance,
-    )
+    task: str
+    preprocessing: images.Preprocessing
+    threshold: thresholds.ThresholdSpec
+    settings: config.Section | None = None
+    mm_per_px: float | None = None
+    alignment: registration.AlignSpec = dataclasses.field(default_factory=registration.AlignSpec)
 
 
 def _provisional(
-    classifier: keras.Model | None,
+    models: Trained,
     records: Records,
-    terms: Terms,
+    spec: BundleSpec,
     provenance: bundle.Provenance,
     *,
     model_id: str,
 ) -> bundle.Manifest:
     """Return the manifest of a bundle whose thresholds are still to be chosen."""
-    if records.has_corners:
-        return _located(records, terms, provenance, model_id=model_id)
-    height, width = terms.preprocessing.size
-    graphs = [bundle.Graph(name=bundle.SEGMENTER, file="model.onnx")]
-    outputs = [
-        bundle.Output(
-            name=onnx.PROBABILITY,
-            kind="probability_map",
-            unit="probability",
-            shape=("batch", height, width, len(records.classes)),
+    task = tasks.get(spec.task)
+    settings = task.settings() if spec.settings is None else spec.settings
+    specs = task.graphs(settings, spec.preprocessing, records.classes)
+    names = [graph.name for graph in specs]
+    if sorted(models) != sorted(names):
+        raise errors.BundleError(
+            f"A bundle of the task {spec.task} must have the models {', '.join(names)}. "
+            f"Got {', '.join(sorted(models))}. Train one for each."
         )
-    ]
-    points = {}
-    if classifier is not None:
-        graphs = [
-            bundle.Graph(name=bundle.CLASSIFIER, file="classifier.onnx"),
-            bundle.Graph(name=bundle.SEGMENTER, file="model.onnx", when="NG"),
-        ]
-        outputs.append(
-            bundle.Output(
-                name=onnx.CLASS_PROBABILITY,
-                kind="class_probability",
-                unit="probability",
-                shape=("batch", classifier.output[onnx.CLASS_PROBABILITY].shape[-1]),
-                graph=bundle.CLASSIFIER,
-            )
-        )
-        points[bundle.CLASSIFIER] = thresholds.OperatingPoint(threshold=0.5)
-    names = [onnx.IMAGE, onnx.TEMPLATE][: 1 + records.has_template]
+    undecided = thresholds.OperatingPoint(threshold=0.5)
+    inputs = [onnx.IMAGE, onnx.TEMPLATE][: 1 + records.has_template]
     return bundle.Manifest(
         model_id=model_id,
-        task="segmentation" if classifier is None else "two_stage_segmentation",
+        task=spec.task,
         classes=records.classes,
-        graphs=tuple(graphs),
-        inputs=tuple(bundle.Input(name=name, preprocessing=terms.preprocessing) for name in names),
-        outputs=tuple(outputs),
-        alignment=terms.alignment,
-        operating_point=thresholds.OperatingPoint(threshold=0.5),
-        stage_points=points,
-        rules=terms.rules,
-        mm_per_px=terms.mm_per_px,
+        graphs=tuple(
+            bundle.Graph(name=graph.name, file=graph.file, when=graph.when) for graph in specs
+        ),
+        inputs=tuple(bundle.Input(name=name, preprocessing=spec.preprocessing) for name in inputs),
+        outputs=tuple(
+            bundle.Output(
+                name=graph.output,
+                kind=graph.kind,
+                unit=graph.unit,
+                shape=_shape(graph.shape, models[graph.name].output[graph.output].shape),
+                graph=graph.name,
+            )
+            for graph in specs
+        ),
+        alignment=spec.alignment,
+        operating_point=undecided,
+        stage_points=dict.fromkeys(names[: names.index(task.main)], undecided),
+        settings=settings,
+        mm_per_px=spec.mm_per_px,
         provenance=provenance,
+    )
+
+
+def _shape(described: Sequence[int | str], built: Sequence[int | None]) -> tuple[int | str, ...]:
+    """Return the shape of an output: numbers of the model where the task has but a name."""
+    return tuple(
+        size if isinstance(size, str) and number is None else number or size
+        for size, number in zip(described, built, strict=True)
     )
 
 
@@ -151,20 +130,24 @@ def _golden_records(
     """
     by_id = {record.id: record for record in records}
     chosen: list[Record] = []
-    half, is_cascade = _GOLDEN_COUNT // 2, inspector.classifier is not None
-    counts = (_GOLDEN_NG, _GOLDEN_OK) if is_cascade else (half, half)
-    for wanted, count in zip((True, False), counts, strict=True):
+    has_stages = bool(inspector.context.stage_points)
+    for wanted, count in zip((True, False), inspector.task.golden_counts, strict=True):
         candidates = [row for row in rows if row.is_defect == wanted and np.isfinite(row.score)]
         candidates.sort(key=lambda r: (bool(r.error), -abs(r.score - r.threshold), r.id))
-        if wanted and is_cascade:  # the score above is the second stage's; NG hangs on both
+        if wanted and has_stages:  # the score above is the last network's; NG hangs on all
             del candidates[_SHORTLIST * count :]
-            first = {
-                row.id: inspector.ng_score(operating_points.prepare(inspector, by_id[row.id]))
-                for row in candidates
-            }
-            candidates.sort(key=lambda r: (bool(r.error), -first[r.id]))
+            lowest = {row.id: _lowest_stage_score(inspector, by_id[row.id]) for row in candidates}
+            candidates.sort(key=lambda r: (bool(r.error), -lowest[r.id]))
         chosen += [by_id[row.id] for row in candidates[:count]]
     return chosen
+
+
+def _lowest_stage_score(inspector: runtime.Inspector, record: Record) -> float:
+    """Return the lowest score that a network before the one that decides gives an image."""
+    turn = inspector.preprocessing.orientation
+    prepared = inspector.prepare_decoded(*record.read_pair(orientation=turn))
+    (output,) = inspector.run([prepared], every_stage=True)
+    return min(inspector.stage_scores(output, prepared).values())
 
 
 def _write_golden(
@@ -191,7 +174,7 @@ class Shipped:
     report: dict[str, Any]
     inspectors: tuple[tuple[runtime.Inspector, Records], ...]
 
-    def show(self, name: str) -> tuple[NDArray[Any], NDArray[np.bool_], decision.Verdict]:
+    def show(self, name: str) -> evaluation.Look:
         """Return image, true mask and verdict of a measured image, by its id."""
         for inspector, chosen in self.inspectors:
             for record in chosen:
@@ -203,13 +186,13 @@ class Shipped:
 
 
 def _measure(
-    measured: operating_points.Tuning, manifest: bundle.Manifest, split: str
+    measured: Sequence[tuple[Converted, Records]], manifest: bundle.Manifest, split: str
 ) -> tuple[list[evaluation.ImageResult], dict[str, Any], list[tuple[runtime.Inspector, Records]]]:
     rows: list[evaluation.ImageResult] = []
     inspectors = []
-    for networks, chosen in measured:
-        digest = hashlib.sha256(networks.main).hexdigest()
-        inspector = networks.inspector(manifest, model_sha256=digest)
+    for models, chosen in measured:
+        digest = hashlib.sha256(models[manifest.main]).hexdigest()
+        inspector = networks.inspector(models, manifest, model_sha256=digest)
         with process.bar("measuring") as progress:
             rows += evaluation.measure(inspector, chosen, progress=progress)
         inspectors.append((inspector, chosen))
@@ -227,101 +210,88 @@ def _measure(
     return rows, report, inspectors
 
 
-def _sealed(networks: Networks, manifest: bundle.Manifest) -> Networks:
+def _sealed(models: Converted, manifest: bundle.Manifest) -> dict[str, bytes]:
     """Return the networks with the manifest repeated in their metadata."""
     texts = {"inspection_tf": manifest.for_model(), "model_id": manifest.model_id}
-    first, second = (
-        None if one is None else onnx.set_metadata(one, texts)
-        for one in (networks.classifier, networks.refiner)
-    )
-    return Networks(onnx.set_metadata(networks.main, texts), first, second)
+    return {name: onnx.set_metadata(model, texts) for name, model in models.items()}
 
 
 def ship(
-    model: keras.Model,
+    models: Trained,
     *,
     out: str | Path,
     tuning: Tuning,
     measured: Tuning,
     split: str,
-    terms: Terms,
+    spec: BundleSpec,
     provenance: bundle.Provenance,
-    classifier: keras.Model | None = None,
-    refiner: keras.Model | None = None,
 ) -> Shipped:
     """Write a bundle, or nothing.
 
     Args:
-        model: the trained segmenter, or the locator without what only taught it.
+        models: the trained models, without what only taught them, by the names of their graphs.
         out: the bundle's folder; must not exist.
         tuning: networks and images that choose the operating point; None means these models.
         measured: networks and images that the reported metrics come from.
         split: what the measured images are called in the report.
-        terms: preprocessing, method and rules.
+        spec: what the bundle is for: task, preprocessing, method and rules.
         provenance: where the models come from.
-        classifier: the trained first stage of a cascade; both thresholds are then chosen together.
-        refiner: the trained second look of a locator; `terms.closeups` says what it sees.
 
     Raises:
         errors.ConfigError: `out` holds something already.
-        errors.BundleError: a model cannot be exported.
+        errors.BundleError: a model cannot be exported, or is missing.
         errors.GateError: the export decides differently; nothing is written.
         errors.DataError: the images do not allow the method of the threshold.
         errors.StorageError: the disk is full; nothing is left behind.
     """
     files.require_free(out)
-    converted = convert(model, classifier, refiner)
-    others = (converted.classifier or b"") + (converted.refiner or b"")
-    digest = hashlib.sha256(converted.main + others).hexdigest()
+    task, converted = tasks.get(spec.task), convert(models)
+    others = [model for name, model in converted.items() if name != task.main]
+    digest = hashlib.sha256(b"".join([converted[task.main], *others])).hexdigest()
     manifest = _provisional(
-        classifier,
-        tuning[0][1],
-        terms,
-        provenance,
-        model_id=f"{provenance.recipe}-{digest[:12]}",
+        models, tuning[0][1], spec, provenance, model_id=f"{provenance.recipe}-{digest[:12]}"
     )
-    given = [(networks or converted, chosen) for networks, chosen in tuning]
-    points = operating_points.choose(given, manifest, terms.threshold)
+    tuned = [(networks.started(given or converted), chosen) for given, chosen in tuning]
+    points = task.choose(tuned, spec.threshold, manifest.context)
     manifest = manifest.model_copy(
-        update={"operating_point": points.whole, "stage_points": points.stages}
+        update={"operating_point": points.whole, "stage_points": dict(points.stages)}
     )
     final = _sealed(converted, manifest)
     rows, report, inspectors = _measure(
-        [(networks or final, chosen) for networks, chosen in measured], manifest, split
+        [(given or final, chosen) for given, chosen in measured], manifest, split
     )
-    inspector = final.inspector(manifest, model_sha256=hashlib.sha256(final.main).hexdigest())
+    digest = hashlib.sha256(final[task.main]).hexdigest()
+    inspector = networks.inspector(final, manifest, model_sha256=digest)
     # Cross-validation tunes and measures on the same images; each is compared once.
     every = {record.id: record for _, part in (*tuning, *measured) for record in part}
-    with process.bar("comparing") as progress:
-        parity = gate.compare(
-            model,
-            inspector,
-            list(every.values()),
-            classifier=classifier,
-            refiner=refiner,
-            progress=progress,
-        )
-    _LOG.info(
-        "gate: %d images, largest score difference %.2g, %d changed verdicts",
-        parity.images,
-        parity.max_score_difference,
-        len(parity.flips),
-    )
+    parity = _compared(models, inspector, list(every.values()))
     parity.require()
     manifest = manifest.model_copy(update={"parity": parity.to_dict(), "metrics": report})
     golden = _golden_records(rows, every.values(), inspector)
     with bundle.writing(out) as draft:
-        draft.write("model.onnx", final.main)
-        draft.write("source/model.keras", _keras_file(model))
-        if classifier is not None and final.classifier is not None:
-            draft.write("classifier.onnx", final.classifier)
-            draft.write("source/classifier.keras", _keras_file(classifier))
-        if refiner is not None and final.refiner is not None:
-            draft.write("refiner.onnx", final.refiner)
-            draft.write("source/refiner.keras", _keras_file(refiner))
+        for graph in manifest.graph_specs:
+            draft.write(graph.file, final[graph.name])
+            draft.write(graph.source, _keras_file(models[graph.name]))
         _write_golden(draft, inspector, golden)
         draft.write("MODEL_CARD.md", card.render(manifest))
         kit.write(draft, manifest)
         manifest = draft.seal(manifest)
         runtime.Inspector.load(draft.root)  # a bundle that refuses itself is never written
     return Shipped(manifest, rows, report, tuple(inspectors))
+
+
+def _compared(
+    models: Trained, inspector: runtime.Inspector, records: Sequence[Record]
+) -> gate.Parity:
+    """Compare trained models with their exports on images, and say in the log what came out."""
+    trained = {name: KerasNetwork(model) for name, model in models.items()}
+    reference = Runner(inspector.task, trained, inspector.context)
+    with process.bar("comparing") as progress:
+        parity = gate.compare(reference, inspector, records, progress=progress)
+    _LOG.info(
+        "gate: %d images, largest score difference %.2g, %d changed verdicts",
+        parity.images,
+        parity.max_score_difference,
+        len(parity.flips),
+    )
+    return parity

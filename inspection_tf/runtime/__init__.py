@@ -10,10 +10,11 @@ come out as they were recorded.
 from typing import TYPE_CHECKING
 
 from inspection_tf.engines.names import AUTO, ONNX
-from inspection_tf.engines.onnxruntime_engine import Engine, Network
+from inspection_tf.engines.network import Network
+from inspection_tf.engines.onnxruntime_engine import Engine
 from inspection_tf.runtime.golden import GOLDEN, GOLDEN_TOLERANCE
 from inspection_tf.runtime.inspector import Inspector
-from inspection_tf.runtime.preparation import Prepared
+from inspection_tf.tasks.base import Prepared
 
 if TYPE_CHECKING:
     from inspection_tf.images import Source

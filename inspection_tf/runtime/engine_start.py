@@ -109,7 +109,7 @@ def start(
             f"The engine {name} must have passed the gate. Got one of state {entry.state!r}. On "
             f"the machine it is for: inspection convert BUNDLE --to {name}."
         )
-    tiles = manifest.tiles.batch if manifest.tiles else 1
+    tiles = max(graph.per_image for graph in manifest.graph_specs if graph.size is None)
     if entry.batch is not None and max(batch, tiles) > entry.batch.largest:
         raise errors.ConfigError(
             f"The engine {name} takes at most {entry.batch.largest} images a call. Got batch "

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.bundle import listed_files
+from inspection_tf.runtime.runner import Runner
 
 if TYPE_CHECKING:
-    from inspection_tf import runtime
     from inspection_tf.engines.entry import EngineEntry, GoldenSample
+    from inspection_tf.tasks.base import Prepared
 
 GOLDEN = "golden/expected.json"
 _WHAT = "the golden samples"
@@ -60,15 +61,23 @@ def _parse_map(data: bytes) -> NDArray[Any]:
         raise ValueError(f"an output is no map ({problem})") from problem
 
 
-def check(inspector: "runtime.Inspector", root: Path) -> int:
+def check(
+    runner: Runner,
+    root: Path,
+    files: Mapping[str, str],
+    *,
+    engine: "tuple[str, EngineEntry] | None" = None,
+) -> int:
     """Run the golden samples of a bundle, every network on each of them.
 
     An engine must come out as it did when the gate let it through; the bundle's own ONNX files as
     when the bundle was written.
 
     Args:
-        inspector: of the bundle.
+        runner: of the bundle.
         root: the bundle's folder, already checked.
+        files: SHA-256 of every file of the bundle.
+        engine: name and entry of the engine that runs; None: the bundle's own ONNX files.
 
     Returns:
         The number of samples that came out as recorded.
@@ -78,33 +87,31 @@ def check(inspector: "runtime.Inspector", root: Path) -> int:
     """
     from inspection_tf import images
 
-    files = inspector.manifest.files
-
     def listed(name: str) -> bytes:
         if name not in files:
             raise ValueError(f"{name} is not listed")  # so not to be trusted
         return listed_files.read_listed(root, files, name)
 
+    turn = runner.context.preprocessing.orientation
     try:
         if GOLDEN not in files:
             raise ValueError("none are listed")
         samples = listed_files.parse_json(listed(GOLDEN), root / GOLDEN, _WHAT)
         if not isinstance(samples, list) or not samples:
             raise ValueError("there is none")
-        entry = inspector.manifest.engines.get(inspector.engine_name)
-        if entry is not None and len(entry.golden) != len(samples):
-            raise ValueError(f"the engine {inspector.engine_name} has {len(entry.golden)} of them")
+        if engine is not None and len(engine[1].golden) != len(samples):
+            raise ValueError(f"the engine {engine[0]} has {len(engine[1].golden)} of them")
         for place, sample in enumerate(samples):
-            image, template = images.read(listed(sample["image"])), None
+            image, template = images.read(listed(sample["image"]), orientation=turn), None
             if sample.get("template") is not None:
-                template = images.read(listed(sample["template"]))
-            prepared = inspector.prepare(image, template)
-            if entry is None:
-                _compare(inspector, sample, prepared, _parse_map(listed(sample["output"])))
+                template = images.read(listed(sample["template"]), orientation=turn)
+            prepared = runner.prepare_decoded(image, template)
+            if engine is None:
+                _compare(runner, sample, prepared, _parse_map(listed(sample["output"])))
                 continue
-            recorded = entry.golden[place]
+            recorded = engine[1].golden[place]
             _compare_engine(
-                inspector, entry, recorded, prepared, _parse_map(listed(recorded.output))
+                runner, *engine, recorded, prepared, _parse_map(listed(recorded.output))
             )
     except _UNREADABLE as problem:
         raise errors.BundleError(
@@ -114,33 +121,33 @@ def check(inspector: "runtime.Inspector", root: Path) -> int:
     return len(samples)
 
 
-def _apart(value: float, recorded: float | None) -> float:
+def _difference(value: float, recorded: float | None) -> float:
     """Return the distance from what was recorded; a score that is not finite is not near any."""
     difference = abs(value - (math.nan if recorded is None else recorded))
     return math.inf if math.isnan(difference) else difference
 
 
 def _compare_engine(
-    inspector: "runtime.Inspector",
+    runner: Runner,
+    name: str,
     entry: "EngineEntry",
     recorded: "GoldenSample",
-    prepared: "runtime.Prepared",
-    expected: NDArray[Any],
+    prepared: "Prepared",
+    expected: NDArray[np.float32],
 ) -> None:
-    found, off = inspector.output(prepared), math.inf
-    if found.shape == expected.shape:
+    computed, off = runner.record(prepared), math.inf
+    if computed.shape == expected.shape:
         with np.errstate(invalid="ignore"):
-            apart = np.abs(found - expected)
-        # One grey value at the rim of a defect may differ by much in few bits; not the mean. Of
-        # corners each counts.
-        is_exact = entry.precision == "float32" or inspector.manifest.is_located
-        off = float(apart.max() if is_exact else apart.mean())
-    verdict = inspector.judge(prepared)[0]
-    score_off = _apart(verdict.score, recorded.score)
+            differences = np.abs(computed - expected)
+        # One grey value at the rim of a defect may differ by much in few bits; not the mean.
+        counts_each = entry.precision == "float32" or _is_exact(runner)
+        off = float(differences.max() if counts_each else differences.mean())
+    verdict = runner.judge(prepared)
+    score_off = _difference(verdict.score, recorded.score)
     is_near = off <= entry.output_tolerance and score_off <= entry.score_tolerance
     if not is_near or verdict.outcome != recorded.outcome:
         raise errors.BundleError(
-            f"Golden sample {recorded.output} of the engine {inspector.engine_name} must come out "
+            f"Golden sample {recorded.output} of the engine {name} must come out "
             f"as recorded ({recorded.outcome}, score within {entry.score_tolerance:g}, output "
             f"within {entry.output_tolerance:g}). Got {verdict.outcome}, the score off by "
             f"{score_off:.3g}, the output by {off:.3g}. Convert the bundle on this machine again, "
@@ -148,25 +155,29 @@ def _compare_engine(
         )
 
 
-def _compare(
-    inspector: "runtime.Inspector",
-    sample: Mapping[str, Any],
-    prepared: "runtime.Prepared",
-    expected: NDArray[Any],
-) -> None:
-    from inspection_tf import bundle
+def _is_exact(runner: Runner) -> bool:
+    """Return whether every number of what the networks say counts."""
+    context = runner.context
+    specs = runner.task.graphs(context.settings, context.preprocessing, context.classes)
+    return any(spec.is_exact for spec in specs)
 
-    found = inspector.output(prepared)
-    off = np.inf
-    if found.shape == expected.shape:
+
+def _compare(
+    runner: Runner,
+    sample: Mapping[str, Any],
+    prepared: "Prepared",
+    expected: NDArray[np.float32],
+) -> None:
+    (output,) = runner.run([prepared], every_stage=True)
+    computed, off = runner.recorded(output, prepared), math.inf
+    if computed.shape == expected.shape:
         with np.errstate(invalid="ignore"):
-            off = float(np.abs(found - expected).max())
-    verdict = inspector.judge(prepared)[0]
-    # A stopped image's score is scaled by both thresholds; its first score tells the same.
-    scores = [] if verdict.decided_by == bundle.CLASSIFIER else [(verdict.score, sample["score"])]
-    if inspector.classifier is not None:
-        scores.append((inspector.ng_score(prepared), sample["first_score"]))
-    score_off = max(_apart(value, recorded) for value, recorded in scores)
+            off = float(np.abs(computed - expected).max())
+    verdict = runner.decide(output, prepared)
+    scores = runner.stage_scores(output, prepared)
+    if verdict.decided_by not in runner.context.stage_points:
+        scores["score"] = verdict.score  # else it is that of a stage, scaled by both thresholds
+    score_off = max(_difference(value, sample[name]) for name, value in scores.items())
     # NaN is never within it.
     is_near = off <= GOLDEN_TOLERANCE and score_off <= GOLDEN_TOLERANCE
     if not is_near or verdict.outcome != sample["outcome"]:

@@ -5,18 +5,18 @@ import functools
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.engines.names import AUTO, ONNX
-from inspection_tf.engines.onnxruntime_engine import Network
-from inspection_tf.runtime import batches, engine_start, golden, preparation
-from inspection_tf.runtime import sources as given
-from inspection_tf.runtime.preparation import Prepared
+from inspection_tf.engines.network import Network
+from inspection_tf.runtime import batches, engine_start, golden
+from inspection_tf.runtime import sources as given_sources
 from inspection_tf.runtime.runner import Runner
+from inspection_tf.tasks.base import Networks, Prepared
 
 # What declares pydantic sections is imported where it is first needed: `import pydantic` alone is
 # lazy, and the first section brings the other two thirds of it.
@@ -30,45 +30,52 @@ class Inspector(Runner):
 
     Attributes:
         manifest: of the bundle.
-        engine: runs the network that finds defects, or a field.
-        classifier: runs the network that decides whether the other one is needed; None without one.
-        refiner: runs the network that looks at each corner once more; None without one.
-        engine_name: what runs them all.
+        networks: by the names of their graphs.
+        engine_name: what runs them.
         batch: images a call, where `inspect_many` has several.
+        preprocessing: of the images.
     """
 
     def __init__(
         self,
         manifest: "bundle.Manifest",
-        engine: Network,
+        networks: Networks | Network,
         *,
         model_sha256: str,
-        classifier: Network | None = None,
-        refiner: Network | None = None,
+        engine_name: str = ONNX,
+        batch: int = 1,
+        **more: Network | None,
     ) -> None:
         """Join a manifest and its networks; `load` is the way from a folder.
 
+        Args:
+            manifest: of the bundle.
+            networks: by the names of their graphs. The `model.py` of Triton repositories written
+                by version 0.1 gives the main one here, and others as arguments of their names.
+            model_sha256: SHA-256 of the file that the main network was started from.
+            engine_name: what runs them.
+            batch: images a call, where `inspect_many` has several.
+            **more: further networks by name; None: there is none of that name.
+
         Raises:
-            errors.BundleError: a classifier or a refiner is missing, or not in the manifest.
+            errors.BundleError: the networks are not those of the manifest.
         """
-        if (manifest.closeups is not None) != (refiner is not None):
+        from inspection_tf import tasks
+
+        named = networks if isinstance(networks, Mapping) else {manifest.main: networks}
+        given = {**named, **{name: one for name, one in more.items() if one is not None}}
+        graphs = [graph.name for graph in manifest.graphs]
+        if sorted(given) != sorted(graphs):
             raise errors.BundleError(
-                "A bundle with close-ups, and no other, must have a refiner. "
-                f"Got {'one' if refiner else 'none'}. Give the networks that the manifest lists."
+                f"The networks must be those of the manifest, {', '.join(graphs)}. "
+                f"Got {', '.join(sorted(given))}. Give one for each graph."
             )
-        if manifest.is_cascade != (classifier is not None):
-            raise errors.BundleError(
-                "A bundle of two stages, and no other, must have a classifier. "
-                f"Got {len(manifest.graphs)} graphs and {'one' if classifier else 'none'}. "
-                "Give the networks that the manifest lists."
-            )
+        in_order = {name: given[name] for name in graphs}
+        super().__init__(tasks.get(manifest.task), in_order, manifest.context)
         self.manifest = manifest
-        self.engine = engine
-        self.classifier = classifier
-        self.refiner = refiner
         self.model_sha256 = model_sha256
-        self.engine_name = ONNX
-        self.batch = 1
+        self.engine_name = engine_name
+        self.batch = batch
         self.preprocessing = manifest.inputs[0].preprocessing
 
     @classmethod
@@ -106,41 +113,32 @@ class Inspector(Runner):
             raise errors.ConfigError(f"batch must be at least 1. Got {batch}. Use for example 4.")
         root = Path(root)
         manifest = bundle.read(root)
-        join = functools.partial(cls._of, root, manifest, batch)
+
+        def joined(name: str, networks: Mapping[str, Network]) -> Inspector:
+            entry = manifest.engines.get(name)
+            file = entry.files[manifest.main] if entry else manifest.graph(manifest.main).file
+            return cls(
+                manifest,
+                networks,
+                model_sha256=manifest.files[file],
+                engine_name=name,
+                batch=batch,
+            )
 
         def check(name: str, networks: dict[str, Network]) -> None:
             if check_golden:
-                join(name, networks).check_golden(root)
+                joined(name, networks).check_golden(root)
 
-        asked: dict[str, Any] = {"threads": threads, "device": device, "batch": batch}
         if engine == AUTO:
-            return join(*engine_start.fastest(root, manifest, check, **asked))
-        networks = engine_start.start(root, manifest, engine, **asked)
-        check(engine, networks)
-        return join(engine, networks)
-
-    @classmethod
-    def _of(
-        cls,
-        root: Path,
-        manifest: "bundle.Manifest",
-        batch: int,
-        name: str,
-        networks: Mapping[str, Network],
-    ) -> "Inspector":
-        from inspection_tf import bundle
-
-        entry = manifest.engines.get(name)
-        file = entry.files[manifest.main] if entry else manifest.graph(manifest.main).file
-        inspector = cls(
-            manifest,
-            networks[manifest.main],
-            model_sha256=manifest.files[file],
-            classifier=networks.get(bundle.CLASSIFIER),
-            refiner=networks.get(bundle.REFINER),
+            fastest = engine_start.fastest(
+                root, manifest, check, threads=threads, device=device, batch=batch
+            )
+            return joined(*fastest)
+        networks = engine_start.start(
+            root, manifest, engine, threads=threads, device=device, batch=batch
         )
-        inspector.engine_name, inspector.batch = name, batch
-        return inspector
+        check(engine, networks)
+        return joined(engine, networks)
 
     def prepare(
         self, image: "Source", template: "Source | None" = None, *, copy: bool = True
@@ -160,23 +158,22 @@ class Inspector(Runner):
         if copy:
             taken = self._take(image, template)
             image, template = taken.image, taken.template
-        return preparation.prepare(
-            self.manifest,
-            self._read(image),
-            None if template is None else self._read(template),
+        return self.prepare_decoded(
+            self._read(image), None if template is None else self._read(template)
         )
 
     def probability(self, image: "Source", template: "Source | None" = None) -> NDArray[np.float32]:
-        """Return the probability map of an image, in its own size, whatever stage decides.
+        """Return what the networks say of an image, whatever stage decides; see `record`.
 
         Args:
             image: as `inspect` takes it.
             template: likewise, where the bundle compares.
 
         Returns:
-            (height, width), or (height, width, classes) where there are several; 0..1.
+            Of defects their probability map in the size of the image: (height, width), or (height,
+            width, classes) where there are several; 0..1.
         """
-        return self.defect_map(self.prepare(image, template))
+        return self.record(self.prepare(image, template))
 
     def inspect(
         self,
@@ -201,9 +198,11 @@ class Inspector(Runner):
         kept = self._metadata(metadata)
         loaded = self._load(self._take(source, template))
         ready = time.perf_counter()
-        verdict, model_s = self.judge(loaded.prepared)
-        post_s = time.perf_counter() - ready - model_s
-        return self._finished(verdict, loaded, 1e3 * model_s, 1e3 * post_s, kept)
+        (output,) = self.run([loaded.prepared])
+        ran = time.perf_counter()
+        verdict = self.decide(output, loaded.prepared)
+        post_s = time.perf_counter() - ran
+        return self._finished(verdict, loaded, 1e3 * (ran - ready), 1e3 * post_s, kept)
 
     def inspect_part(
         self,
@@ -233,7 +232,7 @@ class Inspector(Runner):
         kept = self._metadata(metadata)
         verdicts: dict[str, decision.Verdict] = {}
         failures: dict[str, str] = {}
-        for name, source, template in given.named(sources, templates):
+        for name, source, template in given_sources.named(sources, templates):
             try:
                 verdicts[name] = self.inspect(source, template=template, metadata=kept)
             except errors.ImageError as problem:
@@ -241,20 +240,20 @@ class Inspector(Runner):
         return decision.CompositeVerdict.of(verdicts, failures)
 
     @staticmethod
-    def _metadata(metadata: Mapping[str, str] | None) -> dict[str, Any]:
+    def _metadata(metadata: Mapping[str, str] | None) -> dict[str, str]:
         from inspection_tf.decision import metadata as passed_through
 
         return passed_through.checked(metadata)
 
-    def _take(self, source: "Source", template: "Source | None") -> given.Taken:
-        return given.take(source, template, orientation=self.preprocessing.orientation)
+    def _take(self, source: "Source", template: "Source | None") -> given_sources.Taken:
+        return given_sources.take(source, template, orientation=self.preprocessing.orientation)
 
     def _read(self, source: "Source") -> "images.Image":
         from inspection_tf import images
 
         return images.read(source, orientation=self.preprocessing.orientation)
 
-    def _load(self, taken: given.Taken) -> batches.Loaded:
+    def _load(self, taken: given_sources.Taken) -> batches.Loaded:
         started = time.perf_counter()
         image = self._read(taken.image)
         template = None if taken.template is None else self._read(taken.template)
@@ -268,7 +267,7 @@ class Inspector(Runner):
         loaded: batches.Loaded,
         model_ms: float,
         post_ms: float,
-        metadata: dict[str, Any],
+        metadata: dict[str, str],
     ) -> "decision.Verdict":
         from inspection_tf import images
 
@@ -282,12 +281,6 @@ class Inspector(Runner):
             metadata=dict(metadata),
             image=loaded.image,
         )
-
-    def judge(self, prepared: Prepared) -> "tuple[decision.Verdict, float]":
-        """Decide about a prepared image; returns the verdict and the seconds in the networks."""
-        outputs = batches.run(self, [prepared])
-        (verdict,) = batches.conclude(self, [prepared], outputs)
-        return verdict, outputs.model_s
 
     def inspect_many(
         self,
@@ -313,7 +306,7 @@ class Inspector(Runner):
                 forked since, and this is the child.
         """
         finish = functools.partial(self._finished, metadata=self._metadata(metadata))
-        taken = given.each(sources, templates, orientation=self.preprocessing.orientation)
+        taken = given_sources.each(sources, templates, orientation=self.preprocessing.orientation)
         return batches.stream(self._load, taken, self, finish, batch=self.batch)
 
     def check_golden(self, root: str | Path) -> int:
@@ -328,4 +321,6 @@ class Inspector(Runner):
         Raises:
             errors.BundleError: one did not.
         """
-        return golden.check(self, Path(root))
+        entry = self.manifest.engines.get(self.engine_name)
+        engine = None if entry is None else (self.engine_name, entry)
+        return golden.check(self, Path(root), self.manifest.files, engine=engine)

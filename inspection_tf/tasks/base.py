@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from inspection_tf import config, decision, evaluation, images, plots, thresholds
-    from inspection_tf.datasets.records import Record
+    from inspection_tf.datasets.records import Record, Records
     from inspection_tf.images.registration import AlignSpec
 
 SettingsT = TypeVar("SettingsT", bound="config.Section")
@@ -29,8 +29,6 @@ Output: TypeAlias = object
 """What the networks of a task return for one image, before any threshold: a value of the task's."""
 Pixels: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
 """A decoded image: (height, width) grey or (height, width, 3) RGB."""
-Scores: TypeAlias = Mapping[str, float]
-"""Scores by name: `score` decides, others belong to networks before it."""
 
 
 def output_as(output: Output, kind: type[OutputT]) -> OutputT:
@@ -59,7 +57,8 @@ class GraphSpec:
         when: `always`, or what the network before must say for this one to run.
         size: (height, width) px of what it sees; None: the size of the preprocessing.
         per_image: how many inputs it sees of one image.
-        is_exact: int8 and float16 leave what computes its answer in float32.
+        is_exact: every number of its answer counts, as of coordinates: int8 and float16 leave what
+            computes it in float32, and none may be off, where of a map the mean counts.
     """
 
     name: str
@@ -126,6 +125,57 @@ class Context:
         return self.settings
 
 
+@dataclass(frozen=True)
+class OperatingPoints:
+    """The thresholds of a bundle.
+
+    Attributes:
+        whole: of the score that decides; promises for all networks together.
+        stages: of the networks before it, by name.
+    """
+
+    whole: "thresholds.OperatingPoint"
+    stages: "Mapping[str, thresholds.OperatingPoint]" = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How far the export of a trained model may be off from it in one respect.
+
+    Attributes:
+        at_most: the largest difference.
+        words: what differs, in the plural, such as `corners`.
+        unit: of the difference, such as `px`.
+    """
+
+    at_most: float
+    words: str
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """What a task says in the papers of a bundle.
+
+    Attributes:
+        card: the model card, in which the fields that all tasks have stand in braces.
+        rules: what is decided by, by name.
+        decision: when an image is NG, for integrators.
+        before: what networks before the one that decides say, for integrators; follows `decision`.
+        stages: what the networks before or after the main one do, for the card.
+        input_note: what integrators must know of inputs beside the preprocessing.
+        output_note: what integrators must know of outputs beside their shapes.
+    """
+
+    card: str
+    rules: Mapping[str, object]
+    decision: str
+    before: str = ""
+    stages: str = ""
+    input_note: str = ""
+    output_note: str = ""
+
+
 class Task(Protocol):
     """What a bundle can be for.
 
@@ -133,12 +183,16 @@ class Task(Protocol):
         name: of the task, as the manifest has it.
         settings: the section of a manifest that holds its rules and whatever else it decides by.
         main: name of the network that finds what the bundle is for.
-        limits: how far the export of a trained model may be off, by names of `distance`.
+        compares: whether images may be compared with templates.
+        limits: how far the export of a trained model may be off, by names of `distances`.
+        golden_counts: images that should be NG and that should be OK among the golden samples.
     """
 
     name: str
     main: str
-    limits: Mapping[str, float]
+    compares: bool
+    limits: Mapping[str, Limit]
+    golden_counts: tuple[int, int]
 
     @property
     def settings(self) -> "type[config.Section]":
@@ -198,22 +252,90 @@ class Task(Protocol):
         """Apply thresholds and rules to what the networks returned for an image."""
         ...
 
-    def record(
-        self, output: Output, prepared: Prepared, context: Context
-    ) -> NDArray[np.float32] | None:
-        """Return an output as one array, as golden samples keep it; None where no network saw all.
+    def record(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
+        """Return an output of every stage as one array, as golden samples keep it.
 
         It does not hang on the size that the networks take.
         """
         ...
 
-    def scores(self, output: Output, verdict: "decision.Verdict") -> Scores:
-        """Return the scores of an output that must come out alike on every machine.
+    def problem(self, context: Context) -> str:
+        """Return what of a bundle does not fit together, in a sentence's words; "" if all does."""
+        ...
+
+    def subjects(self, *, of_parts: bool) -> str:
+        """Return in the plural what must not escape, such as `defective images`.
 
         Args:
-            output: of an image.
-            verdict: on it.
+            of_parts: several images show one part, and parts are counted.
         """
+        ...
+
+    def scores(self, output: Output, prepared: Prepared, context: Context) -> dict[str, float]:
+        """Return every network's own score of an output of every stage.
+
+        `score` is that of the network that decides, whether or not one before stops the image;
+        scores of others have names of their own.
+        """
+        ...
+
+    def arrays(self, output: Output) -> tuple[NDArray[np.float32], ...]:
+        """Return the numbers of an output as the networks returned them, network by network."""
+        ...
+
+    def follow(
+        self, networks: Networks, prepared: Prepared, leader: Output, context: Context
+    ) -> tuple[Output, Output]:
+        """Run other networks on an image beside an output of every stage.
+
+        Args:
+            networks: those that follow.
+            prepared: the image.
+            leader: what the networks that are compared with say of it.
+            context: of the bundle.
+
+        Returns:
+            What they say of the image, and what they say where later networks see the very same as
+            those of the leader did; both are one where nothing hangs on what was found before.
+        """
+        ...
+
+    def distances(
+        self, first: Output, second: Output, prepared: Prepared, context: Context
+    ) -> dict[str, float]:
+        """Return how far two outputs are from each other, by the names of `limits`.
+
+        Infinite where one is not finite.
+        """
+        ...
+
+    def run_on_labels(
+        self, networks: Networks, record: "Record", prepared: Prepared, context: Context
+    ) -> None:
+        """Run networks that saw nothing of an image on what its labels say that they would see."""
+        ...
+
+    def choose(
+        self,
+        tuned: "Sequence[tuple[Networks, Records]]",
+        spec: "thresholds.ThresholdSpec",
+        context: Context,
+    ) -> OperatingPoints:
+        """Choose the thresholds of a bundle.
+
+        Args:
+            tuned: networks and images whose scores they may give.
+            spec: the method.
+            context: of the bundle to be, whose thresholds do not matter yet.
+
+        Raises:
+            errors.DataError: the images do not allow the method.
+            errors.StorageError: what the networks return does not fit on the disk.
+        """
+        ...
+
+    def papers(self, context: Context) -> Papers:
+        """Return what stands in a bundle's model card and on its page for integrators."""
         ...
 
     def compare(

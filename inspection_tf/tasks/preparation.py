@@ -11,6 +11,8 @@ from inspection_tf.tasks.base import Context, Pixels, Prepared
 
 if TYPE_CHECKING:
     from inspection_tf import images
+    from inspection_tf.datasets.records import Record, Records
+    from inspection_tf.tasks.base import Networks
 
 
 def require_template(template: Pixels | None, context: Context) -> None:
@@ -49,6 +51,26 @@ def one_image(
     pixels = images.in_channels(image, spec)
     prepared = images.lay(pixels, placement)
     return Prepared(prepared[None], None, placement, pixels if keeps_pixels else None)
+
+
+def usual(record: "Record", context: Context) -> Prepared:
+    """Read an image, with its template if the bundle compares, and preprocess it.
+
+    Raises:
+        errors.ImageError: it cannot be read, or does not fit.
+    """
+    image, template = record.read_pair(orientation=context.preprocessing.orientation)
+    require_template(template, context)
+    if template is None:
+        return one_image(image, context.preprocessing)
+    return with_template(image, template, context)
+
+
+def parts_of(tuned: "Sequence[tuple[Networks, Records]]") -> tuple[str, ...] | None:
+    """Return the part that every image shows; None where nothing is known of any."""
+    if all(chosen.parts is None for _, chosen in tuned):
+        return None
+    return tuple(group for _, chosen in tuned for group in chosen.groups)
 
 
 def with_template(image: Pixels, template: Pixels, context: Context) -> Prepared:

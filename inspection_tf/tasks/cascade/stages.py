@@ -32,6 +32,16 @@ class CascadeOutput:
         """How sure the classifier is that the image is not OK, 0..1."""
         return ng_score(self.first)
 
+    def map(self) -> MapOutput:
+        """Return what the segmenter says.
+
+        Raises:
+            errors.InspectionError: the classifier stopped the image.
+        """
+        if self.segmented is None:
+            raise errors.InspectionError("an image has neither a map nor a verdict")
+        return self.segmented
+
 
 def classify(network: Network, batch: Sequence[Prepared]) -> list[NDArray[np.float32]]:
     """Return of each image what the classifier says of it: (classes,), 0..1, OK first.

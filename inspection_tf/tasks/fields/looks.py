@@ -71,6 +71,13 @@ def locate(network: Network, batch: NDArray[np.uint8]) -> list[FieldCorners]:
     return [FieldCorners.from_row(row) for row in checked(network.run(batch), (len(batch), 9))]
 
 
+def both_px(coarse: FieldCorners, located: FieldCorners, prepared: Prepared) -> NDArray[np.float64]:
+    """Return (8, 2) px of the source: the corners before and after the refiner."""
+    placed = prepared.placement
+    first = placed.points_to_source(coarse.to_px(placed.size))
+    return np.concatenate([first, located.to_px(placed.source_size)])
+
+
 def refined(
     coarse: FieldCorners,
     prepared: Prepared,

@@ -1,5 +1,6 @@
 """Fields: a network locates the four corners of a field, a second one refines each of them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -7,26 +8,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import decision
+from inspection_tf import decision, thresholds
 from inspection_tf.tasks import preparation
 from inspection_tf.tasks.base import (
     Context,
     GraphSpec,
+    Limit,
     Networks,
+    OperatingPoints,
     Output,
+    Papers,
     Pixels,
     Prepared,
     output_as,
 )
-from inspection_tf.tasks.fields import looks, rules
+from inspection_tf.tasks.fields import closeups, looks, papers, rules
 from inspection_tf.tasks.fields.looks import FieldCorners
 from inspection_tf.tasks.fields.settings import Settings
 
 if TYPE_CHECKING:
     from inspection_tf import config, images
+    from inspection_tf.datasets.records import Record, Records
 
 LOCATOR, REFINER = "locator", "refiner"
 _OUTPUT = "corners"
+_NO_MAP = 0.5  # what a pixel needs does not matter where there is no map
 _UNIT = "shares of width and height; the last a probability"
 
 
@@ -49,7 +55,9 @@ class Fields:
     name = "corners"
     main = LOCATOR
     settings = Settings
-    limits: Mapping[str, float] = {"corner_difference_px": 0.1}
+    compares = False
+    limits: Mapping[str, Limit] = {"corner_difference_px": Limit(0.1, "corners", "px")}
+    golden_counts = (2, 2)
 
     def graphs(
         self,
@@ -112,15 +120,96 @@ class Fields:
             classes=context.classes,
         )
 
-    def record(
-        self, output: Output, prepared: Prepared, context: Context
-    ) -> NDArray[np.float32] | None:
+    def record(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
         """Return (9,): the corners in shares of the source, then the confidence."""
         return output_as(output, FieldOutput).located.as_row()
 
-    def scores(self, output: Output, verdict: decision.Verdict) -> dict[str, float]:
-        """Return the score of the verdict."""
-        return {"score": verdict.score}
+    def problem(self, context: Context) -> str:
+        """Return nothing: whatever the sections allow fits together."""
+        return ""
+
+    def subjects(self, *, of_parts: bool) -> str:
+        """Return what must not escape."""
+        return f"{'parts' if of_parts else 'photos'} without the field"
+
+    def papers(self, context: Context) -> Papers:
+        """Return what a bundle says that locates a field."""
+        return papers.papers(context)
+
+    def scores(self, output: Output, prepared: Prepared, context: Context) -> dict[str, float]:
+        """Return the score of the verdict, and what it would be without the refiner."""
+        coarse = output_as(output, FieldOutput).coarse
+        score = self.decide(output, prepared, context).score
+        return {"score": score, "coarse_score": 1.0 - coarse.confidence}
+
+    def arrays(self, output: Output) -> tuple[NDArray[np.float32], ...]:
+        """Return corners and confidence, before and after the refiner."""
+        found = output_as(output, FieldOutput)
+        return found.located.as_row(), found.coarse.as_row()
+
+    def follow(
+        self, networks: Networks, prepared: Prepared, leader: Output, context: Context
+    ) -> tuple[Output, Output]:
+        """Run both networks, and the refiner on the close-ups that the leader's saw.
+
+        One that is cut a millionth of a pixel aside can differ in a rounded grey value.
+        """
+        (output,) = self.run(networks, [prepared], context)
+        spec, refiner = context.settings_as(Settings).closeups, networks.get(REFINER)
+        coarse = output_as(leader, FieldOutput).coarse
+        same = looks.refined(coarse, prepared, spec, refiner)
+        return output, FieldOutput(output_as(output, FieldOutput).coarse, same)
+
+    def distances(
+        self, first: Output, second: Output, prepared: Prepared, context: Context
+    ) -> dict[str, float]:
+        """Return the largest distance of two corners in px of the source, of both networks.
+
+        Where neither side finds a field there are no corners.
+        """
+        outputs = [output_as(output, FieldOutput) for output in (first, second)]
+        verdicts = [self.decide(output, prepared, context) for output in outputs]
+        off = 0.0
+        if any(verdict.corners_xy is not None for verdict in verdicts):
+            px = [looks.both_px(output.coarse, output.located, prepared) for output in outputs]
+            off = float(np.hypot(*(px[0] - px[1]).T).max())
+        return {"corner_difference_px": math.inf if math.isnan(off) else off}
+
+    def run_on_labels(
+        self, networks: Networks, record: "Record", prepared: Prepared, context: Context
+    ) -> None:
+        """Let the refiner see the labelled corners."""
+        spec, refiner = context.settings_as(Settings).closeups, networks.get(REFINER)
+        corners = record.read_corners(orientation=context.preprocessing.orientation)
+        pixels = prepared.pixels
+        if spec is None or refiner is None or corners is None or pixels is None:
+            return
+        refiner.run(closeups.cut(pixels, closeups.frames(corners, spec), spec))
+
+    def choose(
+        self,
+        tuned: "Sequence[tuple[Networks, Records]]",
+        spec: thresholds.ThresholdSpec,
+        context: Context,
+    ) -> OperatingPoints:
+        """Choose the threshold of 1 minus the confidence."""
+        score, is_defect = [], []
+        for networks, chosen in tuned:
+            for record in chosen:
+                turn = context.preprocessing.orientation
+                prepared = self.prepare(*record.read_pair(orientation=turn), context)
+                (output,) = self.run(networks, [prepared], context)
+                score.append(self.decide(output, prepared, context).score)
+                is_defect.append(record.is_defect)
+        return OperatingPoints(
+            thresholds.choose(
+                np.array(score),
+                np.array(is_defect, np.bool_),
+                spec,
+                mask_threshold=_NO_MAP,
+                groups=preparation.parts_of(tuned),
+            )
+        )
 
 
 TASK = Fields()

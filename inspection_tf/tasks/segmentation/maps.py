@@ -13,6 +13,7 @@ from inspection_tf.tasks.base import Context, Prepared
 from inspection_tf.tasks.preparation import batched
 
 if TYPE_CHECKING:
+    from inspection_tf import images
     from inspection_tf.images.tile_plan import TilePlan
 
 
@@ -34,8 +35,14 @@ def to_source(output: MapOutput, prepared: Prepared) -> NDArray[np.float32]:
     Returns:
         (height, width), or (height, width, classes) where there are several classes.
     """
-    layers = np.moveaxis(output.probability[0], -1, 0)
-    placement = prepared.placement
+    return laid_out(output.probability[0], prepared.placement)
+
+
+def laid_out(
+    probability: NDArray[np.float32], placement: "images.Placement"
+) -> NDArray[np.float32]:
+    """Bring (height, width, classes) of the network's input to the source; see `to_source`."""
+    layers = np.moveaxis(probability, -1, 0)
     maps = [placement.map_to_source(np.ascontiguousarray(layer)) for layer in layers]
     return maps[0] if len(maps) == 1 else np.stack(maps, axis=-1)
 

@@ -1,28 +1,33 @@
 """Segmentation: one network finds where defects are."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import decision
+from inspection_tf import decision, thresholds
 from inspection_tf.tasks import preparation
 from inspection_tf.tasks.base import (
     Context,
     GraphSpec,
+    Limit,
     Networks,
+    OperatingPoints,
     Output,
+    Papers,
     Pixels,
     Prepared,
     output_as,
 )
-from inspection_tf.tasks.segmentation import maps
+from inspection_tf.tasks.segmentation import maps, papers, tuning
 from inspection_tf.tasks.segmentation.maps import MapOutput
 from inspection_tf.tasks.segmentation.settings import Settings
 
 if TYPE_CHECKING:
     from inspection_tf import config, images
+    from inspection_tf.datasets.records import Record
 
 SEGMENTER = "segmenter"
 
@@ -33,7 +38,9 @@ class Segmentation:
     name = "segmentation"
     main = SEGMENTER
     settings = Settings
-    limits: Mapping[str, float] = {}
+    compares = True
+    limits: Mapping[str, Limit] = {}
+    golden_counts = (2, 2)
 
     def graphs(
         self,
@@ -41,8 +48,9 @@ class Segmentation:
         preprocessing: "images.Preprocessing",
         classes: Sequence[str],
     ) -> tuple[GraphSpec, ...]:
-        """Return the segmenter."""
-        return (segmenter(preprocessing, classes),)
+        """Return the segmenter, which sees a batch of tiles of one image where there are tiles."""
+        plan = settings.tiles if isinstance(settings, Settings) else None
+        return (segmenter(preprocessing, classes, per_image=plan.batch if plan else 1),)
 
     def prepare(self, image: Pixels, template: Pixels | None, context: Context) -> Prepared:
         """Bring an image to what the segmenter takes: all of it, in its own scale, for tiles."""
@@ -76,19 +84,79 @@ class Segmentation:
             classes=context.classes,
         )
 
-    def record(
-        self, output: Output, prepared: Prepared, context: Context
-    ) -> NDArray[np.float32] | None:
+    def record(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
         """Return the map in the size of the source."""
         return maps.to_source(output_as(output, MapOutput), prepared)
 
-    def scores(self, output: Output, verdict: decision.Verdict) -> dict[str, float]:
-        """Return the score of the verdict."""
-        return {"score": verdict.score}
+    def problem(self, context: Context) -> str:
+        """Return what does not fit about tiles: they need single images in their own scale."""
+        plan, spec = context.settings_as(Settings).tiles, context.preprocessing
+        if plan is None:
+            return ""
+        if context.alignment is not None or spec.fit != "exact":
+            return "tiles need one network for single images"
+        return plan.problem(spec.size)
+
+    def subjects(self, *, of_parts: bool) -> str:
+        """Return what must not escape."""
+        return f"defective {'parts' if of_parts else 'images'}"
+
+    def papers(self, context: Context) -> Papers:
+        """Return what a bundle says that segments defects, in tiles or as a whole."""
+        settings = context.settings_as(Settings)
+        found, plan = papers.papers(context, settings.rules), settings.tiles
+        if plan is None:
+            return found
+        note = (
+            f" Images of any size, in tiles every {plan.stride} px without the {plan.margin} px at "
+            f"a tile's borders (blending {plan.blending}, edges {plan.edges})."
+        )
+        return dataclasses.replace(found, input_note=note + found.input_note)
+
+    def scores(self, output: Output, prepared: Prepared, context: Context) -> dict[str, float]:
+        """Return the score after the rules."""
+        return {"score": self.decide(output, prepared, context).score}
+
+    def arrays(self, output: Output) -> tuple[NDArray[np.float32], ...]:
+        """Return the map."""
+        return (output_as(output, MapOutput).probability,)
+
+    def follow(
+        self, networks: Networks, prepared: Prepared, leader: Output, context: Context
+    ) -> tuple[Output, Output]:
+        """Run the segmenter: nothing comes after it."""
+        (output,) = self.run(networks, [prepared], context)
+        return output, output
+
+    def distances(
+        self, first: Output, second: Output, prepared: Prepared, context: Context
+    ) -> dict[str, float]:
+        """Return nothing: scores tell all."""
+        return {}
+
+    def run_on_labels(
+        self, networks: Networks, record: "Record", prepared: Prepared, context: Context
+    ) -> None:
+        """Do nothing: the segmenter sees every image."""
+
+    def choose(
+        self, tuned: tuning.Tuned, spec: thresholds.ThresholdSpec, context: Context
+    ) -> OperatingPoints:
+        """Choose the pixel threshold and that of the score."""
+
+        def run_one(networks: Networks, prepared: Prepared) -> tuple[MapOutput, None]:
+            return maps.run(networks[SEGMENTER], [prepared], context)[0], None
+
+        rules = context.settings_as(Settings).rules
+        return tuning.choose_for_maps(tuning.Scorer(tuned, context, rules, run_one), spec)
 
 
 def segmenter(
-    preprocessing: "images.Preprocessing", classes: Sequence[str], *, when: str = "always"
+    preprocessing: "images.Preprocessing",
+    classes: Sequence[str],
+    *,
+    when: str = "always",
+    per_image: int = 1,
 ) -> GraphSpec:
     """Return the network that finds where defects are."""
     height, width = preprocessing.size
@@ -99,6 +167,7 @@ def segmenter(
         unit="probability",
         shape=("batch", height, width, len(classes)),
         when=when,
+        per_image=per_image,
     )
 
 
