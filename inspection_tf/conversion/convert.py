@@ -26,7 +26,7 @@ from inspection_tf.conversion.request import ConvertSpec
 from inspection_tf.datasets.records import Records
 from inspection_tf.engines import openvino_engine
 from inspection_tf.engines.entry import EngineEntry, GoldenSample
-from inspection_tf.engines.names import NOT_RUN, ONNX, PASSED, RUNNABLE, is_name
+from inspection_tf.engines.names import NOT_RUN, ONNX, PASSED, is_name
 from inspection_tf.export import card, source_data
 from inspection_tf.runtime import engine_start
 
@@ -223,7 +223,7 @@ def _start(order: request.Order, entry: EngineEntry) -> dict[str, runtime.Networ
         from inspection_tf.conversion.builders import saved_model
 
         return {graph: saved_model.SavedModel(built(file)) for graph, file in entry.files.items()}
-    if entry.kind not in RUNNABLE:
+    if not entry.of_kind.is_runnable:
         return None
     if entry.precision == "bfloat16" and not openvino_engine.has_bfloat16():
         _LOG.warning(
@@ -238,7 +238,7 @@ def _start(order: request.Order, entry: EngineEntry) -> dict[str, runtime.Networ
             for graph in entry.files
         }
     except errors.BundleError as problem:
-        if entry.kind not in ("tensorrt", "tensorrt_rtx"):
+        if not entry.of_kind.is_for_one_gpu:
             raise
         _LOG.warning("%s The entry says %r: auto never picks it.", problem, NOT_RUN)
         return None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.engines.native import Native
-from inspection_tf.engines.network import named_inputs
+from inspection_tf.engines.network import StoredNetwork, named_inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,3 +80,12 @@ class LiteRtEngine:
                 f"The network must accept {batch.dtype} of shape {batch.shape}. "
                 f"Got: {str(problem).splitlines()[0]}. Convert the bundle again."
             ) from problem
+
+
+def start_network(stored: StoredNetwork, *, threads: int | None, device: str) -> LiteRtEngine:
+    """Start a network; see `starting.start`."""
+    if device != "cpu":
+        raise errors.ConfigError(
+            f"LiteRT's device must be cpu. Got {device!r}. Leave it out, or choose another engine."
+        )
+    return LiteRtEngine(stored.model(), threads=threads)

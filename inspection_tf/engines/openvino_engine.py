@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.engines.kinds import KINDS, PRECISION_HINT
 from inspection_tf.engines.native import Native, leak
-from inspection_tf.engines.network import named_inputs
+from inspection_tf.engines.network import StoredNetwork, named_inputs
 
 _LOCK = threading.Lock()
 
@@ -175,3 +176,17 @@ class OpenVinoEngine:
                 return np.array(request.get_output_tensor(0).data)
             finally:
                 compiled.requests.append(request)
+
+
+def start_network(stored: StoredNetwork, *, threads: int | None, device: str) -> OpenVinoEngine:
+    """Start a network; see `starting.start`."""
+    entry = stored.entry
+    weights = stored.read(KINDS[entry.kind].weights(stored.file))
+    exact = {PRECISION_HINT: "f32"} if entry.is_float32(stored.graph) else {}
+    return OpenVinoEngine(
+        stored.model(),
+        weights=weights,
+        options=entry.options | exact,
+        threads=threads,
+        device=device.upper(),
+    )

@@ -17,7 +17,8 @@ from inspection_tf.conversion import engine_gate, retreat
 from inspection_tf.conversion import request as request_
 from inspection_tf.engines import openvino_engine
 from inspection_tf.engines.entry import EngineEntry, Ranges
-from inspection_tf.engines.names import ALL, PRECISION_HINT
+from inspection_tf.engines.kinds import PRECISION_HINT
+from inspection_tf.engines.names import ALL
 from inspection_tf.engines.network import named_inputs
 
 

@@ -14,9 +14,11 @@ from inspection_tf import errors
 from inspection_tf.conversion import request
 from inspection_tf.conversion.builders import onnx_int8
 from inspection_tf.engines import tensorrt_engine
-from inspection_tf.engines.entry import EngineEntry, Kind, Precision
+from inspection_tf.engines.entry import EngineEntry, Precision
+from inspection_tf.engines.kinds import KINDS
 
-MODULES: tuple[Kind, ...] = ("tensorrt", "tensorrt_rtx")
+MODULES = tuple(kind.name for kind in KINDS.values() if kind.is_for_one_gpu)
+"""TensorRT and TensorRT-RTX, each called as the kind of engine that it builds."""
 _PRECISIONS: dict[str, Precision] = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
 _WITHOUT_GPU = "8.9"
 _LOG = logging.getLogger("inspection_tf")
@@ -57,7 +59,7 @@ def _require_batches(order: request.Order) -> None:
         )
 
 
-def _module() -> Kind | None:
+def _module() -> str | None:
     """Return the first TensorRT that can be imported."""
     for name in MODULES:
         if importlib.util.find_spec(name) is None:
@@ -88,13 +90,13 @@ def _models(order: request.Order) -> dict[str, bytes]:
     return {graph: order.model(graph).read_bytes() for graph in order.graphs}
 
 
-def _plans(order: request.Order, models: dict[str, bytes], module: Kind) -> EngineEntry:
+def _plans(order: request.Order, models: dict[str, bytes], module: str) -> EngineEntry:
     trt = tensorrt_engine.library(module)
     target = ""
     for graph, data in models.items():
         plan, target = _plan(trt, order, graph, data)
         (order.folder / f"{graph}.engine").write_bytes(plan)
-    packages = ("tensorrt", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12", "onnxruntime")
+    packages = (*(name for kind in MODULES for name in KINDS[kind].packages), "onnxruntime")
     return EngineEntry(
         kind=module,
         precision=_PRECISIONS[order.spec.precision],

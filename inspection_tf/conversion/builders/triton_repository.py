@@ -8,10 +8,16 @@ from pathlib import Path
 from inspection_tf import bundle, errors
 from inspection_tf.conversion import request
 from inspection_tf.engines.entry import EngineEntry
+from inspection_tf.engines.kinds import KINDS
 
 VERDICT = "inspection"
-_BACKENDS = {"onnxruntime": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}
-_FILES = {"onnxruntime": "model.onnx", "openvino": "model.xml", "tensorrt": "model.engine"}
+_BACKENDS = ("onnxruntime", "openvino", "tensorrt")
+"""Kinds of engines that Triton runs, by backends of the same names."""
+
+
+def _file(kind: str) -> str:
+    """Return the file that a backend starts from."""
+    return f"model{KINDS[kind].starts_from}"
 
 
 def build(order: request.Order) -> EngineEntry:
@@ -43,12 +49,12 @@ def build(order: request.Order) -> EngineEntry:
         source = order.model(graph) if entry is None else order.root / entry.files[graph]
         folder = order.folder / "models" / graph / "1"
         folder.mkdir(parents=True)
-        target = folder / _FILES[kind]
+        target = folder / _file(kind)
         shutil.copyfile(source, target)
-        if kind == "openvino":
-            shutil.copyfile(source.with_suffix(".bin"), target.with_suffix(".bin"))
+        if suffix := KINDS[kind].weights_suffix:
+            shutil.copyfile(source.with_suffix(suffix), target.with_suffix(suffix))
         files[graph] = order.at(target.relative_to(order.folder).as_posix())
-        text = _network_config(order, graph, _BACKENDS[kind])
+        text = _network_config(order, graph, kind)
         (folder.parent / "config.pbtxt").write_text(text)
     main = order.manifest.main
     served = order.manifest.graph(main).file if entry is None else entry.files[main]
@@ -59,7 +65,7 @@ def build(order: request.Order) -> EngineEntry:
         files=files,
         target="Triton",
         batch=(entry.batch if entry else None) or spec.batch,
-        options={"backend": _BACKENDS[kind], "serves": spec.engine or "onnx"},
+        options={"backend": kind, "serves": spec.engine or "onnx"},
         versions=request.versions("onnxruntime", "openvino"),
     )
 
@@ -125,7 +131,7 @@ def _network_config(order: request.Order, graph: str, backend: str) -> str:
     )
     return (
         f'name: "{graph}"\nbackend: "{backend}"\n'
-        f'default_model_filename: "{_FILES[backend]}"\n'
+        f'default_model_filename: "{_file(backend)}"\n'
         f"{gathering if is_gathered else _ANY_NUMBER}"
         f"input [\n{inputs}]\n"
         f'output [\n  {{ name: "{output.name}" data_type: TYPE_FP32 dims: {returned} }}\n]\n'
