@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.engines import installed
 from inspection_tf.engines.native import Native
 from inspection_tf.engines.network import StoredNetwork, named_inputs
 
@@ -41,10 +42,7 @@ class LiteRtEngine:
         try:
             from ai_edge_litert import interpreter
         except ImportError as problem:
-            raise errors.BundleError(
-                "A LiteRT engine needs LiteRT. Got an environment without it. "
-                'Install it: pip install "inspection-tf[litert]".'
-            ) from problem
+            raise installed.missing("LiteRT", "litert", "A LiteRT engine") from problem
 
         def started() -> _Interpreter:
             try:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.engines import installed
 from inspection_tf.engines.kinds import KINDS, PRECISION_HINT
 from inspection_tf.engines.native import Native, leak
 from inspection_tf.engines.network import StoredNetwork, named_inputs
@@ -60,10 +61,7 @@ def core() -> Any:
     try:
         import openvino
     except ImportError as problem:
-        raise errors.BundleError(
-            "An OpenVINO engine needs OpenVINO. Got an environment without it. "
-            'Install it: pip install "inspection-tf[openvino]".'
-        ) from problem
+        raise installed.missing("OpenVINO", "openvino", "An OpenVINO engine") from problem
     with _LOCK:  # the cache alone would let two threads make one each
         return _only(openvino.Core)
 

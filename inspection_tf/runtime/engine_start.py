@@ -1,6 +1,5 @@
 """Which engine of a bundle runs, and how it is started."""
 
-import contextlib
 import functools
 import hashlib
 import json
@@ -16,7 +15,7 @@ import numpy as np
 
 from inspection_tf import errors, files
 from inspection_tf.bundle import listed_files
-from inspection_tf.engines import onnxruntime_engine, starting
+from inspection_tf.engines import installed, onnxruntime_engine, starting
 from inspection_tf.engines.kinds import PACKAGES
 from inspection_tf.engines.names import AUTO, ONNX
 from inspection_tf.engines.network import Network, StoredNetwork
@@ -118,13 +117,8 @@ def _memory() -> Path:
 
 def _here(manifest: "bundle.Manifest", asked: Mapping[str, Any]) -> str:
     """Return what a choice holds for: machine, software, files, threads, device and batch."""
-    import importlib.metadata  # rarely needed, and not for nothing
-
     machine = platform.node(), platform.machine(), platform.processor(), os.cpu_count()
-    software = []
-    for name in PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            software.append([name, importlib.metadata.version(name)])
+    software = list(installed.versions(*PACKAGES).items())
     about = [machine, software, sorted(manifest.files.items()), sorted(asked.items())]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 

@@ -1,6 +1,7 @@
 """The registry of kinds of engines, which bundle, runtime and builders read."""
 
 import importlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import SimpleNamespace
 import pydantic
 import pytest
 
+import inspection_tf
 from inspection_tf.bundle import listed_files
 from inspection_tf.engines import kinds, starting
 from inspection_tf.engines.entry import EngineEntry
@@ -56,6 +58,17 @@ def test_a_network_is_started_by_the_module_of_its_kind(monkeypatch):
     stored = StoredNetwork("segmenter", entry, lambda name: name.encode())
     assert starting.start(stored, threads=2) == "network"
     assert asked == {"threads": 2, "device": "cpu", "data": b"engines/own/segmenter.tflite"}
+
+
+def test_no_other_module_compares_a_kind_with_its_name():
+    root = Path(inspection_tf.__file__).parent
+    quoted = "|".join(kinds.KINDS)
+    found = [
+        path.relative_to(root).as_posix()
+        for path in sorted(root.rglob("*.py"))
+        if re.search(rf'kind (==|!=|in|not in) \(?"({quoted})"', path.read_text())
+    ]
+    assert found == []
 
 
 def test_the_registry_costs_no_pydantic():
