@@ -55,8 +55,9 @@ def main() -> int:
         try:
             convert((bundle / file).parent, out / graph, precision, entry["options"]["signature"])
         except Exception as problem:  # RuntimeError where it was built without TensorRT
+            reason = str(problem).rstrip(".")
             complain(
-                f"TF-TRT must be able to convert the {graph}. Got: {problem}. Use a container of "
+                f"TF-TRT must be able to convert the {graph}. Got: {reason}. Use a container of "
                 "NVIDIA with TensorFlow up to 2.17, or inspection convert BUNDLE --to tensorrt."
             )
             return 1
