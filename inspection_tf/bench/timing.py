@@ -21,6 +21,7 @@ from inspection_tf import bundle, errors, images, runtime
 from inspection_tf.bench.operator_times import Operator
 from inspection_tf.bench.operator_times import profile as profile_model
 from inspection_tf.bench.peak_memory import peak_bytes
+from inspection_tf.engines.kinds import KINDS
 from inspection_tf.engines.network import named_inputs
 from inspection_tf.models import saved
 from inspection_tf.runtime import batches as batches_
@@ -135,13 +136,11 @@ def _keras_inspector(root: Path, manifest: bundle.Manifest) -> runtime.Inspector
     )
 
 
-def _sizes(root: Path, files: Iterable[str]) -> int:
+def _sizes(root: Path, files: Iterable[str], *, kind: str = "onnxruntime") -> int:
     """Return the bytes of the files that an engine starts from, weights beside them included."""
-    found = set()
-    for file in files:
-        path = root / file
-        found |= {path, *path.parent.glob(f"{path.stem}.bin")}
-    return sum(path.stat().st_size for path in found)
+    listed = set(files)
+    weights = {KINDS[kind].weights(file) for file in listed} - {""}
+    return sum((root / file).stat().st_size for file in listed | weights)
 
 
 def _engine_ways(
@@ -159,9 +158,9 @@ def _engine_ways(
             _LOG.warning("%s is left out: %s", name, problem)
             continue
         entry = manifest.engines.get(name)
-        files = entry.files.values() if entry else ()
+        size = _sizes(root, entry.files.values(), kind=entry.kind) if entry else 0
         largest = entry.batch.largest if entry and entry.batch else math.inf
-        ways.append(Way(name, inspector, file_bytes=_sizes(root, files), largest=largest))
+        ways.append(Way(name, inspector, file_bytes=size, largest=largest))
     return ways
 
 

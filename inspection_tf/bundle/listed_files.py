@@ -10,6 +10,7 @@ from typing import Any
 
 from inspection_tf import errors, files
 from inspection_tf.bundle import onnx_guard
+from inspection_tf.engines import kinds
 from inspection_tf.engines.names import FOLDER
 
 MANIFEST = "manifest.json"
@@ -23,10 +24,7 @@ _MOST_FILES = 10_000
 _DEEPEST_FOLDER = 16
 _SUFFIXES = frozenset({".onnx", ".keras", ".json", ".npy", ".png", ".md"})
 # Of engines, which other software reads; nothing of it is ever run as a program by this package.
-_ENGINE_SUFFIXES = frozenset(
-    {".onnx", ".xml", ".bin", ".tflite", ".engine", ".pb", ".index", ".pbtxt", ".py", ".sh"}
-    | {".json", ".npy", ".md"}
-)
+_ENGINE_SUFFIXES = kinds.SUFFIXES | {".json", ".npy", ".md"}
 _SHARD = re.compile(r"variables\.data-\d{5}-of-\d{5}")  # of a SavedModel
 CHECK = "golden/check.py"
 _LONGEST_NAME = 100  # of a link's target, in a message

@@ -22,7 +22,7 @@ from inspection_tf.bundle.listed_files import (
     refuse,
 )
 from inspection_tf.engines.entry import EngineEntry
-from inspection_tf.engines.names import FOLDER, PRECISION_HINT, is_name
+from inspection_tf.engines.names import FOLDER, is_name
 from inspection_tf.images import registration
 from inspection_tf.tasks.base import Context, GraphSpec
 
@@ -31,13 +31,6 @@ from inspection_tf.tasks.base import Context, GraphSpec
 SCHEMA_VERSION = 5
 # By these names the `model.py` of Triton repositories of schema 4 asks for networks.
 CLASSIFIER, REFINER = "classifier", "refiner"
-_ENGINE_TYPES = {
-    "onnxruntime": ".onnx",
-    "openvino": ".xml",
-    "litert": ".tflite",
-    "tensorrt": ".engine",
-    "tensorrt_rtx": ".engine",
-}
 
 
 class Graph(config.Section):
@@ -240,22 +233,21 @@ def _check_engines(root: Path, manifest: Manifest) -> None:
             )
         own = f"{FOLDER}/{name}/"
         used = [*entry.files.values(), *(sample.output for sample in entry.golden)]
-        hints = {PRECISION_HINT: ("f32", "bf16", "f16")}
+        allowed = entry.of_kind.options
         for option, value in entry.options.items():
-            # Others name folders to write to, and libraries to load.
-            if entry.kind == "openvino" and value not in hints.get(option, ()):
+            if allowed is not None and value not in allowed.get(option, ()):
                 raise refuse(
                     root,
-                    f"the engine {name} may set {' and '.join(hints)} alone",
+                    f"the engine {name} may set {' and '.join(allowed)} alone",
                     f"{option}: {value!r}",
                     "Do not use this bundle",
                 )
-        kind = _ENGINE_TYPES.get(entry.kind, "")
-        other = next((file for file in entry.files.values() if not file.endswith(kind)), None)
+        suffix = entry.of_kind.starts_from
+        other = next((file for file in entry.files.values() if not file.endswith(suffix)), None)
         if other is not None:
             raise refuse(
                 root,
-                f"the engine {name}, of {entry.kind}, must start from files {kind}",
+                f"the engine {name}, of {entry.kind}, must start from files {suffix}",
                 repr(other),
                 "Do not use this bundle",
             )

@@ -7,7 +7,7 @@ written.
 """
 
 import dataclasses
-import importlib
+import functools
 import io
 import logging
 import platform
@@ -21,31 +21,17 @@ from typing import Any
 import numpy as np
 
 from inspection_tf import bench, bundle, errors, files, process, runtime
-from inspection_tf.conversion import calibration_set, engine_gate, request, retreat
-from inspection_tf.conversion.request import ConvertSpec
+from inspection_tf.conversion import calibration_set, engine_gate, retreat, targets
+from inspection_tf.conversion.request import ConversionRequest, ConvertSpec, load_builder
 from inspection_tf.datasets.records import Records
-from inspection_tf.engines import openvino_engine
 from inspection_tf.engines.entry import EngineEntry, GoldenSample
-from inspection_tf.engines.names import NOT_RUN, ONNX, PASSED, RUNNABLE, is_name
+from inspection_tf.engines.names import ONNX, PASSED, is_name
 from inspection_tf.export import card, source_data
 from inspection_tf.runtime import engine_start
 
-__all__ = ["ENGINES", "ConvertSpec", "Converted", "convert"]
+__all__ = ["ConvertSpec", "Converted", "convert"]
 
 _LOG = logging.getLogger("inspection_tf")
-ENGINES = {
-    "openvino": "openvino_ir:float32",
-    "openvino-bf16": "openvino_ir:bfloat16",
-    "openvino-int8": "openvino_ir:int8",
-    "onnx-int8": "onnx_int8:int8",
-    "onnx-fp16": "onnx_int8:float16",
-    "savedmodel": "saved_model:savedmodel",
-    "litert": "saved_model:litert",
-    "tensorrt": "tensorrt_plan:build",
-    "tftrt": "saved_model:tftrt",
-    "triton": "triton_repository:build",
-}
-"""What a bundle can be converted to, and what does it."""
 _TIMED, _WARM = 15, 3
 
 
@@ -64,49 +50,47 @@ class Converted:
     manifest: bundle.Manifest
 
 
-class _Data:
-    """The bundle's images, read when they are first needed."""
+class _Images:
+    """The bundle's images, read when they are first needed.
 
-    def __init__(self, manifest: bundle.Manifest, root: Path | None) -> None:
-        self._manifest, self._root = manifest, root
-        self._parts: dict[str, Records] | None = None
+    Attributes:
+        calibration: those that set the scales of int8; None as long as no builder needs them.
+    """
 
-    @property
-    def parts(self) -> dict[str, Records]:
-        if self._parts is None:
-            self._parts = source_data.parts(self._manifest, self._root)
-        return self._parts
+    def __init__(self, manifest: bundle.Manifest, root: Path | None, spec: ConvertSpec) -> None:
+        self._manifest, self._root, self._spec = manifest, root, spec
+        self.calibration: Records | None = None
 
-    def compared(self, calibrated: Sequence[Records]) -> dict[str, Records]:
-        """Return the tune and test images; where every image taught the network, those.
+    @functools.cached_property
+    def _parts(self) -> dict[str, Records]:
+        return source_data.parts(self._manifest, self._root)
 
-        Args:
-            calibrated: what int8's scales come from; left out, if that leaves any.
+    def calibrating(self) -> Records:
+        """Return the images that set the scales of int8, which are chosen once."""
+        if self.calibration is None:
+            self.calibration = calibration_set.choose(
+                self._parts["train"], count=self._spec.calibration_images, seed=self._spec.seed
+            )
+        return self.calibration
+
+    def compared(self) -> dict[str, Records]:
+        """Return the tune and test images; where every image taught the networks, those.
+
+        Without those that calibrated, if that leaves any.
         """
-        held = {name: part for name, part in self.parts.items() if name != "train" and len(part)}
-        return held or {"train": _without(self.parts["train"], calibrated)}
+        untaught = {
+            name: part for name, part in self._parts.items() if name != "train" and len(part)
+        }
+        return untaught or {"train": self._without_calibration(self._parts["train"])}
 
-    def judged(self, calibrated: Sequence[Records]) -> Records:
+    def tune(self) -> Records:
         """Return the tune images, or what stands in for them."""
-        return self.parts.get("tune") or _without(self.parts["train"], calibrated)
+        return self._parts.get("tune") or self._without_calibration(self._parts["train"])
 
-
-def _without(part: Records, calibrated: Sequence[Records]) -> Records:
-    seen = {record.id for records in calibrated for record in records}
-    left = [record.id for record in part if record.id not in seen]
-    return part.select(left) if left else part
-
-
-def _builder(to: str) -> request.Builder:
-    if to not in ENGINES:
-        raise errors.ConfigError(
-            f"--to must be one of {', '.join(ENGINES)}. Got {to!r}. Choose one."
-        )
-    module, function = ENGINES[to].split(":")
-    found: request.Builder = getattr(
-        importlib.import_module(f"inspection_tf.conversion.builders.{module}"), function
-    )
-    return found
+    def _without_calibration(self, part: Records) -> Records:
+        used = {record.id for record in self.calibration or ()}
+        rest = [record.id for record in part if record.id not in used]
+        return part.select(rest) if rest else part
 
 
 def convert(
@@ -121,7 +105,7 @@ def convert(
 
     Args:
         root: the bundle's folder.
-        to: one of `ENGINES`.
+        to: one of `targets.TARGETS`.
         name: of the engine in the bundle; empty: `to`. One of that name is replaced.
         data: folder of the images that the bundle was made from; None: where they lay.
         spec: how.
@@ -134,7 +118,7 @@ def convert(
         errors.StorageError: the disk is full.
     """
     root, spec = Path(root), spec or ConvertSpec()
-    build = _builder(to)
+    builder = load_builder(targets.find(to))
     name = name or to
     if not is_name(name):
         raise errors.ConfigError(
@@ -144,25 +128,15 @@ def convert(
     files.require_editable(root)
     inspector = runtime.Inspector.load(root)
     manifest = inspector.manifest
-    found = _Data(manifest, None if data is None else Path(data))
+    images = _Images(manifest, None if data is None else Path(data), spec)
     networks = engine_start.start(root, manifest, ONNX)
-    calibrated: list[Records] = []
 
-    drawn: list[calibration_set.Samples] = []
-
+    @functools.cache
     def samples() -> calibration_set.Samples:
-        if drawn:
-            return drawn[0]
-        chosen = calibration_set.choose(
-            found.parts["train"], count=spec.calibration_images, seed=spec.seed
-        )
-        calibrated.append(chosen)
-        drawn.append(calibration_set.record_inputs(manifest, networks, chosen))
-        return drawn[0]
+        return calibration_set.record_inputs(manifest, networks, images.calibrating())
 
-    def judge(changed: Mapping[str, runtime.Network]) -> engine_gate.EngineParity:
-        part = found.judged(calibrated)
-        shown = calibration_set.choose(part, count=spec.judged_images, seed=spec.seed)
+    def compare_on_tune(changed: Mapping[str, runtime.Network]) -> engine_gate.EngineParity:
+        shown = calibration_set.choose(images.tune(), count=spec.judged_images, seed=spec.seed)
         # At one batch size: it is the same network.
         limits = spec.gate.model_copy(update={"batch_sizes": spec.gate.batch_sizes[-1:]})
         other = engine_gate.inspector(manifest, {**networks, **changed}, name)
@@ -174,16 +148,20 @@ def convert(
     while True:
         attempts += 1
         with tempfile.TemporaryDirectory() as folder:
-            order = request.Order(root, manifest, name, Path(folder), spec, samples, judge, search)
-            entry = build(order)
-            if calibrated:
-                calibration = calibration_set.entry(calibrated[0], seed=spec.seed, split="train")
+            request = ConversionRequest(
+                root, manifest, name, Path(folder), spec, samples, compare_on_tune, search
+            )
+            entry = builder.build(request)
+            if images.calibration is not None:
+                calibration = calibration_set.entry(
+                    images.calibration, seed=spec.seed, split="train"
+                )
                 entry = entry.model_copy(update={"calibration": calibration})
-            started = _start(order, entry)
+            started = builder.start(request, entry)
             if started is None:
-                return Converted(name, entry, _written(order, entry, ()))
+                return Converted(name, entry, _written(request, entry, ()))
             candidate = engine_gate.inspector(manifest, started, name)
-            compared = found.compared(calibrated)
+            compared = images.compared()
             if "train" in compared and attempts == 1:
                 _LOG.warning("every image taught the networks: the gate compares on those")
             with process.bar("comparing") as progress:
@@ -200,56 +178,24 @@ def convert(
                 _LOG.info("the gate says no: %s", "; ".join(parity.failures))
                 continue
             parity.require(name)
-            golden = _golden(candidate, root, order)
+            golden = _golden(candidate, request)
             entry = entry.model_copy(
                 update={
                     "state": PASSED,
                     "parity": parity.model_dump(mode="json"),
-                    "speed": _speed(inspector, candidate, root, order),
+                    "speed": _speed(inspector, candidate, request),
                     "golden": tuple(sample for sample, _ in golden),
                 }
             )
-            return Converted(name, entry, _written(order, entry, golden))
-
-
-def _start(order: request.Order, entry: EngineEntry) -> dict[str, runtime.Network] | None:
-    """Start an engine from the folder it was built in; None where this machine cannot run it."""
-    own = order.at("")
-
-    def built(file: str) -> Path:
-        return order.folder / file.removeprefix(own)
-
-    if entry.kind == "savedmodel":
-        from inspection_tf.conversion.builders import saved_model
-
-        return {graph: saved_model.SavedModel(built(file)) for graph, file in entry.files.items()}
-    if entry.kind not in RUNNABLE:
-        return None
-    if entry.precision == "bfloat16" and not openvino_engine.has_bfloat16():
-        _LOG.warning(
-            "This processor does not compute in bfloat16, so the gate cannot see what it changes. "
-            "The entry says %r: convert on a processor that does.",
-            NOT_RUN,
-        )
-        return None
-    try:
-        return {
-            graph: engine_start.start_one(graph, entry, lambda name: built(name).read_bytes())
-            for graph in entry.files
-        }
-    except errors.BundleError as problem:
-        if entry.kind not in ("tensorrt", "tensorrt_rtx"):
-            raise
-        _LOG.warning("%s The entry says %r: auto never picks it.", problem, NOT_RUN)
-        return None
+            return Converted(name, entry, _written(request, entry, golden))
 
 
 def _golden(
-    candidate: runtime.Inspector, root: Path, order: request.Order
+    candidate: runtime.Inspector, request: ConversionRequest
 ) -> list[tuple[GoldenSample, bytes]]:
     """Return what the engine says of the bundle's golden samples, and the arrays."""
     found = []
-    for number, frame in enumerate(bench.golden_frames(root)):
+    for number, frame in enumerate(bench.golden_frames(request.root)):
         prepared = candidate.prepare(*frame)
         verdict = candidate.judge(prepared)[0]
         buffer = io.BytesIO()
@@ -257,20 +203,20 @@ def _golden(
         sample = GoldenSample(
             outcome=verdict.outcome,
             score=verdict.to_dict()["score"],
-            output=order.at(f"golden/{number}.npy"),
+            output=request.in_bundle(f"golden/{number}.npy"),
         )
         found.append((sample, buffer.getvalue()))
     return found
 
 
 def _speed(
-    reference: runtime.Inspector, candidate: runtime.Inspector, root: Path, order: request.Order
+    reference: runtime.Inspector, candidate: runtime.Inspector, request: ConversionRequest
 ) -> dict[str, Any]:
     """Return median ms an image, decoded frame to verdict, of engine and ONNX in turns."""
-    frames = bench.golden_frames(root)
+    frames = bench.golden_frames(request.root)
     spent: dict[str, dict[str, float]] = {"engine_ms": {}, "onnx_ms": {}}
     sides = {"engine_ms": candidate, "onnx_ms": reference}
-    for size in order.spec.gate.batch_sizes:
+    for size in request.spec.gate.batch_sizes:
         shown = [frames[place % len(frames)] for place in range(size)]
         times: dict[str, list[float]] = {side: [] for side in sides}
         for turn in range(_WARM + _TIMED):
@@ -285,24 +231,27 @@ def _speed(
 
 
 def _written(
-    order: request.Order, entry: EngineEntry, golden: Sequence[tuple[GoldenSample, bytes]]
+    request: ConversionRequest, entry: EngineEntry, golden: Sequence[tuple[GoldenSample, bytes]]
 ) -> bundle.Manifest:
     """Put an engine into the bundle; whatever fails, the bundle is as it was."""
-    manifest = order.manifest.model_copy(
+    manifest = request.manifest.model_copy(
         update={
             "schema_version": bundle.SCHEMA_VERSION,
-            "engines": {**order.manifest.engines, order.name: entry},
+            "engines": {**request.manifest.engines, request.engine_name: entry},
         }
     )
-    with bundle.editing(order.root, order.manifest) as draft:
-        shutil.rmtree(draft.path(order.at("-.md")).parent, ignore_errors=True)
-        for path in sorted(order.folder.rglob("*")):
+    with bundle.editing(request.root, request.manifest) as draft:
+        shutil.rmtree(draft.path(request.in_bundle("-.md")).parent, ignore_errors=True)
+        for path in sorted(request.build_folder.rglob("*")):
             if path.is_file():
-                draft.write(order.at(path.relative_to(order.folder).as_posix()), path.read_bytes())
+                draft.write(
+                    request.in_bundle(path.relative_to(request.build_folder).as_posix()),
+                    path.read_bytes(),
+                )
         for sample, data in golden:
             draft.write(sample.output, data)
         draft.write("MODEL_CARD.md", card.render(manifest))
         sealed = draft.seal(manifest)
         # What refuses itself is never written.
-        runtime.Inspector.load(draft.root, engine=order.name if entry.may_run else ONNX)
+        runtime.Inspector.load(draft.root, engine=request.engine_name if entry.may_run else ONNX)
     return sealed

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from inspection_tf import errors
-from inspection_tf.conversion import request
+from inspection_tf.engines import installed
 
 _MOST_CELLS = 4  # of an interpolation: those of a cubic one
 # What changes each value by itself, or puts values of one place together.
@@ -105,7 +105,7 @@ def reach(path: str | Path) -> Reach:
     try:
         import onnx
     except ImportError as problem:
-        raise request.missing("onnx", "engines", "A tile plan") from problem
+        raise installed.missing("onnx", "engines", "A tile plan") from problem
     proto = onnx.shape_inference.infer_shapes(onnx.load(path))
     graph = proto.graph
     constants = {v.name: onnx.numpy_helper.to_array(v) for v in graph.initializer}

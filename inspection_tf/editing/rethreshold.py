@@ -267,7 +267,7 @@ def _edit(
 
 def _is_stopped(entry: EngineEntry) -> bool:
     """Return whether an engine was judged at a threshold, or holds a copy of it."""
-    return entry.state == PASSED or entry.kind == "triton"
+    return entry.state == PASSED or entry.of_kind.copies_manifest
 
 
 def _told(

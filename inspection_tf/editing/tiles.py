@@ -136,7 +136,9 @@ def _written(root: Path, manifest: bundle.Manifest, asked: TilePlan) -> bundle.M
             "tiles": asked,
             # Triton's verdict step has a copy of the manifest.
             "engines": {
-                name: entry.model_copy(update={"state": STALE}) if entry.kind == "triton" else entry
+                name: entry.model_copy(update={"state": STALE})
+                if entry.of_kind.copies_manifest
+                else entry
                 for name, entry in manifest.engines.items()
             },
             "audit": (*manifest.audit, edit),

@@ -1,22 +1,17 @@
 """What a manifest says of each engine that a bundle was converted to."""
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
 
 from inspection_tf import config
-from inspection_tf.engines.names import ALL, PASSED, RUNNABLE
+from inspection_tf.engines.kinds import KINDS, EngineKind
+from inspection_tf.engines.names import ALL, PASSED
 
-Kind = Literal[
-    "onnxruntime",
-    "openvino",
-    "litert",
-    "savedmodel",
-    "tensorrt",
-    "tensorrt_rtx",
-    "trtexec",
-    "triton",
-]
+if TYPE_CHECKING:
+    KindName = str
+else:  # a schema that names them all, without a second list
+    KindName = Literal[tuple(KINDS)]
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Ranges = Literal["widest", "typical", "wide"]
 
@@ -56,7 +51,7 @@ class GoldenSample(config.Section):
 class EngineEntry(config.Section):
     """One engine of a bundle: `engines/NAME/`."""
 
-    kind: Kind
+    kind: KindName
     precision: Precision
     files: dict[str, str] = pydantic.Field(default_factory=dict)
     """Graph to the file that it starts from, relative to the bundle."""
@@ -90,6 +85,11 @@ class EngineEntry(config.Section):
         return self.precision == "float32" or self.float_operators.get(graph) == (ALL,)
 
     @property
+    def of_kind(self) -> EngineKind:
+        """What is known of its kind."""
+        return KINDS[self.kind]
+
+    @property
     def may_run(self) -> bool:
         """Whether the gate let it through and the runtime can start it."""
-        return self.state == PASSED and self.kind in RUNNABLE
+        return self.state == PASSED and self.of_kind.is_runnable

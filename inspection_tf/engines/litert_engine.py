@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.engines import installed
 from inspection_tf.engines.native import Native
-from inspection_tf.engines.network import named_inputs
+from inspection_tf.engines.network import StoredNetwork, named_inputs
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,10 +42,7 @@ class LiteRtEngine:
         try:
             from ai_edge_litert import interpreter
         except ImportError as problem:
-            raise errors.BundleError(
-                "A LiteRT engine needs LiteRT. Got an environment without it. "
-                'Install it: pip install "inspection-tf[litert]".'
-            ) from problem
+            raise installed.missing("LiteRT", "litert", "A LiteRT engine") from problem
 
         def started() -> _Interpreter:
             try:
@@ -80,3 +78,12 @@ class LiteRtEngine:
                 f"The network must accept {batch.dtype} of shape {batch.shape}. "
                 f"Got: {str(problem).splitlines()[0]}. Convert the bundle again."
             ) from problem
+
+
+def start_network(stored: StoredNetwork, *, threads: int | None, device: str) -> LiteRtEngine:
+    """Start a network; see `starting.start`."""
+    if device != "cpu":
+        raise errors.ConfigError(
+            f"LiteRT's device must be cpu. Got {device!r}. Leave it out, or choose another engine."
+        )
+    return LiteRtEngine(stored.model(), threads=threads)

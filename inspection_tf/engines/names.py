@@ -10,12 +10,6 @@ PASSED, NOT_RUN, STALE = "passed", "built, not run", "must pass the gate again"
 ALL = "all"
 """Instead of the names of operators: all of them."""
 
-PRECISION_HINT = "INFERENCE_PRECISION_HINT"
-"""OpenVINO's option for the precision that a network runs in."""
-RUNNABLE = frozenset({"onnxruntime", "openvino", "litert", "tensorrt", "tensorrt_rtx"})
-"""Kinds that the runtime starts; the others are for other software."""
-
-
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 

@@ -1,12 +1,17 @@
 """A network as an inspector sees it, whatever runs it, and what every answer must be."""
 
+import dataclasses
 import math
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+
+if TYPE_CHECKING:
+    from inspection_tf.engines.entry import EngineEntry
 
 IMAGE, TEMPLATE = "image", "template"
 """Names of a network's inputs."""
@@ -28,6 +33,31 @@ class Network(Protocol):
         while the next one runs.
         """
         ...
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class StoredNetwork:
+    """One network of an engine, as it lies in a bundle.
+
+    Attributes:
+        graph: its name.
+        entry: what the manifest says of the engine.
+        read: returns the bytes of a file that the manifest lists. No parser is given a path: the
+            file could be replaced while it runs, and OpenVINO would go on with the new weights.
+    """
+
+    graph: str
+    entry: "EngineEntry"
+    read: Callable[[str], bytes]
+
+    @property
+    def file(self) -> str:
+        """The file that it starts from."""
+        return self.entry.files[self.graph]
+
+    def model(self) -> bytes:
+        """Return the bytes of the file that it starts from."""
+        return self.read(self.file)
 
 
 def named_inputs(

@@ -8,11 +8,21 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.engines.native import Native
-from inspection_tf.engines.network import Network, checked, named_inputs, ng_score
+from inspection_tf.engines.network import Network, StoredNetwork, checked, named_inputs, ng_score
 
 __all__ = ["Engine", "Network", "checked", "ng_score", "start"]
 
 _PROCESSOR = ("CPUExecutionProvider",)
+_PROVIDERS = {
+    "cpu": _PROCESSOR,
+    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
+    "tensorrt": (
+        "TensorrtExecutionProvider",
+        "CUDAExecutionProvider",
+        "CPUExecutionProvider",
+    ),
+}
+"""Device to the execution providers that it needs, the first one for the device itself."""
 
 
 def start(
@@ -116,3 +126,42 @@ class Engine:
                 f"Got: {first_line}. Export the bundle again."
             ) from problem
         return np.asarray(output)
+
+
+def start_on(device: str, model: bytes, *, threads: int | None = None) -> Engine:
+    """Start a network on a device.
+
+    Args:
+        device: cpu, cuda or tensorrt.
+        model: bytes of an ONNX file.
+        threads: of one inference; None: one for each core.
+
+    Raises:
+        errors.ConfigError: there is no such device.
+        errors.BundleError: onnxruntime lacks the device, cannot start it, or refuses the model.
+    """
+    if device not in _PROVIDERS:
+        raise errors.ConfigError(
+            f"onnxruntime's device must be {', '.join(_PROVIDERS)}. Got {device!r}. Choose one."
+        )
+    import onnxruntime
+
+    wanted, known = _PROVIDERS[device], onnxruntime.get_available_providers()
+    if wanted[0] not in known:
+        raise errors.BundleError(
+            f"The device {device} needs onnxruntime with {wanted[0]}. Got one with "
+            f"{', '.join(known)}. Install onnxruntime-gpu, or choose another device."
+        )
+    engine = Engine(model, threads=threads, providers=wanted)
+    if engine.providers[0] != wanted[0]:  # it takes the next one, and says so in its log at most
+        raise errors.BundleError(
+            f"The device {device} must be usable. Got {wanted[0]} that onnxruntime could not "
+            f"start, and {engine.providers[0]} instead. Check the driver and its libraries, or "
+            "choose another device."
+        )
+    return engine
+
+
+def start_network(stored: StoredNetwork, *, threads: int | None, device: str) -> Engine:
+    """Start a network; see `starting.start`."""
+    return start_on(device, stored.model(), threads=threads)

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.engines import installed
+from inspection_tf.engines.kinds import KINDS, PRECISION_HINT
 from inspection_tf.engines.native import Native, leak
-from inspection_tf.engines.network import named_inputs
+from inspection_tf.engines.network import StoredNetwork, named_inputs
 
 _LOCK = threading.Lock()
 
@@ -59,10 +61,7 @@ def core() -> Any:
     try:
         import openvino
     except ImportError as problem:
-        raise errors.BundleError(
-            "An OpenVINO engine needs OpenVINO. Got an environment without it. "
-            'Install it: pip install "inspection-tf[openvino]".'
-        ) from problem
+        raise installed.missing("OpenVINO", "openvino", "An OpenVINO engine") from problem
     with _LOCK:  # the cache alone would let two threads make one each
         return _only(openvino.Core)
 
@@ -175,3 +174,17 @@ class OpenVinoEngine:
                 return np.array(request.get_output_tensor(0).data)
             finally:
                 compiled.requests.append(request)
+
+
+def start_network(stored: StoredNetwork, *, threads: int | None, device: str) -> OpenVinoEngine:
+    """Start a network; see `starting.start`."""
+    entry = stored.entry
+    weights = stored.read(KINDS[entry.kind].weights(stored.file))
+    exact = {PRECISION_HINT: "f32"} if entry.is_float32(stored.graph) else {}
+    return OpenVinoEngine(
+        stored.model(),
+        weights=weights,
+        options=entry.options | exact,
+        threads=threads,
+        device=device.upper(),
+    )

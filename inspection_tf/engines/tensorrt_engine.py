@@ -12,16 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.engines.kinds import KINDS
 from inspection_tf.engines.native import Native
-from inspection_tf.engines.network import named_inputs
+from inspection_tf.engines.network import StoredNetwork, named_inputs
 
-EXTRA = {"tensorrt": "tensorrt", "tensorrt_rtx": "tensorrt-rtx-cu13"}
-"""Module to the package that brings it."""
 _NO_MEMORY = 2  # cudaErrorMemoryAllocation
 
 
 def library(name: str) -> Any:
-    """Return the module of TensorRT or TensorRT-RTX.
+    """Return the module of TensorRT or TensorRT-RTX, which is called as the kind of engine is.
 
     Raises:
         errors.BundleError: it is not installed.
@@ -31,7 +30,7 @@ def library(name: str) -> Any:
     except ImportError as problem:
         raise errors.BundleError(
             f"This engine needs {name}. Got an environment without it. "
-            f"Install it: pip install {EXTRA[name]}."
+            f"Install it: pip install {KINDS[name].packages[0]}."
         ) from problem
 
 
@@ -210,3 +209,9 @@ class TensorRtEngine:
             memory.copy(output.ctypes.data, address, output.nbytes, is_upload=False)
             memory.call("cudaStreamSynchronize", memory.stream)
             return output
+
+
+def start_network(stored: StoredNetwork, *, threads: int | None, device: str) -> TensorRtEngine:
+    """Start a network on the GPU; see `starting.start`."""
+    del threads, device  # it has no other
+    return TensorRtEngine(stored.model(), module=stored.entry.kind)

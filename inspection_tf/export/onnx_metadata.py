@@ -1,6 +1,6 @@
 """The metadata of an ONNX file, which repeats the manifest."""
 
-from inspection_tf.conversion import request
+from inspection_tf.engines import installed
 
 
 def set_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
@@ -12,7 +12,7 @@ def set_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
     try:
         import onnx
     except ImportError as problem:
-        raise request.missing("onnx", "engines", "Writing an ONNX file") from problem
+        raise installed.missing("onnx", "engines", "Writing an ONNX file") from problem
 
     proto = onnx.load_from_string(data)
     kept = {entry.key: entry.value for entry in proto.metadata_props} | metadata

@@ -1,6 +1,5 @@
 """Which engine of a bundle runs, and how it is started."""
 
-import contextlib
 import functools
 import hashlib
 import json
@@ -16,49 +15,17 @@ import numpy as np
 
 from inspection_tf import errors, files
 from inspection_tf.bundle import listed_files
-from inspection_tf.engines.names import AUTO, ONNX, PRECISION_HINT, RUNNABLE
-from inspection_tf.engines.onnxruntime_engine import Engine, Network
+from inspection_tf.engines import installed, onnxruntime_engine, starting
+from inspection_tf.engines.kinds import PACKAGES
+from inspection_tf.engines.names import AUTO, ONNX
+from inspection_tf.engines.network import Network, StoredNetwork
 
 if TYPE_CHECKING:
     from inspection_tf import bundle
     from inspection_tf.engines.entry import EngineEntry
 
-_PROVIDERS = {
-    "cpu": ("CPUExecutionProvider",),
-    "cuda": ("CUDAExecutionProvider", "CPUExecutionProvider"),
-    "tensorrt": (
-        "TensorrtExecutionProvider",
-        "CUDAExecutionProvider",
-        "CPUExecutionProvider",
-    ),
-}
 _LOG = logging.getLogger("inspection_tf")
 _CALLS, _WARM = 7, 2  # of the timing that chooses
-_TENSORRT = ("tensorrt", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12")
-_SOFTWARE = ("onnxruntime", "onnxruntime-gpu", "openvino", "ai-edge-litert", *_TENSORRT)
-
-
-def _of_onnxruntime(model: bytes, threads: int | None, device: str) -> Network:
-    if device not in _PROVIDERS:
-        raise errors.ConfigError(
-            f"onnxruntime's device must be {', '.join(_PROVIDERS)}. Got {device!r}. Choose one."
-        )
-    import onnxruntime
-
-    wanted, known = _PROVIDERS[device], onnxruntime.get_available_providers()
-    if wanted[0] not in known:
-        raise errors.BundleError(
-            f"The device {device} needs onnxruntime with {wanted[0]}. Got one with "
-            f"{', '.join(known)}. Install onnxruntime-gpu, or choose another device."
-        )
-    engine = Engine(model, threads=threads, providers=wanted)
-    if engine.providers[0] != wanted[0]:  # it takes the next one, and says so in its log at most
-        raise errors.BundleError(
-            f"The device {device} must be usable. Got {wanted[0]} that onnxruntime could not "
-            f"start, and {engine.providers[0]} instead. Check the driver and its libraries, or "
-            "choose another device."
-        )
-    return engine
 
 
 def start(
@@ -90,7 +57,7 @@ def start(
     read = functools.partial(listed_files.read_listed, root, manifest.files)
     if name == ONNX:
         return {
-            graph.name: _of_onnxruntime(read(graph.file), threads, device)
+            graph.name: onnxruntime_engine.start_on(device, read(graph.file), threads=threads)
             for graph in manifest.graphs
         }
     entry = manifest.engines.get(name)
@@ -99,7 +66,7 @@ def start(
             f"The engine must be one of {', '.join([AUTO, ONNX, *manifest.engines])}. "
             f"Got {name!r}. Convert the bundle: inspection convert BUNDLE --to {name}."
         )
-    if entry.kind not in RUNNABLE:
+    if not entry.of_kind.is_runnable:
         raise errors.BundleError(
             f"The engine {name} is for other software ({entry.kind}). Got it asked for here. "
             f"Choose one of {', '.join([AUTO, ONNX])}, or see engines/{name}."
@@ -140,32 +107,7 @@ def start_one(
         threads: of one inference.
         device: see `start`.
     """
-    file = entry.files[graph]
-    if entry.kind == "openvino":
-        from inspection_tf.engines.openvino_engine import OpenVinoEngine
-
-        weights = read(f"{file.removesuffix('.xml')}.bin")
-        return OpenVinoEngine(
-            read(file),
-            weights=weights,
-            options=entry.options | ({PRECISION_HINT: "f32"} if entry.is_float32(graph) else {}),
-            threads=threads,
-            device=device.upper(),
-        )
-    if entry.kind == "litert":
-        from inspection_tf.engines.litert_engine import LiteRtEngine
-
-        if device != "cpu":
-            raise errors.ConfigError(
-                f"LiteRT's device must be cpu. Got {device!r}. Leave it out, or choose another "
-                "engine."
-            )
-        return LiteRtEngine(read(file), threads=threads)
-    if entry.kind in ("tensorrt", "tensorrt_rtx"):
-        from inspection_tf.engines.tensorrt_engine import TensorRtEngine
-
-        return TensorRtEngine(read(file), module=entry.kind)
-    return _of_onnxruntime(read(file), threads, device)
+    return starting.start(StoredNetwork(graph, entry, read), threads=threads, device=device)
 
 
 def _memory() -> Path:
@@ -175,13 +117,8 @@ def _memory() -> Path:
 
 def _here(manifest: "bundle.Manifest", asked: Mapping[str, Any]) -> str:
     """Return what a choice holds for: machine, software, files, threads, device and batch."""
-    import importlib.metadata  # rarely needed, and not for nothing
-
     machine = platform.node(), platform.machine(), platform.processor(), os.cpu_count()
-    software = []
-    for name in _SOFTWARE:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            software.append([name, importlib.metadata.version(name)])
+    software = list(installed.versions(*PACKAGES).items())
     about = [machine, software, sorted(manifest.files.items()), sorted(asked.items())]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 

@@ -27,7 +27,7 @@ def ordered(toy_cascade, tmp_path, monkeypatch):
             passed = graph not in unlike
             return SimpleNamespace(passed=passed, failures=() if passed else ("a verdict",))
 
-        order = request.Order(
+        conversion = request.ConversionRequest(
             toy_cascade.path,
             bundle.read(toy_cascade.path),
             "own",
@@ -36,16 +36,16 @@ def ordered(toy_cascade, tmp_path, monkeypatch):
             dict,
             judge,
         )
-        entry = openvino_ir.bfloat16(order)
+        entry = openvino_ir.bfloat16(conversion)
         assert judged == ["classifier", "segmenter"]
-        return order, entry
+        return conversion, entry
 
     return build
 
 
 @pytest.mark.parametrize("graph", ["classifier", "segmenter"])
 def test_the_network_that_does_not_decide_alike_stays_in_float32(ordered, graph, monkeypatch):
-    order, entry = ordered(graph)
+    conversion, entry = ordered(graph)
     assert entry.float_operators == {graph: ("all",)}
     hints = {}
 
@@ -53,12 +53,15 @@ def test_the_network_that_does_not_decide_alike_stays_in_float32(ordered, graph,
         hints[model] = options["INFERENCE_PRECISION_HINT"]
 
     monkeypatch.setattr(openvino_engine, "OpenVinoEngine", start)
-    for name in order.graphs:
+    for name in conversion.graphs:
         engine_start.start_one(name, entry, str)
-    other = next(name for name in order.graphs if name != graph)
-    assert hints == {order.at(f"{graph}.xml"): "f32", order.at(f"{other}.xml"): "bf16"}
-    manifest = order.manifest.model_copy(update={"engines": {"own": entry}})
-    spec = order.spec.model_copy(update={"engine": "own"})
+    other = next(name for name in conversion.graphs if name != graph)
+    assert hints == {
+        conversion.in_bundle(f"{graph}.xml"): "f32",
+        conversion.in_bundle(f"{other}.xml"): "bf16",
+    }
+    manifest = conversion.manifest.model_copy(update={"engines": {"own": entry}})
+    spec = conversion.spec.model_copy(update={"engine": "own"})
     served = SimpleNamespace(manifest=manifest, spec=spec)
     for name, is_told in ((graph, False), (other, True)):
         text = triton_repository._network_config(served, name, "openvino")

@@ -37,15 +37,15 @@ def test_a_report_that_cannot_be_is_refused_before_any_work(toy_bundle_copy, pla
 
 
 def test_a_full_temporary_disk_is_not_the_fault_of_the_network(monkeypatch):
-    from inspection_tf.conversion import request
+    from inspection_tf.conversion import libraries
 
     def refuse():
-        with request.blaming("The graph must be quantized"):
+        with libraries.blaming("The graph must be quantized"):
             raise ValueError("failed to find a proper domain")
 
     with pytest.raises(errors.BundleError, match=r"The graph must be quantized\. Got: failed to"):
         refuse()
     full = SimpleNamespace(free=20_000)
-    monkeypatch.setattr(request.shutil, "disk_usage", lambda folder: full)
+    monkeypatch.setattr(libraries.shutil, "disk_usage", lambda folder: full)
     with pytest.raises(errors.StorageError, match=r"Got a full disk \(failed to find"):
         refuse()

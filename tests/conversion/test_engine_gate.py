@@ -15,14 +15,14 @@ pytest.importorskip("openvino")
 def altered(monkeypatch, tmp_path, change):
     """Let every builder start from networks that were changed."""
 
-    def model(order, graph):
-        proto = library.load(order.root / order.manifest.graph(graph).file)
+    def onnx_file(conversion, graph):
+        proto = library.load(conversion.root / conversion.manifest.graph(graph).file)
         change(proto.graph)
         path = tmp_path / f"{graph}.onnx"
         library.save(proto, path)
         return path
 
-    monkeypatch.setattr(request.Order, "model", model)
+    monkeypatch.setattr(request.ConversionRequest, "onnx_file", onnx_file)
 
 
 def refused(root, to="openvino", **options):

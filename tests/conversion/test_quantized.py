@@ -64,13 +64,13 @@ def test_scales_of_onnx_cover_what_is_asked(one_convolution, ranges, reach):
 
 def in_openvino(path, samples, ranges):
     nncf = pytest.importorskip("nncf")
-    order = SimpleNamespace(
-        model=lambda _graph: path,
+    conversion = SimpleNamespace(
+        onnx_file=lambda _graph: path,
         manifest=SimpleNamespace(is_located=False, main="segmenter"),
         spec=SimpleNamespace(accuracy_control=False),
     )
     how = retreat.Attempt(ranges=ranges)
-    return openvino_ir._quantized(nncf, order, "segmenter", samples, how).get_ordered_ops()
+    return openvino_ir._quantized(nncf, conversion, "segmenter", samples, how).get_ordered_ops()
 
 
 @pytest.mark.parametrize(("ranges", "reach"), [("widest", 1.0), ("typical", 0.4), ("wide", 0.4)])

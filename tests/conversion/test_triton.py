@@ -159,13 +159,13 @@ def test_the_configuration_of_a_plan_fits_its_network(request, tmp_path, made):
     manifest = request.getfixturevalue(made).shipped.manifest
     profile = BatchProfile(smallest=1, usual=3, largest=12)
     entry = SimpleNamespace(batch=profile, precision="float16")
-    order = SimpleNamespace(
+    conversion = SimpleNamespace(
         manifest=SimpleNamespace(**{**dict(manifest), "engines": {"plan": entry}}),
         spec=spec(engine="plan", instances=2),
     )
     for graph in manifest.graphs:
         path = tmp_path / f"{graph.name}.pbtxt"
-        path.write_text(triton_repository._network_config(order, graph.name, "tensorrt"))
+        path.write_text(triton_repository._network_config(conversion, graph.name, "tensorrt"))
         found, schema = parsed(path)
         assert (found.backend, found.default_model_filename) == ("tensorrt", "model.engine")
         assert (found.max_batch_size, list(found.dynamic_batching.preferred_batch_size)) == (

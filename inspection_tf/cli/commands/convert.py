@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import tyro
 
 from inspection_tf import errors, files, process
+from inspection_tf.conversion import targets
 from inspection_tf.conversion.request import ConvertSpec
 
 _SHOWN = 20
@@ -66,7 +67,7 @@ def convert(
     bundle: Bundle,
     /,
     *,
-    to: str,
+    to: Annotated[str, tyro.conf.arg(help=targets.in_words())],
     settings: Annotated[ConvertSpec, tyro.conf.arg(name="")] = ConvertSpec(),  # noqa: B008
     name: str = "",
     data: Path | None = None,
@@ -76,8 +77,7 @@ def convert(
 
     Args:
         bundle: folder of the bundle.
-        to: openvino, openvino-bf16, openvino-int8, onnx-int8, onnx-fp16, savedmodel, litert,
-            tensorrt, tftrt or triton.
+        to: what to convert to.
         settings: how.
         name: of the engine in the bundle; by default that of --to.
         data: folder of the images the bundle was made from; by default where they lay.

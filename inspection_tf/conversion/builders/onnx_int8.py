@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import runtime
-from inspection_tf.conversion import request, retreat
+from inspection_tf.conversion import libraries, retreat
+from inspection_tf.conversion.request import Builder, ConversionRequest
+from inspection_tf.engines import installed
 from inspection_tf.engines.entry import EngineEntry, Ranges
 from inspection_tf.engines.names import ALL
 
@@ -21,18 +23,18 @@ _PROBABILITIES = ("Sigmoid", "Softmax")
 _SHAPES = ("Concat", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze")
 
 
-def int8(order: request.Order) -> EngineEntry:
+def int8(request: ConversionRequest) -> EngineEntry:
     """Write static Q/DQ files for onnxruntime: int8 weights per channel, uint8 activations.
 
     Raises:
         errors.BundleError: the package onnx is absent, or a graph cannot be quantized.
     """
-    samples = order.samples()
+    samples = request.calibration_samples()
     files: dict[str, str] = {}
     floats: dict[str, tuple[str, ...]] = {}
     ranges: dict[str, Ranges] = {}
-    for graph in order.graphs:
-        plain = _prepared(order.model(graph))
+    for graph in request.graphs:
+        plain = _prepared(request.onnx_file(graph))
         operators = [retreat.Operator(*found) for found in _operators(plain)]
 
         def quantize(attempt: retreat.Attempt, plain: bytes = plain, graph: str = graph) -> bytes:
@@ -41,12 +43,12 @@ def int8(order: request.Order) -> EngineEntry:
         def start(data: bytes) -> runtime.Network:
             return runtime.Engine(data)
 
-        data, how = order.search.find(graph, operators, quantize, start, order.judge)
+        data, how = request.search.find(graph, operators, quantize, start, request.compare)
         floats[graph], ranges[graph] = how.kept, how.ranges
-        (order.folder / f"{graph}.onnx").write_bytes(data)
-        files[graph] = order.at(f"{graph}.onnx")
-    for graph in order.search.left_in_float(order.manifest.main):
-        (order.folder / f"{graph}.onnx").write_bytes(order.model(graph).read_bytes())
+        (request.build_folder / f"{graph}.onnx").write_bytes(data)
+        files[graph] = request.in_bundle(f"{graph}.onnx")
+    for graph in request.search.left_in_float(request.manifest.main):
+        (request.build_folder / f"{graph}.onnx").write_bytes(request.onnx_file(graph).read_bytes())
         floats[graph] = (ALL,)
         del ranges[graph]
     return EngineEntry(
@@ -55,30 +57,30 @@ def int8(order: request.Order) -> EngineEntry:
         files=files,
         float_operators=floats,
         ranges=ranges,
-        versions=request.versions("onnxruntime", "onnx"),
-        score_tolerance=order.spec.gate.band,
-        output_tolerance=order.spec.gate.metric_drop,
+        versions=installed.versions("onnxruntime", "onnx"),
+        score_tolerance=request.spec.gate.band,
+        output_tolerance=request.spec.gate.metric_drop,
     )
 
 
-def float16(order: request.Order) -> EngineEntry:
+def float16(request: ConversionRequest) -> EngineEntry:
     """Write float16 files for onnxruntime: uint8 goes in and float32 comes out, as before.
 
     Raises:
         errors.BundleError: the package onnx is absent, or a graph cannot be converted.
     """
     files = {}
-    for graph in order.graphs:
-        data = in_float16(order.model(graph), is_located=order.manifest.is_located)
-        (order.folder / f"{graph}.onnx").write_bytes(data)
-        files[graph] = order.at(f"{graph}.onnx")
+    for graph in request.graphs:
+        data = in_float16(request.onnx_file(graph), is_located=request.manifest.is_located)
+        (request.build_folder / f"{graph}.onnx").write_bytes(data)
+        files[graph] = request.in_bundle(f"{graph}.onnx")
     return EngineEntry(
         kind="onnxruntime",
         precision="float16",
         files=files,
-        versions=request.versions("onnxruntime", "onnx"),
-        score_tolerance=order.spec.gate.band,
-        output_tolerance=order.spec.gate.metric_drop,
+        versions=installed.versions("onnxruntime", "onnx"),
+        score_tolerance=request.spec.gate.band,
+        output_tolerance=request.spec.gate.metric_drop,
     )
 
 
@@ -99,8 +101,8 @@ def in_float16(path: Path, *, is_located: bool = False) -> bytes:
         import onnx
         from onnxruntime.transformers import float16 as library
     except ImportError as problem:
-        raise request.missing("onnx", "engines", "A float16 engine") from problem
-    with request.blaming("Every operator must have a float16 twin"):
+        raise installed.missing("onnx", "engines", "A float16 engine") from problem
+    with libraries.blaming("Every operator must have a float16 twin"):
         plain = onnx.load(path)
         exact = _answering(plain.graph, is_located)
         proto = library.convert_float_to_float16(
@@ -175,7 +177,7 @@ def _library() -> Any:
         import onnx
         from onnxruntime import quantization
     except ImportError as problem:
-        raise request.missing("onnx", "engines", "An int8 engine of ONNX") from problem
+        raise installed.missing("onnx", "engines", "An int8 engine of ONNX") from problem
     return onnx, quantization
 
 
@@ -184,14 +186,14 @@ def _prepared(path: Path) -> bytes:
     _library()
     from onnxruntime.quantization import shape_inference
 
-    with tempfile.TemporaryDirectory() as folder, request.blaming(_QUANTIZABLE):
+    with tempfile.TemporaryDirectory() as folder, libraries.blaming(_QUANTIZABLE):
         plain = Path(folder) / "plain.onnx"
         shape_inference.quant_pre_process(str(path), str(plain), skip_symbolic_shape=True)
         return plain.read_bytes()
 
 
 def _operators(data: bytes) -> list[tuple[str, bool]]:
-    """Return the convolutions of an ONNX file in order: name, and whether it is depthwise."""
+    """Return the convolutions of an ONNX file in request: name, and whether it is depthwise."""
     onnx, _ = _library()
     return [
         (node.name, any(a.name == "group" and a.i > 1 for a in node.attribute))
@@ -237,7 +239,7 @@ def quantized(
     options = {"CalibMovingAverage": how.ranges == "typical"}  # the mean over images, not the most
     if for_tensorrt:
         options |= {"ActivationSymmetric": True, "WeightSymmetric": True, "QuantizeBias": False}
-    with tempfile.TemporaryDirectory() as folder, request.blaming(_QUANTIZABLE):
+    with tempfile.TemporaryDirectory() as folder, libraries.blaming(_QUANTIZABLE):
         done = Path(folder) / "int8.onnx"
         quantization.quantize_static(
             onnx.load_from_string(plain),
@@ -264,3 +266,6 @@ def _tidied(proto: Any) -> bytes:
     proto.opset_import.extend(kept)
     del proto.metadata_props[:]
     return bytes(proto.SerializeToString())
+
+
+INT8, FLOAT16 = Builder(int8), Builder(float16)

@@ -13,18 +13,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import process
-from inspection_tf.conversion import engine_gate, retreat
-from inspection_tf.conversion import request as request_
-from inspection_tf.engines import openvino_engine
+from inspection_tf.conversion import engine_gate, libraries, retreat
+from inspection_tf.conversion.request import Builder, ConversionRequest, Networks, start_built
+from inspection_tf.engines import installed, openvino_engine
 from inspection_tf.engines.entry import EngineEntry, Ranges
-from inspection_tf.engines.names import ALL, PRECISION_HINT
+from inspection_tf.engines.kinds import PRECISION_HINT
+from inspection_tf.engines.names import ALL, NOT_RUN
 from inspection_tf.engines.network import named_inputs
+
+_LOG = logging.getLogger("inspection_tf")
 
 
 def _read(path: Path) -> Any:
     core = openvino_engine.core()
     way_out = "Export the bundle again, or install a newer OpenVINO"
-    with request_.blaming("OpenVINO must be able to read the network", way_out):
+    with libraries.blaming("OpenVINO must be able to read the network", way_out):
         return core.read_model(path)
 
 
@@ -32,32 +35,32 @@ def _save(model: Any, path: Path) -> None:
     import openvino
 
     # Weights as they are: by default they would be stored in half precision.
-    with request_.blaming("OpenVINO must be able to write the network"):
+    with libraries.blaming("OpenVINO must be able to write the network"):
         openvino.save_model(model, path, compress_to_fp16=False)
 
 
-def _entry(order: request_.Order, **values: Any) -> EngineEntry:
+def _entry(request: ConversionRequest, **values: Any) -> EngineEntry:
     return EngineEntry(
         kind="openvino",
-        files={graph: order.at(f"{graph}.xml") for graph in order.graphs},
-        versions=request_.versions("openvino", "nncf"),
+        files={graph: request.in_bundle(f"{graph}.xml") for graph in request.graphs},
+        versions=installed.versions("openvino", "nncf"),
         **values,
     )
 
 
-def float32(order: request_.Order) -> EngineEntry:
+def float32(request: ConversionRequest) -> EngineEntry:
     """Write the networks as OpenVINO keeps them.
 
     Raises:
         errors.BundleError: OpenVINO is absent or refuses a network.
     """
-    for graph in order.graphs:
-        _save(_read(order.model(graph)), order.folder / f"{graph}.xml")
+    for graph in request.graphs:
+        _save(_read(request.onnx_file(graph)), request.build_folder / f"{graph}.xml")
     # Without it some processors compute in bfloat16.
-    return _entry(order, precision="float32", options={PRECISION_HINT: "f32"})
+    return _entry(request, precision="float32", options={PRECISION_HINT: "f32"})
 
 
-def bfloat16(order: request_.Order) -> EngineEntry:
+def bfloat16(request: ConversionRequest) -> EngineEntry:
     """Write the same files, run in bfloat16 where the processor can.
 
     Of two networks one stays in float32 if it does not decide alike otherwise.
@@ -65,21 +68,23 @@ def bfloat16(order: request_.Order) -> EngineEntry:
     Raises:
         errors.BundleError: OpenVINO is absent or refuses a network.
     """
-    float32(order)
+    float32(request)
     floats: frozenset[str] = frozenset()
-    if len(order.graphs) > 1 and openvino_engine.has_bfloat16():
+    if len(request.graphs) > 1 and openvino_engine.has_bfloat16():
         start = functools.partial(_started, precision="bf16")
-        for graph in order.graphs:
-            as_it_is = functools.partial(_unchanged, _read(order.model(graph)))
-            order.search.find(graph, (), as_it_is, start, order.judge, ranges=retreat.RANGES[:1])
-        floats = order.search.left_in_float(order.manifest.main)
+        for graph in request.graphs:
+            as_it_is = functools.partial(_unchanged, _read(request.onnx_file(graph)))
+            request.search.find(
+                graph, (), as_it_is, start, request.compare, ranges=retreat.RANGES[:1]
+            )
+        floats = request.search.left_in_float(request.manifest.main)
     return _entry(
-        order,
+        request,
         precision="bfloat16",
         float_operators={graph: (ALL,) for graph in floats},
         options={PRECISION_HINT: "bf16"},
-        score_tolerance=order.spec.gate.band,
-        output_tolerance=order.spec.gate.metric_drop,
+        score_tolerance=request.spec.gate.band,
+        output_tolerance=request.spec.gate.metric_drop,
     )
 
 
@@ -97,7 +102,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def int8(order: request_.Order) -> EngineEntry:
+def int8(request: ConversionRequest) -> EngineEntry:
     """Write the networks with int8 convolutions, quantized by NNCF.
 
     Raises:
@@ -108,38 +113,38 @@ def int8(order: request_.Order) -> EngineEntry:
         try:
             import nncf
         except ImportError as problem:
-            raise request_.missing("nncf", "openvino", "An int8 engine of OpenVINO") from problem
-        samples = order.samples()
+            raise installed.missing("nncf", "openvino", "An int8 engine of OpenVINO") from problem
+        samples = request.calibration_samples()
         floats: dict[str, tuple[str, ...]] = {}
         ranges: dict[str, Ranges] = {}
-        for graph in order.graphs:
-            model = _read(order.model(graph))
-            quantize = functools.partial(_quantized, nncf, order, graph, samples[graph])
+        for graph in request.graphs:
+            model = _read(request.onnx_file(graph))
+            quantize = functools.partial(_quantized, nncf, request, graph, samples[graph])
             how = retreat.Attempt()
-            if order.spec.accuracy_control:
+            if request.spec.accuracy_control:
                 done = quantize(how)
                 floats[graph] = _in_float(done)
             else:
                 operators = _operators(model)
-                done, how = order.search.find(
-                    graph, operators, quantize, _started, order.judge, ranges=_RANGES
+                done, how = request.search.find(
+                    graph, operators, quantize, _started, request.compare, ranges=_RANGES
                 )
                 floats[graph] = how.kept
-            _save(done, order.folder / f"{graph}.xml")
+            _save(done, request.build_folder / f"{graph}.xml")
             ranges[graph] = how.ranges
-        for graph in order.search.left_in_float(order.manifest.main):
-            _save(_read(order.model(graph)), order.folder / f"{graph}.xml")
+        for graph in request.search.left_in_float(request.manifest.main):
+            _save(_read(request.onnx_file(graph)), request.build_folder / f"{graph}.xml")
             floats[graph] = (ALL,)
             del ranges[graph]
     return _entry(
-        order,
+        request,
         precision="int8",
         float_operators=floats,
         ranges=ranges,
         # What is not int8 stays in float32, on every processor.
         options={PRECISION_HINT: "f32"},
-        score_tolerance=order.spec.gate.band,
-        output_tolerance=order.spec.gate.metric_drop,
+        score_tolerance=request.spec.gate.band,
+        output_tolerance=request.spec.gate.metric_drop,
     )
 
 
@@ -161,17 +166,17 @@ _CONVOLUTIONS = {
 """What can be int8, and whether it is depthwise."""
 
 
-def _float_types(order: request_.Order) -> list[str]:
+def _float_types(request: ConversionRequest) -> list[str]:
     """Return the operators that are never int8, by type.
 
     Products of matrices take no time: they interpolate a map to the image's size, or read what is
     pooled, whose largest and mean values share no scale.
     """
-    return _OF_CORNERS if order.manifest.is_located else ["MatMul"]
+    return _OF_CORNERS if request.manifest.is_located else ["MatMul"]
 
 
 def _operators(model: Any) -> list[retreat.Operator]:
-    """Return what can be int8, in order."""
+    """Return what can be int8, in request."""
     return [
         retreat.Operator(found.get_friendly_name(), _CONVOLUTIONS[found.get_type_name()])
         for found in model.get_ordered_ops()
@@ -213,7 +218,7 @@ def _covering(library: Any, ranges: Ranges) -> Any:
 
 
 def _quantized(
-    nncf: Any, order: request_.Order, graph: str, samples: list[Any], how: retreat.Attempt
+    nncf: Any, request: ConversionRequest, graph: str, samples: list[Any], how: retreat.Attempt
 ) -> Any:
     """Return a network of int8 but for some operators.
 
@@ -223,7 +228,7 @@ def _quantized(
     common: dict[str, Any] = {
         "ignored_scope": nncf.IgnoredScope(
             names=list(how.kept),
-            types=_float_types(order),
+            types=_float_types(request),
             validate=False,
         ),
         "subset_size": len(samples),
@@ -235,26 +240,26 @@ def _quantized(
         # engine that passed on one with it must decide alike there. Weights use 7 bits for it.
         overflow_fix=nncf.OverflowFix.ENABLE,
     )
-    with request_.blaming("The network must be quantized by NNCF"):
-        model, data = _read(order.model(graph)), nncf.Dataset(samples)
-        if not order.spec.accuracy_control:
+    with libraries.blaming("The network must be quantized by NNCF"):
+        model, data = _read(request.onnx_file(graph)), nncf.Dataset(samples)
+        if not request.spec.accuracy_control:
             return nncf.quantize(model, data, advanced_parameters=advanced, **common)
         return nncf.quantize_with_accuracy_control(
             model,
             calibration_dataset=data,
             validation_dataset=nncf.Dataset([0]),
-            validation_fn=_validation(order, graph),
-            max_drop=order.spec.gate.metric_drop,
+            validation_fn=_validation(request, graph),
+            max_drop=request.spec.gate.metric_drop,
             advanced_quantization_parameters=advanced,
             **common,
         )
 
 
-def _validation(order: request_.Order, graph: str) -> Any:
+def _validation(request: ConversionRequest, graph: str) -> Any:
     """Return NNCF's judge: 1 minus what the worst metric loses with this network in its place."""
 
     def validate(model: Any, _data: Any) -> tuple[float, None]:
-        parity = order.judge({graph: _Compiled(model)})
+        parity = request.compare({graph: _Compiled(model)})
         return 1.0 - engine_gate.worst_drop(parity), None
 
     return validate
@@ -272,3 +277,19 @@ class _Compiled:
         request = self.model.create_infer_request()
         request.infer(named_inputs(batch, template))
         return np.array(request.get_output_tensor(0).data)
+
+
+def _start_bfloat16(request: ConversionRequest, entry: EngineEntry) -> Networks | None:
+    """Start the networks where this processor computes in bfloat16; see `request.start_built`."""
+    if openvino_engine.has_bfloat16():
+        return start_built(request, entry)
+    _LOG.warning(
+        "This processor does not compute in bfloat16, so the gate cannot see what it changes. "
+        "The entry says %r: convert on a processor that does.",
+        NOT_RUN,
+    )
+    return None
+
+
+FLOAT32, INT8 = Builder(float32), Builder(int8)
+BFLOAT16 = Builder(bfloat16, start=_start_bfloat16)

@@ -11,44 +11,47 @@ import logging
 from typing import Any
 
 from inspection_tf import errors
-from inspection_tf.conversion import request
+from inspection_tf.conversion import libraries
 from inspection_tf.conversion.builders import onnx_int8
-from inspection_tf.engines import tensorrt_engine
-from inspection_tf.engines.entry import EngineEntry, Kind, Precision
+from inspection_tf.conversion.request import Builder, ConversionRequest
+from inspection_tf.engines import installed, tensorrt_engine
+from inspection_tf.engines.entry import EngineEntry, Precision
+from inspection_tf.engines.kinds import KINDS
 
-MODULES: tuple[Kind, ...] = ("tensorrt", "tensorrt_rtx")
+MODULES = tuple(kind.name for kind in KINDS.values() if kind.is_for_one_gpu)
+"""TensorRT and TensorRT-RTX, each called as the kind of engine that it builds."""
 _PRECISIONS: dict[str, Precision] = {"fp32": "float32", "fp16": "float16", "int8": "int8"}
 _WITHOUT_GPU = "8.9"
 _LOG = logging.getLogger("inspection_tf")
 
 
-def build(order: request.Order) -> EngineEntry:
+def build(request: ConversionRequest) -> EngineEntry:
     """Build a plan for each network; without any TensorRT write a script for `trtexec` instead.
 
     Raises:
         errors.ConfigError: precision or compute capability is not known.
         errors.BundleError: TensorRT refuses a network.
     """
-    if order.spec.precision not in _PRECISIONS:
+    if request.spec.precision not in _PRECISIONS:
         raise errors.ConfigError(
-            f"precision must be one of {', '.join(_PRECISIONS)}. Got {order.spec.precision!r}. "
+            f"precision must be one of {', '.join(_PRECISIONS)}. Got {request.spec.precision!r}. "
             "Choose one."
         )
-    _require_batches(order)
-    models = _models(order)
+    _require_batches(request)
+    models = _models(request)
     module = _module()
     if module is None:
         _LOG.warning(
             "Neither %s can be used here: a script for trtexec is written.", " nor ".join(MODULES)
         )
-        return _script(order, models)
-    return _plans(order, models, module)
+        return _script(request, models)
+    return _plans(request, models, module)
 
 
-def _require_batches(order: request.Order) -> None:
+def _require_batches(request: ConversionRequest) -> None:
     """Refuse a profile under which the gate could never run."""
-    batch, tiles = order.spec.batch, order.manifest.tiles
-    most = max(*order.spec.gate.batch_sizes, tiles.batch if tiles else 1)
+    batch, tiles = request.spec.batch, request.manifest.tiles
+    most = max(*request.spec.gate.batch_sizes, tiles.batch if tiles else 1)
     if batch.smallest > 1 or batch.largest < most:
         raise errors.ConfigError(
             f"The plan must take single images and the batches of gate and tiles, {most}. Got a "
@@ -57,7 +60,7 @@ def _require_batches(order: request.Order) -> None:
         )
 
 
-def _module() -> Kind | None:
+def _module() -> str | None:
     """Return the first TensorRT that can be imported."""
     for name in MODULES:
         if importlib.util.find_spec(name) is None:
@@ -65,45 +68,45 @@ def _module() -> Kind | None:
         try:
             importlib.import_module(name)
         except (ImportError, OSError) as problem:  # its libraries are missing
-            _LOG.warning("%s is left out: %s", name, request.first_line(problem))
+            _LOG.warning("%s is left out: %s", name, libraries.first_line(problem))
         else:
             return name
     return None
 
 
-def _models(order: request.Order) -> dict[str, bytes]:
-    precision = order.spec.precision
+def _models(request: ConversionRequest) -> dict[str, bytes]:
+    precision = request.spec.precision
     if precision == "fp16":
-        is_located = order.manifest.is_located
+        is_located = request.manifest.is_located
         return {
-            graph: onnx_int8.in_float16(order.model(graph), is_located=is_located)
-            for graph in order.graphs
+            graph: onnx_int8.in_float16(request.onnx_file(graph), is_located=is_located)
+            for graph in request.graphs
         }
     if precision == "int8":
-        samples = order.samples()
+        samples = request.calibration_samples()
         return {
-            graph: onnx_int8.for_tensorrt(order.model(graph), samples[graph])
-            for graph in order.graphs
+            graph: onnx_int8.for_tensorrt(request.onnx_file(graph), samples[graph])
+            for graph in request.graphs
         }
-    return {graph: order.model(graph).read_bytes() for graph in order.graphs}
+    return {graph: request.onnx_file(graph).read_bytes() for graph in request.graphs}
 
 
-def _plans(order: request.Order, models: dict[str, bytes], module: Kind) -> EngineEntry:
+def _plans(request: ConversionRequest, models: dict[str, bytes], module: str) -> EngineEntry:
     trt = tensorrt_engine.library(module)
     target = ""
     for graph, data in models.items():
-        plan, target = _plan(trt, order, graph, data)
-        (order.folder / f"{graph}.engine").write_bytes(plan)
-    packages = ("tensorrt", "tensorrt-rtx-cu13", "tensorrt-rtx-cu12", "onnxruntime")
+        plan, target = _plan(trt, request, graph, data)
+        (request.build_folder / f"{graph}.engine").write_bytes(plan)
+    packages = (*(name for kind in MODULES for name in KINDS[kind].packages), "onnxruntime")
     return EngineEntry(
         kind=module,
-        precision=_PRECISIONS[order.spec.precision],
-        files={graph: order.at(f"{graph}.engine") for graph in models},
+        precision=_PRECISIONS[request.spec.precision],
+        files={graph: request.in_bundle(f"{graph}.engine") for graph in models},
         target=target,
-        batch=order.spec.batch,
-        versions={module: trt.__version__, **request.versions(*packages)},
-        score_tolerance=order.spec.gate.band,
-        output_tolerance=order.spec.gate.metric_drop,
+        batch=request.spec.batch,
+        versions={module: trt.__version__, **installed.versions(*packages)},
+        score_tolerance=request.spec.gate.band,
+        output_tolerance=request.spec.gate.metric_drop,
     )
 
 
@@ -124,7 +127,7 @@ def _logger(trt: Any) -> Any:
     return Quiet()
 
 
-def _plan(trt: Any, order: request.Order, graph: str, data: bytes) -> tuple[bytes, str]:
+def _plan(trt: Any, request: ConversionRequest, graph: str, data: bytes) -> tuple[bytes, str]:
     logger = _logger(trt)
     builder = trt.Builder(logger)
     # Without the flag tensorrt 10 would choose precisions itself; 11 and RTX know no other way.
@@ -137,15 +140,15 @@ def _plan(trt: Any, order: request.Order, graph: str, data: bytes) -> tuple[byte
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(data):
         problem = parser.get_error(0) if parser.num_errors else None
-        received = request.first_line(Exception(problem.desc() if problem else logger.first))
+        received = libraries.first_line(Exception(problem.desc() if problem else logger.first))
         raise errors.BundleError(
             f"TensorRT must be able to parse the {graph}. Got: {received}. "
             "Choose another precision, or another engine."
         )
     config = builder.create_builder_config()
-    target = _set_target(trt, config, order.spec.compute_capability)
+    target = _set_target(trt, config, request.spec.compute_capability)
     profile = builder.create_optimization_profile()
-    batch = order.spec.batch
+    batch = request.spec.batch
     for place in range(network.num_inputs):
         tensor = network.get_input(place)
         shape = tuple(tensor.shape)[1:]
@@ -158,7 +161,7 @@ def _plan(trt: Any, order: request.Order, graph: str, data: bytes) -> tuple[byte
     if plan is None:
         raise errors.BundleError(
             f"TensorRT must be able to build the {graph}. "
-            f"Got: {request.first_line(Exception(logger.first))}. "
+            f"Got: {libraries.first_line(Exception(logger.first))}. "
             "Choose another precision, or another engine."
         )
     return bytes(plan), target
@@ -221,20 +224,20 @@ mkdir -p "$out"\
 """
 
 
-def _script(order: request.Order, models: dict[str, bytes]) -> EngineEntry:
+def _script(request: ConversionRequest, models: dict[str, bytes]) -> EngineEntry:
     """Write the ONNX files and a script that builds them where `trtexec` is."""
-    batch = order.spec.batch
+    batch = request.spec.batch
     lines = [_SCRIPT]
-    spec = order.manifest.inputs[0].preprocessing
+    spec = request.manifest.inputs[0].preprocessing
     for graph, data in models.items():
-        (order.folder / f"{graph}.onnx").write_bytes(data)
+        (request.build_folder / f"{graph}.onnx").write_bytes(data)
         each, size, channels = 1, spec.size, spec.channel_count
-        if graph == "refiner" and order.manifest.closeups is not None:
-            each, size = 4, (order.manifest.closeups.size_px,) * 2
+        if graph == "refiner" and request.manifest.closeups is not None:
+            each, size = 4, (request.manifest.closeups.size_px,) * 2
         shapes = {
             kind: ",".join(
                 f"{item.name}:{each * count}x{size[0]}x{size[1]}x{channels}"
-                for item in order.manifest.inputs
+                for item in request.manifest.inputs
             )
             for kind, count in (
                 ("min", batch.smallest),
@@ -247,13 +250,16 @@ def _script(order: request.Order, models: dict[str, bytes]) -> EngineEntry:
             f'trtexec --onnx="$here/{graph}.onnx" --saveEngine="$out/{graph}.engine" '
             f"--stronglyTyped {profile}"
         )
-    (order.folder / "build.sh").write_text("\n".join(lines) + "\n")
+    (request.build_folder / "build.sh").write_text("\n".join(lines) + "\n")
     return EngineEntry(
         kind="trtexec",
-        precision=_PRECISIONS[order.spec.precision],
-        files={graph: order.at(f"{graph}.onnx") for graph in models},
+        precision=_PRECISIONS[request.spec.precision],
+        files={graph: request.in_bundle(f"{graph}.onnx") for graph in models},
         target="the GPU that builds it",
         batch=batch,
-        options={"script": order.at("build.sh")},
-        versions=request.versions("onnxruntime", "onnx"),
+        options={"script": request.in_bundle("build.sh")},
+        versions=installed.versions("onnxruntime", "onnx"),
     )
+
+
+PLAN = Builder(build)

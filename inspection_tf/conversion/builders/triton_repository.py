@@ -6,21 +6,28 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from inspection_tf import bundle, errors
-from inspection_tf.conversion import request
+from inspection_tf.conversion.request import Builder, ConversionRequest
+from inspection_tf.engines import installed
 from inspection_tf.engines.entry import EngineEntry
+from inspection_tf.engines.kinds import KINDS
 
 VERDICT = "inspection"
-_BACKENDS = {"onnxruntime": "onnxruntime", "openvino": "openvino", "tensorrt": "tensorrt"}
-_FILES = {"onnxruntime": "model.onnx", "openvino": "model.xml", "tensorrt": "model.engine"}
+_BACKENDS = ("onnxruntime", "openvino", "tensorrt")
+"""Kinds of engines that Triton runs, by backends of the same names."""
 
 
-def build(order: request.Order) -> EngineEntry:
+def _file(kind: str) -> str:
+    """Return the file that a backend starts from."""
+    return f"model{KINDS[kind].starts_from}"
+
+
+def build(request: ConversionRequest) -> EngineEntry:
     """Write a repository: a model for each network, and `inspection`, which asks them.
 
     Raises:
         errors.ConfigError: the bundle has no engine of that name, or Triton cannot run it.
     """
-    manifest, spec = order.manifest, order.spec
+    manifest, spec = request.manifest, request.spec
     entry = manifest.engines.get(spec.engine)
     if spec.engine and entry is None:
         raise errors.ConfigError(
@@ -39,43 +46,43 @@ def build(order: request.Order) -> EngineEntry:
             f"Convert it first: inspection convert BUNDLE --to {spec.engine}."
         )
     files = {}
-    for graph in order.graphs:
-        source = order.model(graph) if entry is None else order.root / entry.files[graph]
-        folder = order.folder / "models" / graph / "1"
+    for graph in request.graphs:
+        source = request.onnx_file(graph) if entry is None else request.root / entry.files[graph]
+        folder = request.build_folder / "models" / graph / "1"
         folder.mkdir(parents=True)
-        target = folder / _FILES[kind]
+        target = folder / _file(kind)
         shutil.copyfile(source, target)
-        if kind == "openvino":
-            shutil.copyfile(source.with_suffix(".bin"), target.with_suffix(".bin"))
-        files[graph] = order.at(target.relative_to(order.folder).as_posix())
-        text = _network_config(order, graph, _BACKENDS[kind])
+        if suffix := KINDS[kind].weights_suffix:
+            shutil.copyfile(source.with_suffix(suffix), target.with_suffix(suffix))
+        files[graph] = request.in_bundle(target.relative_to(request.build_folder).as_posix())
+        text = _network_config(request, graph, kind)
         (folder.parent / "config.pbtxt").write_text(text)
-    main = order.manifest.main
-    served = order.manifest.graph(main).file if entry is None else entry.files[main]
-    _write_verdict(order, sha256=manifest.files[served])
+    main = request.manifest.main
+    served = request.manifest.graph(main).file if entry is None else entry.files[main]
+    _write_verdict(request, sha256=manifest.files[served])
     return EngineEntry(
         kind="triton",
         precision="float32" if entry is None else entry.precision,
         files=files,
         target="Triton",
         batch=(entry.batch if entry else None) or spec.batch,
-        options={"backend": _BACKENDS[kind], "serves": spec.engine or "onnx"},
-        versions=request.versions("onnxruntime", "openvino"),
+        options={"backend": kind, "serves": spec.engine or "onnx"},
+        versions=installed.versions("onnxruntime", "openvino"),
     )
 
 
-def _write_verdict(order: request.Order, *, sha256: str) -> None:
-    folder = order.folder / "models" / VERDICT / "1"
+def _write_verdict(request: ConversionRequest, *, sha256: str) -> None:
+    folder = request.build_folder / "models" / VERDICT / "1"
     folder.mkdir(parents=True)
     code = Path(__file__).with_name("triton_model.py")
     shutil.copyfile(code, folder / "model.py")
-    text = order.manifest.model_dump_json(exclude={"engines"}, indent=2)
+    text = request.manifest.model_dump_json(exclude={"engines"}, indent=2)
     (folder / "manifest.json").write_text(text + "\n")
     inputs = "".join(
         f'  {{ name: "{item.name}" data_type: TYPE_UINT8 dims: [ -1 ] }}{comma}\n'
-        for item, comma in _with_commas(order.manifest.inputs)
+        for item, comma in _with_commas(request.manifest.inputs)
     )
-    waiting = order.spec.instances * order.spec.batch.usual
+    waiting = request.spec.instances * request.spec.batch.usual
     (folder.parent / "config.pbtxt").write_text(
         f'name: "{VERDICT}"\nbackend: "python"\n'
         "# One image a request: the bytes of a file in, the verdict as JSON out.\n"
@@ -91,9 +98,9 @@ def _with_commas(items: "Sequence[bundle.Input]") -> "list[tuple[bundle.Input, s
     return [(item, "," if place < len(items) - 1 else "") for place, item in enumerate(items)]
 
 
-def _network_config(order: request.Order, graph: str, backend: str) -> str:
+def _network_config(request: ConversionRequest, graph: str, backend: str) -> str:
     """Return the configuration of a network's model, in Triton's text format."""
-    manifest, spec = order.manifest, order.spec
+    manifest, spec = request.manifest, request.spec
     pre = manifest.inputs[0].preprocessing
     size, each = pre.size, 1
     if graph == bundle.REFINER and manifest.closeups is not None:
@@ -125,7 +132,7 @@ def _network_config(order: request.Order, graph: str, backend: str) -> str:
     )
     return (
         f'name: "{graph}"\nbackend: "{backend}"\n'
-        f'default_model_filename: "{_FILES[backend]}"\n'
+        f'default_model_filename: "{_file(backend)}"\n'
         f"{gathering if is_gathered else _ANY_NUMBER}"
         f"input [\n{inputs}]\n"
         f'output [\n  {{ name: "{output.name}" data_type: TYPE_FP32 dims: {returned} }}\n]\n'
@@ -147,3 +154,6 @@ _ANY_NUMBER = """\
 max_batch_size: 0
 """
 _BFLOAT16 = 'parameters { key: "HINT_BF16" value: { string_value: "YES" } }\n'
+
+
+REPOSITORY = Builder(build)
