@@ -24,7 +24,6 @@ from inspection_tf.bench.peak_memory import peak_bytes
 from inspection_tf.engines.kinds import KINDS
 from inspection_tf.engines.network import named_inputs
 from inspection_tf.models import saved
-from inspection_tf.runtime import batches as batches_
 from inspection_tf.runtime import golden, sources
 
 __all__ = [
@@ -96,9 +95,14 @@ class Way:
 
     name: str
     inspector: runtime.Inspector
-    runs_both: bool = False
+    every_stage: bool = False
     file_bytes: int = 0
     largest: float = math.inf  # images a call
+
+    @property
+    def is_keras(self) -> bool:
+        """Whether Keras runs it."""
+        return any(isinstance(one, _Keras) for one in self.inspector.networks.values())
 
 
 class _Keras:
@@ -128,12 +132,8 @@ def _keras_inspector(root: Path, manifest: bundle.Manifest) -> runtime.Inspector
         import keras  # noqa: F401
     except ImportError:
         return None
-    classifier = _Keras(root / "source" / "classifier.keras") if manifest.is_cascade else None
-    refiner = _Keras(root / "source" / "refiner.keras") if manifest.closeups else None
-    network = _Keras(root / "source" / "model.keras")
-    return runtime.Inspector(
-        manifest, network, model_sha256="", classifier=classifier, refiner=refiner
-    )
+    networks = {spec.name: _Keras(root / spec.source) for spec in manifest.graph_specs}
+    return runtime.Inspector(manifest, networks, model_sha256="")
 
 
 def _sizes(root: Path, files: Iterable[str], *, kind: str = "onnxruntime") -> int:
@@ -181,18 +181,16 @@ def _ways(
 
     ways = []
     for provider in providers():
-        first = start(bundle.CLASSIFIER, provider) if manifest.is_cascade else None
-        second = start(bundle.REFINER, provider) if manifest.closeups else None
-        engine = start(manifest.main, provider)
-        if engine.providers[0] != provider:  # it took the next one; these are not its times
+        networks = {graph.name: start(graph.name, provider) for graph in manifest.graphs}
+        if (
+            networks[manifest.main].providers[0] != provider
+        ):  # it took the next one; these are not its times
             _LOG.warning("%s is left out: onnxruntime could not start it.", provider)
             continue
-        inspector = runtime.Inspector(
-            manifest, engine, model_sha256="", classifier=first, refiner=second
-        )
+        inspector = runtime.Inspector(manifest, networks, model_sha256="")
         ways.append(Way(label + provider, inspector, file_bytes=size))
-        if manifest.is_cascade:
-            ways.append(Way(f"{label}{provider}, both graphs", inspector, runs_both=True))
+        if manifest.stage_points:
+            ways.append(Way(f"{label}{provider}, both graphs", inspector, every_stage=True))
     ways += _engine_ways(root, manifest, engines, threads)
     keras_inspector = _keras_inspector(root, manifest) if with_keras else None
     return [*ways, Way(f"{label}keras", keras_inspector)] if keras_inspector else ways
@@ -213,7 +211,8 @@ def golden_frames(root: str | Path) -> list[Frame]:
 def inspect_batch(inspector: runtime.Inspector, frames: Sequence[Frame]) -> list[Any]:
     """Return the verdicts on decoded frames, one batch of them."""
     prepared = [inspector.prepare(*frame) for frame in frames]
-    return list(batches_.conclude(inspector, prepared, batches_.run(inspector, prepared)))
+    outputs = inspector.run(prepared)
+    return [inspector.decide(output, item) for output, item in zip(outputs, prepared, strict=True)]
 
 
 def once(way: Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[str], int]:
@@ -223,18 +222,21 @@ def once(way: Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[str]
     taken = [sources.take(*frame, orientation="apply") for frame in frames]
     prepared = [inspector.prepare(item.image, item.template, copy=False) for item in taken]
     ready = time.perf_counter()
-    outputs = batches_.run(inspector, prepared, runs_both=way.runs_both)
-    spent = outputs.model_s
-    verdicts = batches_.conclude(inspector, prepared, outputs)
+    outputs = inspector.run(prepared, every_stage=way.every_stage)
+    ran = time.perf_counter()
+    verdicts = [
+        inspector.decide(output, item) for output, item in zip(outputs, prepared, strict=True)
+    ]
     done = time.perf_counter()
     each = 1e3 / len(frames)
     times = {
         "copy": float(np.mean([item.ms for item in taken])),  # a part of the next
         "pre": each * (ready - started),
-        "model": each * spent,
-        "post": each * (done - ready - spent),
+        "model": each * (ran - ready),
+        "post": each * (done - ran),
     }
-    rows = sum(output is not None for output in outputs.main)
+    # Of each network that ran there is an array.
+    rows = sum(len(inspector.task.arrays(output)) >= len(inspector.networks) for output in outputs)
     return times, [verdict.outcome for verdict in verdicts], rows
 
 
@@ -330,7 +332,9 @@ def run(
             _summary(way.name, times[way.name, size], size, ran[way.name, size]),
             file_bytes=way.file_bytes,
             peak_bytes=peaks.get(way.name),
-            threads=None if isinstance(way.inspector.engine, _Keras) else threads,
+            threads=None
+            if isinstance(next(iter(way.inspector.networks.values())), _Keras)
+            else threads,
         )
         for way, size in sorted(timed, key=lambda item: ways.index(item[0]))
     ]
@@ -367,10 +371,10 @@ def profile(root: str | Path, *, repeats: int = 10, threads: int | None = None) 
     found = []
     for graph in inspector.manifest.graphs:
         model = (root / graph.file).read_bytes()
-        close = inspector.manifest.closeups
-        if graph.name == bundle.REFINER and close is not None:
+        spec = inspector.manifest.graph_spec(graph.name)
+        if spec.size is not None:
             # What it shows does not matter for the time.
-            shape = (4, close.size_px, close.size_px, prepared.image.shape[-1])
+            shape = (spec.per_image, *spec.size, prepared.image.shape[-1])
             inputs = named_inputs(np.zeros(shape, np.uint8))
         found += profile_model(graph.name, model, inputs, repeats=repeats, threads=threads)
     return found

@@ -150,6 +150,10 @@ class Manifest(config.Section):
         spec = self.inputs[0].preprocessing
         return tasks.get(self.task).graphs(self.settings, spec, self.classes)
 
+    def graph_spec(self, name: str) -> GraphSpec:
+        """Return what the task says of one network."""
+        return next(spec for spec in self.graph_specs if spec.name == name)
+
     @property
     def main(self) -> str:
         """Name of the graph that finds what the bundle is for."""

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, errors, runtime
+from inspection_tf import bundle, errors, runtime, tasks
 from inspection_tf.datasets.records import Records
 from inspection_tf.engines.entry import Calibration
-from inspection_tf.export import kit, operating_points
-from inspection_tf.runtime import batches
-from inspection_tf.tasks.fields import closeups
+from inspection_tf.export import kit
+from inspection_tf.runtime.runner import Runner
 
 RULE = (
     "of the train split, each label's share of the images as in the split (at least one of each), "
@@ -62,17 +61,6 @@ def entry(chosen: Records, *, seed: int, split: str) -> Calibration:
     return Calibration(rule=RULE, seed=seed, split=split, ids=tuple(r.id for r in chosen))
 
 
-def _show_true_corners(
-    inspector: runtime.Inspector, spec: closeups.CloseupSpec, chosen: Records
-) -> None:
-    """Let a refiner see the labelled corners, where the locator found nothing to look at."""
-    for record in chosen:
-        corners = record.read_corners(orientation=inspector.preprocessing.orientation)
-        pixels = operating_points.prepare(inspector, record).pixels
-        if corners is not None and pixels is not None and inspector.refiner is not None:
-            inspector.refiner.run(closeups.cut(pixels, closeups.frames(corners, spec), spec))
-
-
 def record_inputs(
     manifest: bundle.Manifest, networks: Mapping[str, runtime.Network], chosen: Records
 ) -> Samples:
@@ -86,15 +74,21 @@ def record_inputs(
     Raises:
         errors.DataError: a network saw nothing: no field was found on any image.
     """
-    inspector, listeners = kit.listening(manifest, networks)
-    for record in chosen:
-        batches.run(inspector, [operating_points.prepare(inspector, record)], runs_both=True)
-    if manifest.closeups is not None and not listeners[bundle.REFINER].seen:
-        _show_true_corners(inspector, manifest.closeups, chosen)
+    listeners = kit.listening(networks)
+    runner = Runner(tasks.get(manifest.task), listeners, manifest.context)
+    turn = runner.context.preprocessing.orientation
+    pairs = [
+        (record, runner.prepare_decoded(*record.read_pair(orientation=turn))) for record in chosen
+    ]
+    for _, prepared in pairs:
+        runner.run([prepared], every_stage=True)
+    if not all(listener.seen for listener in listeners.values()):
+        for record, prepared in pairs:
+            runner.task.run_on_labels(listeners, record, prepared, runner.context)
     for name, listener in listeners.items():
         if not listener.seen:
             raise errors.DataError(
-                f"Calibration must show the {name} something. Got {len(chosen)} images without a "
-                "field. Choose more calibration images."
+                f"Calibration must show the {name} something. Got {len(chosen)} images that give "
+                "it nothing to see. Choose more calibration images."
             )
     return {name: [given for given, _ in listener.seen] for name, listener in listeners.items()}

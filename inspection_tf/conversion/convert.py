@@ -197,9 +197,10 @@ def _golden(
     found = []
     for number, frame in enumerate(bench.golden_frames(request.root)):
         prepared = candidate.prepare(*frame)
-        verdict = candidate.judge(prepared)[0]
+        (output,) = candidate.run([prepared], every_stage=True)
+        verdict = candidate.decide(output, prepared)
         buffer = io.BytesIO()
-        np.save(buffer, candidate.output(prepared), allow_pickle=False)
+        np.save(buffer, candidate.recorded(output, prepared), allow_pickle=False)
         sample = GoldenSample(
             outcome=verdict.outcome,
             score=verdict.to_dict()["score"],

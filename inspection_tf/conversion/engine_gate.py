@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 import pydantic
+from numpy.typing import NDArray
 
 from inspection_tf import bundle, config, decision, errors, evaluation, process, runtime
 from inspection_tf.datasets.records import Record, Records
-from inspection_tf.export import operating_points
-from inspection_tf.runtime import batches
 
 OF_CORNERS = "corner_error_relative"
 # They count verdicts, of which it is already said how many may change.
@@ -129,12 +128,10 @@ class _Tally:
         self.count = 0
         self.flips: list[EngineFlip] = []
 
-    def add_outputs(self, first: batches.Outputs, second: batches.Outputs) -> None:
-        for one, other in zip(
-            (*first.main, *first.first), (*second.main, *second.first), strict=True
-        ):
-            if one is None or other is None:
-                continue
+    def add_outputs(
+        self, first: Sequence[NDArray[np.float32]], second: Sequence[NDArray[np.float32]]
+    ) -> None:
+        for one, other in zip(first, second, strict=True):
             with np.errstate(invalid="ignore"):
                 apart = np.abs(np.asarray(one, np.float64) - other)
             apart[~np.isfinite(apart)] = math.inf
@@ -260,12 +257,8 @@ def compare(
 
 def _at(inspector: runtime.Inspector, size: int) -> runtime.Inspector:
     """Return an inspector that also gives its networks this many tiles a call."""
-    manifest = inspector.manifest
-    if manifest.tiles is None:
-        return inspector
-    plan = manifest.tiles.model_copy(update={"batch": size})
     changed = copy.copy(inspector)
-    changed.manifest = manifest.model_copy(update={"tiles": plan})
+    changed.context = inspector.task.at_batch_size(inspector.context, size)
     return changed
 
 
@@ -277,12 +270,16 @@ def _compare_batch(
     batch_size: int,
 ) -> list[list[evaluation.ImageResult]]:
     """Add a batch to the tally; return its rows of the reports, before and after."""
-    prepared = [operating_points.prepare(reference, record) for record in records]
-    ran = [batches.run(one, prepared, runs_both=True) for one in (reference, candidate)]
-    tally.add_outputs(*ran)
+    turn, sides = reference.preprocessing.orientation, (reference, candidate)
+    prepared = [
+        reference.prepare_decoded(*record.read_pair(orientation=turn)) for record in records
+    ]
+    ran = [side.run(prepared, every_stage=True) for side in sides]
+    for pair in zip(*ran, strict=True):
+        tally.add_outputs(*(reference.task.arrays(output) for output in pair))
     before, after = (
-        batches.conclude(one, prepared, outputs)
-        for one, outputs in zip((reference, candidate), ran, strict=True)
+        [side.decide(output, item) for output, item in zip(outputs, prepared, strict=True)]
+        for side, outputs in zip(sides, ran, strict=True)
     )
     tally.add_verdicts(records, before, after, batch_size)
     return [
@@ -380,12 +377,4 @@ def inspector(
     manifest: bundle.Manifest, networks: dict[str, runtime.Network], name: str
 ) -> runtime.Inspector:
     """Join a manifest and the networks of an engine."""
-    joined = runtime.Inspector(
-        manifest,
-        networks[manifest.main],
-        model_sha256="",
-        classifier=networks.get(bundle.CLASSIFIER),
-        refiner=networks.get(bundle.REFINER),
-    )
-    joined.engine_name = name
-    return joined
+    return runtime.Inspector(manifest, networks, model_sha256="", engine_name=name)

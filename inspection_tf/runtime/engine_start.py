@@ -76,7 +76,7 @@ def start(
             f"The engine {name} must have passed the gate. Got one of state {entry.state!r}. On "
             f"the machine it is for: inspection convert BUNDLE --to {name}."
         )
-    tiles = max(graph.per_image for graph in manifest.graph_specs if graph.size is None)
+    tiles = max(graph.must_take for graph in manifest.graph_specs)
     if entry.batch is not None and max(batch, tiles) > entry.batch.largest:
         raise errors.ConfigError(
             f"The engine {name} takes at most {entry.batch.largest} images a call. Got batch "

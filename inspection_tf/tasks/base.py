@@ -57,6 +57,7 @@ class GraphSpec:
         when: `always`, or what the network before must say for this one to run.
         size: (height, width) px of what it sees; None: the size of the preprocessing.
         per_image: how many inputs it sees of one image.
+        must_take: how many inputs a call it must be able to take: tiles of one image.
         is_exact: every number of its answer counts, as of coordinates: int8 and float16 leave what
             computes it in float32, and none may be off, where of a map the mean counts.
     """
@@ -71,6 +72,7 @@ class GraphSpec:
     when: str = "always"
     size: tuple[int, int] | None = None
     per_image: int = 1
+    must_take: int = 1
     is_exact: bool = False
 
 
@@ -332,6 +334,10 @@ class Task(Protocol):
             errors.DataError: the images do not allow the method.
             errors.StorageError: what the networks return does not fit on the disk.
         """
+        ...
+
+    def at_batch_size(self, context: Context, size: int) -> Context:
+        """Return a context in which a network is given so many parts of one image a call."""
         ...
 
     def papers(self, context: Context) -> Papers:

@@ -71,7 +71,9 @@ def float16(request: ConversionRequest) -> EngineEntry:
     """
     files = {}
     for graph in request.graphs:
-        data = in_float16(request.onnx_file(graph), is_located=request.manifest.is_located)
+        data = in_float16(
+            request.onnx_file(graph), is_exact=request.manifest.graph_spec(graph).is_exact
+        )
         (request.build_folder / f"{graph}.onnx").write_bytes(data)
         files[graph] = request.in_bundle(f"{graph}.onnx")
     return EngineEntry(
@@ -84,7 +86,7 @@ def float16(request: ConversionRequest) -> EngineEntry:
     )
 
 
-def in_float16(path: Path, *, is_located: bool = False) -> bytes:
+def in_float16(path: Path, *, is_exact: bool = False) -> bytes:
     """Return an ONNX file with weights and computation in float16, inputs and outputs as before.
 
     Probabilities are computed in float32: near 1, float16 knows steps of 0.0005, and scores that
@@ -92,7 +94,7 @@ def in_float16(path: Path, *, is_located: bool = False) -> bytes:
 
     Args:
         path: of the float32 file.
-        is_located: it answers with corners.
+        is_exact: every number of its answer counts, as of coordinates.
 
     Raises:
         errors.BundleError: the package onnx is absent, or the graph cannot be converted.
@@ -104,7 +106,7 @@ def in_float16(path: Path, *, is_located: bool = False) -> bytes:
         raise installed.missing("onnx", "engines", "A float16 engine") from problem
     with libraries.blaming("Every operator must have a float16 twin"):
         plain = onnx.load(path)
-        exact = _answering(plain.graph, is_located)
+        exact = _answering(plain.graph, is_exact)
         proto = library.convert_float_to_float16(
             plain, keep_io_types=True, node_block_list=sorted(exact)
         )
@@ -112,10 +114,10 @@ def in_float16(path: Path, *, is_located: bool = False) -> bytes:
         return _tidied(proto)
 
 
-def _answering(graph: Any, is_located: bool) -> set[str]:
+def _answering(graph: Any, is_exact: bool) -> set[str]:
     """Return the names of the nodes that make probabilities, and bring them to the outputs.
 
-    Where a field is located, of all behind the last convolutions.
+    Where every number of the answer counts, of all behind the last convolutions.
     """
     makers = {name: node for node in graph.node for name in node.output}
     found: set[str] = set()
@@ -124,7 +126,7 @@ def _answering(graph: Any, is_located: bool) -> set[str]:
         node = makers.get(waiting.pop())
         if node is None or node.name in found:
             continue
-        goes_on = node.op_type not in QUANTIZED if is_located else node.op_type in _SHAPES
+        goes_on = node.op_type not in QUANTIZED if is_exact else node.op_type in _SHAPES
         if goes_on or node.op_type in _PROBABILITIES:
             found.add(node.name)
         if goes_on:

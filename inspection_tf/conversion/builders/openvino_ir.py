@@ -156,7 +156,7 @@ and 0.971; with 1e-3 0.944 and 0.877, with 3e-4 0.960 and 0.946, with 3e-5 0.938
 pooled IoU drops by 0.0074 with 1e-4 and by 0.0040 with 3e-5, on the tune images."""
 _RANGES: tuple[Ranges, ...] = (*retreat.RANGES, "wide")
 # What turns heatmaps into coordinates needs more than 256 levels.
-_OF_CORNERS = ["MatMul", "Multiply", "Add", "Subtract", "Divide", "Softmax", "ReduceSum"]
+_OF_COORDINATES = ["MatMul", "Multiply", "Add", "Subtract", "Divide", "Softmax", "ReduceSum"]
 _CONVOLUTIONS = {
     "Convolution": False,
     "ConvolutionBackpropData": False,
@@ -172,7 +172,8 @@ def _float_types(request: ConversionRequest) -> list[str]:
     Products of matrices take no time: they interpolate a map to the image's size, or read what is
     pooled, whose largest and mean values share no scale.
     """
-    return _OF_CORNERS if request.manifest.is_located else ["MatMul"]
+    is_exact = any(spec.is_exact for spec in request.manifest.graph_specs)
+    return _OF_COORDINATES if is_exact else ["MatMul"]
 
 
 def _operators(model: Any) -> list[retreat.Operator]:

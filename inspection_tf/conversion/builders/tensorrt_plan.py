@@ -50,8 +50,9 @@ def build(request: ConversionRequest) -> EngineEntry:
 
 def _require_batches(request: ConversionRequest) -> None:
     """Refuse a profile under which the gate could never run."""
-    batch, tiles = request.spec.batch, request.manifest.tiles
-    most = max(*request.spec.gate.batch_sizes, tiles.batch if tiles else 1)
+    batch = request.spec.batch
+    tiles = max(spec.must_take for spec in request.manifest.graph_specs)
+    most = max(*request.spec.gate.batch_sizes, tiles)
     if batch.smallest > 1 or batch.largest < most:
         raise errors.ConfigError(
             f"The plan must take single images and the batches of gate and tiles, {most}. Got a "
@@ -77,9 +78,10 @@ def _module() -> str | None:
 def _models(request: ConversionRequest) -> dict[str, bytes]:
     precision = request.spec.precision
     if precision == "fp16":
-        is_located = request.manifest.is_located
         return {
-            graph: onnx_int8.in_float16(request.onnx_file(graph), is_located=is_located)
+            graph: onnx_int8.in_float16(
+                request.onnx_file(graph), is_exact=request.manifest.graph_spec(graph).is_exact
+            )
             for graph in request.graphs
         }
     if precision == "int8":
@@ -152,10 +154,9 @@ def _plan(trt: Any, request: ConversionRequest, graph: str, data: bytes) -> tupl
     for place in range(network.num_inputs):
         tensor = network.get_input(place)
         shape = tuple(tensor.shape)[1:]
+        each = request.manifest.graph_spec(graph).per_image
         counts = (batch.smallest, batch.usual, batch.largest)
-        if graph == "refiner":  # it sees the four corners of each image
-            counts = (4 * counts[0], 4 * counts[1], 4 * counts[2])
-        profile.set_shape(tensor.name, *((count, *shape) for count in counts))
+        profile.set_shape(tensor.name, *((each * count, *shape) for count in counts))
     config.add_optimization_profile(profile)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -231,9 +232,8 @@ def _script(request: ConversionRequest, models: dict[str, bytes]) -> EngineEntry
     spec = request.manifest.inputs[0].preprocessing
     for graph, data in models.items():
         (request.build_folder / f"{graph}.onnx").write_bytes(data)
-        each, size, channels = 1, spec.size, spec.channel_count
-        if graph == "refiner" and request.manifest.closeups is not None:
-            each, size = 4, (request.manifest.closeups.size_px,) * 2
+        network = request.manifest.graph_spec(graph)
+        each, size, channels = network.per_image, network.size or spec.size, spec.channel_count
         shapes = {
             kind: ",".join(
                 f"{item.name}:{each * count}x{size[0]}x{size[1]}x{channels}"

@@ -42,11 +42,7 @@ class TritonPythonModel:
         networks = {item.graph: _Remote(item.graph, item.name) for item in manifest.outputs}
         settings = json.loads(args["model_config"])["parameters"]
         self.inspector = runtime.Inspector(
-            manifest,
-            networks[manifest.main],
-            model_sha256=settings["model_sha256"]["string_value"],
-            classifier=networks.get(bundle.CLASSIFIER),
-            refiner=networks.get(bundle.REFINER),
+            manifest, networks, model_sha256=settings["model_sha256"]["string_value"]
         )
 
     def execute(self, requests):

@@ -102,9 +102,8 @@ def _network_config(request: ConversionRequest, graph: str, backend: str) -> str
     """Return the configuration of a network's model, in Triton's text format."""
     manifest, spec = request.manifest, request.spec
     pre = manifest.inputs[0].preprocessing
-    size, each = pre.size, 1
-    if graph == bundle.REFINER and manifest.closeups is not None:
-        size, each = (manifest.closeups.size_px,) * 2, 4  # the corners of an image
+    network = manifest.graph_spec(graph)
+    size, each = network.size or pre.size, network.per_image
     entry = manifest.engines.get(spec.engine)
     batch = (entry.batch if entry else None) or spec.batch
     is_gathered = backend != "openvino"

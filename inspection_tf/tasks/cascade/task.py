@@ -132,6 +132,10 @@ class Cascade:
         """Return what must not escape."""
         return f"defective {'parts' if of_parts else 'images'}"
 
+    def at_batch_size(self, context: Context, size: int) -> Context:
+        """Return the context as it is: an image is seen as a whole."""
+        return context
+
     def papers(self, context: Context) -> Papers:
         """Return what a bundle says that segments defects, and what comes before."""
         found = papers.papers(context, context.settings_as(Settings).rules)

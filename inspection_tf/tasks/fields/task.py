@@ -132,6 +132,10 @@ class Fields:
         """Return what must not escape."""
         return f"{'parts' if of_parts else 'photos'} without the field"
 
+    def at_batch_size(self, context: Context, size: int) -> Context:
+        """Return the context as it is: the corners of an image are seen together."""
+        return context
+
     def papers(self, context: Context) -> Papers:
         """Return what a bundle says that locates a field."""
         return papers.papers(context)

@@ -50,7 +50,7 @@ class Segmentation:
     ) -> tuple[GraphSpec, ...]:
         """Return the segmenter, which sees a batch of tiles of one image where there are tiles."""
         plan = settings.tiles if isinstance(settings, Settings) else None
-        return (segmenter(preprocessing, classes, per_image=plan.batch if plan else 1),)
+        return (segmenter(preprocessing, classes, must_take=plan.batch if plan else 1),)
 
     def prepare(self, image: Pixels, template: Pixels | None, context: Context) -> Prepared:
         """Bring an image to what the segmenter takes: all of it, in its own scale, for tiles."""
@@ -100,6 +100,15 @@ class Segmentation:
     def subjects(self, *, of_parts: bool) -> str:
         """Return what must not escape."""
         return f"defective {'parts' if of_parts else 'images'}"
+
+    def at_batch_size(self, context: Context, size: int) -> Context:
+        """Return a context with so many tiles a call."""
+        settings = context.settings_as(Settings)
+        if settings.tiles is None:
+            return context
+        tiles = settings.tiles.model_copy(update={"batch": size})
+        changed = settings.model_copy(update={"tiles": tiles})
+        return dataclasses.replace(context, settings=changed)
 
     def papers(self, context: Context) -> Papers:
         """Return what a bundle says that segments defects, in tiles or as a whole."""
@@ -156,7 +165,7 @@ def segmenter(
     classes: Sequence[str],
     *,
     when: str = "always",
-    per_image: int = 1,
+    must_take: int = 1,
 ) -> GraphSpec:
     """Return the network that finds where defects are."""
     height, width = preprocessing.size
@@ -167,7 +176,7 @@ def segmenter(
         unit="probability",
         shape=("batch", height, width, len(classes)),
         when=when,
-        per_image=per_image,
+        must_take=must_take,
     )
 
 
