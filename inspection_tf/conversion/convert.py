@@ -24,9 +24,10 @@ from inspection_tf import bench, bundle, errors, files, process, runtime
 from inspection_tf.conversion import calibration_set, engine_gate, retreat, targets
 from inspection_tf.conversion.request import ConversionRequest, ConvertSpec, load_builder
 from inspection_tf.datasets.records import Records
+from inspection_tf.editing import rewrite
 from inspection_tf.engines.entry import EngineEntry, GoldenSample
 from inspection_tf.engines.names import ONNX, PASSED, is_name
-from inspection_tf.export import card, source_data
+from inspection_tf.export import source_data
 from inspection_tf.runtime import engine_start
 
 __all__ = ["ConvertSpec", "Converted", "convert"]
@@ -235,24 +236,15 @@ def _written(
     request: ConversionRequest, entry: EngineEntry, golden: Sequence[tuple[GoldenSample, bytes]]
 ) -> bundle.Manifest:
     """Put an engine into the bundle; whatever fails, the bundle is as it was."""
-    manifest = request.manifest.model_copy(
-        update={
-            "schema_version": bundle.SCHEMA_VERSION,
-            "engines": {**request.manifest.engines, request.engine_name: entry},
-        }
-    )
-    with bundle.editing(request.root, request.manifest) as draft:
+    change = rewrite.Change({"engines": {**request.manifest.engines, request.engine_name: entry}})
+    engine = request.engine_name if entry.may_run else ONNX
+    with rewrite.rewriting(request.root, request.manifest, change, engine=engine) as edit:
+        draft = edit.draft
         shutil.rmtree(draft.path(request.in_bundle("-.md")).parent, ignore_errors=True)
         for path in sorted(request.build_folder.rglob("*")):
             if path.is_file():
-                draft.write(
-                    request.in_bundle(path.relative_to(request.build_folder).as_posix()),
-                    path.read_bytes(),
-                )
+                name = path.relative_to(request.build_folder).as_posix()
+                draft.write(request.in_bundle(name), path.read_bytes())
         for sample, data in golden:
             draft.write(sample.output, data)
-        draft.write("MODEL_CARD.md", card.render(manifest))
-        sealed = draft.seal(manifest)
-        # What refuses itself is never written.
-        runtime.Inspector.load(draft.root, engine=request.engine_name if entry.may_run else ONNX)
-    return sealed
+    return edit.manifest

@@ -1,15 +1,15 @@
 """Another operating point for a bundle that is already out; the edit is noted in its audit."""
 
-import datetime
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from inspection_tf import bench, bundle, config, errors, files, runtime, thresholds
+from inspection_tf.editing import rewrite
 from inspection_tf.engines.entry import EngineEntry
-from inspection_tf.engines.names import PASSED, STALE
-from inspection_tf.export import card, kit, onnx_metadata, operating_points, source_data
+from inspection_tf.engines.names import PASSED
+from inspection_tf.export import kit, operating_points, source_data
 from inspection_tf.runtime import golden
 
 _LOWEST_MASK_THRESHOLD = 0.01
@@ -215,54 +215,29 @@ def _edit(
     """Write thresholds, metadata, golden verdicts and audit; or leave the bundle as it is."""
     samples = golden.read(root)
     frames = bench.golden_frames(root)
-    audit = {
-        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "what": "threshold",
-        "reason": reason,
-        "before": _told(manifest.operating_point, manifest.stage_points),
-        "after": _told(points.whole, points.stages),
-        "engines_stopped": [name for name, entry in manifest.engines.items() if _is_stopped(entry)],
-    }
-    changed = manifest.model_copy(
-        update={
-            "schema_version": bundle.SCHEMA_VERSION,
-            "operating_point": points.whole,
-            "stage_points": points.stages,
-            # Their gate was about verdicts at the threshold before.
-            "engines": {
-                name: entry.model_copy(update={"state": STALE, "golden": ()})
-                if _is_stopped(entry)
-                else entry
-                for name, entry in manifest.engines.items()
-            },
-        }
+    audit = rewrite.note(
+        "threshold",
+        reason=reason,
+        before=_in_audit(manifest.operating_point, manifest.stage_points),
+        after=_in_audit(points.whole, points.stages),
+        engines_stopped=[name for name, entry in manifest.engines.items() if _is_stopped(entry)],
     )
-    with bundle.editing(root, manifest) as draft:
-        models = {}
-        for graph in changed.graphs:
-            texts = {"inspection_tf": changed.for_model(), "model_id": changed.model_id}
-            models[graph.name] = onnx_metadata.set_metadata((root / graph.file).read_bytes(), texts)
-            draft.write(graph.file, models[graph.name])
+    fields = {"operating_point": points.whole, "stage_points": points.stages}
+    change = rewrite.Change(fields, audit, stops=_is_stopped)
+    with rewrite.rewriting(root, manifest, change) as edit:
+        models = edit.models()
         networks = operating_points.Networks(
-            models[changed.main], models.get(bundle.CLASSIFIER), models.get(bundle.REFINER)
+            models[manifest.main], models.get(bundle.CLASSIFIER), models.get(bundle.REFINER)
         )
-        inspector = networks.inspector(changed)
-        named = [sample["id"] for sample in samples]
-        kit.write_golden(
-            draft, inspector, [(n, *frame) for n, frame in zip(named, frames, strict=True)]
-        )
-        now = json.loads(draft.path(runtime.GOLDEN).read_bytes())
-        audit["golden_changed"] = [
+        named = [(sample["id"], *frame) for sample, frame in zip(samples, frames, strict=True)]
+        kit.write_golden(edit.draft, networks.inspector(edit.manifest), named)
+        rewritten = json.loads(edit.draft.path(runtime.GOLDEN).read_bytes())
+        edit.found["golden_changed"] = [
             after["id"]
-            for before, after in zip(samples, now, strict=True)
+            for before, after in zip(samples, rewritten, strict=True)
             if before["outcome"] != after["outcome"]
         ]
-        changed = changed.model_copy(update={"audit": (*manifest.audit, audit)})
-        draft.write("MODEL_CARD.md", card.render(changed))
-        kit.write(draft, changed)
-        sealed = draft.seal(changed)
-        runtime.Inspector.load(draft.root)  # a bundle that refuses itself is never written
-    return sealed
+    return edit.manifest
 
 
 def _is_stopped(entry: EngineEntry) -> bool:
@@ -270,7 +245,7 @@ def _is_stopped(entry: EngineEntry) -> bool:
     return entry.state == PASSED or entry.of_kind.copies_manifest
 
 
-def _told(
+def _in_audit(
     point: thresholds.OperatingPoint, stages: Mapping[str, thresholds.OperatingPoint]
 ) -> dict[str, Any]:
     return {

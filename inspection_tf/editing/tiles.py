@@ -1,6 +1,5 @@
 """A tile plan for a bundle that is already out, so that it takes images of any size."""
 
-import datetime
 import math
 import re
 import signal
@@ -10,9 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from inspection_tf import bundle, errors, files, runtime
-from inspection_tf.editing import receptive
-from inspection_tf.engines.names import STALE
-from inspection_tf.export import card, kit, onnx_metadata
+from inspection_tf.editing import receptive, rewrite
+from inspection_tf.engines.entry import EngineEntry
 from inspection_tf.images.tile_plan import TilePlan
 
 _CHILD = """
@@ -87,7 +85,7 @@ def plan(
             f"Got a margin of {margin} and a stride of {stride}. Leave them out, or export the "
             "network for larger images."
         )
-    asked = TilePlan(
+    tile_plan = TilePlan(
         stride=stride,
         margin=margin,
         total_stride=total,
@@ -96,9 +94,22 @@ def plan(
         batch=batch,
         network_bytes=_network_bytes(root, batch),
     )
-    if problem := asked.problem(spec.size):
+    if problem := tile_plan.problem(spec.size):
         raise errors.ConfigError(f"{problem}. Got {stride}. Leave --stride out.")
-    return _written(root, manifest, asked)
+    audit = rewrite.note(
+        "tiles",
+        before=None if manifest.tiles is None else manifest.tiles.model_dump(mode="json"),
+        after=tile_plan.model_dump(mode="json"),
+    )
+    change = rewrite.Change({"tiles": tile_plan}, audit, stops=_is_stopped)
+    with rewrite.rewriting(root, manifest, change) as edit:
+        pass  # images of the network's size are one tile: golden samples stay as they are
+    return edit.manifest
+
+
+def _is_stopped(entry: EngineEntry) -> bool:
+    """Return whether an engine holds a copy of the manifest, which knows nothing of tiles."""
+    return entry.of_kind.copies_manifest
 
 
 def _network_bytes(root: Path, batch: int) -> int:
@@ -121,40 +132,6 @@ def _network_bytes(root: Path, batch: int) -> int:
             "Run `inspection verify` on the bundle."
         )
     return round(_SLACK * int(done.stdout.split()[-1]))
-
-
-def _written(root: Path, manifest: bundle.Manifest, asked: TilePlan) -> bundle.Manifest:
-    edit = {
-        "at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "what": "tiles",
-        "before": None if manifest.tiles is None else manifest.tiles.model_dump(mode="json"),
-        "after": asked.model_dump(mode="json"),
-    }
-    changed = manifest.model_copy(
-        update={
-            "schema_version": bundle.SCHEMA_VERSION,
-            "tiles": asked,
-            # Triton's verdict step has a copy of the manifest.
-            "engines": {
-                name: entry.model_copy(update={"state": STALE})
-                if entry.of_kind.copies_manifest
-                else entry
-                for name, entry in manifest.engines.items()
-            },
-            "audit": (*manifest.audit, edit),
-        }
-    )
-    with bundle.editing(root, manifest) as draft:
-        for graph in changed.graphs:
-            texts = {"inspection_tf": changed.for_model(), "model_id": changed.model_id}
-            draft.write(
-                graph.file, onnx_metadata.set_metadata((root / graph.file).read_bytes(), texts)
-            )
-        draft.write("MODEL_CARD.md", card.render(changed))
-        kit.write(draft, changed)
-        sealed = draft.seal(changed)
-        runtime.Inspector.load(draft.root)  # images of the network's size are one tile
-    return sealed
 
 
 __all__ = ["TilePlan", "plan"]

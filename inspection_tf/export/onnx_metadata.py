@@ -1,5 +1,6 @@
 """The metadata of an ONNX file, which repeats the manifest."""
 
+from inspection_tf import bundle
 from inspection_tf.engines import installed
 
 
@@ -21,3 +22,13 @@ def set_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
         entry = proto.metadata_props.add()
         entry.key, entry.value = name, value
     return bytes(proto.SerializeToString())
+
+
+def with_manifest(data: bytes, manifest: bundle.Manifest) -> bytes:
+    """Return an ONNX file whose metadata repeats a manifest.
+
+    Raises:
+        errors.BundleError: the package onnx is absent.
+    """
+    texts = {"inspection_tf": manifest.for_model(), "model_id": manifest.model_id}
+    return set_metadata(data, texts)
