@@ -110,9 +110,7 @@ def _merged(base: yaml.Node, variant: yaml.Node) -> yaml.Node:
     for key, value in variant.value:
         replaced = pairs.get(_name(key))
         pairs[_name(key)] = (key, value if replaced is None else _merged(replaced[1], value))
-    return yaml.MappingNode(
-        variant.tag, list(pairs.values()), variant.start_mark, variant.end_mark
-    )
+    return yaml.MappingNode(variant.tag, list(pairs.values()), variant.start_mark, variant.end_mark)
 
 
 def _name(key: yaml.Node) -> str | int:

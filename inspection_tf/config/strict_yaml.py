@@ -94,8 +94,8 @@ def _require_once(node: yaml.MappingNode, origin: str) -> None:
         name = key.value if isinstance(key, yaml.ScalarNode) else id(key)
         if name in first:
             raise errors.ConfigError(
-                f"{origin}, line {line(key)}: a key must stand once in its section. Got {name!r} twice, "
-                f"first in line {first[name]}. Put both into one."
+                f"{origin}, line {line(key)}: a key must stand once in its section. "
+                f"Got {name!r} twice, first in line {first[name]}. Put both into one."
             )
         first[name] = line(key)
 
