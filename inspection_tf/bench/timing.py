@@ -21,9 +21,9 @@ from inspection_tf import bundle, errors, images, runtime
 from inspection_tf.bench.operator_times import Operator
 from inspection_tf.bench.operator_times import profile as profile_model
 from inspection_tf.bench.peak_memory import peak_bytes
-from inspection_tf.models import saved
 from inspection_tf.runtime import batches as batches_
 from inspection_tf.runtime import golden, sources
+from inspection_tf.tasks import saved_networks
 
 __all__ = [
     "Frame",
@@ -103,7 +103,7 @@ class _Keras:
     """A source model as Keras predicts it."""
 
     def __init__(self, path: Path) -> None:
-        self.model = saved.load(path)
+        self.model = saved_networks.load(path)
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None

@@ -24,10 +24,10 @@ def _write(order: request.Order, graph: str, folder: Path) -> None:
         import keras
         import tensorflow as tf
 
-        from inspection_tf.models import saved
+        from inspection_tf.tasks import saved_networks
     except ImportError as problem:
         raise request.missing("tensorflow", "train", "This engine") from problem
-    model = saved.load(order.source(graph))
+    model = saved_networks.load(order.source(graph))
     names = sorted(model.input)
     signature = [
         tf.TensorSpec((None, *model.input[name].shape[1:]), tf.uint8, name=name) for name in names
