@@ -9,17 +9,16 @@ whether there are any. `sample_weight`, where given, is (batch,). Pixels of a ma
 `ignored_id` count for nothing, whatever is predicted there.
 """
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from inspection_tf.losses.arithmetic import PIXEL_AXES, any_class, counted_pixels
+from inspection_tf.losses.keras_types import Config, Option, Tensor
 
 
 def _counts(
-    y_true: Any, y_pred: Any, threshold: float, ignored_id: int | None
-) -> tuple[Any, Any, Any]:
+    y_true: Tensor, y_pred: Tensor, threshold: float, ignored_id: int | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return overlap, true area and predicted area of each image, px, (batch,)."""
     y_pred = ops.convert_to_tensor(y_pred)
     truth = ops.cast(ops.cast(y_true, "float32") > 0.5, "float32")
@@ -33,26 +32,26 @@ def _counts(
 class _Ratio(keras.metrics.Metric):
     """A numerator over a denominator, both summed over all batches; 0 while nothing counted."""
 
-    def __init__(self, *, threshold: float, name: str, **kwargs: Any) -> None:
+    def __init__(self, *, threshold: float, name: str, **kwargs: Option) -> None:
         super().__init__(name=name, **kwargs)
         self.threshold = threshold
         # float32 stops counting pixels at 2**24, which is 64 images of 512x512.
         self.above = self.add_weight(name="above", initializer="zeros", dtype="float64")
         self.below = self.add_weight(name="below", initializer="zeros", dtype="float64")
 
-    def _add(self, above: Any, below: Any, sample_weight: Any) -> None:
+    def _add(self, above: Tensor, below: Tensor, sample_weight: Tensor | None) -> None:
         weight = ops.cast(1.0 if sample_weight is None else sample_weight, "float64")
         self.above.assign_add(ops.sum(ops.cast(above, "float64") * weight))
         self.below.assign_add(ops.sum(ops.cast(below, "float64") * weight))
 
-    def result(self) -> Any:
+    def result(self) -> Tensor:
         """Return the ratio so far."""
         # Where nothing counted: 0 / 1.
         above, below = ops.convert_to_tensor(self.above), ops.convert_to_tensor(self.below)
         ratio = above / ops.where(below > 0, below, ops.ones_like(below))
         return ops.cast(ratio, "float32")
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the metric."""
         return {**super().get_config(), "threshold": self.threshold}
 
@@ -61,12 +60,12 @@ class _MapRatio(_Ratio):
     """A ratio of pixels, some of which may not count."""
 
     def __init__(
-        self, *, threshold: float, name: str, ignored_id: int | None = None, **kwargs: Any
+        self, *, threshold: float, name: str, ignored_id: int | None = None, **kwargs: Option
     ) -> None:
         super().__init__(threshold=threshold, name=name, **kwargs)
         self.ignored_id = ignored_id
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the metric."""
         own = {} if self.ignored_id is None else {"ignored_id": self.ignored_id}
         return {**super().get_config(), **own}
@@ -80,12 +79,14 @@ class DiceDefective(_MapRatio):
     """
 
     def __init__(
-        self, *, threshold: float = 0.5, name: str = "dice_defective", **kwargs: Any
+        self, *, threshold: float = 0.5, name: str = "dice_defective", **kwargs: Option
     ) -> None:
         """Set the probability from which a pixel is predicted defective."""
         super().__init__(threshold=threshold, name=name, **kwargs)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         """Add a batch."""
         overlap, true_area, found_area = _counts(y_true, y_pred, self.threshold, self.ignored_id)
         is_defect = ops.cast(true_area > 0, "float32")
@@ -102,12 +103,14 @@ class DiceAllImages(_MapRatio):
     """
 
     def __init__(
-        self, *, threshold: float = 0.5, name: str = "dice_all_images", **kwargs: Any
+        self, *, threshold: float = 0.5, name: str = "dice_all_images", **kwargs: Option
     ) -> None:
         """Set the probability from which a pixel is predicted defective."""
         super().__init__(threshold=threshold, name=name, **kwargs)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         """Add a batch."""
         overlap, true_area, found_area = _counts(y_true, y_pred, self.threshold, self.ignored_id)
         areas = true_area + found_area
@@ -119,11 +122,15 @@ class DiceAllImages(_MapRatio):
 class IouPooled(_MapRatio):
     """Intersection over union of all pixels of all images together; 0 while both are empty."""
 
-    def __init__(self, *, threshold: float = 0.5, name: str = "iou_pooled", **kwargs: Any) -> None:
+    def __init__(
+        self, *, threshold: float = 0.5, name: str = "iou_pooled", **kwargs: Option
+    ) -> None:
         """Set the probability from which a pixel is predicted defective."""
         super().__init__(threshold=threshold, name=name, **kwargs)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         """Add a batch."""
         overlap, true_area, found_area = _counts(y_true, y_pred, self.threshold, self.ignored_id)
         self._add(overlap, true_area + found_area - overlap, sample_weight)
@@ -145,7 +152,7 @@ class ClassIou(keras.metrics.Metric):
         threshold: float = 0.5,
         ignored_id: int | None = None,
         name: str = "iou_class_mean",
-        **kwargs: Any,
+        **kwargs: Option,
     ) -> None:
         """Set the number of defect classes and the probability of any defect that makes one.
 
@@ -164,7 +171,9 @@ class ClassIou(keras.metrics.Metric):
             shape=(classes,), name="union", initializer="zeros", dtype="float64"
         )
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         """Add a batch."""
         y_pred = ops.convert_to_tensor(y_pred)
         ids = ops.arange(1, self.classes + 1, dtype="int32")
@@ -177,13 +186,13 @@ class ClassIou(keras.metrics.Metric):
         self._add(self.overlap, ops.logical_and(truth, found), sample_weight)
         self._add(self.union, ops.logical_or(truth, found), sample_weight)
 
-    def _add(self, total: Any, where: Any, sample_weight: Any) -> None:
+    def _add(self, total: Tensor, where: Tensor, sample_weight: Tensor | None) -> None:
         counts = ops.cast(ops.sum(ops.cast(where, "float32"), axis=(1, 2)), "float64")
         if sample_weight is not None:
             counts *= ops.reshape(ops.cast(sample_weight, "float64"), (-1, 1))
         total.assign_add(ops.sum(counts, axis=0))
 
-    def result(self) -> Any:
+    def result(self) -> Tensor:
         """Return the mean so far, or the values of the classes."""
         overlap, union = ops.convert_to_tensor(self.overlap), ops.convert_to_tensor(self.union)
         counted = ops.cast(union > 0, "float64")
@@ -192,7 +201,7 @@ class ClassIou(keras.metrics.Metric):
             values = ops.sum(values) / ops.maximum(ops.sum(counted), 1.0)
         return ops.cast(values, "float32")
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the metric."""
         return {
             **super().get_config(),
@@ -211,12 +220,14 @@ class OkNgAccuracy(_Ratio):
     """
 
     def __init__(
-        self, *, threshold: float = 0.5, name: str = "ok_ng_accuracy", **kwargs: Any
+        self, *, threshold: float = 0.5, name: str = "ok_ng_accuracy", **kwargs: Option
     ) -> None:
         """Set the probability of any defect from which an image is NG."""
         super().__init__(threshold=threshold, name=name, **kwargs)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         """Add a batch."""
         is_ng = 1 - ops.convert_to_tensor(y_pred)[:, 0] >= self.threshold
         truth = ops.reshape(ops.cast(y_true, "int32"), (-1,)) > 0
@@ -232,12 +243,16 @@ class CornerError(_Ratio):
     there are none.
     """
 
-    def __init__(self, *, aspect: float = 1.0, name: str = "corner_error", **kwargs: Any) -> None:
+    def __init__(
+        self, *, aspect: float = 1.0, name: str = "corner_error", **kwargs: Option
+    ) -> None:
         """Set height over width of the network's input."""
         super().__init__(threshold=0.5, name=name, **kwargs)
         self.aspect = aspect
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         """Add a batch."""
         truth = ops.cast(y_true, "float32")
         off = ops.cast(ops.convert_to_tensor(y_pred), "float32")[:, :-1] - truth[:, :-1]
@@ -247,7 +262,7 @@ class CornerError(_Ratio):
         distance = ops.mean(ops.sqrt(ops.sum(off**2, axis=-1)), axis=-1)
         self._add(distance * truth[:, -1], truth[:, -1], sample_weight)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the metric."""
         config = super().get_config()
         del config["threshold"]
@@ -259,13 +274,15 @@ class PresenceAccuracy(_Ratio):
     """Share of images of which the network rightly says whether they show a field."""
 
     def __init__(
-        self, *, threshold: float = 0.5, name: str = "presence_accuracy", **kwargs: Any
+        self, *, threshold: float = 0.5, name: str = "presence_accuracy", **kwargs: Option
     ) -> None:
-        """Set the confidence from which a field is said to be there."""
+        """Set the confidence from which a field counts as found."""
         super().__init__(threshold=threshold, name=name, **kwargs)
 
-    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+    def update_state(
+        self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor | None = None
+    ) -> None:
         """Add a batch."""
-        said = ops.convert_to_tensor(y_pred)[:, -1] >= self.threshold
-        is_right = ops.cast(ops.equal(ops.cast(y_true, "float32")[:, -1] > 0.5, said), "float32")
+        is_sure = ops.convert_to_tensor(y_pred)[:, -1] >= self.threshold
+        is_right = ops.cast(ops.equal(ops.cast(y_true, "float32")[:, -1] > 0.5, is_sure), "float32")
         self._add(is_right, ops.ones_like(is_right), sample_weight)

@@ -3,85 +3,60 @@
 python -m pipelines.certificate_corners [--config FILE] [--out DIR] [--section.field VALUE ...]
 """
 
+import functools
 import sys
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import config, images, thresholds
-from inspection_tf.datasets import data_spec, records
+from inspection_tf.datasets import data_spec
 from inspection_tf.export import onnx, ship
-from inspection_tf.recipes import field_stages, ladder, stages
-from inspection_tf.tasks.fields import rules
-from inspection_tf.training import run_folder, run_inputs
+from inspection_tf.recipes import command_line, ending, experiment, field_stages, folds, ladder
+from inspection_tf.tasks import fields
 
 NAME = "certificate_corners"
 
 
-class Config(config.Section):
+class Config(experiment.Experiment):
     """The whole experiment."""
 
-    seed: int
-    """Drives initialisation, split, order and augmentation."""
-    data: data_spec.DataSpec
-    preprocessing: images.Preprocessing
     refine: bool
-    """False: the first look alone."""
+    """False: the locator alone."""
     locator: field_stages.Locator
     refiner: field_stages.Refiner
-    threshold: thresholds.ThresholdSpec
-    field_rules: rules.FieldRules
+    field_rules: fields.FieldRules
     search: bool
     """Looks for the smallest locator that reaches `ladder.target` instead; writes no bundle."""
     ladder: ladder.LadderSpec
 
 
-def train(cfg: Config, part: records.Records, tune: records.Records | None, run: Any) -> Any:
-    """Fit the networks on `part`, watching `tune`; returns locator and refiner, or None."""
-    return field_stages.train(
-        part,
-        tune,
-        preprocessing=cfg.preprocessing,
-        locator=cfg.locator,
-        refiner=cfg.refiner if cfg.refine else None,
-        seed=cfg.seed,
-        run=run,
-    )
-
-
-def search(cfg: Config, found: records.Records, folder: Any) -> dict[str, Any]:
+def search(
+    cfg: Config, networks: field_stages.FieldNetworks, begun: experiment.Run
+) -> dict[str, Any]:
     """Climb the ladder; returns the steps that `search.json` holds."""
-    parts = data_spec.split(found, cfg.data, seed=cfg.seed)
-    shown: Any = {"preprocessing": cfg.preprocessing, "locator": cfg.locator, "seed": cfg.seed}
-    asked: Any = {"measure": onnx.weigh, "run": folder, **shown}
-    steps = field_stages.search(parts["train"], parts["tune"], cfg.ladder, **asked)
+    parts = data_spec.split(begun.records, cfg.data, seed=cfg.seed)
+    photos, tune = parts["train"], parts["tune"]
+    steps = field_stages.search(
+        networks, photos, tune, cfg.ladder, measure=onnx.weigh, folder=begun.folder
+    )
     return ladder.report(steps)
 
 
 def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
-    folder = run_folder.open_run(out, cfg, name=NAME)
-    with folder.guarded():
-        close = cfg.refiner.closeups if cfg.refine else None
-        terms = ship.Terms(
-            cfg.preprocessing, cfg.threshold, field_rules=cfg.field_rules, closeups=close
-        )
-        found = run_inputs.read(cfg.data, cfg.preprocessing, run=folder)
-        field_stages.check(cfg.preprocessing, cfg.locator, cfg.refiner if cfg.refine else None)
+    refiner = cfg.refiner if cfg.refine else None
+    networks = field_stages.FieldNetworks(cfg.preprocessing, cfg.locator, refiner, cfg.seed)
+    with experiment.begin(NAME, cfg, out) as begun:
+        networks.check()
         if cfg.search:
-            return search(cfg, found, folder)
-
-        def fold(*part: Any) -> ship.Networks:
-            model, second = train(cfg, *part)
-            return ship.convert(model, refiner=second)
-
-        divided = stages.divide(found, cfg.data, seed=cfg.seed, run=folder, train=fold)
-        model, second = train(cfg, divided.parts["train"], divided.parts.get("tune"), folder)
-        return stages.finish(folder, ship.ship(
-            model, refiner=second, out=folder.path / "bundle", terms=terms,
-            tuning=divided.tuning, measured=divided.measured, split=divided.split,
-            provenance=stages.provenance(NAME, cfg, cfg.data, found, divided.parts, seed=cfg.seed),
-        ))  # fmt: skip
+            return search(cfg, networks, begun)
+        closeups = None if refiner is None else refiner.closeups
+        settings = fields.Settings(rules=cfg.field_rules, closeups=closeups)
+        spec = ship.BundleSpec(fields.NAME, cfg.preprocessing, cfg.threshold, settings)
+        train = functools.partial(field_stages.train, networks)
+        division = folds.divide(begun, train)
+        models = train(division.train, division.tune, begun.folder)
+        return ending.finish(begun, models, division, spec)
 
 
 if __name__ == "__main__":
-    sys.exit(stages.launch(Config, run, __file__))
+    sys.exit(command_line.launch(Config, run, __file__))

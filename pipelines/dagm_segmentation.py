@@ -8,24 +8,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import config, decision, images, thresholds
-from inspection_tf.datasets import data_spec, records
+from inspection_tf import decision
 from inspection_tf.datasets.loading import augment, loader
+from inspection_tf.datasets.records import Records
 from inspection_tf.export import ship
 from inspection_tf.models import unet
-from inspection_tf.recipes import stages
-from inspection_tf.training import distilling, fit, run_folder, run_inputs
+from inspection_tf.recipes import command_line, ending, experiment, folds
+from inspection_tf.tasks import segmentation
+from inspection_tf.training import distilling, fit
+from inspection_tf.training.run_folder import RunFolder
 
 NAME = "dagm_segmentation"
 
 
-class Config(config.Section):
+class Config(experiment.Experiment):
     """The whole experiment."""
 
-    seed: int
-    """Drives initialisation, split, order and augmentation."""
-    data: data_spec.DataSpec
-    preprocessing: images.Preprocessing
     loader: loader.LoaderSpec
     augment: augment.AugmentSpec
     model: unet.Options
@@ -34,55 +32,38 @@ class Config(config.Section):
     """Whether the model learns from a teacher's maps beside the masks."""
     teacher: distilling.Teacher = distilling.Teacher()
     """The larger network that teaches, if one does."""
-    threshold: thresholds.ThresholdSpec
     rules: decision.Rules
     mm_per_px: float | None = None
     """Scale of the source images, mm per pixel; null where unknown."""
 
 
-def train(cfg: Config, chosen: records.Records, tune: records.Records | None, run: Any) -> Any:
-    """Fit a network on `chosen`, watching `tune`; returns the model."""
+def train(cfg: Config, records: Records, tune: Records | None, folder: RunFolder) -> folds.Models:
+    """Fit a network on `records`, watching `tune`."""
     fit.seed_everything(cfg.seed, deterministic=cfg.train.deterministic)
-    held = loader.cache(chosen, cfg.preprocessing, spec=cfg.loader)
-    watched = loader.cache(tune, cfg.preprocessing, spec=cfg.loader) if tune else None
-    shape = stages.image_shape(held)
-    model = unet.build(options=cfg.model, **shape)
-    asked: Any = {"loading": cfg.loader, "augmentation": cfg.augment, "seed": cfg.seed}
-    asked |= {"spec": cfg.train, "run": run}
+    images = loader.cache(records, cfg.preprocessing, spec=cfg.loader)
+    tune_images = loader.cache(tune, cfg.preprocessing, spec=cfg.loader) if tune else None
+    channels = int(images.image.shape[-1])
+    build = functools.partial(unet.build, image_size=images.size, channels=channels)
+    model = build(options=cfg.model)
+    stage = fit.Stage(cfg.train, cfg.loader, cfg.augment, cfg.seed, folder)
     if cfg.distill:
-        build = functools.partial(unet.build, **shape)
-        distilling.train(model, build, cfg.teacher, held, watched, **asked)
+        distilling.train(model, build, cfg.teacher, images, tune_images, stage)
     else:
-        fit.fit(model, held, watched, **asked)
-    return model
+        fit.fit(model, images, tune_images, stage)
+    return {segmentation.SEGMENTER: model}
 
 
 def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
-    folder = run_folder.open_run(out, cfg, name=NAME)
-    with folder.guarded():
-        found = run_inputs.read(cfg.data, cfg.preprocessing, run=folder, several_classes=False)
-        terms = ship.Terms(cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px)
-        divided = stages.divide(
-            found,
-            cfg.data,
-            seed=cfg.seed,
-            run=folder,
-            train=lambda *part: ship.convert(train(cfg, *part)),
+    with experiment.begin(NAME, cfg, out, several_classes=False) as begun:
+        settings = segmentation.Settings(rules=cfg.rules)
+        spec = ship.BundleSpec(
+            segmentation.NAME, cfg.preprocessing, cfg.threshold, settings, cfg.mm_per_px
         )
-        parts = divided.parts
-        model = train(cfg, parts["train"], parts.get("tune"), folder)
-        shipped = ship.ship(
-            model,
-            out=folder.path / "bundle",
-            tuning=divided.tuning,
-            measured=divided.measured,
-            split=divided.split,
-            terms=terms,
-            provenance=stages.provenance(NAME, cfg, cfg.data, found, parts, seed=cfg.seed),
-        )
-        return stages.finish(folder, shipped)
+        division = folds.divide(begun, functools.partial(train, cfg))
+        models = train(cfg, division.train, division.tune, begun.folder)
+        return ending.finish(begun, models, division, spec)
 
 
 if __name__ == "__main__":
-    sys.exit(stages.launch(Config, run, __file__))
+    sys.exit(command_line.launch(Config, run, __file__))

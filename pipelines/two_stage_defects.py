@@ -8,43 +8,41 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import config, decision, images, thresholds
-from inspection_tf.datasets import data_spec, records
+import keras
+
+from inspection_tf import decision
 from inspection_tf.datasets.loading import loader
+from inspection_tf.datasets.records import Records
 from inspection_tf.export import ship
 from inspection_tf.images import registration
 from inspection_tf.models import classifier, segmenter
-from inspection_tf.recipes import stages
-from inspection_tf.training import run_folder, run_inputs
+from inspection_tf.recipes import command_line, ending, experiment, folds, stages
+from inspection_tf.tasks import cascade, segmentation
+from inspection_tf.training.run_folder import RunFolder
 
 NAME = "two_stage_defects"
 
 
-class Classifier(stages.Stage):
+class Classifier(stages.StageSpec):
     """The first stage: OK or NG."""
 
     model: classifier.Options
 
 
-class Segmenter(stages.Stage):
+class Segmenter(stages.StageSpec):
     """The second stage: where, and what."""
 
     model: segmenter.Options
 
 
-class Config(config.Section):
+class Config(experiment.Experiment):
     """The whole experiment."""
 
-    seed: int
-    """Drives initialisation, split, order and augmentation."""
-    data: data_spec.DataSpec
-    preprocessing: images.Preprocessing
     alignment: registration.AlignSpec
     cascade: bool
     """False: the segmenter alone decides."""
     classifier: Classifier
     segmenter: Segmenter
-    threshold: thresholds.ThresholdSpec
     rules: decision.Rules
     mm_per_px: float | None = None
     """Scale of the source images, mm per pixel; null where unknown."""
@@ -52,41 +50,43 @@ class Config(config.Section):
 
 def networks(cfg: Config, classes: int) -> dict[str, stages.Network]:
     """Return what builds each network and how it is trained, in their order."""
-    first = functools.partial(classifier.build, classes=1 + classes), cfg.classifier
-    second = functools.partial(segmenter.build, classes=classes), cfg.segmenter
-    return {"segmenter": second, "classifier": first} if cfg.cascade else {"segmenter": second}
+    build = functools.partial(segmenter.build, classes=classes)
+    finder = {segmentation.SEGMENTER: stages.Network(build, cfg.segmenter)}
+    if not cfg.cascade:
+        return finder
+    build = functools.partial(classifier.build, classes=1 + classes)
+    return {**finder, cascade.CLASSIFIER: stages.Network(build, cfg.classifier)}
 
 
-def train(cfg: Config, part: records.Records, tune: records.Records | None, run: Any) -> Any:
-    """Fit the networks on `part`, watching `tune`; returns segmenter and classifier, or None."""
-    asked: Any = {"spec": cfg.segmenter.loader, "alignment": cfg.alignment}
-    held = loader.cache(part, cfg.preprocessing, **asked)
-    watched = loader.cache(tune, cfg.preprocessing, **asked) if tune else None
-    fitted: dict[str, Any] = {}
-    for name, (build, stage) in networks(cfg, len(held.classes)).items():
-        shaped = functools.partial(build, **stages.shape(held))
-        own: Any = {"seed": cfg.seed, "run": run.within(name), "trained": fitted}
-        fitted[name] = stages.fit_stage(shaped, stage, held, watched, **own)
-    return fitted["segmenter"], fitted.get("classifier")
+def train(cfg: Config, records: Records, tune: Records | None, folder: RunFolder) -> folds.Models:
+    """Fit the networks on `records`, watching `tune`."""
+    cache = functools.partial(loader.cache, spec=cfg.segmenter.loader, alignment=cfg.alignment)
+    images = cache(records, cfg.preprocessing)
+    tune_images = cache(tune, cfg.preprocessing) if tune else None
+    models: dict[str, keras.Model] = {}
+    for name, network in networks(cfg, len(images.classes)).items():
+        within = folder.within(name)
+        models[name] = stages.fit_stage(
+            network, images, tune_images, seed=cfg.seed, folder=within, trained=models
+        )
+    return models
 
 
 def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
     stages.check_backbones(cfg.preprocessing.size, networks(cfg, classes=1))
-    folder = run_folder.open_run(out, cfg, name=NAME)
-    with folder.guarded():
-        held = cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px, cfg.alignment
-        found = run_inputs.read(cfg.data, cfg.preprocessing, run=folder)
-        stages.check_models(cfg.preprocessing, found, networks(cfg, len(found.classes)))
-        fold = lambda *part: ship.convert(*train(cfg, *part))  # noqa: E731
-        divided = stages.divide(found, cfg.data, seed=cfg.seed, run=folder, train=fold)
-        model, first = train(cfg, divided.parts["train"], divided.parts.get("tune"), folder)
-        return stages.finish(folder, ship.ship(
-            model, classifier=first, out=folder.path / "bundle", terms=ship.Terms(*held),
-            tuning=divided.tuning, measured=divided.measured, split=divided.split,
-            provenance=stages.provenance(NAME, cfg, cfg.data, found, divided.parts, seed=cfg.seed),
-        ))  # fmt: skip
+    with experiment.begin(NAME, cfg, out) as begun:
+        records = begun.records
+        stages.check_models(cfg.preprocessing, records, networks(cfg, len(records.classes)))
+        task = cascade if cfg.cascade else segmentation
+        settings = task.Settings(rules=cfg.rules)
+        spec = ship.BundleSpec(
+            task.NAME, cfg.preprocessing, cfg.threshold, settings, cfg.mm_per_px, cfg.alignment
+        )
+        division = folds.divide(begun, functools.partial(train, cfg))
+        models = train(cfg, division.train, division.tune, begun.folder)
+        return ending.finish(begun, models, division, spec)
 
 
 if __name__ == "__main__":
-    sys.exit(stages.launch(Config, run, __file__))
+    sys.exit(command_line.launch(Config, run, __file__))

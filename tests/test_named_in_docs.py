@@ -13,6 +13,7 @@ import tyro
 
 from inspection_tf import config
 from inspection_tf.cli.main import COMMANDS
+from inspection_tf.config import bases
 from pipelines import certificate_corners, dagm_segmentation, two_stage_defects
 
 ROOT = Path(__file__).parents[1]
@@ -156,14 +157,10 @@ def settings():
 
     found = set()
     for path in (ROOT / "pipelines").glob("*.yaml"):
-        text = path.read_text()
-        recipe = next(r for r in RECIPES if set(r.Config.model_fields) >= top_level(text))
+        sections = set(bases.read(path).values)
+        recipe = next(r for r in RECIPES if set(r.Config.model_fields) >= sections)
         found |= set(names(config.load(recipe.Config, path).model_dump()))
     return found
-
-
-def top_level(text):
-    return set(re.findall(r"^([a-z_]+):", text, re.MULTILINE))
 
 
 def unknown_settings(text):

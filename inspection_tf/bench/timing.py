@@ -23,8 +23,8 @@ from inspection_tf.bench.operator_times import profile as profile_model
 from inspection_tf.bench.peak_memory import peak_bytes
 from inspection_tf.engines.kinds import KINDS
 from inspection_tf.engines.network import named_inputs
-from inspection_tf.models import saved
 from inspection_tf.runtime import golden, sources
+from inspection_tf.tasks import saved_networks
 
 __all__ = [
     "Frame",
@@ -109,7 +109,7 @@ class _Keras:
     """A source model as Keras predicts it."""
 
     def __init__(self, path: Path) -> None:
-        self.model = saved.load(path)
+        self.model = saved_networks.load(path)
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None

@@ -130,7 +130,7 @@ def validate(
     values: Any,
     *,
     origin: str,
-    line_of: Callable[[Sequence[str | int]], int | None] = lambda path: None,
+    place_of: Callable[[Sequence[str | int]], str | None] = lambda path: None,
 ) -> SectionT:
     """Check a mapping against a section.
 
@@ -138,7 +138,8 @@ def validate(
         section: the section's class.
         values: what YAML or JSON gave.
         origin: the file or place named in the message.
-        line_of: from the path of a field to its line in that file, for the message.
+        place_of: from the path of a field to its file and line, for the message; None where the
+            field stands in no file.
 
     Raises:
         errors.ConfigError: a field is unknown, missing or out of range.
@@ -147,9 +148,7 @@ def validate(
         return section.model_validate(values)
     except pydantic.ValidationError as problem:
         field, message, _ = first_problem(problem)
-        line = line_of(_first_error(problem)["loc"])
-        if line is not None:
-            origin = f"{origin}, line {line}"
+        origin = place_of(_first_error(problem)["loc"]) or origin
         if message.startswith("Extra inputs"):
             raise errors.ConfigError(
                 f"{origin} may hold only known fields. Got {field!r}. {_closest(field, section)}"
@@ -172,33 +171,18 @@ def replace(section: SectionT, fields: Mapping[str, Any], *, origin: str) -> Sec
 
 
 def load(section: type[SectionT], path: str | Path) -> SectionT:
-    """Read a section from a YAML file.
+    """Read a section from a YAML file, which may name another one beside it as its `base`.
 
     Raises:
-        errors.ConfigError: the file is absent, is not YAML, says something twice, or does not fit
-            the section; with the line.
+        errors.ConfigError: the file or its base is absent, is not YAML, says something twice, or
+            does not fit the section; with the line.
     """
-    import yaml
-
-    from inspection_tf.config import strict_yaml
+    from inspection_tf.config import bases  # a YAML parser is not needed to inspect
 
     path = expanded(path)
-    try:
-        document = strict_yaml.parse(path.read_text(encoding="utf-8"), origin=str(path))
-    except OSError as problem:
-        raise errors.ConfigError(
-            f"The configuration must be a readable file. Got {str(path)!r} ({problem.strerror}). "
-            "Check the path given with --config."
-        ) from problem
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as problem:
-        mark = getattr(problem, "problem_mark", None)
-        where = "" if mark is None else f"line {mark.line + 1}, column {mark.column + 1}: "
-        what = getattr(problem, "problem", None) or str(problem).splitlines()[0]
-        raise errors.ConfigError(
-            f"{path} must be YAML. Got a file that does not parse: {where}{what}. Correct it."
-        ) from problem
+    document = bases.read(path)
     values = {} if document.values is None else document.values
-    return validate(section, values, origin=str(path), line_of=document.line)
+    return validate(section, values, origin=str(path), place_of=document.place)
 
 
 def to_yaml(section: Section) -> str:

@@ -33,30 +33,38 @@ class Document:
     values: Any
     root: yaml.Node | None
 
-    def line(self, path: Sequence[str | int]) -> int | None:
-        """Return the line, from 1, of the value at a path, or of the last that is there.
+    def place(self, path: Sequence[str | int]) -> str | None:
+        """Return file and line of the value at a path, or of the last part that is there.
 
         Args:
             path: keys and places in lists, from the outermost on.
+
+        Returns:
+            Such as `a.yaml, line 3`; None where not even the first part is there.
         """
-        node, line = self.root, None
+        node, place = self.root, None
         for part in path:
             child = _child(node, part)
             if child is None:
                 break
-            line, node = child
-        return line
+            place, node = child
+        return place
 
 
-def _child(node: yaml.Node | None, part: str | int) -> tuple[int, yaml.Node] | None:
-    """Return line and node of a member of a mapping or a list."""
+def line(node: yaml.Node) -> int:
+    """Return the line on which a node begins, from 1."""
+    return int(node.start_mark.line) + 1
+
+
+def _child(node: yaml.Node | None, part: str | int) -> tuple[str, yaml.Node] | None:
+    """Return file and line, and the node, of a member of a mapping or a list."""
     if isinstance(node, yaml.MappingNode):
         for key, value in reversed(node.value):  # what was merged in stands before
             if key.value == part:
-                return key.start_mark.line + 1, value
+                return f"{key.start_mark.name}, line {line(key)}", value
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
         member = node.value[part]
-        return member.start_mark.line + 1, member
+        return f"{member.start_mark.name}, line {line(member)}", member
     return None
 
 
@@ -83,14 +91,13 @@ def _require_once(node: yaml.MappingNode, origin: str) -> None:
     """
     first: dict[Any, int] = {}
     for key, _ in node.value:
-        line = key.start_mark.line + 1
         name = key.value if isinstance(key, yaml.ScalarNode) else id(key)
         if name in first:
             raise errors.ConfigError(
-                f"{origin}, line {line}: a key must stand once in its section. Got {name!r} twice, "
-                f"first in line {first[name]}. Put both into one."
+                f"{origin}, line {line(key)}: a key must stand once in its section. "
+                f"Got {name!r} twice, first in line {first[name]}. Put both into one."
             )
-        first[name] = line
+        first[name] = line(key)
 
 
 def _is_text(node: yaml.ScalarNode) -> bool:
@@ -103,8 +110,53 @@ def _is_text(node: yaml.ScalarNode) -> bool:
     return kind in ("timestamp", "value")
 
 
+def compose(text: str, origin: str) -> yaml.Node | None:
+    """Return the node that a text of YAML describes; None where the text is empty.
+
+    Args:
+        text: one document.
+        origin: the file, for messages and as the name in the marks of the nodes.
+
+    Raises:
+        errors.ConfigError: a key stands twice in one mapping.
+        yaml.YAMLError: it is no YAML.
+    """
+    loader = yaml.SafeLoader(text)
+    loader.name = origin
+    try:
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        for node in _nodes(root):
+            if isinstance(node, yaml.MappingNode):
+                _require_once(node, origin)
+            elif isinstance(node, yaml.ScalarNode) and _is_text(node):
+                node.tag = f"{_TAG}str"
+        for node in _nodes(root):
+            if isinstance(node, yaml.MappingNode):
+                loader.flatten_mapping(node)  # puts what `<<` names before the keys of the mapping
+        return root
+    finally:
+        loader.dispose()
+
+
+def construct(root: yaml.Node | None) -> Document:
+    """Return the values that a node of `compose` describes.
+
+    Raises:
+        yaml.YAMLError: a value has a tag that is unknown.
+    """
+    if root is None:
+        return Document(None, None)
+    loader = yaml.SafeLoader("")
+    try:
+        return Document(loader.construct_document(root), root)
+    finally:
+        loader.dispose()
+
+
 def parse(text: str, origin: str) -> Document:
-    """Parse a text of YAML.
+    """Parse a text of YAML; see `compose` and `construct`.
 
     Args:
         text: one document.
@@ -114,16 +166,4 @@ def parse(text: str, origin: str) -> Document:
         errors.ConfigError: a key stands twice in one mapping.
         yaml.YAMLError: it is no YAML.
     """
-    loader = yaml.SafeLoader(text)
-    try:
-        root = loader.get_single_node()
-        if root is None:
-            return Document(None, None)
-        for node in _nodes(root):
-            if isinstance(node, yaml.MappingNode):
-                _require_once(node, origin)
-            elif isinstance(node, yaml.ScalarNode) and _is_text(node):
-                node.tag = f"{_TAG}str"
-        return Document(loader.construct_document(root), root)
-    finally:
-        loader.dispose()
+    return construct(compose(text, origin))

@@ -1,12 +1,13 @@
 # mypy: disallow-subclassing-any=False
 """The arithmetic that the losses share, over pixels and over classes."""
 
-from typing import Any
+from collections.abc import Iterable
 
 import keras
 from keras import ops
 
 from inspection_tf import errors
+from inspection_tf.losses.keras_types import Config, Option, Tensor
 
 PIXEL_AXES = (1, 2, 3)
 # float32 still tells 1 - 1e-7 from 1, and log(1e-7) = -16.1 is the worst a pixel can cost.
@@ -30,7 +31,7 @@ def check_smooth(value: float) -> None:
     check_range("smooth", value, low=TINY)
 
 
-def check_weights(values: Any) -> tuple[float, ...] | None:
+def check_weights(values: Iterable[float] | None) -> tuple[float, ...] | None:
     """Return class weights as a tuple, or None where there are none.
 
     Raises:
@@ -43,7 +44,7 @@ def check_weights(values: Any) -> tuple[float, ...] | None:
     return tuple(float(value) for value in values)
 
 
-def weigh(values: Any, class_weights: tuple[float, ...] | None) -> Any:
+def weigh(values: Tensor, class_weights: tuple[float, ...] | None) -> Tensor:
     """Multiply (..., classes) by the weight of each class.
 
     Raises:
@@ -63,18 +64,18 @@ def weigh(values: Any, class_weights: tuple[float, ...] | None) -> Any:
 class MapLoss(keras.losses.Loss):
     """A loss of maps, some pixels of which may not count."""
 
-    def __init__(self, *, ignored_id: int | None = None, **kwargs: Any) -> None:
+    def __init__(self, *, ignored_id: int | None = None, **kwargs: Option) -> None:
         """Set the id in `y_true` whose pixels do not count; None: all count."""
         super().__init__(**kwargs)
         self.ignored_id = None if ignored_id is None else int(ignored_id)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the loss."""
         own = {} if self.ignored_id is None else {"ignored_id": self.ignored_id}
         return {**super().get_config(), **own}
 
 
-def counted_pixels(y_true: Any, ignored_id: int | None) -> Any:
+def counted_pixels(y_true: Tensor, ignored_id: int | None) -> Tensor:
     """Return (batch, height, width, 1), 1 where a pixel counts and 0 where not.
 
     None where all count: then nothing is added to what a loss computes.
@@ -84,7 +85,7 @@ def counted_pixels(y_true: Any, ignored_id: int | None) -> Any:
     return ops.cast(ops.not_equal(ops.cast(y_true, "int32"), ignored_id), "float32")
 
 
-def pixels(y_true: Any, y_pred: Any, counted: Any = None) -> tuple[Any, Any]:
+def pixels(y_true: Tensor, y_pred: Tensor, counted: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Return truth and prediction, both (batch, height, width, classes).
 
     Truth is 1 on the pixels of a class. With one class every id above 0 is that class. Where a
@@ -104,7 +105,7 @@ def pixels(y_true: Any, y_pred: Any, counted: Any = None) -> tuple[Any, Any]:
     return truth * counted, y_pred * counted
 
 
-def mean_of_pixels(values: Any, counted: Any = None) -> Any:
+def mean_of_pixels(values: Tensor, counted: Tensor | None = None) -> Tensor:
     """Return (batch,): the mean of (batch, height, width, 1) over the pixels that count.
 
     Args:
@@ -117,12 +118,12 @@ def mean_of_pixels(values: Any, counted: Any = None) -> Any:
     return ops.sum(values, axis=PIXEL_AXES) / ops.maximum(number, 1)
 
 
-def any_class(values: Any) -> Any:
+def any_class(values: Tensor) -> Tensor:
     """Return the sum over the classes, (..., 1): of probabilities, the defect map."""
     return values if values.shape[-1] == 1 else ops.sum(values, axis=-1, keepdims=True)
 
 
-def cross_entropy(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+def cross_entropy(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
     """Return what a pixel costs as a defect, (..., classes), and as background, (..., 1)."""
     # Bounded on the costly side only: a pixel that is exactly right costs exactly 0.
     on_defect = -y_true * ops.log(ops.maximum(y_pred, TINY))
@@ -130,7 +131,7 @@ def cross_entropy(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
     return on_defect, -(1 - any_class(y_true)) * on_good
 
 
-def kind_loss(y_true: Any, y_pred: Any) -> Any:
+def kind_loss(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Return (batch,): the cross-entropy of the class of defect pixels, given that they are such.
 
     The mean over an image's defect pixels of `-log(p / q)`, `p` the probability of the true class
@@ -142,13 +143,15 @@ def kind_loss(y_true: Any, y_pred: Any) -> Any:
     return -ops.sum(y_true * share, axis=PIXEL_AXES) / counted
 
 
-def dice_loss(y_true: Any, y_pred: Any, smooth: float, axes: tuple[int, ...] = (1, 2)) -> Any:
+def dice_loss(
+    y_true: Tensor, y_pred: Tensor, smooth: float, axes: tuple[int, ...] = (1, 2)
+) -> Tensor:
     """Return the Dice loss of each class, and of each image unless `axes` holds the batch's."""
     overlap = ops.sum(y_true * y_pred, axis=axes)
     areas = ops.sum(y_true, axis=axes) + ops.sum(y_pred, axis=axes)
     return 1 - (2 * overlap + smooth) / (areas + smooth)
 
 
-def mean_over(values: Any, counted: Any) -> Any:
+def mean_over(values: Tensor, counted: Tensor) -> Tensor:
     """Return the mean of (..., classes) over the classes that count; 0 where none does."""
     return ops.sum(values * counted, axis=-1) / ops.maximum(ops.sum(counted, axis=-1), 1)

@@ -1,15 +1,18 @@
 # mypy: disallow-subclassing-any=False, disallow-untyped-decorators=False
-"""Losses of whole images: one class each."""
+"""Losses of whole images: one class each.
 
-from typing import Any
+Every loss takes `y_true`: (batch, 1) or (batch,), class ids, 0 for OK, and `y_pred`: (batch,
+classes), probabilities that add up to 1. `call` returns (batch,); Keras averages it.
+"""
 
 import keras
 from keras import ops
 
 from inspection_tf.losses.arithmetic import TINY, check_range, check_weights, weigh
+from inspection_tf.losses.keras_types import Config, Option, Tensor
 
 
-def _true_class(y_true: Any, y_pred: Any) -> tuple[Any, Any]:
+def _true_class(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor]:
     """Return truth as 0 or 1, and prediction, both (batch, classes), from ids (batch[, 1])."""
     y_pred = ops.convert_to_tensor(y_pred)
     ids = ops.reshape(ops.cast(y_true, "int32"), (-1,))
@@ -31,7 +34,7 @@ class CrossEntropy(keras.losses.Loss):
         label_smoothing: float = 0.0,
         class_weights: tuple[float, ...] | None = None,
         name: str = "cross_entropy",
-        **kwargs: Any,
+        **kwargs: Option,
     ) -> None:
         """Set the smoothing (0..1) and a weight for each class, OK first."""
         super().__init__(name=name, **kwargs)
@@ -39,7 +42,7 @@ class CrossEntropy(keras.losses.Loss):
         self.label_smoothing = label_smoothing
         self.class_weights = check_weights(class_weights)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return (batch,) losses."""
         truth, y_pred = _true_class(y_true, y_pred)
         share = self.label_smoothing / truth.shape[-1]
@@ -47,7 +50,7 @@ class CrossEntropy(keras.losses.Loss):
         costs = -ops.sum(wanted * ops.log(ops.maximum(y_pred, TINY)), axis=-1)
         return costs * ops.sum(weigh(truth, self.class_weights), axis=-1)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the loss."""
         return {
             **super().get_config(),
@@ -70,7 +73,7 @@ class ClassFocal(keras.losses.Loss):
         gamma: float = 2.0,
         class_weights: tuple[float, ...] | None = None,
         name: str = "class_focal",
-        **kwargs: Any,
+        **kwargs: Option,
     ) -> None:
         """Set the focus `gamma` (0: none) and a weight for each class, OK first."""
         super().__init__(name=name, **kwargs)
@@ -78,13 +81,20 @@ class ClassFocal(keras.losses.Loss):
         self.gamma = gamma
         self.class_weights = check_weights(class_weights)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return (batch,) losses."""
         truth, y_pred = _true_class(y_true, y_pred)
         hit = ops.sum(truth * y_pred, axis=-1)
         costs = -ops.power(ops.maximum(1 - hit, TINY), self.gamma) * ops.log(ops.maximum(hit, TINY))
         return costs * ops.sum(weigh(truth, self.class_weights), axis=-1)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the loss."""
         return {**super().get_config(), "gamma": self.gamma, "class_weights": self.class_weights}
+
+
+CLASSIFICATION: dict[str, type[keras.losses.Loss]] = {
+    "cross_entropy": CrossEntropy,
+    "class_focal": ClassFocal,
+}
+"""By the names that `train.loss` takes."""

@@ -1,7 +1,5 @@
 """The loss of a network that learns from another one's map."""
 
-from typing import Any
-
 import keras
 from keras import ops
 
@@ -16,6 +14,7 @@ from inspection_tf.losses.arithmetic import (
     mean_over,
     pixels,
 )
+from inspection_tf.losses.keras_types import Config, Option, Tensor
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
@@ -42,7 +41,7 @@ class Distillation(MapLoss):
         dice_weight: float = 1.0,
         smooth: float = 1.0,
         name: str = "distillation",
-        **kwargs: Any,
+        **kwargs: Option,
     ) -> None:
         """Set the weights and `smooth`, in px."""
         super().__init__(name=name, **kwargs)
@@ -53,7 +52,7 @@ class Distillation(MapLoss):
         self.dice_weight = dice_weight
         self.smooth = smooth
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return (batch,) losses."""
         student, teacher = ops.split(ops.convert_to_tensor(y_pred), 2, axis=-1)
         teacher = ops.stop_gradient(teacher)
@@ -68,7 +67,7 @@ class Distillation(MapLoss):
         held = ops.max(mask, axis=(1, 2))
         return self.kl_weight * apart + self.dice_weight * mean_over(dice, held)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the loss."""
         return {
             **super().get_config(),
@@ -78,7 +77,7 @@ class Distillation(MapLoss):
         }
 
 
-def _entropy(target: Any, found: Any, counted: Any) -> Any:
+def _entropy(target: Tensor, found: Tensor, counted: Tensor) -> Tensor:
     """Return (batch,): the cross-entropy of probabilities, in the mean over the pixels."""
     on_defect, on_good = cross_entropy(target, found)
     return mean_of_pixels(any_class(on_defect) + on_good, counted)

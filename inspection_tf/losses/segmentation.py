@@ -1,25 +1,15 @@
-"""Losses: one value an image, so that good parts count as much as bad ones.
+"""Losses of maps: one value an image, so that good parts count as much as bad ones.
 
-Of maps (`SEGMENTATION`) every loss takes `y_true`: (batch, height, width, 1), class ids of any
-dtype, 0 for background, and `y_pred`: (batch, height, width, classes), the probabilities of the
-defect classes 1, 2, ...; what these leave of 1 is the background's. With one class every id above
-0 is that class. In a formula `y` is 1 on the pixels of a class and `p` its probability; Dice and
-Tversky are the mean over the classes. BCE, the cross-entropy of a pixel, is `-log` of the
-probability of its true class or of the background. With `ignored_id` pixels of that id count for
-nothing: they are in no sum, and no mean divides by them.
-
-Of whole images (`CLASSIFICATION`) it takes `y_true`: (batch, 1) or (batch,), class ids, 0 for OK,
-and `y_pred`: (batch, classes), probabilities that add up to 1.
-
-Of fields (`LOCATION`) it takes `y_true`: (batch, 9), the corners and whether there are any, and
-what `models.corners` returns; see each.
-
-`Distillation` compares two maps: a student's with its teacher's.
+Every loss takes `y_true`: (batch, height, width, 1), class ids of any dtype, 0 for background, and
+`y_pred`: (batch, height, width, classes), the probabilities of the defect classes 1, 2, ...; what
+these leave of 1 is the background's. With one class every id above 0 is that class. In a formula
+`y` is 1 on the pixels of a class and `p` its probability; Dice and Tversky are the mean over the
+classes. BCE, the cross-entropy of a pixel, is `-log` of the probability of its true class or of the
+background. With `ignored_id` pixels of that id count for nothing: they are in no sum, and no mean
+divides by them.
 
 `call` returns (batch,); Keras averages it. An option out of its range is an `errors.ConfigError`.
 """
-
-from typing import Any
 
 import keras
 from keras import ops
@@ -40,27 +30,7 @@ from inspection_tf.losses.arithmetic import (
     pixels,
     weigh,
 )
-from inspection_tf.losses.classification import ClassFocal, CrossEntropy
-from inspection_tf.losses.distillation import Distillation
-from inspection_tf.tasks.fields.losses import CornerMae, GridLoss, HeatmapCrossEntropy
-
-__all__ = [
-    "CLASSIFICATION",
-    "LOCATION",
-    "LOSSES",
-    "SEGMENTATION",
-    "AdaptiveBceDice",
-    "BceDice",
-    "ClassFocal",
-    "CornerMae",
-    "CrossEntropy",
-    "Distillation",
-    "Focal",
-    "GridLoss",
-    "HeatmapCrossEntropy",
-    "SoftDice",
-    "Tversky",
-]
+from inspection_tf.losses.keras_types import Config, Option, Tensor
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
@@ -75,18 +45,18 @@ class SoftDice(MapLoss):
     Source: Milletari et al. 2016, with plain sums below as in Sudre et al. 2017.
     """
 
-    def __init__(self, *, smooth: float = 1.0, name: str = "soft_dice", **kwargs: Any) -> None:
+    def __init__(self, *, smooth: float = 1.0, name: str = "soft_dice", **kwargs: Option) -> None:
         """Set `smooth`, in px: a defect-free image with this many false pixels costs one half."""
         super().__init__(name=name, **kwargs)
         check_smooth(smooth)
         self.smooth = smooth
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return (batch,) losses in 0..1."""
         counted = counted_pixels(y_true, self.ignored_id)
         return ops.mean(dice_loss(*pixels(y_true, y_pred, counted), self.smooth), axis=-1)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the loss."""
         return {**super().get_config(), "smooth": self.smooth}
 
@@ -115,7 +85,7 @@ class BceDice(MapLoss):
         dice_on_good: bool = True,
         kind_weight: float = 0.0,
         name: str = "bce_dice",
-        **kwargs: Any,
+        **kwargs: Option,
     ) -> None:
         """Set the weights; the talk on two-stage inspection uses 0.8 and 0.2."""
         super().__init__(name=name, **kwargs)
@@ -132,7 +102,7 @@ class BceDice(MapLoss):
         self.dice_on_good = dice_on_good
         self.kind_weight = kind_weight
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return (batch,) losses."""
         counted = counted_pixels(y_true, self.ignored_id)
         y_true, y_pred = pixels(y_true, y_pred, counted)
@@ -144,7 +114,7 @@ class BceDice(MapLoss):
         cost = self.bce_weight * bce + self.dice_weight * mean_over(dice, shown)
         return cost + self.kind_weight * kind_loss(y_true, y_pred) if self.kind_weight else cost
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the loss."""
         return {
             **super().get_config(),
@@ -175,7 +145,7 @@ class Focal(MapLoss):
         gamma: float = 2.0,
         class_weights: tuple[float, ...] | None = None,
         name: str = "focal",
-        **kwargs: Any,
+        **kwargs: Option,
     ) -> None:
         """Set the weight `alpha` of defect pixels (0..1) and the focus `gamma` (0: none)."""
         super().__init__(name=name, **kwargs)
@@ -185,7 +155,7 @@ class Focal(MapLoss):
         self.gamma = gamma
         self.class_weights = check_weights(class_weights)
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return (batch,) losses."""
         counted = counted_pixels(y_true, self.ignored_id)
         y_true, y_pred = pixels(y_true, y_pred, counted)
@@ -197,7 +167,7 @@ class Focal(MapLoss):
         weighted += (1 - self.alpha) * ops.power(false, self.gamma) * on_good
         return mean_of_pixels(weighted, counted)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the loss."""
         return {
             **super().get_config(),
@@ -224,7 +194,7 @@ class Tversky(MapLoss):
         false_negative_weight: float = 0.7,
         smooth: float = 1.0,
         name: str = "tversky",
-        **kwargs: Any,
+        **kwargs: Option,
     ) -> None:
         """Set the weights `a`, `b` and the smoothing `s`, in px."""
         super().__init__(name=name, **kwargs)
@@ -235,7 +205,7 @@ class Tversky(MapLoss):
         self.false_negative_weight = false_negative_weight
         self.smooth = smooth
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return (batch,) losses in 0..1."""
         counted = counted_pixels(y_true, self.ignored_id)
         y_true, y_pred = pixels(y_true, y_pred, counted)
@@ -249,7 +219,7 @@ class Tversky(MapLoss):
         )
         return ops.mean(1 - (hits + self.smooth) / (below + self.smooth), axis=-1)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the loss."""
         return {
             **super().get_config(),
@@ -277,7 +247,7 @@ class AdaptiveBceDice(MapLoss):
         class_weights: tuple[float, ...] | None = None,
         smooth: float = 1.0,
         name: str = "adaptive_bce_dice",
-        **kwargs: Any,
+        **kwargs: Option,
     ) -> None:
         """Set the Dice loss (0..1) below which Dice takes over, and the smoothing in px.
 
@@ -290,7 +260,7 @@ class AdaptiveBceDice(MapLoss):
         self.class_weights = check_weights(class_weights)
         self.smooth = smooth
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return (batch,) losses."""
         counted = counted_pixels(y_true, self.ignored_id)
         y_true, y_pred = pixels(y_true, y_pred, counted)
@@ -302,7 +272,7 @@ class AdaptiveBceDice(MapLoss):
         dice = mean_over(dice_loss(y_true, y_pred, self.smooth, (0, 1, 2)), shown)
         return ops.where(dice < self.switch_at, ops.ones_like(bce) * dice, bce)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the loss."""
         return {
             **super().get_config(),
@@ -319,9 +289,4 @@ SEGMENTATION: dict[str, type[keras.losses.Loss]] = {
     "tversky": Tversky,
     "adaptive_bce_dice": AdaptiveBceDice,
 }
-CLASSIFICATION: dict[str, type[keras.losses.Loss]] = {
-    "cross_entropy": CrossEntropy,
-    "class_focal": ClassFocal,
-}
-LOCATION: dict[str, type[keras.losses.Loss]] = {"corner_mae": CornerMae}
-LOSSES = {**SEGMENTATION, **CLASSIFICATION, **LOCATION}
+"""By the names that `train.loss` takes."""

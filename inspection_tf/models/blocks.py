@@ -1,6 +1,6 @@
 """Building blocks shared by the models: convolution with normalisation, up-sampling."""
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import keras
 import numpy as np
@@ -8,12 +8,13 @@ from keras import layers, ops
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.losses.keras_types import Config, Option, Shape, Tensor
 
 Normalization = Literal["none", "batch", "group"]
 Upsampling = Literal["transposed", "bilinear", "bilinear_aligned", "nearest"]
 
 
-def normalize(x: Any, *, kind: Normalization, name: str) -> Any:
+def normalize(x: Tensor, *, kind: Normalization, name: str) -> Tensor:
     """Apply a normalisation layer, or none.
 
     Args:
@@ -32,7 +33,7 @@ def normalize(x: Any, *, kind: Normalization, name: str) -> Any:
 
 
 def conv(
-    x: Any,
+    x: Tensor,
     filters: int,
     *,
     kernel_size: int = 3,
@@ -41,7 +42,7 @@ def conv(
     activation: bool = True,
     initializer: str = "he_normal",
     name: str,
-) -> Any:
+) -> Tensor:
     """Apply convolution, normalisation and ReLU.
 
     Args:
@@ -68,14 +69,14 @@ def conv(
 
 
 def double_conv(
-    x: Any,
+    x: Tensor,
     filters: int,
     *,
     normalization: Normalization,
     residual: bool,
     initializer: str,
     name: str,
-) -> Any:
+) -> Tensor:
     """Apply two 3x3 convolutions, with a shortcut around them when `residual`.
 
     Args:
@@ -105,7 +106,7 @@ def double_conv(
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([shortcut, x]))
 
 
-def _between(x: Any, axis: int, factor: int) -> Any:
+def _between(x: Tensor, axis: int, factor: int) -> Tensor:
     """Interpolate along one axis of a tensor so that its first and last entries stay the ends.
 
     Output i lies at `i (n - 1) / (factor n - 1)`, counted in the n inputs.
@@ -123,17 +124,17 @@ def _between(x: Any, axis: int, factor: int) -> Any:
 class _UpSampling2D(layers.Layer):
     """A layer by which height and width grow."""
 
-    def __init__(self, factor: int = 2, **kwargs: Any) -> None:
+    def __init__(self, factor: int = 2, **kwargs: Option) -> None:
         """Set by how much height and width grow."""
         super().__init__(**kwargs)
         self.factor = factor
 
-    def compute_output_shape(self, input_shape: Any) -> Any:
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return (batch, factor * height, factor * width, channels)."""
         batch, height, width, channels = input_shape
         return batch, self.factor * height, self.factor * width, channels
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the layer."""
         return {**super().get_config(), "factor": self.factor}
 
@@ -146,7 +147,7 @@ class AlignedUpSampling2D(_UpSampling2D):
     instead, and is several times faster. Made of gathers and products, which converters know.
     """
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Interpolate (batch, height, width, channels) of fixed height and width."""
         # Columns first: rows lie together in memory, so the larger half of the work is theirs.
         return _between(_between(inputs, 2, self.factor), 1, self.factor)
@@ -177,7 +178,7 @@ class BilinearUpSampling2D(_UpSampling2D):
     x 64 to 512 x 512, int8, one core), products of matrices are quick in every engine.
     """
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Tensor) -> Tensor:
         """Interpolate (batch, height, width, channels) of fixed height and width."""
         rows, columns = (_interpolation(size, self.factor) for size in inputs.shape[1:3])
         # Of four axes as the images: Keras makes a reshaped product of others.
@@ -195,7 +196,7 @@ class BilinearUpSampling2D(_UpSampling2D):
         return ops.transpose(ops.matmul(left, x), (0, 2, 3, 1))
 
 
-def upsample(x: Any, filters: int, *, kind: Upsampling, initializer: str, name: str) -> Any:
+def upsample(x: Tensor, filters: int, *, kind: Upsampling, initializer: str, name: str) -> Tensor:
     """Double height and width and set the channels.
 
     Args:

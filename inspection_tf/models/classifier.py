@@ -3,13 +3,14 @@
 Source: the talk on classifying OK/NG and then segmenting NG, its class VGGnet and its decision.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import pydantic
 from keras import layers
 
 from inspection_tf import config, errors
+from inspection_tf.losses.keras_types import Option, Tensor
 from inspection_tf.models import backbones, input_layers
 
 
@@ -57,7 +58,7 @@ def build(
     classes: int = 2,
     template: bool = False,
     options: Options | None = None,
-    **overrides: Any,
+    **overrides: Option,
 ) -> keras.Model:
     """Build a network that maps a uint8 image to a probability for each class.
 
@@ -105,11 +106,11 @@ def build(
     return keras.Model(inputs, {"class_probability": probability}, name="classifier")
 
 
-def _drop(x: Any, options: Options, *, name: str) -> Any:
+def _drop(x: Tensor, options: Options, *, name: str) -> Tensor:
     return layers.Dropout(options.dropout, name=name)(x) if options.dropout > 0 else x
 
 
-def _dense(x: Any, options: Options) -> Any:
+def _dense(x: Tensor, options: Options) -> Tensor:
     x = layers.Flatten(name="flatten")(x)
     for index, units in enumerate(options.dense_units, start=1):
         x = layers.Dense(
@@ -120,7 +121,7 @@ def _dense(x: Any, options: Options) -> Any:
     return x
 
 
-def _pool(x: Any, options: Options) -> Any:
+def _pool(x: Tensor, options: Options) -> Tensor:
     pooled = layers.GlobalAveragePooling2D(name="average_pool")(x)
     if options.max_pooling:
         highest = layers.GlobalMaxPooling2D(name="max_pool")(x)

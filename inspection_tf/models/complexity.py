@@ -3,12 +3,12 @@
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import keras
 from keras import layers
 
 from inspection_tf import errors
+from inspection_tf.losses.keras_types import Layer, Shape
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Complexity:
     time it is applied. Norms, activations, pools and biases are left out, as is usual."""
 
 
-def _calls(model: keras.Model) -> Iterator[tuple[Any, Any]]:
+def _calls(model: keras.Model) -> Iterator[tuple[Layer, Shape]]:
     """Yield each application of a layer: the layer and the shape it is applied to."""
     if isinstance(model, keras.Sequential):  # its configuration does not list the calls
         shape = tuple(model.input_shape)
@@ -35,7 +35,7 @@ def _calls(model: keras.Model) -> Iterator[tuple[Any, Any]]:
             yield model.get_layer(entry["name"]), _shape(node["args"])
 
 
-def _shape(arguments: Any) -> tuple[int | None, ...] | None:
+def _shape(arguments: Shape) -> tuple[int | None, ...] | None:
     """Return the shape of the first argument; None where it is not a single tensor."""
     first = arguments[0] if arguments else None
     if not isinstance(first, dict) or first.get("class_name") != "__keras_tensor__":
@@ -43,7 +43,7 @@ def _shape(arguments: Any) -> tuple[int | None, ...] | None:
     return tuple(first["config"]["shape"])
 
 
-def _work(layer: Any, shape: Any) -> int:
+def _work(layer: Layer, shape: Shape) -> int:
     """Return multiply-adds of one application: elements of the kernels times positions."""
     if isinstance(layer, layers.SeparableConv2D):
         kernels = [layer.depthwise_kernel, layer.pointwise_kernel]

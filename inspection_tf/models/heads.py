@@ -1,16 +1,16 @@
 """What every segmentation model ends with: logits in the image's size, then probabilities."""
 
 import math
-from typing import Any
 
 import keras
 from keras import layers
 
 from inspection_tf import errors
+from inspection_tf.losses.keras_types import Initializer, Tensor
 from inspection_tf.models import blocks
 
 
-def _start(classes: int, defect_prior: float) -> Any:
+def _start(classes: int, defect_prior: float) -> Initializer:
     """Return the last bias with which every class starts at `defect_prior / classes`."""
     if classes == 1:
         return keras.initializers.Constant(math.log(defect_prior / (1 - defect_prior)))
@@ -19,7 +19,7 @@ def _start(classes: int, defect_prior: float) -> Any:
     return keras.initializers.Constant([math.log(1 - defect_prior), *[share] * classes])
 
 
-def segmentation_head(x: Any, *, classes: int, defect_prior: float, resize: int = 1) -> Any:
+def segmentation_head(x: Tensor, *, classes: int, defect_prior: float, resize: int = 1) -> Tensor:
     """Map features to a probability for each pixel and defect class.
 
     One class: sigmoid. More: softmax over background and classes, of which the background is left

@@ -1,13 +1,13 @@
 """What every model begins with: one or two uint8 images, scaled inside the graph and joined."""
 
 import math
-from typing import Any
 
 import keras
 import pydantic
 from keras import layers
 
 from inspection_tf import config, errors
+from inspection_tf.losses.keras_types import Tensor
 
 
 class Options(config.Section):
@@ -72,7 +72,7 @@ def build_inputs(
     input_scale: float,
     difference: bool = False,
     mix_filters: int = 0,
-) -> tuple[dict[str, Any], Any]:
+) -> tuple[dict[str, Tensor], Tensor]:
     """Build the inputs of a model and the tensor that its first layer reads.
 
     Args:
@@ -116,7 +116,7 @@ def build_inputs(
 
 def for_options(
     options: Options, *, image_size: tuple[int, int], channels: int, template: bool
-) -> tuple[dict[str, Any], Any]:
+) -> tuple[dict[str, Tensor], Tensor]:
     """Build the inputs as the options say; see `build_inputs`."""
     return build_inputs(
         image_size=image_size,

@@ -4,13 +4,12 @@ Source: the talk on classifying OK/NG and then segmenting NG: U-Net with VGG10, 
 MobileNet as backbone, image and template joined, decoder initialised by Kaiming normal.
 """
 
-from typing import Any
-
 import keras
 import pydantic
 from keras import layers
 
 from inspection_tf import config, errors
+from inspection_tf.losses.keras_types import Option, Tensor
 from inspection_tf.models import backbones, blocks, heads, input_layers
 
 
@@ -69,7 +68,7 @@ def build(
     classes: int = 1,
     template: bool = False,
     options: Options | None = None,
-    **overrides: Any,
+    **overrides: Option,
 ) -> keras.Model:
     """Build a network that maps a uint8 image to a probability for each pixel and defect class.
 
@@ -115,7 +114,7 @@ def build(
     return keras.Model(inputs, {"probability": probability}, name="segmenter")
 
 
-def _add_context(x: Any, options: Options) -> Any:
+def _add_context(x: Tensor, options: Options) -> Tensor:
     """Add a projection of the mean over the image to every cell."""
     context = layers.GlobalAveragePooling2D(keepdims=True, name="context_pool")(x)
     # Linear: the decoder's convolutions compare it with each cell.
@@ -125,7 +124,7 @@ def _add_context(x: Any, options: Options) -> Any:
     return layers.Add(name="context_add")([x, context])
 
 
-def _decode(features: dict[int, Any], options: Options) -> Any:
+def _decode(features: dict[int, Tensor], options: Options) -> Tensor:
     """Double the deepest feature up to the output stride, joining the features on the way.
 
     Args:

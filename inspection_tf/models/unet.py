@@ -4,13 +4,14 @@ Source: Ronneberger et al. 2015; the preset `gtc2018` follows slide 13 of Liu an
 inspection from scratch to production", GTC 2018.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import pydantic
 from keras import layers
 
 from inspection_tf import config, errors
+from inspection_tf.losses.keras_types import Option, Tensor
 from inspection_tf.models import blocks, heads, input_layers
 
 Preset = Literal["gtc2018", "compact", "edge"]
@@ -67,7 +68,7 @@ def _check(image_size: tuple[int, int], options: Options, *, template: bool) -> 
     input_layers.check_size(image_size, multiple=stride * 2 ** (len(options.filters) - 1))
 
 
-def _choose(preset: str | None, options: Options | None, overrides: dict[str, Any]) -> Options:
+def _choose(preset: str | None, options: Options | None, overrides: dict[str, object]) -> Options:
     if preset is not None and options is not None:
         raise errors.ConfigError(
             "unet.build takes a preset or options. Got both. Give single fields beside a preset."
@@ -88,7 +89,7 @@ def build(
     template: bool = False,
     preset: Preset | None = None,
     options: Options | None = None,
-    **overrides: Any,
+    **overrides: Option,
 ) -> keras.Model:
     """Build a U-Net that maps a uint8 image to a probability for each pixel and defect class.
 
@@ -123,7 +124,7 @@ def build(
     return keras.Model(inputs, {"probability": probability}, name="unet")
 
 
-def _stem(x: Any, options: Options) -> Any:
+def _stem(x: Tensor, options: Options) -> Tensor:
     stride, level = options.working_stride, 1
     while stride > 1:
         # 5x5 sees every pixel of its 2x2 cell and the neighbours', so fine texture survives.
@@ -141,7 +142,7 @@ def _stem(x: Any, options: Options) -> Any:
     return x
 
 
-def _double_conv(x: Any, filters: int, options: Options, name: str) -> Any:
+def _double_conv(x: Tensor, filters: int, options: Options, name: str) -> Tensor:
     return blocks.double_conv(
         x,
         filters,
@@ -152,7 +153,7 @@ def _double_conv(x: Any, filters: int, options: Options, name: str) -> Any:
     )
 
 
-def _encode(x: Any, options: Options) -> tuple[Any, list[Any]]:
+def _encode(x: Tensor, options: Options) -> tuple[Tensor, list[Tensor]]:
     skips = []
     for level, filters in enumerate(options.filters[:-1], start=1):
         x = _double_conv(x, filters, options, f"encoder{level}")
@@ -164,7 +165,7 @@ def _encode(x: Any, options: Options) -> tuple[Any, list[Any]]:
     return x, skips
 
 
-def _decode(x: Any, skips: list[Any], options: Options) -> Any:
+def _decode(x: Tensor, skips: list[Tensor], options: Options) -> Tensor:
     for level in range(len(skips), 0, -1):
         filters = options.filters[level - 1]
         x = blocks.upsample(

@@ -10,6 +10,7 @@ from inspection_tf.process.console import (
     steady,
 )
 from inspection_tf.process.ending import Terminated, exit_code_of, report, run
+from inspection_tf.process.packages import installed_versions
 from inspection_tf.process.progress import Progress, bar
 from inspection_tf.process.text import cell, escaped, json_line, markdown, printable
 
@@ -21,6 +22,7 @@ __all__ = [
     "complain",
     "escaped",
     "exit_code_of",
+    "installed_versions",
     "is_terminal",
     "is_unheard",
     "json_line",

@@ -1,7 +1,7 @@
-"""The two looks that locate a field: how each is trained, one after the other."""
+"""The networks that locate a field: a locator sees the whole photo, a refiner each corner."""
 
-import functools
-from typing import Any
+import dataclasses
+from typing import Any, Literal
 
 import keras
 
@@ -9,146 +9,189 @@ from inspection_tf import config, errors, images
 from inspection_tf.datasets.loading import loader
 from inspection_tf.datasets.records import Records
 from inspection_tf.recipes import ladder, stages
-from inspection_tf.tasks.fields import closeup_data, closeups, network
+from inspection_tf.tasks.fields import LOCATOR, REFINER, closeup_data, closeups, network
 from inspection_tf.training import fit, phases
 from inspection_tf.training.run_folder import RunFolder
 
 
-class Locator(stages.Stage):
-    """The first look: the whole photo."""
+class Locator(stages.StageSpec):
+    """The network that sees the whole photo."""
 
     model: network.Options
 
 
-class Refiner(stages.Stage):
-    """The second look: a close-up of each corner."""
+class Refiner(stages.StageSpec):
+    """The network that sees a close-up of each corner."""
 
     model: network.Options
     closeups: closeups.CloseupSpec
     sampling: closeup_data.SamplingSpec
 
 
-def check(preprocessing: images.Preprocessing, locator: Locator, refiner: Refiner | None) -> None:
-    """Build and compile both networks once, so that none fails after the other was trained.
+@dataclasses.dataclass(frozen=True, slots=True)
+class FieldNetworks:
+    """How the networks that locate a field are trained.
 
-    Args:
+    Attributes:
         preprocessing: of the photos.
-        locator: how the first look is trained.
-        refiner: how the second look is trained; None: there is none.
-
-    Raises:
-        errors.ConfigError: an option of a model or of its training does not fit.
+        locator: how the first one is trained.
+        refiner: how the second one is trained; None: there is none.
+        seed: of the run.
     """
-    asked: Any = {"channels": 1 if preprocessing.channels == "gray" else 3}
-    looks: list[tuple[Any, dict[str, Any]]] = [(locator, {"image_size": preprocessing.size})]
-    if refiner is not None:
-        side = refiner.closeups.size_px
-        looks.append((refiner, {"image_size": (side, side), "points": 1}))
-    for stage, shown in looks:
-        model = network.build(options=stage.model, **asked, **shown)
-        fit.compile_model(model, stage.train, steps_per_epoch=1)
-        phases.check(model, stage.train.phases)
+
+    preprocessing: images.Preprocessing
+    locator: Locator
+    refiner: Refiner | None
+    seed: int
+
+    def check(self) -> None:
+        """Build and compile each network once, so that none fails after the other was trained.
+
+        Raises:
+            errors.ConfigError: an option of a model or of its training does not fit.
+        """
+        _check(_locator(self.locator), self.preprocessing, self.preprocessing.size)
+        if self.refiner is not None:
+            side = self.refiner.closeups.size_px
+            _check(_refiner(self.refiner), self.preprocessing, (side, side))
+
+
+def _network(spec: Locator | Refiner, points: Literal[1, 4]) -> stages.Network:
+    def build(
+        *, image_size: tuple[int, int], channels: int, template: bool, options: network.Options
+    ) -> keras.Model:
+        # Nothing to compare a photo with: a field has no template.
+        return network.build(
+            image_size=image_size, channels=channels, points=points, options=options
+        )
+
+    return stages.Network(build, spec)
+
+
+def _locator(spec: Locator) -> stages.Network:
+    return _network(spec, 4)
+
+
+def _refiner(spec: Refiner) -> stages.Network:
+    return _network(spec, 1)
+
+
+def _check(
+    checked: stages.Network, preprocessing: images.Preprocessing, size: tuple[int, int]
+) -> None:
+    spec = checked.spec
+    model = checked.build(
+        image_size=size,
+        channels=1 if preprocessing.channels == "gray" else 3,
+        template=False,
+        options=spec.model,
+    )
+    fit.compile_model(model, spec.train, steps_per_epoch=1)
+    phases.check(model, spec.train.phases)
 
 
 def train(
-    part: Records,
-    tune: Records | None,
-    *,
-    preprocessing: images.Preprocessing,
-    locator: Locator,
-    refiner: Refiner | None,
-    seed: int,
-    run: RunFolder,
-) -> tuple[keras.Model, keras.Model | None]:
+    chosen: FieldNetworks, photos: Records, tune: Records | None, folder: RunFolder
+) -> dict[str, keras.Model]:
     """Fit the networks, each in a folder of its own, without what only taught them.
 
     Args:
-        part: photos that teach, whose labels are corners.
+        chosen: the networks.
+        photos: that teach, whose labels are corners.
         tune: photos that are measured while they train, or None.
-        preprocessing: of the photos.
-        locator: how the first look is trained.
-        refiner: how the second look is trained; None: there is none.
-        seed: of the run.
-        run: its folder.
+        folder: of the run.
+
+    Returns:
+        The networks by their names in the bundle, the locator first.
 
     Raises:
         errors.DataError: the labels are no corners, or no photo shows a field.
         errors.DivergedError: a loss left the finite numbers.
         errors.StorageError: the disk is full.
     """
-    looks: dict[str, tuple[Any, Any, Any]] = {
-        "locator": (functools.partial(loader.cache, spec=locator.loader), locator, 4)
+
+    def fitted(
+        name: str, trained: stages.Network, first: loader.Cache, second: loader.Cache | None
+    ) -> keras.Model:
+        within = folder.within(name)
+        model = stages.fit_stage(trained, first, second, seed=chosen.seed, folder=within)
+        return network.deployed(model)
+
+    def whole(records: Records) -> loader.Cache:
+        return loader.cache(records, chosen.preprocessing, spec=chosen.locator.loader)
+
+    models = {
+        LOCATOR: fitted(
+            LOCATOR, _locator(chosen.locator), whole(photos), whole(tune) if tune else None
+        )
     }
-    if refiner is not None:
-        spec, sampling = refiner.closeups, refiner.sampling
-        close = functools.partial(closeup_data.cache, spec=spec, sampling=sampling)
-        looks["refiner"] = (close, refiner, 1)
-    fitted: dict[str, keras.Model] = {}
-    for name, (look, stage, points) in looks.items():
-        held = look(part, preprocessing)
-        watched = look(tune, preprocessing) if tune else None
-        build = functools.partial(network.build, points=points, **stages.image_shape(held))
-        model = stages.fit_stage(build, stage, held, watched, seed=seed, run=run.within(name))
-        fitted[name] = network.deployed(model)
-    return fitted["locator"], fitted.get("refiner")
+    refiner = chosen.refiner
+    if refiner is None:
+        return models
+    spec, sampling = refiner.closeups, refiner.sampling
+
+    def close(records: Records) -> loader.Cache:
+        return closeup_data.cache(records, chosen.preprocessing, spec=spec, sampling=sampling)
+
+    models[REFINER] = fitted(
+        REFINER, _refiner(refiner), close(photos), close(tune) if tune else None
+    )
+    return models
 
 
 def search(
-    part: Records,
+    base: FieldNetworks,
+    photos: Records,
     tune: Records,
     spec: ladder.LadderSpec,
     *,
-    preprocessing: images.Preprocessing,
-    locator: Locator,
     measure: ladder.Measure,
-    seed: int,
-    run: RunFolder,
+    folder: RunFolder,
 ) -> list[ladder.Step]:
-    """Climb a ladder of first looks; see `ladder.climb`.
+    """Climb a ladder of locators; see `ladder.climb`.
 
     A rung changes fields of the locator's `model` and `train`, named `model.filters` and so on, and
     the size of the images, `size`.
 
     Args:
-        part: photos that teach.
+        base: what the rungs change; its refiner does not matter.
+        photos: that teach.
         tune: photos that are measured.
         spec: the rungs, and the `corner_error` that must be reached.
-        preprocessing: of the photos.
-        locator: what the rungs change.
         measure: exports a network, such as `export.onnx.weigh`.
-        seed: of each training.
-        run: each rung has a folder inside.
+        folder: each rung has one inside.
 
     Raises:
         errors.ConfigError: a rung names what a locator does not have.
     """
-    held: dict[tuple[int, int], tuple[loader.Cache, loader.Cache]] = {}
+    cached: dict[tuple[int, int], tuple[loader.Cache, loader.Cache]] = {}
 
-    def train_rung(rung: ladder.Rung, folder: RunFolder) -> tuple[keras.Model, RunFolder]:
-        shown, stage = _at_rung(rung, preprocessing, locator)
-        if shown.size not in held:
-            held.clear()  # photos of one size at a time
+    def train_rung(rung: ladder.Rung, within: RunFolder) -> tuple[keras.Model, RunFolder]:
+        at_rung = _at_rung(rung, base)
+        preprocessing, locator = at_rung.preprocessing, at_rung.locator
+        if preprocessing.size not in cached:
+            cached.clear()  # photos of one size at a time
             first, second = (
-                loader.cache(chosen, shown, spec=stage.loader) for chosen in (part, tune)
+                loader.cache(records, preprocessing, spec=locator.loader)
+                for records in (photos, tune)
             )
-            held[shown.size] = first, second
-        taught, watched = held[shown.size]
-        build = functools.partial(network.build, **stages.image_shape(taught))
-        model = stages.fit_stage(build, stage, taught, watched, seed=seed, run=folder)
-        return network.deployed(model), folder
+            cached[preprocessing.size] = first, second
+        model = stages.fit_stage(
+            _locator(locator), *cached[preprocessing.size], seed=base.seed, folder=within
+        )
+        return network.deployed(model), within
 
     for rung in spec.rungs:
-        check(*_at_rung(rung, preprocessing, locator), None)
-    return ladder.climb(spec, run=run, train=train_rung, measure=measure, metric=_ERROR)
+        dataclasses.replace(_at_rung(rung, base), refiner=None).check()
+    return ladder.climb(spec, run=folder, train=train_rung, measure=measure, metric=_ERROR)
 
 
 _ERROR = "val_corner_error"
 
 
-def _at_rung(
-    rung: ladder.Rung, preprocessing: images.Preprocessing, locator: Locator
-) -> tuple[images.Preprocessing, Locator]:
+def _at_rung(rung: ladder.Rung, base: FieldNetworks) -> FieldNetworks:
     """Return the settings of a rung."""
+    preprocessing, locator = base.preprocessing, base.locator
     changes: dict[str, dict[str, Any]] = {"model": {}, "train": {}}
     for name, value in rung.settings.items():
         if name == "size":
@@ -163,7 +206,8 @@ def _at_rung(
             )
         changes[section][field] = value
     parts = {
-        section: config.replace(getattr(locator, section), given, origin=f"rung {rung.name}")
-        for section, given in changes.items()
+        section: config.replace(getattr(locator, section), fields, origin=f"rung {rung.name}")
+        for section, fields in changes.items()
     }
-    return preprocessing, locator.model_copy(update=parts)
+    locator = locator.model_copy(update=parts)
+    return dataclasses.replace(base, preprocessing=preprocessing, locator=locator)

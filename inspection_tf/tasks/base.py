@@ -340,6 +340,10 @@ class Task(Protocol):
         """Return a context in which a network is given so many parts of one image a call."""
         ...
 
+    def register_layers(self) -> None:
+        """Import the Keras classes that saved networks of this task may hold."""
+        ...
+
     def papers(self, context: Context) -> Papers:
         """Return what stands in a bundle's model card and on its page for integrators."""
         ...

@@ -7,21 +7,21 @@ from the student's training images alone: in a cross-validation each fold has a 
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import pydantic
 from keras import layers, ops
 
 from inspection_tf import bundle, config, errors
-from inspection_tf.datasets.loading import augment, loader
+from inspection_tf.datasets.loading import loader
+from inspection_tf.losses.keras_types import Config, Option, Tensor
 from inspection_tf.models import unet
 from inspection_tf.training import fit, initial_weights, output_kinds, pruning
-from inspection_tf.training.run_folder import RunFolder
 
 
 class Teacher(config.Section):
-    """The network that teaches, and how much its word counts."""
+    """The network that teaches, and the share of its map in the loss."""
 
     share: float = pydantic.Field(default=0.5, ge=0, le=1)
     """Of the loss that compares with the teacher's map, 0..1; the rest compares with the mask."""
@@ -41,16 +41,16 @@ class Teacher(config.Section):
 class Taught(layers.Layer):
     """Puts the teacher's map behind the student's, and knows its share of the loss."""
 
-    def __init__(self, share: float, **kwargs: Any) -> None:
+    def __init__(self, share: float, **kwargs: Option) -> None:
         """Set the share, 0..1."""
         super().__init__(**kwargs)
         self.share = share
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: list[Tensor]) -> Tensor:
         """Join (batch, height, width, C) of student and teacher to (batch, height, width, 2 C)."""
         return ops.concatenate(inputs, axis=-1)
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the layer."""
         return {**super().get_config(), "share": self.share}
 
@@ -106,7 +106,7 @@ def _shapes(model: keras.Model) -> dict[str, tuple[int | None, ...]]:
     return {**named, output_kinds.MAP: model.output[output_kinds.MAP].shape}
 
 
-def _of_bundle(root: Path, held: loader.Cache) -> keras.Model:
+def _of_bundle(root: Path, images: loader.Cache) -> keras.Model:
     """Return the network of a bundle, if it has seen no image but those that train.
 
     Raises:
@@ -121,9 +121,9 @@ def _of_bundle(root: Path, held: loader.Cache) -> keras.Model:
             f"{len(manifest.graphs)} networks, {'with' if source.is_file() else 'without'} it. "
             "Leave out teacher.bundle to train one."
         )
-    seen = set(manifest.provenance.data.splits.get("train", ()))
-    others = sorted(seen - set(held.ids))
-    if others or not seen:
+    taught = set(manifest.provenance.data.splits.get("train", ()))
+    others = sorted(taught - set(images.ids))
+    if others or not taught:
         raise errors.DataError(
             f"{root}: a teacher must have learned from images that train its student, and no "
             f"other: what it saw cannot judge the student. Got {len(others)} others, such as "
@@ -137,14 +137,9 @@ def train(
     student: keras.Model,
     build: Callable[..., keras.Model],
     teacher: Teacher,
-    held: loader.Cache,
-    watched: loader.Cache | None,
-    *,
-    spec: fit.TrainSpec,
-    loading: loader.LoaderSpec,
-    augmentation: augment.AugmentSpec,
-    seed: int,
-    run: RunFolder,
+    images: loader.Cache,
+    tune: loader.Cache | None,
+    stage: fit.Stage,
 ) -> None:
     """Train the teacher, if it is not given, and then the student beside it.
 
@@ -152,13 +147,10 @@ def train(
         student: freshly built; the chosen weights are left in it.
         build: makes the teacher from `options`.
         teacher: what it is.
-        held: images that teach both.
-        watched: images that are measured while they train, or None.
-        spec: how the student is trained.
-        loading: batch size and sampling, of both.
-        augmentation: ranges, of both.
-        seed: fixes order and augmentation.
-        run: its folder gets `teacher/` and `student/`.
+        images: that teach both.
+        tune: images that are measured while they train, or None.
+        stage: how the student is trained; batches, augmentation and seed are the teacher's too. Its
+            folder gets `teacher/` and `student/`.
 
     Raises:
         errors.ConfigError: the teacher does not fit the student.
@@ -167,17 +159,17 @@ def train(
         errors.DivergedError: a loss left the finite numbers.
         errors.StorageError: the disk is full.
     """
-    asked: dict[str, Any] = {"loading": loading, "augmentation": augmentation, "seed": seed}
-    guide = (
-        build(options=teacher.model) if teacher.bundle is None else _of_bundle(teacher.bundle, held)
-    )
+    if teacher.bundle is None:
+        guide = build(options=teacher.model)
+    else:
+        guide = _of_bundle(teacher.bundle, images)
     learner = beside(student, guide, share=teacher.share)
     # Both once before hours of the teacher's training: what does not fit the student ends it.
-    fit.compile_model(learner, spec, steps_per_epoch=1)
+    fit.compile_model(learner, stage.spec, steps_per_epoch=1)
     _begin(student, guide, teacher.start)
     if teacher.bundle is None:
         guide.trainable = True
-        fit.fit(guide, held, watched, spec=teacher.train, run=run.within("teacher"), **asked)
+        fit.fit(guide, images, tune, stage.within("teacher", teacher.train))
         guide.trainable = False
         _begin(student, guide, teacher.start)
-    fit.fit(learner, held, watched, spec=spec, run=run.within("student"), **asked)
+    fit.fit(learner, images, tune, stage.within("student", stage.spec))

@@ -7,75 +7,19 @@ keep them out of it; the cosine decay and averaged weights settle the last point
 
 import functools
 import logging
-from typing import Any, Literal
 
 import keras
-import pydantic
 
-from inspection_tf import config, errors, files, plots
-from inspection_tf.datasets.loading import augment, loader
+from inspection_tf import errors, files, plots
+from inspection_tf.datasets.loading import loader
+from inspection_tf.losses.keras_types import Optimizer, Schedule
 from inspection_tf.training import callbacks, checkpoints, doctor, output_kinds, phases
-from inspection_tf.training.phases import Phase
 from inspection_tf.training.run_folder import History, RunFolder
+from inspection_tf.training.stage import Stage, TrainSpec
+
+__all__ = ["Stage", "TrainSpec", "compile_model", "fit", "seed_everything"]
 
 _LOG = logging.getLogger("inspection_tf")
-LossName = Literal[
-    "soft_dice",
-    "bce_dice",
-    "focal",
-    "tversky",
-    "adaptive_bce_dice",
-    "cross_entropy",
-    "class_focal",
-    "corner_mae",
-]
-
-
-class TrainSpec(config.Section):
-    """How a model is fitted."""
-
-    epochs: int = pydantic.Field(default=30, ge=1)
-    """Passes; an epoch shows `loader.images_per_epoch` images. With phases, the sum of theirs."""
-    learning_rate: float = pydantic.Field(default=1e-3, gt=0)
-    """Of AdamW, after the warm-up."""
-    warmup_epochs: float = pydantic.Field(default=1.0, ge=0)
-    """Epochs in which the learning rate rises from a twentieth."""
-    final_learning_rate_share: float = pydantic.Field(default=0.01, ge=0, le=1)
-    """Where the cosine decay ends, share of the learning rate."""
-    weight_decay: float = pydantic.Field(default=1e-3, ge=0)
-    """Of AdamW."""
-    clip_norm: float = pydantic.Field(default=1.0, gt=0)
-    """Largest norm of the whole gradient."""
-    averaging: float = pydantic.Field(default=0.99, ge=0, lt=1)
-    """Momentum of the moving average of the weights that is validated and shipped; 0: none. A run
-    of few steps takes at most `1 - 5 / steps`, so that it does not ship its own beginning."""
-    loss: LossName = "bce_dice"
-    """Name in `losses.SEGMENTATION` or, for a classifier, `losses.CLASSIFICATION`, or for a field
-    `losses.LOCATION`."""
-    loss_options: dict[str, float | bool | tuple[float, ...]] = pydantic.Field(default_factory=dict)
-    """Arguments of the loss: numbers, true or false, lists of numbers."""
-    select: Literal["best", "last"] = "last"
-    """Weights that are shipped. `best` looks at the tune split, which then promises too much. In a
-    cross-validation it is `last`: what is watched there also judges."""
-    validate_every: int = pydantic.Field(default=1, ge=1)
-    """Epochs between validations."""
-    pictures: int = pydantic.Field(default=4, ge=0)
-    """Images in the grid that each validation draws; 0: none. It shows the averaged weights or,
-    while these still lag far behind, those that learn."""
-    deterministic: bool = True
-    """Same seed, same weights, bit by bit, on one machine."""
-    phases: tuple[Phase, ...] = ()
-    """Of fine-tuning, one after the other, each from the averaged weights of the one before; none:
-    one training of everything."""
-
-    @pydantic.model_validator(mode="after")
-    def _phases_add_up(self) -> "TrainSpec":
-        total = sum(phase.epochs for phase in self.phases)
-        if self.phases and total != self.epochs:
-            raise ValueError(
-                f"epochs must be the sum of the epochs of its phases, {total}, got {self.epochs}"
-            )
-        return self
 
 
 def seed_everything(seed: int, *, deterministic: bool = True) -> None:
@@ -87,7 +31,7 @@ def seed_everything(seed: int, *, deterministic: bool = True) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-def _schedule(spec: TrainSpec, steps: int) -> Any:
+def _schedule(spec: TrainSpec, steps: int) -> Schedule:
     warmup = min(round(spec.warmup_epochs * steps), spec.epochs * steps - 1)
     return keras.optimizers.schedules.CosineDecay(
         spec.learning_rate / 20 if warmup else spec.learning_rate,
@@ -106,7 +50,7 @@ def compile_model(
     Args:
         model: with one output, `probability`, `class_probability` or `corners`; beside the last,
             what only teaches it.
-        spec: its `phases` are not looked at: the whole is compiled as one.
+        spec: its `phases` do not matter: the whole is compiled as one.
         steps_per_epoch: batches.
         ignored_id: stands in masks for pixels that count for nothing; None: all count.
 
@@ -121,13 +65,10 @@ def compile_model(
             f"Choose one of {', '.join(task.losses)}."
         )
     # Only maps have pixels; what is beside them, a teacher's map, has the same.
-    own = (
-        {"ignored_id": ignored_id}
-        if ignored_id is not None and task.output == output_kinds.MAP
-        else {}
-    )
+    has_ignored = ignored_id is not None and task.output == output_kinds.MAP
+    ignored = {"ignored_id": ignored_id} if has_ignored else {}
     try:
-        loss = task.losses[spec.loss](**{**spec.loss_options, **own})
+        loss = task.losses[spec.loss](**{**spec.loss_options, **ignored})
     except TypeError as problem:
         raise errors.ConfigError(
             f"train.loss_options must fit the loss {spec.loss}. Got {spec.loss_options}: "
@@ -148,7 +89,7 @@ def compile_model(
         optimizer=optimizer,
         loss={
             task.output: loss,
-            **{name: output_kinds.BESIDE[name](**own) for name in task.beside},
+            **{name: output_kinds.BESIDE[name](**ignored) for name in task.beside},
         },
         loss_weights=task.loss_weights,
         metrics={task.output: task.metrics(ignored_id=ignored_id)},
@@ -156,35 +97,35 @@ def compile_model(
     model.optimizer.build(model.trainable_variables)
 
 
-def _settings(spec: TrainSpec, leg: phases.Leg) -> TrainSpec:
+def _settings(spec: TrainSpec, phase: phases.Phase | None) -> TrainSpec:
     """Return the settings of one phase, as of a training without any."""
-    if leg.phase is None:
+    if phase is None:
         return spec
-    own = leg.phase.model_dump(include={"epochs", "learning_rate", "warmup_epochs"})
-    given = {name: value for name, value in own.items() if value is not None}
-    return spec.model_copy(update={**given, "phases": ()})
+    fields = phase.model_dump(include={"epochs", "learning_rate", "warmup_epochs"})
+    differing = {name: value for name, value in fields.items() if value is not None}
+    return spec.model_copy(update={**differing, "phases": ()})
 
 
 def _begin(
     model: keras.Model,
-    leg: phases.Leg,
+    phase: phases.Phase | None,
     settings: TrainSpec,
     *,
     steps: int,
-    before: Any,
+    before: Optimizer | None,
     ignored_id: int | None,
 ) -> None:
     """Compile a model for a phase; `before` is the optimizer of the one that ended just now."""
-    if leg.phase is not None:
-        phases.set_trainable(model, leg.phase)
+    if phase is not None:
+        phases.set_trainable(model, phase)
     compile_model(model, settings, steps_per_epoch=steps, ignored_id=ignored_id)
-    if before is not None and leg.phase is not None and leg.phase.optimizer_state == "carry":
+    if before is not None and phase is not None and phase.optimizer_state == "carry":
         phases.carry(before, model.optimizer)
 
 
-def _last_checkpoint(run: RunFolder) -> tuple[checkpoints.Values | None, int]:
-    path = run.path / "checkpoints" / "last.npz"
-    if not run.is_resumed or not path.is_file():
+def _last_checkpoint(folder: RunFolder) -> tuple[checkpoints.Values | None, int]:
+    path = folder.path / "checkpoints" / "last.npz"
+    if not folder.is_resumed or not path.is_file():
         return None, 0
     values, done = checkpoints.load(path)
     _LOG.info("resuming after epoch %d", done)
@@ -195,33 +136,32 @@ def _watchers(
     task: output_kinds.Task,
     train: loader.Cache,
     tune: loader.Cache | None,
-    legs: tuple[phases.Leg, ...],
-    spec: TrainSpec,
-    loading: loader.LoaderSpec,
+    stage: Stage,
     history: History,
-    run: RunFolder,
 ) -> tuple[callbacks.FiniteGuard, callbacks.Validate, callbacks.Record]:
     """Return the callbacks that go through all phases, in the order in which they must stand."""
+    spec, folder = stage.spec, stage.folder
     guard = callbacks.FiniteGuard()
-    ends = tuple(leg.last for leg in legs if leg.phase is not None)
-    validate = callbacks.Validate(
-        None
-        if tune is None
-        else loader.shared(
-            loader.for_evaluation(tune, batch_size=loading.batch_size, target=task.target),
+    ends = tuple(phases.ends(spec.phases))
+    batches = None
+    if tune is not None:
+        batches = loader.shared(
+            loader.for_evaluation(tune, batch_size=stage.loading.batch_size, target=task.target),
             names=task.outputs,
-        ),
+        )
+    validate = callbacks.Validate(
+        batches,
         monitor=task.monitor,
         every=spec.validate_every,
         epochs=spec.epochs,
-        run=run,
+        run=folder,
         guard=guard,
-        picture=output_kinds.picture(task, tune or train, run, spec.pictures),
+        picture=output_kinds.picture(task, tune or train, folder, spec.pictures),
         phase_ends=ends,
         is_lower_better=task.is_lower_better,
         prefix=task.prefix,
     )
-    record = callbacks.Record(run, history, epochs=spec.epochs, guard=guard, phase_ends=ends)
+    record = callbacks.Record(folder, history, epochs=spec.epochs, guard=guard, phase_ends=ends)
     return guard, validate, record
 
 
@@ -229,12 +169,8 @@ def fit(
     model: keras.Model,
     train: loader.Cache,
     tune: loader.Cache | None,
+    stage: Stage,
     *,
-    spec: TrainSpec,
-    loading: loader.LoaderSpec,
-    augmentation: augment.AugmentSpec,
-    seed: int,
-    run: RunFolder,
     extra_callbacks: tuple[keras.callbacks.Callback, ...] = (),
 ) -> list[dict[str, float]]:
     """Train a model and leave the chosen weights in it.
@@ -247,83 +183,88 @@ def fit(
         train: images that teach.
         tune: images that are measured after every `validate_every` epochs, at the end of a phase
             and at the end; None: none are.
-        spec: schedule, loss and selection.
-        loading: batch size and sampling.
-        augmentation: ranges.
-        seed: fixes order and augmentation.
-        run: receives history, checkpoints, pictures and status.
+        stage: how, on which batches, from which seed, and where to.
         extra_callbacks: of Keras, after those of this package; training begins once a phase.
 
     Returns:
         The history: a row an epoch, with loss, metrics, and `val_` metrics where measured.
 
     Raises:
-        errors.ConfigError: `spec` does not fit the model.
+        errors.ConfigError: the stage does not fit the model.
         errors.DivergedError: the loss left the finite numbers; the model holds the weights that the
             epoch began with, and `checkpoints/` what earlier epochs left.
         errors.StorageError: the disk is full; the last checkpoint is whole.
     """
+    spec, folder = stage.spec, stage.folder
     phases.check(model, spec.phases)
     task = output_kinds.of(model)
-    legs = phases.plan(spec.phases, epochs=spec.epochs)
-    steps = loader.steps_per_epoch(train, loading)
+    steps = loader.steps_per_epoch(train, stage.loading)
     ignored_id = train.ignored_id or (None if tune is None else tune.ignored_id)
-    values, done = _last_checkpoint(run)
-    history = History(run.path / "history.csv")
+    values, done = _last_checkpoint(folder)
+    history = History(folder.path / "history.csv")
     history.keep(done)
-    watching = _watchers(task, train, tune, legs, spec, loading, history, run)
-    guard, validate, _ = watching
+    watchers = _watchers(task, train, tune, stage, history)
+    guard, validate, _ = watchers
     validate.resume(done)
     draw = functools.partial(
         loader.for_training,
         train,
-        spec=loading,
-        augmentation=augmentation,
-        seed=seed,
+        spec=stage.loading,
+        augmentation=stage.augmentation,
+        seed=stage.seed,
         target=task.target,
     )
     before = None
-    for leg in legs:
-        if leg.last < min(done, spec.epochs):
+    for scheduled in phases.plan(spec.phases, epochs=spec.epochs):
+        if scheduled.last < min(done, spec.epochs):
             continue
-        settings = _settings(spec, leg)
-        _begin(model, leg, settings, steps=steps, before=before, ignored_id=ignored_id)
+        phase = scheduled.phase
+        settings = _settings(spec, phase)
+        _begin(model, phase, settings, steps=steps, before=before, ignored_id=ignored_id)
         if values is not None:
             checkpoints.restore(model, values)
             values = None
-        first = max(done, leg.first)
-        if first < leg.last:
+        first, last = max(done, scheduled.first), scheduled.last
+        if first < last:
             model.fit(
-                loader.shared(draw(epochs=leg.last, first_epoch=first), names=task.outputs),
-                epochs=leg.last,
+                loader.shared(draw(epochs=last, first_epoch=first), names=task.outputs),
+                epochs=last,
                 initial_epoch=first,
                 steps_per_epoch=steps,
                 verbose=0,
                 shuffle=False,
                 callbacks=[
-                    *watching,
-                    keras.callbacks.TensorBoard(run.path / "tensorboard", write_graph=False),
-                    callbacks.ProgressBar(first_epoch=first, epochs=leg.last, steps=steps),
+                    *watchers,
+                    keras.callbacks.TensorBoard(folder.path / "tensorboard", write_graph=False),
+                    callbacks.ProgressBar(first_epoch=first, epochs=last, steps=steps),
                     *extra_callbacks,
                 ],
             )
         if guard.diverged_at is not None:
             guard.go_back()  # Keras ends by putting the average in: 0 before the first step
-            raise _diverged(guard.diverged_at, leg, settings)
+            raise _diverged(guard.diverged_at, scheduled, settings)
         model.optimizer.finalize_variable_values(model.trainable_variables)
         before = model.optimizer
-    if spec.select == "best" and validate.best is not None and run.number is None:
+    if spec.select == "best" and validate.best is not None and folder.number is None:
         checkpoints.restore(model, validate.best, optimizer=False)
-    shown = [{name: row[name] for name in row if name != "phase"} for row in history.rows]
-    plots.save(plots.learning_curves(shown), run.path / "evaluation" / "curves.png")
-    diagnosis = doctor.diagnose(history.rows)
-    _LOG.info("curves: %s", diagnosis)
-    files.write(run.path / "evaluation" / "diagnosis.txt", f"{diagnosis}\n")
+    _conclude(history, folder)
     return history.rows
 
 
-def _diverged(epoch: int, leg: phases.Leg, settings: TrainSpec) -> errors.DivergedError:
-    section = "train" if leg.phase is None else f"train.phases.{leg.number - 1}"
+def _conclude(history: History, folder: RunFolder) -> None:
+    """Draw the curves of a training, and write what they say."""
+    curves = [{name: row[name] for name in row if name != "phase"} for row in history.rows]
+    plots.save(plots.learning_curves(curves), folder.path / "evaluation" / "curves.png")
+    diagnosis = doctor.diagnose(history.rows)
+    _LOG.info("curves: %s", diagnosis)
+    files.write(folder.path / "evaluation" / "diagnosis.txt", f"{diagnosis}\n")
+
+
+def _diverged(
+    epoch: int, scheduled: phases.ScheduledPhase, settings: TrainSpec
+) -> errors.DivergedError:
+    in_phase = scheduled.phase is not None
+    section = f"train.phases.{scheduled.number - 1}" if in_phase else "train"
     return errors.DivergedError(
         f"The loss must stay finite. Got NaN or infinity in epoch {epoch + 1}. The last finite "
         f"weights are kept; lower {section}.learning_rate (now {settings.learning_rate:g}) or "

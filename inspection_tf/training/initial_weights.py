@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 from inspection_tf import errors
+from inspection_tf.models import saved
 from inspection_tf.training import phases
 
 
@@ -20,30 +21,27 @@ def load_network(path: Path) -> keras.Model:
         raise errors.ConfigError(
             f"weights must be a .keras file. Got {str(path)!r}, which is absent. Check the path."
         )
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except Exception as problem:  # keras raises whatever its parsers stumble over
-        first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
-        raise errors.BundleError(
-            f"{path}: weights must be a network that Keras wrote. Got: {first_line}. "
-            "Give source/model.keras of a bundle."
-        ) from problem
+    return saved.load(
+        path,
+        requirement="{path}: weights must be a network that Keras wrote",
+        way_out="Give source/model.keras of a bundle",
+    )
 
 
 def _alike(
-    own: keras.Model, other: keras.Model
+    first: keras.Model, second: keras.Model
 ) -> tuple[list[tuple[keras.Layer, keras.Layer]], str | None]:
     """Return the layers with weights of two networks, by name, and the first that differs."""
-    given = {layer.name: layer for layer in other.layers}
-    found: list[tuple[keras.Layer, keras.Layer]] = []
-    for layer in own.layers:
-        twin = given.get(layer.name)
+    by_name = {layer.name: layer for layer in second.layers}
+    twins: list[tuple[keras.Layer, keras.Layer]] = []
+    for layer in first.layers:
+        twin = by_name.get(layer.name)
         shapes = [weight.shape for weight in layer.weights]
         if shapes != ([] if twin is None else [weight.shape for weight in twin.weights]):
-            return found, layer.name
+            return twins, layer.name
         if shapes:
-            found.append((layer, twin))
-    return found, None
+            twins.append((layer, twin))
+    return twins, None
 
 
 def copy(model: keras.Model, source: keras.Model, *, origin: str) -> None:
@@ -52,18 +50,18 @@ def copy(model: keras.Model, source: keras.Model, *, origin: str) -> None:
     Raises:
         errors.BundleError: a layer is another one.
     """
-    found, other = _alike(model, source)
-    if other is not None:
+    twins, differing = _alike(model, source)
+    if differing is not None:
         raise errors.BundleError(
-            f"{origin}: weights must be of the same network. Got another layer {other}. "
+            f"{origin}: weights must be of the same network. Got another layer {differing}. "
             "Give both the same options and image size."
         )
-    for layer, twin in found:
+    for layer, twin in twins:
         layer.set_weights(twin.get_weights())
 
 
 def pairs(
-    own: keras.Model, name: str, others: Mapping[str, keras.Model]
+    backbone: keras.Model, name: str, others: Mapping[str, keras.Model]
 ) -> list[tuple[keras.Layer, keras.Layer]]:
     """Return each layer of a backbone that has weights, and its like in another backbone.
 
@@ -75,13 +73,13 @@ def pairs(
             f"start must name a network that is trained before. Got {name!r} of "
             f"{sorted(others)}. Leave it out."
         )
-    found, other = _alike(own, others[name])
-    if other is not None:
+    twins, differing = _alike(backbone, others[name])
+    if differing is not None:
         raise errors.ConfigError(
-            f"A network starts from a backbone like its own. Got another {other} in the "
+            f"A network starts from a backbone like its own. Got another {differing} in the "
             f"{name}. Give both the same backbone, or leave out start."
         )
-    return found
+    return twins
 
 
 def start_from(model: keras.Model, name: str, trained: Mapping[str, keras.Model]) -> None:

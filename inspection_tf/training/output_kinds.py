@@ -9,17 +9,20 @@ import numpy as np
 from inspection_tf import errors, losses, metrics, plots
 from inspection_tf.datasets.loading import loader
 from inspection_tf.images import geometry
+from inspection_tf.tasks.fields import losses as field_losses
 from inspection_tf.training import averaging
 from inspection_tf.training.run_folder import RunFolder
 
 MAP, CLASS, CORNERS = "probability", "class_probability", "corners"
 TAUGHT = "taught"
-# What a network returns besides, only while it trains, and what teaches it.
-BESIDE: dict[str, type[keras.losses.Loss]] = {
-    "heatmap": losses.HeatmapCrossEntropy,
-    "grid": losses.GridLoss,
-    TAUGHT: losses.Distillation,
+LOSSES: dict[str, dict[str, type[keras.losses.Loss]]] = {
+    MAP: losses.SEGMENTATION,
+    CLASS: losses.CLASSIFICATION,
+    CORNERS: field_losses.LOCATION,
 }
+"""The losses that can teach an output, by the names that `train.loss` takes: the only list."""
+# What a network returns besides, only while it trains, and what teaches it.
+BESIDE = {**field_losses.BESIDE, TAUGHT: losses.Distillation}
 _MAY_STAND_BESIDE = {MAP: {TAUGHT}, CLASS: set(), CORNERS: {"heatmap", "grid"}}
 
 
@@ -51,9 +54,7 @@ class Task:
     @property
     def losses(self) -> dict[str, type[keras.losses.Loss]]:
         """The losses that can teach it, by name."""
-        if self.output == CORNERS:
-            return losses.LOCATION
-        return losses.SEGMENTATION if self.output == MAP else losses.CLASSIFICATION
+        return LOSSES[self.output]
 
     @property
     def monitor(self) -> str:
@@ -100,6 +101,11 @@ class Task:
         if self.classes > 1:
             found.append(metrics.ClassIou(classes=self.classes, ignored_id=ignored_id))
         return found
+
+
+def loss_names() -> tuple[str, ...]:
+    """Return the names that `train.loss` takes, whatever the output is."""
+    return tuple(name for by_name in LOSSES.values() for name in by_name)
 
 
 def of(model: keras.Model) -> Task:

@@ -5,13 +5,15 @@ random layers do not spoil what the pretrained ones know; then everything learns
 """
 
 import dataclasses
-from collections.abc import Iterable
-from typing import Any, Literal
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 import keras
 import pydantic
 
 from inspection_tf import config, errors
+from inspection_tf.losses.keras_types import Layer, Optimizer
 
 BACKBONE = "backbone"
 
@@ -35,14 +37,14 @@ class Phase(config.Section):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Leg:
-    """A phase and its place in the training.
+class ScheduledPhase:
+    """A phase and the epochs in which it trains.
 
     Attributes:
         number: from 1.
         first: epochs that end before it.
         last: epochs that have ended when it has.
-        phase: None for the one leg of a training without phases, which sets no flag of the model.
+        phase: None for a training without phases, which sets no flag of the model.
     """
 
     number: int
@@ -51,16 +53,22 @@ class Leg:
     phase: Phase | None = None
 
 
-def plan(phases: Iterable[Phase], *, epochs: int) -> tuple[Leg, ...]:
-    """Return the legs of a training; without phases one, of all its `epochs`."""
-    legs: list[Leg] = []
-    for number, phase in enumerate(phases, start=1):
-        first = legs[-1].last if legs else 0
-        legs.append(Leg(number, first, first + phase.epochs, phase))
-    return tuple(legs) or (Leg(1, 0, epochs),)
+def ends(phases: Iterable[Phase]) -> Iterator[int]:
+    """Give the epoch, from 1, that ends each phase."""
+    return itertools.accumulate(phase.epochs for phase in phases)
 
 
-def _backbone(model: keras.Model) -> Any:
+def plan(phases: Sequence[Phase], *, epochs: int) -> tuple[ScheduledPhase, ...]:
+    """Return the phases of a training in their order; without any one, of all its `epochs`."""
+    if not phases:
+        return (ScheduledPhase(1, 0, epochs),)
+    return tuple(
+        ScheduledPhase(number, last - phase.epochs, last, phase)
+        for number, (phase, last) in enumerate(zip(phases, ends(phases), strict=True), start=1)
+    )
+
+
+def _backbone(model: keras.Model) -> Layer | None:
     return next((layer for layer in model.layers if layer.name == BACKBONE), None)
 
 
@@ -91,7 +99,7 @@ def set_trainable(model: keras.Model, phase: Phase) -> None:
             layer.trainable = phase.batch_norm == "trained"
 
 
-def carry(before: Any, after: Any) -> None:
+def carry(before: Optimizer, after: Optimizer) -> None:
     """Give an optimizer the moments of the variables that the one before it has trained.
 
     Adam's correction of the first steps starts anew with the schedule, for all variables alike: it
@@ -102,7 +110,7 @@ def carry(before: Any, after: Any) -> None:
         before: built AdamW of the phase that has ended.
         after: built AdamW of the one that begins.
     """
-    kept = {
+    carried = {
         id(variable): moments
         for variable, *moments in zip(
             before._trainable_variables, before._momentums, before._velocities, strict=True
@@ -111,5 +119,5 @@ def carry(before: Any, after: Any) -> None:
     for variable, *moments in zip(
         after._trainable_variables, after._momentums, after._velocities, strict=True
     ):
-        for own, other in zip(moments, kept.get(id(variable), moments), strict=True):
-            own.assign(other)
+        for moment, earlier in zip(moments, carried.get(id(variable), moments), strict=True):
+            moment.assign(earlier)

@@ -25,6 +25,17 @@ State = Literal["running", "finished", "failed", "interrupted"]
 _LOG = logging.getLogger("inspection_tf")
 _LOCK = ".lock"
 CONFIG, INPUTS = "config.yaml", "data.json"
+_LIBRARIES = (
+    "inspection-tf",
+    "tensorflow",
+    "tensorflow-cpu",
+    "keras",
+    "tf2onnx",
+    "onnx",
+    "onnxruntime",
+    "numpy",
+    "opencv-python-headless",
+)
 
 
 def _now() -> str:
@@ -214,26 +225,7 @@ def _clear(path: Path) -> None:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the libraries that shape a result."""
-    import importlib.metadata
-
-    names = (
-        "inspection-tf",
-        "tensorflow",
-        "tensorflow-cpu",
-        "keras",
-        "tf2onnx",
-        "onnx",
-        "onnxruntime",
-        "numpy",
-        "opencv-python-headless",
-    )
-    found = {"python": platform.python_version()}
-    for name in names:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
+    return {"python": platform.python_version(), **process.installed_versions(*_LIBRARIES)}
 
 
 def open_run(out: str | Path | None, settings: config.Section, *, name: str) -> RunFolder:

@@ -49,14 +49,19 @@ def test_class_focal_without_focus_is_cross_entropy():
 
 @pytest.mark.parametrize("name", ALL)
 def test_weights_weigh_images_by_their_true_class(name):
-    plain, weighted = losses.LOSSES[name](), losses.LOSSES[name](class_weights=(3, 0.5, 9))
+    plain, weighted = (
+        losses.CLASSIFICATION[name](),
+        losses.CLASSIFICATION[name](class_weights=(3, 0.5, 9)),
+    )
     # The first is of class 1, the second of class 0, OK.
     assert each(weighted) == pytest.approx(each(plain) * [0.5, 3])
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_sure_and_right_prediction_costs_exactly_nothing(name):
-    assert each(losses.LOSSES[name](), LABEL, np.eye(3, dtype="float32")[[1, 0]]).tolist() == [0, 0]
+    assert each(
+        losses.CLASSIFICATION[name](), LABEL, np.eye(3, dtype="float32")[[1, 0]]
+    ).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -83,13 +88,13 @@ def test_value_and_gradient_stay_finite_at_certain_predictions(loss):
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("label", [LABEL[:, 0], LABEL.astype("int64"), LABEL.astype("float32")])
 def test_labels_of_any_dtype_with_or_without_an_axis_count_alike(name, label):
-    loss = losses.LOSSES[name]()
+    loss = losses.CLASSIFICATION[name]()
     assert float(loss(label, P)) == float(loss(LABEL, P))
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_sample_weights_weigh_images(name):
-    loss = losses.LOSSES[name]()
+    loss = losses.CLASSIFICATION[name]()
     first, second = each(loss)
     # Keras divides the weighted sum by the number of images.
     found = float(loss(LABEL, P, sample_weight=np.array([3.0, 1.0])))
@@ -119,7 +124,9 @@ def test_fit_takes_a_loss_with_uint8_labels_and_lowers_it(name):
     value = keras.Input((3,), name="image")
     p = keras.layers.Dense(3, activation="softmax", name="class_probability")(value)
     model = keras.Model({"image": value}, {"class_probability": p})
-    model.compile(keras.optimizers.SGD(0.5), loss={"class_probability": losses.LOSSES[name]()})
+    model.compile(
+        keras.optimizers.SGD(0.5), loss={"class_probability": losses.CLASSIFICATION[name]()}
+    )
     label = np.array([[0], [1], [2], [1]], np.uint8)
     image = np.eye(3, dtype="float32")[label[:, 0]]
     history = model.fit(
@@ -140,10 +147,10 @@ def test_fit_takes_a_loss_with_uint8_labels_and_lowers_it(name):
 )
 def test_options_out_of_range_are_refused(name, options, match):
     with pytest.raises(errors.ConfigError, match=match):
-        losses.LOSSES[name](**options)
+        losses.CLASSIFICATION[name](**options)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_there_is_one_weight_for_each_class(name):
     with pytest.raises(errors.ConfigError, match="one weight for each of the 3 classes"):
-        losses.LOSSES[name](class_weights=(1, 2))(LABEL, P)
+        losses.CLASSIFICATION[name](class_weights=(1, 2))(LABEL, P)

@@ -139,39 +139,39 @@ def test_adaptive_pools_each_class_over_the_batch():
 
 @pytest.mark.parametrize("name", ALL)
 def test_nothing_found_where_nothing_is_costs_exactly_nothing(name):
-    assert each(losses.LOSSES[name](), ids(0, 0, 0, 0), NOTHING).tolist() == [0.0]
+    assert each(losses.SEGMENTATION[name](), ids(0, 0, 0, 0), NOTHING).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_perfect_prediction_costs_exactly_nothing(name):
     perfect = maps((1, 0), (0, 0), (0, 1), (0, 0))
-    assert each(losses.LOSSES[name](), TRUE, perfect).tolist() == [0.0]
+    assert each(losses.SEGMENTATION[name](), TRUE, perfect).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_wrong_class_costs_more_than_the_right_one(name):
     right, wrong = maps((0.9, 0), *[(0, 0)] * 3), maps((0, 0.9), *[(0, 0)] * 3)
-    loss, y_true = losses.LOSSES[name](), ids(1, 0, 0, 0)
+    loss, y_true = losses.SEGMENTATION[name](), ids(1, 0, 0, 0)
     assert each(loss, y_true, wrong) > each(loss, y_true, right)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_classes_that_change_places_cost_the_same(name):
     swapped = np.array([0, 2, 1], np.uint8)[TRUE]
-    loss = losses.LOSSES[name]()
+    loss = losses.SEGMENTATION[name]()
     found = each(loss, swapped, PRED[..., ::-1])
     assert found == pytest.approx(each(loss, TRUE, PRED), rel=1e-6)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_false_pixels_of_every_class_are_pulled_down_on_a_defect_free_image(name):
-    slope = gradient(losses.LOSSES[name](), ids(0, 0, 0, 0), maps(*[(0.25, 0.125)] * 4))
+    slope = gradient(losses.SEGMENTATION[name](), ids(0, 0, 0, 0), maps(*[(0.25, 0.125)] * 4))
     assert (slope > 0).all()
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_value_and_gradient_stay_finite_at_certain_mistakes(name):
-    loss, y_true = losses.LOSSES[name](), ids(1, 2, 0, 0)
+    loss, y_true = losses.SEGMENTATION[name](), ids(1, 2, 0, 0)
     y_pred = maps((0, 1), (0, 0), (1, 0), (0, 1))
     assert np.isfinite(each(loss, y_true, y_pred)).all()
     assert np.isfinite(gradient(loss, y_true, y_pred)).all()
@@ -180,13 +180,13 @@ def test_value_and_gradient_stay_finite_at_certain_mistakes(name):
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("dtype", ["int32", "int64", "float32"])
 def test_ids_of_any_dtype_count_alike(name, dtype):
-    loss = losses.LOSSES[name]()
+    loss = losses.SEGMENTATION[name]()
     assert float(loss(TRUE.astype(dtype), PRED)) == float(loss(TRUE, PRED))
 
 
 @pytest.mark.parametrize("name", WEIGHTED)
 @pytest.mark.parametrize("given", [(1.0,), (1.0, 2.0, 3.0)])
 def test_there_is_one_weight_for_each_class(name, given):
-    loss = losses.LOSSES[name](class_weights=given)
+    loss = losses.SEGMENTATION[name](class_weights=given)
     with pytest.raises(errors.ConfigError, match="one weight for each of the 2 classes"):
         loss(TRUE, PRED)

@@ -145,17 +145,17 @@ def test_adaptive_is_the_dice_of_the_batch_once_that_is_good():
 
 @pytest.mark.parametrize("name", ALL)
 def test_nothing_found_where_nothing_is_costs_exactly_nothing(name):
-    assert each(losses.LOSSES[name](), image(*EMPTY), image(*EMPTY)).tolist() == [0.0]
+    assert each(losses.SEGMENTATION[name](), image(*EMPTY), image(*EMPTY)).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_perfect_prediction_costs_exactly_nothing(name):
-    assert each(losses.LOSSES[name](), image(1, 0, 0, 1), image(1, 0, 0, 1)).tolist() == [0.0]
+    assert each(losses.SEGMENTATION[name](), image(1, 0, 0, 1), image(1, 0, 0, 1)).tolist() == [0.0]
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_false_pixel_on_a_defect_free_image_is_pulled_down(name):
-    slope = gradient(losses.LOSSES[name](), image(*EMPTY), image(0.5, 0.1, 0.1, 0.1))
+    slope = gradient(losses.SEGMENTATION[name](), image(*EMPTY), image(0.5, 0.1, 0.1, 0.1))
     assert (slope > 0).all()
 
 
@@ -168,7 +168,7 @@ def test_focal_has_a_finite_gradient_where_the_sigmoid_saturates(options):
 @pytest.mark.parametrize("name", ALL)
 def test_value_and_gradient_stay_finite_at_certain_mistakes(name):
     y_true, y_pred = image(1, 1, 0, 0), image(0, 0, 1, 1)
-    loss = losses.LOSSES[name]()
+    loss = losses.SEGMENTATION[name]()
     assert np.isfinite(each(loss, y_true, y_pred)).all()
     assert np.isfinite(gradient(loss, y_true, y_pred)).all()
 
@@ -176,21 +176,21 @@ def test_value_and_gradient_stay_finite_at_certain_mistakes(name):
 @pytest.mark.parametrize("name", ALL)
 @pytest.mark.parametrize("dtype", ["uint8", "bool", "int32"])
 def test_masks_of_any_dtype_count_alike(name, dtype):
-    loss, y_pred = losses.LOSSES[name](), image(0.5, 0.25, 0.1, 0)
+    loss, y_pred = losses.SEGMENTATION[name](), image(0.5, 0.25, 0.1, 0)
     expected = float(loss(image(1, 0, 0, 0), y_pred))
     assert float(loss(image(1, 0, 0, 0, dtype=dtype), y_pred)) == expected
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_with_one_class_every_id_is_a_defect(name):
-    loss, y_pred = losses.LOSSES[name](), image(0.5, 0.25, 0.1, 0.8)
+    loss, y_pred = losses.SEGMENTATION[name](), image(0.5, 0.25, 0.1, 0.8)
     expected = float(loss(image(1, 0, 0, 1), y_pred))
     assert float(loss(image(2, 0, 0, 6, dtype="uint8"), y_pred)) == expected
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_sample_weights_weigh_images(name):
-    loss = losses.LOSSES[name]()
+    loss = losses.SEGMENTATION[name]()
     y_true = batch(image(1, 0, 0, 0), image(1, 1, 0, 0))
     y_pred = batch(image(0.5, 0, 0, 0), image(0.25, 0, 0.5, 0))
     first, second = each(loss, y_true, y_pred)
@@ -236,7 +236,7 @@ def test_fit_takes_a_loss_with_uint8_masks_and_lowers_it(name):
     x = keras.layers.Rescaling(1 / 255)(picture)
     probability = keras.layers.Conv2D(1, 1, activation="sigmoid", name="probability")(x)
     model = keras.Model({"image": picture}, {"probability": probability})
-    model.compile(keras.optimizers.SGD(0.1), loss={"probability": losses.LOSSES[name]()})
+    model.compile(keras.optimizers.SGD(0.1), loss={"probability": losses.SEGMENTATION[name]()})
     mask = (np.arange(32).reshape(2, 4, 4, 1) % 5 == 0).astype(np.uint8)
     history = model.fit(
         {"image": 200 * mask}, {"probability": mask}, epochs=5, batch_size=2, verbose=0
@@ -262,4 +262,4 @@ def test_fit_takes_a_loss_with_uint8_masks_and_lowers_it(name):
 )
 def test_options_out_of_range_are_refused(name, options, match):
     with pytest.raises(errors.ConfigError, match=match):
-        losses.LOSSES[name](**options)
+        losses.SEGMENTATION[name](**options)

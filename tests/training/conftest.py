@@ -79,11 +79,13 @@ def train(teach, tune, make_model):
             model,
             shown,
             watched,
-            spec=fit.TrainSpec(**values),
-            loading=loader.LoaderSpec(batch_size=2),
-            augmentation=augment.AugmentSpec(),
-            seed=seed,
-            run=RunFolder(path, is_resumed=resumed, number=fold),
+            fit.Stage(
+                spec=fit.TrainSpec(**values),
+                loading=loader.LoaderSpec(batch_size=2),
+                augmentation=augment.AugmentSpec(),
+                seed=seed,
+                folder=RunFolder(path, is_resumed=resumed, number=fold),
+            ),
             extra_callbacks=tuple(extra),
         )
         return model, rows

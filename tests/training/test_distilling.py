@@ -32,11 +32,13 @@ def distill(teach, tune):
             distilling.Teacher(**asked),
             teach,
             tune,
-            spec=fit.TrainSpec(epochs=2, loss=loss, **SPEC),
-            loading=loader.LoaderSpec(batch_size=2),
-            augmentation=augment.AugmentSpec(),
-            seed=7,
-            run=RunFolder(path, is_resumed=resumed),
+            fit.Stage(
+                spec=fit.TrainSpec(epochs=2, loss=loss, **SPEC),
+                loading=loader.LoaderSpec(batch_size=2),
+                augmentation=augment.AugmentSpec(),
+                seed=7,
+                folder=RunFolder(path, is_resumed=resumed),
+            ),
         )
         return student
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from inspection_tf import errors
+from inspection_tf.config import bases
 from inspection_tf.training import doctor
 
 
@@ -234,7 +234,7 @@ def stages(values, path=()):
 SHIPPED = [
     pytest.param(stage, id=f"{path.stem} {name}")
     for path in sorted((Path(__file__).parents[2] / "pipelines").glob("*.yaml"))
-    for name, stage in stages(yaml.safe_load(path.read_text()))
+    for name, stage in stages(bases.read(path).values)
 ]
 
 

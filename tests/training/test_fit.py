@@ -197,16 +197,16 @@ import sys
 sys.path.insert(0, {folder!r})
 from pathlib import Path
 import conftest
-from inspection_tf.datasets import augment, loader
+from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.models import unet
 from inspection_tf.training import fit
 from inspection_tf.training.run_folder import RunFolder
 fit.seed_everything(7)
 model = unet.build(image_size=(16, 16), filters=(4, 8), normalization="batch", dropout=0.3)
 spec = fit.TrainSpec(epochs=4, validate_every=3, pictures=2, learning_rate=0.01)
-fit.fit(model, conftest.make_cache(6, seed=0), conftest.make_cache(3, seed=1), spec=spec,
-        loading=loader.LoaderSpec(batch_size=2), augmentation=augment.AugmentSpec(), seed=7,
-        run=RunFolder(Path({path!r}), is_resumed={resumed}))
+stage = fit.Stage(spec, loader.LoaderSpec(batch_size=2), augment.AugmentSpec(), seed=7,
+                  folder=RunFolder(Path({path!r}), is_resumed={resumed}))
+fit.fit(model, conftest.make_cache(6, seed=0), conftest.make_cache(3, seed=1), stage)
 """
 
 

@@ -23,10 +23,10 @@ def write(request: ConversionRequest, graph: str, folder: Path) -> None:
         import keras
         import tensorflow as tf
 
-        from inspection_tf.models import saved
+        from inspection_tf.tasks import saved_networks
     except ImportError as problem:
         raise installed.missing("tensorflow", "train", "This engine") from problem
-    model = saved.load(request.keras_file(graph))
+    model = saved_networks.load(request.keras_file(graph))
     names = sorted(model.input)
     signature = [
         tf.TensorSpec((None, *model.input[name].shape[1:]), tf.uint8, name=name) for name in names

@@ -7,11 +7,12 @@ weights are redefined for grey images, colour images and pairs. Nothing is ever 
 import math
 import os
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import keras
 
 from inspection_tf import config, errors
+from inspection_tf.losses.keras_types import Option
 from inspection_tf.models.backbones import keras_applications, own_networks, pretrained
 
 Name = Literal[
@@ -151,7 +152,7 @@ def build(
     channels: int,
     differences: int = 0,
     options: Options | None = None,
-    **overrides: Any,
+    **overrides: Option,
 ) -> keras.Model:
     """Build a backbone that ends with its deepest feature.
 

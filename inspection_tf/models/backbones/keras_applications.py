@@ -7,12 +7,13 @@ the first convolution are redefined for it in `_backbone_weights`.
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import keras
 import numpy as np
 from keras import layers
 
+from inspection_tf.losses.keras_types import Layer, Option, Tensor
 from inspection_tf.models.backbones import pretrained
 
 _BGR = (2, 1, 0)
@@ -124,20 +125,20 @@ def _cut(
     return keras.Model(reference.input, features, name="backbone")
 
 
-def _is_scaling(layer: Any) -> bool:
+def _is_scaling(layer: Layer) -> bool:
     return isinstance(layer, layers.Rescaling | layers.Normalization)
 
 
-def _copy(cut: keras.Model, network: Network, names: dict[str, str], image: Any) -> keras.Model:
+def _copy(cut: keras.Model, network: Network, names: dict[str, str], image: Tensor) -> keras.Model:
     """Return the same graph with new layers on `image`, without the layers that scale it."""
 
-    def clone(layer: Any) -> Any:
+    def clone(layer: Layer) -> Layer:
         config = {**layer.get_config(), "name": names[layer.name]}
         if network.centered and config.get("padding") == "valid":
             config["padding"] = "same"
         return type(layer).from_config(config)
 
-    def call(layer: Any, x: Any, **arguments: Any) -> Any:
+    def call(layer: Layer, x: Tensor, **arguments: Option) -> Tensor:
         return x if _is_scaling(layer) else layer(x, **arguments)
 
     return keras.models.clone_model(
@@ -166,7 +167,7 @@ def _feed(network: Network, reference: keras.Model) -> pretrained.Feed:
 
 def build(
     network: Network,
-    image: Any,
+    image: Tensor,
     *,
     strides: tuple[int, ...],
     file: Path | None,

@@ -9,11 +9,12 @@ the slides "Backbone: VGG16" and "Backbone: ResNet18"; He et al. 2015; Howard et
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
 import keras
 from keras import layers
 
+from inspection_tf.losses.keras_types import Option, Tensor
 from inspection_tf.models import blocks
 
 _INITIALIZER = "he_normal"  # the talk's Kaiming_normal
@@ -23,8 +24,8 @@ class Features(Protocol):
     """Yields the features of an image, finest first."""
 
     def __call__(
-        self, x: Any, *, blocks_per_stage: tuple[int, ...], first_stride: int
-    ) -> Iterator[Any]:
+        self, x: Tensor, *, blocks_per_stage: tuple[int, ...], first_stride: int
+    ) -> Iterator[Tensor]:
         """Build the layers up to each next feature.
 
         Args:
@@ -51,7 +52,7 @@ class Network:
     """`first_stride` may be chosen."""
 
 
-def _conv(x: Any, filters: int, *, name: str, **options: Any) -> Any:
+def _conv(x: Tensor, filters: int, *, name: str, **options: Option) -> Tensor:
     return blocks.conv(
         x, filters, normalization="batch", initializer=_INITIALIZER, name=name, **options
     )
@@ -60,7 +61,9 @@ def _conv(x: Any, filters: int, *, name: str, **options: Any) -> Any:
 def _vgg(*plan: tuple[int, int]) -> Features:
     """Return the features of a VGG whose blocks have (channels, convolutions)."""
 
-    def features(x: Any, *, blocks_per_stage: tuple[int, ...], first_stride: int) -> Iterator[Any]:
+    def features(
+        x: Tensor, *, blocks_per_stage: tuple[int, ...], first_stride: int
+    ) -> Iterator[Tensor]:
         for block, (filters, count) in enumerate(plan, start=1):
             for index in range(1, count + 1):
                 x = _conv(x, filters, name=f"block{block}_conv{index}")
@@ -71,7 +74,7 @@ def _vgg(*plan: tuple[int, int]) -> Features:
     return features
 
 
-def _residual(x: Any, filters: int, *, stride: int, name: str) -> Any:
+def _residual(x: Tensor, filters: int, *, stride: int, name: str) -> Tensor:
     shortcut = x
     if stride > 1 or x.shape[-1] != filters:
         shortcut = _conv(
@@ -82,7 +85,9 @@ def _residual(x: Any, filters: int, *, stride: int, name: str) -> Any:
     return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([shortcut, x]))
 
 
-def _resnet18(x: Any, *, blocks_per_stage: tuple[int, ...], first_stride: int) -> Iterator[Any]:
+def _resnet18(
+    x: Tensor, *, blocks_per_stage: tuple[int, ...], first_stride: int
+) -> Iterator[Tensor]:
     x = _conv(x, 64, kernel_size=7, stride=first_stride, name="conv1")
     yield x
     x = layers.MaxPooling2D(3, strides=2, padding="same", name="conv1_pool")(x)
@@ -103,7 +108,7 @@ _SEPARABLE: tuple[tuple[tuple[int, int], ...], ...] = (
 )
 
 
-def _separable(x: Any, filters: int, *, stride: int, name: str) -> Any:
+def _separable(x: Tensor, filters: int, *, stride: int, name: str) -> Tensor:
     x = layers.DepthwiseConv2D(
         3,
         strides=stride,
@@ -119,7 +124,9 @@ def _separable(x: Any, filters: int, *, stride: int, name: str) -> Any:
     return _conv(x, filters, kernel_size=1, name=f"{name}_pointwise")
 
 
-def _mobilenet(x: Any, *, blocks_per_stage: tuple[int, ...], first_stride: int) -> Iterator[Any]:
+def _mobilenet(
+    x: Tensor, *, blocks_per_stage: tuple[int, ...], first_stride: int
+) -> Iterator[Tensor]:
     x = _conv(x, 16, stride=first_stride, name="conv1")
     index = 0
     for steps in _SEPARABLE:

@@ -25,6 +25,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.losses.keras_types import Layer
 
 INPUT = "normalized"
 """Name of a backbone's input, by which its weights are told from those of other networks."""
@@ -80,12 +81,12 @@ def adapt(kernel: NDArray[Any], channels: int, *, differences: int = 0) -> NDArr
     return np.tile(total, (1, 1, channels // kept, 1)) * (kept / channels)
 
 
-def first_convolution(model: keras.Model) -> Any:
+def first_convolution(model: keras.Model) -> Layer:
     """Return the layer that reads the image."""
     return next(layer for layer in model.layers if isinstance(layer, layers.Conv2D))
 
 
-def _first_norm(model: keras.Model) -> Any:
+def _first_norm(model: keras.Model) -> Layer:
     return next(layer for layer in model.layers if isinstance(layer, layers.BatchNormalization))
 
 
@@ -136,7 +137,7 @@ def stable_names(names: Iterable[str]) -> dict[str, str]:
     return stable
 
 
-def _text(name: Any) -> str:
+def _text(name: str | bytes) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 

@@ -32,11 +32,13 @@ if TYPE_CHECKING:
     from inspection_tf import config, images
     from inspection_tf.datasets.records import Record
 
+NAME = "two_stage_segmentation"
+
 
 class Cascade:
     """A classifier says OK or what is wrong; a segmenter sees what it does not call OK."""
 
-    name = "two_stage_segmentation"
+    name = NAME
     main = SEGMENTER
     settings = Settings
     compares = True
@@ -135,6 +137,9 @@ class Cascade:
     def at_batch_size(self, context: Context, size: int) -> Context:
         """Return the context as it is: an image is seen as a whole."""
         return context
+
+    def register_layers(self) -> None:
+        """Do nothing: the layers of all models are known."""
 
     def papers(self, context: Context) -> Papers:
         """Return what a bundle says that segments defects, and what comes before."""

@@ -1,25 +1,24 @@
-"""The losses of `losses` for networks that locate a field by its corners: four, or one of them.
+"""Losses of networks that locate a field by its corners: four, or one of them.
 
 With `n` corners a target has `2 n + 1` numbers: x and y of each as shares of width and height, then
 1 where there is a field, else 0. A network returns the same, the last one a probability.
 """
 
-from typing import Any
-
 import keras
 from keras import ops
 
 from inspection_tf.losses.arithmetic import check_range
+from inspection_tf.losses.keras_types import Config, Option, Tensor
 
 
-def _parts(y_true: Any, y_pred: Any) -> tuple[Any, Any, Any]:
+def _parts(y_true: Tensor, y_pred: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the target, the prediction and (batch,), 1 where there is a field; float32."""
     y_pred = ops.cast(ops.convert_to_tensor(y_pred), "float32")
     y_true = ops.cast(y_true, "float32")
     return y_true, y_pred, y_true[:, -1]
 
 
-def presence_loss(y_true: Any, y_pred: Any) -> Any:
+def presence_loss(y_true: Tensor, y_pred: Tensor) -> Tensor:
     """Return (batch,), the binary cross-entropy of whether there is a field."""
     _, found, has_field = _parts(y_true, y_pred)
     return keras.losses.binary_crossentropy(has_field[:, None], found[:, -1:])
@@ -42,7 +41,7 @@ class CornerMae(keras.losses.Loss):
         corner_weight: float = 10.0,
         presence_weight: float = 1.0,
         name: str = "corner_mae",
-        **kwargs: Any,
+        **kwargs: Option,
     ) -> None:
         """Set `a`, of shares of the image's sides, and `b`."""
         super().__init__(name=name, **kwargs)
@@ -51,7 +50,7 @@ class CornerMae(keras.losses.Loss):
         self.corner_weight = corner_weight
         self.presence_weight = presence_weight
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return (batch,) losses.
 
         Args:
@@ -63,7 +62,7 @@ class CornerMae(keras.losses.Loss):
         presence = presence_loss(y_true, y_pred)
         return self.corner_weight * has_field * off + self.presence_weight * presence
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the loss."""
         return {
             **super().get_config(),
@@ -72,7 +71,7 @@ class CornerMae(keras.losses.Loss):
         }
 
 
-def _cell_shares(rows: int, columns: int) -> tuple[Any, Any]:
+def _cell_shares(rows: int, columns: int) -> tuple[Tensor, Tensor]:
     """Return (columns,) and (rows,): where the centres of cells lie, shares of width and height."""
     x = (ops.arange(columns, dtype="float32") + 0.5) / columns
     y = (ops.arange(rows, dtype="float32") + 0.5) / rows
@@ -96,7 +95,7 @@ class HeatmapCrossEntropy(keras.losses.Loss):
         sigma_cells: float = 0.7,
         weight: float = 1.0,
         name: str = "heatmap",
-        **kwargs: Any,
+        **kwargs: Option,
     ) -> None:
         """Set the deviation of the Gaussian and a factor of the whole."""
         super().__init__(name=name, **kwargs)
@@ -105,7 +104,7 @@ class HeatmapCrossEntropy(keras.losses.Loss):
         self.sigma_cells = sigma_cells
         self.weight = weight
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return (batch,) losses.
 
         Args:
@@ -122,11 +121,11 @@ class HeatmapCrossEntropy(keras.losses.Loss):
         nearness = -(off_x**2 + off_y**2) / (2 * self.sigma_cells**2)
         # The softmax of minus half a squared distance is the Gaussian that adds up to 1.
         wanted = ops.softmax(ops.reshape(nearness, (-1, rows * columns, points)), axis=1)
-        told = ops.log_softmax(ops.reshape(logits, (-1, rows * columns, points)), axis=1)
-        cost = -ops.mean(ops.sum(wanted * told, axis=1), axis=-1)
+        log_probability = ops.log_softmax(ops.reshape(logits, (-1, rows * columns, points)), axis=1)
+        cost = -ops.mean(ops.sum(wanted * log_probability, axis=1), axis=-1)
         return self.weight * y_true[:, -1] * cost
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the loss."""
         return {**super().get_config(), "sigma_cells": self.sigma_cells, "weight": self.weight}
 
@@ -145,14 +144,14 @@ class GridLoss(keras.losses.Loss):
     """
 
     def __init__(
-        self, *, coordinate_weight: float = 0.5, name: str = "grid", **kwargs: Any
+        self, *, coordinate_weight: float = 0.5, name: str = "grid", **kwargs: Option
     ) -> None:
         """Set `a`."""
         super().__init__(name=name, **kwargs)
         check_range("coordinate_weight", coordinate_weight)
         self.coordinate_weight = coordinate_weight
 
-    def call(self, y_true: Any, y_pred: Any) -> Any:
+    def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Return (batch,) losses.
 
         Args:
@@ -178,7 +177,7 @@ class GridLoss(keras.losses.Loss):
         off = ops.mean(ops.abs(found[..., 1:] - target), axis=-1)
         return presence + self.coordinate_weight * ops.sum(is_owner * off, axis=(1, 2))
 
-    def _wanted(self, y_true: Any, rows: int, columns: int) -> tuple[Any, Any, Any]:
+    def _wanted(self, y_true: Tensor, rows: int, columns: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return owner (b, rows, columns), box (b, 1, 1, 4) and corners (b, 1, 1, 4, 2), cells."""
         scale = ops.convert_to_tensor([columns, rows], dtype="float32")
         corners = ops.reshape(y_true[:, :-1], (-1, 4, 2)) * scale
@@ -196,6 +195,12 @@ class GridLoss(keras.losses.Loss):
         box = ops.concatenate([centre, high - low], axis=-1)[:, None, None]
         return is_owner, box, corners[:, None, None]
 
-    def get_config(self) -> dict[str, Any]:
+    def get_config(self) -> Config:
         """Return what rebuilds the loss."""
         return {**super().get_config(), "coordinate_weight": self.coordinate_weight}
+
+
+LOCATION: dict[str, type[keras.losses.Loss]] = {"corner_mae": CornerMae}
+"""By the names that `train.loss` takes."""
+BESIDE: dict[str, type[keras.losses.Loss]] = {"heatmap": HeatmapCrossEntropy, "grid": GridLoss}
+"""Of what a locator returns besides, only while it trains, by the names of these outputs."""

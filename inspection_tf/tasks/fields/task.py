@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from inspection_tf import config, images
     from inspection_tf.datasets.records import Record, Records
 
+NAME = "corners"
 LOCATOR, REFINER = "locator", "refiner"
 _OUTPUT = "corners"
 _NO_MAP = 0.5  # what a pixel needs does not matter where there is no map
@@ -52,7 +53,7 @@ class FieldOutput:
 class Fields:
     """A locator finds the four corners of a field; a refiner sees a close-up of each of them."""
 
-    name = "corners"
+    name = NAME
     main = LOCATOR
     settings = Settings
     compares = False
@@ -135,6 +136,10 @@ class Fields:
     def at_batch_size(self, context: Context, size: int) -> Context:
         """Return the context as it is: the corners of an image are seen together."""
         return context
+
+    def register_layers(self) -> None:
+        """Import the layers of the networks that locate a field."""
+        from inspection_tf.tasks.fields import losses, network  # noqa: F401
 
     def papers(self, context: Context) -> Papers:
         """Return what a bundle says that locates a field."""

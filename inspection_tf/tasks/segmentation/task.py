@@ -29,13 +29,14 @@ if TYPE_CHECKING:
     from inspection_tf import config, images
     from inspection_tf.datasets.records import Record
 
+NAME = "segmentation"
 SEGMENTER = "segmenter"
 
 
 class Segmentation:
     """One network finds where defects are: (height, width, classes), the probability of each."""
 
-    name = "segmentation"
+    name = NAME
     main = SEGMENTER
     settings = Settings
     compares = True
@@ -109,6 +110,9 @@ class Segmentation:
         tiles = settings.tiles.model_copy(update={"batch": size})
         changed = settings.model_copy(update={"tiles": tiles})
         return dataclasses.replace(context, settings=changed)
+
+    def register_layers(self) -> None:
+        """Do nothing: the layers of all models are known."""
 
     def papers(self, context: Context) -> Papers:
         """Return what a bundle says that segments defects, in tiles or as a whole."""

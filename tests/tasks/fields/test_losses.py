@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from loss_checks import each, gradient
 
-from inspection_tf import errors, losses, metrics
+from inspection_tf import errors, metrics
+from inspection_tf.tasks.fields import losses
 
 HERE = np.array([[0.1, 0.2, 0.5, 0.2, 0.5, 0.4, 0.1, 0.4, 1.0]], np.float32)
 NOWHERE = HERE * [1, 1, 1, 1, 1, 1, 1, 1, 0]

@@ -2,8 +2,8 @@ import keras
 import numpy as np
 import pytest
 
-from inspection_tf import errors, losses
-from inspection_tf.tasks.fields import network
+from inspection_tf import errors
+from inspection_tf.tasks.fields import losses, network
 
 
 @pytest.mark.parametrize(

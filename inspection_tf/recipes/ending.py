@@ -1,0 +1,130 @@
+"""How every recipe ends: thresholds, bundle, evaluation, and the commands that come next."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inspection_tf import bundle, config, evaluation, plots, process
+from inspection_tf.datasets import data_spec
+from inspection_tf.datasets.records import Records, split_ids
+from inspection_tf.export import ship
+from inspection_tf.recipes.experiment import Run
+from inspection_tf.recipes.folds import Division, Models
+from inspection_tf.training.run_folder import RunFolder, versions
+
+
+def finish(run: Run, models: Models, division: Division, spec: ship.BundleSpec) -> dict[str, Any]:
+    """Choose the thresholds, write the bundle, measure it, and print metrics and next commands.
+
+    Args:
+        run: whose folder gets `bundle/` and `evaluation/`.
+        models: the trained networks that are shipped.
+        division: which images choose the thresholds, and which ones measure.
+        spec: what the bundle is for: task, preprocessing, method of the threshold, and rules.
+
+    Returns:
+        The report that `evaluation/metrics.json` holds.
+
+    Raises:
+        errors.GateError: the export decides differently; no bundle is written.
+        errors.DataError: the images do not allow the method of the threshold.
+        errors.StorageError: the disk is full; no half bundle is left behind.
+    """
+    settings = run.settings
+    shipped = ship.ship(
+        models,
+        out=run.folder.path / "bundle",
+        tuning=division.tuning,
+        measured=division.measured,
+        split=division.split,
+        spec=spec,
+        provenance=provenance(
+            run.recipe, settings, settings.data, run.records, division.parts, seed=settings.seed
+        ),
+    )
+    return report(run.folder, shipped)
+
+
+def _commit() -> str | None:
+    """Return the commit of the working folder, or None outside a repository."""
+    try:
+        answer = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip() or None
+
+
+def provenance(
+    name: str,
+    settings: config.Section,
+    data: data_spec.DataSpec,
+    records: Records,
+    parts: Mapping[str, Records],
+    *,
+    seed: int,
+) -> bundle.Provenance:
+    """Return what a bundle says of its origin.
+
+    Args:
+        name: of the recipe.
+        settings: the whole configuration.
+        data: its data section.
+        records: all that were read.
+        parts: the splits.
+        seed: of the run.
+    """
+    return bundle.Provenance(
+        recipe=name,
+        config=settings.model_dump(mode="json"),
+        seed=seed,
+        commit=_commit(),
+        versions=versions(),
+        data=bundle.Data(
+            format=data.format,
+            root=str(data.root) if data.root else None,
+            absolute_root=str(config.absolute(data.root)) if data.root else None,
+            sha256=records.sha256(),
+            splits=split_ids(parts),
+            source=data.model_dump(mode="json"),
+        ),
+    )
+
+
+def report(folder: RunFolder, shipped: ship.Shipped) -> dict[str, Any]:
+    """Write the evaluation of a run, and print its metrics and the next commands.
+
+    Args:
+        folder: of the run; receives `evaluation/`.
+        shipped: the bundle and its measurement.
+
+    Returns:
+        The report.
+    """
+    path = folder.path / "evaluation"
+    evaluation.write(path, shipped.rows, shipped.report)
+    point = shipped.manifest.operating_point
+    plots.write_evaluation(
+        path, shipped.rows, threshold=point.threshold, show=shipped.show, report=shipped.report
+    )
+    process.show_table(evaluation.table(shipped.report))
+    splits = shipped.manifest.provenance.data.splits
+    commands = _next_commands(folder.path / "bundle", has_test="test" in splits)
+    for line in (*([point.note] if point.note else ()), *commands):
+        process.say(line)
+    return shipped.report
+
+
+def _next_commands(path: Path, *, has_test: bool) -> tuple[str, ...]:
+    # Cross-validation ships a network that has seen every image: only others can measure it.
+    images = "--split test" if has_test else "ROOT"
+    return (
+        "",
+        f"The bundle is in {path}. Next:",
+        f"  inspection verify {path}",
+        f"  inspection predict {path} IMAGE... --out DIR",
+        f"  inspection evaluate {path} {images} --out DIR",
+        f"  inspection bench {path}",
+    )
