@@ -1,5 +1,6 @@
 """What several test files share: a small bundle, made once."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -31,15 +32,15 @@ def toy_records():
 
 
 @pytest.fixture(scope="session")
-def toy_terms():
-    """Grey 64 x 64 px, exact; F-beta; no rules."""
-    from inspection_tf import decision, images, thresholds
+def toy_spec():
+    """Segmentation; grey 64 x 64 px, exact; F-beta; no rules."""
+    from inspection_tf import images, thresholds
     from inspection_tf.export import ship
 
-    return ship.Terms(
+    return ship.BundleSpec(
+        "segmentation",
         images.Preprocessing(size=(SIDE, SIDE)),
         thresholds.ThresholdSpec(method="f_beta"),
-        decision.Rules(),
     )
 
 
@@ -110,18 +111,18 @@ def toy_model(toy_records):
 
 
 @pytest.fixture(scope="session")
-def toy_shipped(tmp_path_factory, toy_model, toy_parts, toy_terms, toy_provenance):
+def toy_shipped(tmp_path_factory, toy_model, toy_parts, toy_spec, toy_provenance):
     """The toy model as `ship.ship` left it: `.path` is the bundle, `.shipped` what it returned."""
     from inspection_tf.export import ship
 
     path = tmp_path_factory.mktemp("toy") / "bundle"
     shipped = ship.ship(
-        toy_model,
+        {"segmenter": toy_model},
         out=path,
         tuning=[(None, toy_parts["tune"])],
         measured=[(None, toy_parts["test"])],
         split="test",
-        terms=toy_terms,
+        spec=toy_spec,
         provenance=toy_provenance,
     )
     return types.SimpleNamespace(path=path, shipped=shipped)
@@ -302,13 +303,16 @@ def toy_stages(toy_classes):
 
 
 @pytest.fixture(scope="session")
-def toy_deliver(toy_terms):
+def toy_deliver(toy_spec):
     """Return a function that ships models made for a folder of labelled images."""
     from inspection_tf import bundle
     from inspection_tf.datasets import data_spec, records
     from inspection_tf.export import ship
 
-    def deliver(path, root, model, *, terms=toy_terms, **options):
+    def deliver(path, root, models, *, spec=toy_spec, **options):
+        if not isinstance(models, dict):
+            models = {"segmenter": models}
+        task = "two_stage_segmentation" if "classifier" in models else "segmentation"
         data = data_spec.DataSpec(format="folder", root=root, tune=1 / 3, test=1 / 3)
         found = data_spec.read(data)
         parts = data_spec.split(found, data, seed=0)
@@ -332,7 +336,11 @@ def toy_deliver(toy_terms):
             "split": "test",
         }
         shipped = ship.ship(
-            model, out=path, terms=terms, provenance=provenance, **(given | options)
+            models,
+            out=path,
+            spec=dataclasses.replace(spec, task=task),
+            provenance=provenance,
+            **(given | options),
         )
         return types.SimpleNamespace(path=path, shipped=shipped, parts=parts, root=root)
 
@@ -345,8 +353,7 @@ def toy_cascade(tmp_path_factory, toy_classes_root, toy_stages, toy_deliver):
     return toy_deliver(
         tmp_path_factory.mktemp("cascade") / "bundle",
         toy_classes_root,
-        toy_stages.segmenter,
-        classifier=toy_stages.classifier,
+        {"segmenter": toy_stages.segmenter, "classifier": toy_stages.classifier},
     )
 
 

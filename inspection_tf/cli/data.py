@@ -99,7 +99,7 @@ def from_root(
     from inspection_tf.datasets.readers import corners, mask_legend
 
     data = manifest.provenance.data
-    usual = "corners" if manifest.is_located else "folder"
+    usual = "corners" if manifest.task == "corners" else "folder"
     name = labels.layout or (data.format if data.format in readers.READERS else usual)
     if name == "corners":
         usual_order = data.source.get("corner_order", corners.ORDER)

@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import bench, bundle, config, errors, files, runtime, thresholds
+from inspection_tf import bench, bundle, config, errors, files, runtime, tasks, thresholds
 from inspection_tf.editing import rewrite
 from inspection_tf.engines.entry import EngineEntry
 from inspection_tf.engines.names import PASSED
-from inspection_tf.export import kit, operating_points, source_data
+from inspection_tf.export import kit, networks, source_data
 from inspection_tf.runtime import golden
-
-_LOWEST_MASK_THRESHOLD = 0.01
+from inspection_tf.tasks.base import OperatingPoints
 
 
 def set_threshold(root: str | Path, threshold: float, *, reason: str = "") -> bundle.Manifest:
@@ -42,20 +41,15 @@ def set_threshold(root: str | Path, threshold: float, *, reason: str = "") -> bu
     manifest = runtime.Inspector.load(root).manifest
     first = _exported(manifest)
     band = _review_band(first)
-    mask = first.mask_threshold
-    if not manifest.is_located:
-        # An image may be NG below the pixel threshold; then the verdict shows the region as well.
-        mask = max(_LOWEST_MASK_THRESHOLD, min(mask, threshold))
+    task = tasks.get(manifest.task)
     point = thresholds.OperatingPoint(
         threshold=threshold,
         review_from=threshold - band if band else None,
-        mask_threshold=mask,
+        mask_threshold=task.pixel_threshold(first.mask_threshold, threshold),
         method="fixed",
         note="Set by hand after the export; nothing is promised.",
     )
-    return _edit(
-        Path(root), manifest, operating_points.Points(point, dict(manifest.stage_points)), reason
-    )
+    return _edit(Path(root), manifest, OperatingPoints(point, manifest.stage_points), reason)
 
 
 def promise(
@@ -151,10 +145,8 @@ def choose(
         }
     )
     models = {graph.name: (root / graph.file).read_bytes() for graph in manifest.graphs}
-    networks = operating_points.Networks(
-        models[manifest.main], models.get(bundle.CLASSIFIER), models.get(bundle.REFINER)
-    )
-    points = operating_points.choose([(networks, parts["tune"])], manifest, spec)
+    tuned = [(networks.started(models), parts["tune"])]
+    points = tasks.get(manifest.task).choose(tuned, spec, manifest.context)
     _require_as_asked(points.whole, spec)
     return _edit(root, manifest, points, reason)
 
@@ -210,7 +202,7 @@ def _review_band(point: thresholds.OperatingPoint) -> float:
 
 
 def _edit(
-    root: Path, manifest: bundle.Manifest, points: operating_points.Points, reason: str
+    root: Path, manifest: bundle.Manifest, points: OperatingPoints, reason: str
 ) -> bundle.Manifest:
     """Write thresholds, metadata, golden verdicts and audit; or leave the bundle as it is."""
     samples = golden.read(root)
@@ -222,15 +214,11 @@ def _edit(
         after=_in_audit(points.whole, points.stages),
         engines_stopped=[name for name, entry in manifest.engines.items() if _is_stopped(entry)],
     )
-    fields = {"operating_point": points.whole, "stage_points": points.stages}
+    fields = {"operating_point": points.whole, "stage_points": dict(points.stages)}
     change = rewrite.Change(fields, audit, stops=_is_stopped)
     with rewrite.rewriting(root, manifest, change) as edit:
-        models = edit.models()
-        networks = operating_points.Networks(
-            models[manifest.main], models.get(bundle.CLASSIFIER), models.get(bundle.REFINER)
-        )
         named = [(sample["id"], *frame) for sample, frame in zip(samples, frames, strict=True)]
-        kit.write_golden(edit.draft, networks.inspector(edit.manifest), named)
+        kit.write_golden(edit.draft, networks.inspector(edit.models(), edit.manifest), named)
         rewritten = json.loads(edit.draft.path(runtime.GOLDEN).read_bytes())
         edit.found["golden_changed"] = [
             after["id"]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from inspection_tf import bundle, errors, files, runtime
+from inspection_tf import bundle, errors, files, runtime, tasks
 from inspection_tf.editing import receptive, rewrite
 from inspection_tf.engines.entry import EngineEntry
 from inspection_tf.images.tile_plan import TilePlan
@@ -22,7 +22,7 @@ inspector = runtime.Inspector.load(sys.argv[1])
 spec = inspector.preprocessing
 tiles = np.full((int(sys.argv[2]), *spec.input_shape), 127, np.uint8)
 for _ in range(3):
-    inspector.engine.run(tiles)
+    inspector.networks[inspector.manifest.main].run(tiles)
 print(peak_memory.own_bytes())
 """
 _SLACK = 1.1  # allocators differ from run to run
@@ -60,7 +60,7 @@ def plan(
     files.require_editable(root)
     manifest = runtime.Inspector.load(root).manifest
     spec = manifest.inputs[0].preprocessing
-    if manifest.task != "segmentation" or manifest.has_template or spec.fit != "exact":
+    if not _takes_tiles(manifest):
         raise errors.BundleError(
             "Tiles need a bundle of one segmenter for single images, with fit: exact. Got "
             f"{manifest.task}, {len(manifest.inputs)} inputs, fit: {spec.fit}. Train such a one."
@@ -98,13 +98,32 @@ def plan(
         raise errors.ConfigError(f"{problem}. Got {stride}. Leave --stride out.")
     audit = rewrite.note(
         "tiles",
-        before=None if manifest.tiles is None else manifest.tiles.model_dump(mode="json"),
+        before=manifest.settings.model_dump(mode="json")["tiles"],
         after=tile_plan.model_dump(mode="json"),
     )
-    change = rewrite.Change({"tiles": tile_plan}, audit, stops=_is_stopped)
+    settings = tasks.get(manifest.task).tiled(manifest.settings, tile_plan)
+    change = rewrite.Change({"settings": settings}, audit, stops=_is_stopped)
     with rewrite.rewriting(root, manifest, change) as edit:
         pass  # images of the network's size are one tile: golden samples stay as they are
     return edit.manifest
+
+
+def plan_of(manifest: bundle.Manifest) -> TilePlan:
+    """Return the tile plan of a bundle that has one."""
+    found = getattr(manifest.settings, "tiles", None)
+    if not isinstance(found, TilePlan):
+        raise errors.BundleError(
+            "The bundle must have a tile plan. Got one without. Run `inspection tiles` on it."
+        )
+    return found
+
+
+def _takes_tiles(manifest: bundle.Manifest) -> bool:
+    """Return whether images may be cut into tiles: single ones, in their own scale."""
+    any_plan = TilePlan(stride=1, margin=0, total_stride=1)
+    has_tiles = tasks.get(manifest.task).tiled(manifest.settings, any_plan) is not None
+    is_exact = manifest.inputs[0].preprocessing.fit == "exact"
+    return has_tiles and is_exact and not manifest.has_template
 
 
 def _is_stopped(entry: EngineEntry) -> bool:

@@ -137,9 +137,23 @@ def measure(
         inspector,
         chosen,
         classes=inspector.manifest.classes,
-        audit=None if inspector.manifest.is_located else inspector.hidden_defects,
+        audit=_audit(inspector),
         orientation=inspector.preprocessing.orientation,
         progress=progress,
+    )
+
+
+def _audit(inspector: runtime.Inspector) -> Audit | None:
+    rules, context = getattr(inspector.context.settings, "rules", None), inspector.context
+    if not isinstance(rules, decision.Rules):
+        return None
+    return lambda probability, mask: decision.hidden_defects(
+        probability,
+        rules,
+        mask,
+        mask_threshold=context.operating_point.mask_threshold,
+        mm_per_px=context.mm_per_px,
+        classes=context.classes,
     )
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from inspection_tf import config, decision, evaluation, images, plots, thresholds
     from inspection_tf.datasets.records import Record, Records
     from inspection_tf.images.registration import AlignSpec
+    from inspection_tf.images.tile_plan import TilePlan
 
 SettingsT = TypeVar("SettingsT", bound="config.Section")
 OutputT = TypeVar("OutputT")
@@ -334,6 +335,19 @@ class Task(Protocol):
             errors.DataError: the images do not allow the method.
             errors.StorageError: what the networks return does not fit on the disk.
         """
+        ...
+
+    def pixel_threshold(self, chosen: float, threshold: float) -> float:
+        """Return the pixel threshold beside a threshold that is set by hand.
+
+        Args:
+            chosen: the pixel threshold that was chosen at the export.
+            threshold: of the score.
+        """
+        ...
+
+    def tiled(self, settings: "config.Section", plan: "TilePlan") -> "config.Section | None":
+        """Return settings under which images are cut into tiles; None: this task has no tiles."""
         ...
 
     def at_batch_size(self, context: Context, size: int) -> Context:

@@ -38,8 +38,7 @@ def tiles(
     manifest = planning.plan(
         bundle, margin=margin, stride=stride, blending=blending, edges=edges, batch=batch
     )
-    plan, spec = manifest.tiles, manifest.inputs[0].preprocessing
-    assert plan is not None  # noqa: S101  just made
+    plan, spec = planning.plan_of(manifest), manifest.inputs[0].preprocessing
     memory = plan.memory_bytes(
         image_size, channels=spec.channel_count, classes=len(manifest.classes)
     )

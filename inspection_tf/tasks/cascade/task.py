@@ -31,6 +31,7 @@ from inspection_tf.tasks.segmentation.task import SEGMENTER, segmenter
 if TYPE_CHECKING:
     from inspection_tf import config, images
     from inspection_tf.datasets.records import Record
+    from inspection_tf.images.tile_plan import TilePlan
 
 NAME = "two_stage_segmentation"
 
@@ -133,6 +134,17 @@ class Cascade:
     def subjects(self, *, of_parts: bool) -> str:
         """Return what must not escape."""
         return f"defective {'parts' if of_parts else 'images'}"
+
+    def pixel_threshold(self, chosen: float, threshold: float) -> float:
+        """Return the one that was chosen, or this threshold where it is lower.
+
+        An image may be NG below the pixel threshold; then the verdict shows the region as well.
+        """
+        return tuning.pixel_threshold(chosen, threshold)
+
+    def tiled(self, settings: "config.Section", plan: "TilePlan") -> "config.Section | None":
+        """Return None: the classifier sees an image as a whole."""
+        return None
 
     def at_batch_size(self, context: Context, size: int) -> Context:
         """Return the context as it is: an image is seen as a whole."""

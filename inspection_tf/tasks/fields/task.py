@@ -29,6 +29,7 @@ from inspection_tf.tasks.fields.settings import Settings
 if TYPE_CHECKING:
     from inspection_tf import config, images
     from inspection_tf.datasets.records import Record, Records
+    from inspection_tf.images.tile_plan import TilePlan
 
 NAME = "corners"
 LOCATOR, REFINER = "locator", "refiner"
@@ -132,6 +133,14 @@ class Fields:
     def subjects(self, *, of_parts: bool) -> str:
         """Return what must not escape."""
         return f"{'parts' if of_parts else 'photos'} without the field"
+
+    def pixel_threshold(self, chosen: float, threshold: float) -> float:
+        """Return the one that was chosen: there is no map."""
+        return chosen
+
+    def tiled(self, settings: "config.Section", plan: "TilePlan") -> "config.Section | None":
+        """Return None: the locator sees an image as a whole."""
+        return None
 
     def at_batch_size(self, context: Context, size: int) -> Context:
         """Return the context as it is: the corners of an image are seen together."""

@@ -187,3 +187,13 @@ def choose_for_maps(
         # shows the region it is about.
         mask_threshold = max(_LOWEST_MASK_THRESHOLD, float(whole.threshold))
     return OperatingPoints(whole, stages)
+
+
+def pixel_threshold(chosen: float, threshold: float) -> float:
+    """Return the pixel threshold beside a threshold of the score that is set by hand.
+
+    Args:
+        chosen: the pixel threshold that was chosen at the export.
+        threshold: of the score.
+    """
+    return max(_LOWEST_MASK_THRESHOLD, min(chosen, threshold))
