@@ -12,7 +12,6 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from inspection_tf import errors
 
@@ -78,10 +77,10 @@ def append_line(path: str | os.PathLike[str], line: str) -> None:
     try:
         with path.open("ab", buffering=0) as stream:
             before = stream.seek(0, os.SEEK_END)
-            left = memoryview(f"{line}\n".encode())
+            unwritten = memoryview(f"{line}\n".encode())
             try:
-                while left:
-                    left = left[stream.write(left) :]
+                while unwritten:
+                    unwritten = unwritten[stream.write(unwritten) :]
             except OSError:
                 stream.truncate(before)  # half a line would spoil the next one
                 raise
@@ -89,7 +88,7 @@ def append_line(path: str | os.PathLike[str], line: str) -> None:
         raise _storage_error(path, problem) from problem
 
 
-def csv_line(cells: Iterable[Any]) -> str:
+def csv_line(cells: Iterable[object]) -> str:
     """Return a line of CSV with its newline; None is an empty cell.
 
     Whatever a cell holds, line breaks of any kind included, `csv.reader` gives it back; but what
@@ -102,7 +101,7 @@ def csv_line(cells: Iterable[Any]) -> str:
     return text.removesuffix("\r\n") + "\n"
 
 
-def write_json(path: str | os.PathLike[str], values: Any) -> None:
+def write_json(path: str | os.PathLike[str], values: object) -> None:
     """Write JSON with a final newline, as `write` does; not-a-number is refused.
 
     Raises:

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pydantic
 
@@ -14,13 +14,13 @@ from inspection_tf.config.section import SectionT, first_problem, load, section_
 NOTATION = "Numbers may have an exponent, as 3e-4; a path may begin with ~, your home folder."
 
 
-def _annotation(section: type[pydantic.BaseModel], field: str) -> Any:
+def _annotation(section: type[pydantic.BaseModel], field: str) -> object:
     """Return the type of a field by its dotted name; None where there is no such field."""
     *path, name = field.split(".")
     model: type[pydantic.BaseModel] | None = section
     for part in path:
-        found = model.model_fields.get(part) if model else None
-        model = None if found is None else section_within(found.annotation)
+        inner = model.model_fields.get(part) if model else None
+        model = None if inner is None else section_within(inner.annotation)
     last = model.model_fields.get(name) if model else None
     return None if last is None else last.annotation
 

@@ -10,8 +10,8 @@ import dataclasses
 import functools
 import logging
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from inspection_tf.images.tile_plan import TilePlan
 
 _LOG = logging.getLogger("inspection_tf")
-_EDGES: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "zero": "constant"}
+_PADDING: Mapping[str, Literal["reflect", "edge", "constant"]] = {
+    "reflect": "reflect",
+    "replicate": "edge",
+    "zero": "constant",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -108,7 +112,7 @@ def run(
     more = rows[-1].start + size[0] - height, columns[-1].start + size[1] - width
     if any(more):
         spread = ((0, more[0]), (0, more[1]), (0, 0))
-        pixels = np.pad(pixels, spread, mode=_EDGES[plan.edges])
+        pixels = np.pad(pixels, spread, mode=_PADDING[plan.edges])
     whole = np.zeros((1, height, width, classes), np.float32)
     places = [(row, column) for row in rows for column in columns]
     for first in range(0, len(places), plan.batch):

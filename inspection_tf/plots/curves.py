@@ -2,8 +2,8 @@
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 _LONGEST_LINE, _LONGEST_LABEL = 61, 31  # letters
 GOOD, BAD, LINE = "#0072B2", "#D55E00", "#333333"
+
+Metric = evaluation.Estimate | Mapping[str, float | None]
+"""A metric as `evaluation.summarize` returns it, or as a report holds it."""
+Cell = str | float | None
+"""A number of a history, as it is or as CSV holds it; None and "" where nothing was measured."""
+History = Sequence[Mapping[str, Cell]] | Mapping[str, Sequence[Cell]]
+"""Lines, or columns."""
 
 
 def new(width_in: float, height_in: float) -> "Figure":
@@ -95,18 +102,16 @@ def _scores(
     return score, np.array([row.is_defect for row in rows], bool)
 
 
-def numbers(estimate: Any) -> tuple[float, float, float]:
+def numbers(estimate: Metric) -> tuple[float, float, float]:
     """Return value, low and high of an `Estimate` or its dict; nan where there is none."""
     if isinstance(estimate, evaluation.Estimate):
         estimate = estimate.to_dict()
-    value, low, high = (
-        math.nan if estimate.get(key) is None else float(estimate[key])
-        for key in ("value", "low", "high")
-    )
+    bounds = (estimate.get(key) for key in ("value", "low", "high"))
+    value, low, high = (math.nan if bound is None else float(bound) for bound in bounds)
     return value, low, high
 
 
-def _cumulated(rows: Sequence[evaluation.ImageResult]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _cumulated(rows: Sequence[evaluation.ImageResult]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return defective and good images at or above each distinct score, the highest first."""
     score, is_defect = _scores(rows)
     if not is_defect.any() or is_defect.all():
@@ -231,19 +236,19 @@ def score_histogram(
     return figure
 
 
-def _columns(history: Any) -> dict[str, NDArray[np.float64]]:
-    def numbers(cells: Sequence[Any]) -> NDArray[np.float64]:
+def _columns(history: History) -> dict[str, NDArray[np.float64]]:
+    def numbers(cells: Iterable[Cell]) -> NDArray[np.float64]:
         return np.array([math.nan if cell in (None, "") else float(cell) for cell in cells])
 
-    if not isinstance(history, Mapping):
-        lines = list(history)
-        names = dict.fromkeys(name for line in lines for name in line)
-        history = {name: [line.get(name) for line in lines] for name in names}
-    return {name: numbers(cells) for name, cells in history.items()}
+    if isinstance(history, Mapping):
+        return {name: numbers(cells) for name, cells in history.items()}
+    lines = list(history)
+    names = dict.fromkeys(name for line in lines for name in line)
+    return {name: numbers(line.get(name) for line in lines) for name in names}
 
 
 def learning_curves(
-    history: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]],
+    history: History,
     *,
     names: Sequence[str] | None = None,
 ) -> "Figure":

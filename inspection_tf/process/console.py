@@ -38,8 +38,9 @@ class _Steady:
         self.name = name
         self.is_lost = False
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+    def __getattr__(self, name: str) -> object:
+        attribute: object = getattr(self._stream, name)
+        return attribute
 
     def write(self, text: str) -> int:
         """Write text; characters that the console has not are written as escapes."""

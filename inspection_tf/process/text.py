@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import rich.text
@@ -48,7 +48,7 @@ def printable(text: str, *, keep: str = "") -> str:
     )
 
 
-def json_line(values: Any) -> str:
+def json_line(values: object) -> str:
     """Return JSON on one line of printable ASCII, whatever names it holds."""
     return json.dumps(values).replace("\x7f", "\\u007f")  # the one control that is let through
 

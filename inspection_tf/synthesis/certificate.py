@@ -100,7 +100,7 @@ def render(
     if missing == "page":
         return Photo(photo.shoot(rng, None, page_xy, spec.photo), None)
 
-    def drawn(page_xy: NDArray[np.float64]) -> tuple[NDArray[np.uint8], Any]:
+    def drawn(page_xy: NDArray[np.float64]) -> tuple[NDArray[np.uint8], NDArray[np.float64] | None]:
         page, box = page_layouts.draw(
             np.random.default_rng(content),
             layout,

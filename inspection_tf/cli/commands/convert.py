@@ -8,12 +8,13 @@ import tyro
 
 from inspection_tf import errors, files, process
 from inspection_tf.conversion.request import ConvertSpec
+from inspection_tf.engines.entry import EngineEntry
 
 _SHOWN = 20
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 
 
-def _lines(name: str, entry: Any) -> list[str]:
+def _lines(name: str, entry: EngineEntry) -> list[str]:
     lines = [f"engines/{name}: {entry.kind}, {entry.precision}, {entry.state}"]
     parity = entry.parity
     if parity:
