@@ -24,8 +24,8 @@ import rich.table
 import tyro
 
 from inspection_tf import process
-from inspection_tf.bench import peak_memory
 from inspection_tf.models import backbones
+from inspection_tf.process import memory
 
 SHORT = ("vgg10", "mobilenet")
 LONG = tuple(get_args(backbones.Name))
@@ -113,7 +113,7 @@ def measure(name: str, budget: Budget) -> dict[str, Any]:
         callbacks=[clock],
     )  # fmt: skip
     seconds = np.diff(times)[::2].tolist()
-    peak = peak_memory.own_bytes() / 2**30
+    peak = memory.peak_bytes() / 2**30
     iou = {}
     for split, images_held in held.items():
         rows = np.flatnonzero(images_held.is_defect)

@@ -24,7 +24,7 @@ from inspection_tf.editing import tiles
 _CHILD = """
 import json, sys, time
 from inspection_tf import runtime
-from inspection_tf.bench import peak_memory
+from inspection_tf.process import memory
 inspector = runtime.Inspector.load(sys.argv[1])
 began = time.perf_counter()
 verdict = inspector.inspect(sys.argv[2])
@@ -32,7 +32,7 @@ seconds = time.perf_counter() - began
 print(json.dumps({
     "seconds": seconds,
     "stated": inspector.memory_bytes(verdict.image_size),
-    "peak": peak_memory.own_bytes(),
+    "peak": memory.peak_bytes(),
     "regions": len(verdict.regions),
 }))
 """

@@ -42,7 +42,7 @@ class Operator:
         """Multiply-adds a microsecond: how well the operator uses the machine."""
         return self.macs / (1e3 * self.ms) if self.ms else 0.0
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain values, ready for JSON."""
         return {**dataclasses.asdict(self), "macs_per_us": self.macs_per_us}
 

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import bundle, decision, errors, images, runtime
+from inspection_tf.bench import peak_memory
 from inspection_tf.bench.operator_times import Operator
 from inspection_tf.bench.operator_times import profile as profile_model
-from inspection_tf.bench.peak_memory import peak_bytes
 from inspection_tf.models import saved
 from inspection_tf.runtime import batches as batches_
 from inspection_tf.runtime import golden, sources
@@ -83,7 +83,7 @@ class Timing:
     threads: int | None = None
     copy_ms: float = 0.0
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain values, ready for JSON."""
         return dataclasses.asdict(self)
 
@@ -322,7 +322,7 @@ def run(
     measured = {runtime.ONNX: "CPUExecutionProvider"} | {name: name for name in engines}
     measured |= {way.name: way.name for way in ways if way.inspector.engine_name == way.name}
     peaks = {
-        way: peak_bytes(root, engine, threads, max(batch_sizes))
+        way: peak_memory.of_engine(root, engine, threads, max(batch_sizes))
         for engine, way in measured.items()
         if memory and engine != "all"
     }

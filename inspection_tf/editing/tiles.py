@@ -19,14 +19,14 @@ _CHILD = """
 import sys
 import numpy as np
 from inspection_tf import runtime
-from inspection_tf.bench import peak_memory
+from inspection_tf.process import memory
 inspector = runtime.Inspector.load(sys.argv[1])
 spec = inspector.preprocessing
 channels = 1 if spec.channels == "gray" else 3
 tiles = np.full((int(sys.argv[2]), *spec.size, channels), 127, np.uint8)
 for _ in range(3):
     inspector.engine.run(tiles)
-print(peak_memory.own_bytes())
+print(memory.peak_bytes())
 """
 _SLACK = 1.1  # allocators differ from run to run
 

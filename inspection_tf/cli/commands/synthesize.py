@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from inspection_tf import errors, images, process
+from inspection_tf.cli.arguments import Scan
 from inspection_tf.synthesis import certificate, surface
 from inspection_tf.synthesis.certificate import CertificateSpec, PhotoSpec
 from inspection_tf.synthesis.grids import GridSpec
@@ -14,7 +15,6 @@ from inspection_tf.synthesis.grids import GridSpec
 if TYPE_CHECKING:
     from inspection_tf.datasets.records import Records
 
-Scan = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCAN")]
 _Point = tuple[float, float]
 
 
