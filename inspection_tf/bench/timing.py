@@ -137,11 +137,11 @@ def _keras_inspector(root: Path, manifest: bundle.Manifest) -> runtime.Inspector
 
 def _sizes(root: Path, files: Iterable[str]) -> int:
     """Return the bytes of the files that an engine starts from, weights beside them included."""
-    found = set()
+    paths = set()
     for file in files:
         path = root / file
-        found |= {path, *path.parent.glob(f"{path.stem}.bin")}
-    return sum(path.stat().st_size for path in found)
+        paths |= {path, *path.parent.glob(f"{path.stem}.bin")}
+    return sum(path.stat().st_size for path in paths)
 
 
 def _engine_ways(
@@ -249,10 +249,10 @@ def _require_positive(repeats: int, batch_sizes: Sequence[int]) -> None:
 
 def in_batches(frames: Sequence[Frame], size: int) -> list[list[Frame]]:
     """Return frames in batches of `size`, each full: the first ones are repeated at the end."""
-    shown = list(frames)
-    while len(shown) < size:
-        shown += shown
-    batches = [shown[first : first + size] for first in range(0, len(shown), size)]
+    repeated = list(frames)
+    while len(repeated) < size:
+        repeated += repeated
+    batches = [repeated[first : first + size] for first in range(0, len(repeated), size)]
     return [batch for batch in batches if len(batch) == size]
 
 
@@ -302,9 +302,9 @@ def run(
     if against is not None:
         label = f"{bundle.read(against).model_id}: "
         ways += _ways(Path(against), threads=threads, with_keras=with_keras, label=label)
-    shown = list(frames or golden_frames(root))
-    batches = {size: in_batches(shown, size) for size in batch_sizes}
-    rounds = repeats or max(1, round(_ENOUGH / max(len(shown), max(batch_sizes))))
+    timed_frames = list(frames or golden_frames(root))
+    batches = {size: in_batches(timed_frames, size) for size in batch_sizes}
+    rounds = repeats or max(1, round(_ENOUGH / max(len(timed_frames), max(batch_sizes))))
     timed = [(way, size) for size in batch_sizes for way in ways if size <= way.largest]
     for name in {way.name for way in ways} - {way.name for way, _ in timed}:
         _LOG.warning("%s is left out: it takes no batch of %d.", name, min(batch_sizes))
@@ -316,8 +316,8 @@ def run(
             once(way, chosen[0])
             ran[way.name, size] = [once(way, batch) for batch in chosen]
             if round_number:
-                found = [stages for stages, _, _ in ran[way.name, size]]
-                times.setdefault((way.name, size), []).extend(found)
+                stage_times = [stages for stages, _, _ in ran[way.name, size]]
+                times.setdefault((way.name, size), []).extend(stage_times)
     # Of this bundle, on the processor: what a process of its own can start by name.
     measured = {runtime.ONNX: "CPUExecutionProvider"} | {name: name for name in engines}
     measured |= {way.name: way.name for way in ways if way.inspector.engine_name == way.name}
@@ -339,13 +339,13 @@ def run(
 
 def best(timings: Sequence[Timing]) -> list[Timing]:
     """Return of each way the smallest batch and the one with the most images a second."""
-    kept = []
+    chosen = []
     for name in dict.fromkeys(timing.name for timing in timings):
-        own = [timing for timing in timings if timing.name == name]
-        first = min(own, key=lambda timing: timing.batch_size)
-        fastest = max(own, key=lambda timing: timing.images_per_s)
-        kept += [first] if fastest is first else [first, fastest]
-    return kept
+        of_way = [timing for timing in timings if timing.name == name]
+        first = min(of_way, key=lambda timing: timing.batch_size)
+        fastest = max(of_way, key=lambda timing: timing.images_per_s)
+        chosen += [first] if fastest is first else [first, fastest]
+    return chosen
 
 
 def profile(root: str | Path, *, repeats: int = 10, threads: int | None = None) -> list[Operator]:
@@ -367,7 +367,7 @@ def profile(root: str | Path, *, repeats: int = 10, threads: int | None = None) 
     inputs = {"image": prepared.image}
     if prepared.template is not None:
         inputs["template"] = prepared.template
-    found = []
+    operators = []
     for graph in inspector.manifest.graphs:
         model = (root / graph.file).read_bytes()
         close = inspector.manifest.closeups
@@ -375,8 +375,8 @@ def profile(root: str | Path, *, repeats: int = 10, threads: int | None = None) 
             # What it shows does not matter for the time.
             shape = (4, close.size_px, close.size_px, prepared.image.shape[-1])
             inputs = {"image": np.zeros(shape, np.uint8)}
-        found += profile_model(graph.name, model, inputs, repeats=repeats, threads=threads)
-    return found
+        operators += profile_model(graph.name, model, inputs, repeats=repeats, threads=threads)
+    return operators
 
 
 def _summary(
@@ -386,7 +386,7 @@ def _summary(
     last: list[tuple[dict[str, float], list[str], int]],
 ) -> Timing:
     totals = np.array([sum(stages[name] for name in _STAGES) for stages in batches])
-    outcomes = tuple(outcome for _, found, _ in last for outcome in found)
+    outcomes = tuple(outcome for _, batch_outcomes, _ in last for outcome in batch_outcomes)
     return Timing(
         name=name,
         batch_size=batch_size,

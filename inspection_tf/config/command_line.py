@@ -78,14 +78,14 @@ def from_command_line(
     front = argparse.ArgumentParser(prog=program, add_help=False, allow_abbrev=False)
     front.add_argument("--config", type=expanded, default=default_path)
     front.add_argument("--out", type=expanded, default=None)
-    known, rest = front.parse_known_args(words)
-    beside = default_path.with_name(known.config.name)
-    if not known.config.exists() and beside.is_file():
+    options, rest = front.parse_known_args(words)
+    beside = default_path.with_name(options.config.name)
+    if not options.config.exists() and beside.is_file():
         raise errors.ConfigError(
-            f"--config must be a file. Got {str(known.config)!r}, which is absent here. "
+            f"--config must be a file. Got {str(options.config)!r}, which is absent here. "
             f"The one of that name lies at {beside}."
         )
-    default = load(section, known.config)
+    default = load(section, options.config)
     usage = (
         f"{description}\n\n"
         f"--config FILE  YAML with the whole experiment (default: {default_path.name})"
@@ -101,7 +101,7 @@ def from_command_line(
             args=["--help"] if wants_help else _with_switches_spelt_out(section, rest),
         )
         # tyro builds copies field by field; validating again runs the checks between fields.
-        return section.model_validate(parsed.model_dump()), known.out
+        return section.model_validate(parsed.model_dump()), options.out
     except pydantic.ValidationError as problem:
         field, message, received = first_problem(problem)
         raise errors.ConfigError(

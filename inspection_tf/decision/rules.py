@@ -212,13 +212,15 @@ def _outside(
 ) -> dict[str, NDArray[np.bool]]:
     column, row = np.floor(regions.centroid_xy + 0.5).astype(int).T
     _, masks = zone_masks(zones, size)
-    within = [mask[row, column] for mask in masks]
+    zone_contains = [mask[row, column] for mask in masks]
     dropped = {
-        f"ignore zone {zone.name!r}": there
-        for zone, there in zip(zones, within, strict=True)
+        f"ignore zone {zone.name!r}": inside
+        for zone, inside in zip(zones, zone_contains, strict=True)
         if zone.kind == "ignore"
     }
-    wanted = [there for zone, there in zip(zones, within, strict=True) if zone.kind == "inspect"]
+    wanted = [
+        inside for zone, inside in zip(zones, zone_contains, strict=True) if zone.kind == "inspect"
+    ]
     if wanted:
         dropped["inspect zones"] = ~np.any(wanted, axis=0)
     return dropped

@@ -224,7 +224,7 @@ def rectify(image: NDArray[np.generic], corners_xy: ArrayLike) -> NDArray[np.gen
     x, y = width - 0.5, height - 0.5
     upright = np.array([[-0.5, -0.5], [x, -0.5], [x, y], [-0.5, y]])
     matrix = homography(corners, upright)
-    found = cv2.warpPerspective(
+    rectified = cv2.warpPerspective(
         np.ascontiguousarray(image), matrix, (width, height), borderMode=cv2.BORDER_REPLICATE
     )
-    return np.asarray(found)
+    return np.asarray(rectified)

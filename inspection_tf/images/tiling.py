@@ -48,7 +48,7 @@ def tiles(length: int, size: int, plan: "TilePlan") -> list[_Tile]:
     beyond = max(0, length - size)
     end = math.ceil(beyond / plan.total_stride) * plan.total_stride
     starts = [*range(0, end, plan.stride), end]
-    found = []
+    axis_tiles = []
     for place, start in enumerate(starts):
         first, rise = 0, 0
         last, fall = length, 0
@@ -62,8 +62,8 @@ def tiles(length: int, size: int, plan: "TilePlan") -> list[_Tile]:
         weight[:rise] = (np.arange(rise, dtype=np.float32) + 0.5) / max(rise, 1)
         if fall:
             weight[-fall:] = 1 - (np.arange(fall, dtype=np.float32) + 0.5) / fall
-        found.append(_Tile(start, first, last, weight))
-    return found
+        axis_tiles.append(_Tile(start, first, last, weight))
+    return axis_tiles
 
 
 def _seam(before: int, after: int, size: int, plan: "TilePlan") -> tuple[int, int]:

@@ -114,10 +114,10 @@ def joint_thresholds(
     _shade(axes, x1, float(_logit(t2, decades)), stopped, is_ng)
     y = np.where(np.isfinite(second), _logit(np.nan_to_num(second), decades), -decades - 1.0)
     for word, label, colour, marker in _SCORED:
-        shown = (bad == label) & np.isfinite(first)
+        selected = (bad == label) & np.isfinite(first)
         axes.plot(
-            _logit(first[shown], decades),
-            y[shown],
+            _logit(first[selected], decades),
+            y[selected],
             marker,
             color=colour,
             alpha=0.65,

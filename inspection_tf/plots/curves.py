@@ -44,11 +44,11 @@ def plain(text: str, *, longest: int = _LONGEST_LINE) -> str:
         longest: letters of a line.
     """
     lines = process.printable(text, keep="\n").split("\n")
-    shown = "\n".join(_shortened(line, longest) for line in lines)
-    if not shown.isascii():
+    readable = "\n".join(_shortened(line, longest) for line in lines)
+    if not readable.isascii():
         fonts = _font_files()
-        shown = "".join(c if _is_drawn(c, fonts) else process.escaped(c) for c in shown)
-    return shown.replace("$", r"\$")
+        readable = "".join(c if _has_glyph(c, fonts) else process.escaped(c) for c in readable)
+    return readable.replace("$", r"\$")
 
 
 def short(name: str, *, longest: int = _LONGEST_LABEL) -> str:
@@ -73,7 +73,7 @@ def _font_files() -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=10_000)
-def _is_drawn(character: str, fonts: tuple[str, ...]) -> bool:
+def _has_glyph(character: str, fonts: tuple[str, ...]) -> bool:
     from matplotlib import font_manager
 
     return character.isascii() or any(
@@ -156,11 +156,11 @@ def precision_recall(rows: Sequence[evaluation.ImageResult]) -> "Figure":
     recall = np.append(0, hits / hits[-1])
     # Between two thresholds nothing was measured: steps, as average precision counts them.
     axes.step(recall, np.append(precision[0], precision), where="pre", color=GOOD, label=label)
-    found, defective, overkill, _ = _verdicts(rows)
+    caught, defective, overkill, _ = _verdicts(rows)
     share = defective / len(rows)
     axes.axhline(share, color="#888888", linestyle=":", label=f"at random {share:.2f}")
-    if found + overkill:
-        point = (found / defective, found / (found + overkill))
+    if caught + overkill:
+        point = (caught / defective, caught / (caught + overkill))
         name = f"verdicts: recall {point[0]:.3f}, precision {point[1]:.3f}"
         axes.plot(*point, "o", color=BAD, markersize=8, clip_on=False, zorder=3, label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall (defective images found)")
@@ -181,8 +181,8 @@ def roc(rows: Sequence[evaluation.ImageResult]) -> "Figure":
     x, y = np.append(0, false_alarms / false_alarms[-1]), np.append(0, hits / hits[-1])
     axes.plot(x, y, color=GOOD, label=label, clip_on=False)
     axes.plot([0, 1], [0, 1], color="#888888", linestyle=":", label="at random 0.5")
-    found, defective, overkill, good = _verdicts(rows)
-    point = (overkill / good, found / defective)
+    caught, defective, overkill, good = _verdicts(rows)
+    point = (overkill / good, caught / defective)
     name = f"verdicts: overkill {point[0]:.3f}, found {point[1]:.3f}"
     axes.plot(*point, "o", color=BAD, markersize=8, clip_on=False, zorder=3, label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="overkill rate (good images judged NG)")

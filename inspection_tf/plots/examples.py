@@ -168,17 +168,17 @@ def _maps(example: Example, mask_threshold: float) -> tuple[NDArray[Any] | None,
 
 def _draw(cells: dict[str, "Axes"], example: Example, mask_threshold: float, many: bool) -> None:
     """Fill one line of `grid`; the cells by their headings."""
-    probability, found = _maps(example, mask_threshold)
+    probability, class_mask = _maps(example, mask_threshold)
     truth = None if example.mask_true is None else np.asarray(example.mask_true)
     show_picture(cells["image"], images.to_uint8(images.read(example.image)))
     cells["image"].set_ylabel(curves.plain(example.caption, longest=_LONGEST_CAPTION), fontsize=9)
     if example.template is not None:
         show_picture(cells["template"], images.to_uint8(images.read(example.template)))
     elif "template" in cells:
-        show_picture(cells["template"], np.zeros(found.shape, bool))
+        show_picture(cells["template"], np.zeros(class_mask.shape, bool))
         _say(cells["template"], "none")
     if truth is None:
-        show_picture(cells["truth"], np.zeros(found.shape, bool))
+        show_picture(cells["truth"], np.zeros(class_mask.shape, bool))
         _say(cells["truth"], "unknown")
     else:
         show_picture(cells["truth"], overlays.class_picture(truth) if many else truth.astype(bool))
@@ -188,9 +188,9 @@ def _draw(cells: dict[str, "Axes"], example: Example, mask_threshold: float, man
     else:
         show_picture(cells["map"], overlays.probability_map(probability))
     zoom = zoom_of(example.image)
-    outlines = overlays.overlay(example.image, found, truth, zoom=zoom, by_class=many)
+    outlines = overlays.overlay(example.image, class_mask, truth, zoom=zoom, by_class=many)
     show_picture(cells["outlines"], outlines)
-    overlap = _overlap(found > 0, None if truth is None else truth > 0)
+    overlap = _overlap(class_mask > 0, None if truth is None else truth > 0)
     cells["outlines"].set_xlabel(overlap, fontsize=9)
 
 

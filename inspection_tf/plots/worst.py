@@ -29,8 +29,8 @@ def worst_rows(rows: Sequence[evaluation.ImageResult]) -> list[evaluation.ImageR
             return 2, row.dice or 0.0
         return 3, row.dice or 0.0
 
-    shown = [row for row in rows if row.is_defect or row.outcome != "OK"]
-    return sorted(sorted(shown, key=lambda row: row.id), key=badness)
+    candidates = [row for row in rows if row.is_defect or row.outcome != "OK"]
+    return sorted(sorted(candidates, key=lambda row: row.id), key=badness)
 
 
 def _heading(row: evaluation.ImageResult, verdict: decision.Verdict, classes: Sequence[str]) -> str:
@@ -47,13 +47,13 @@ def _heading(row: evaluation.ImageResult, verdict: decision.Verdict, classes: Se
         if row.is_defect
         else "good"
     )
-    found = (
+    class_found = (
         f" as {curves.short(name, longest=_LONGEST_CLASS)}"
         if (name := row.found_class(classes))
         else ""
     )
     error = f" ({row.error})" if row.error else ""
-    return f"{image}\n{truth}: {row.outcome}{found}{error}\n{score}"
+    return f"{image}\n{truth}: {row.outcome}{class_found}{error}\n{score}"
 
 
 def _outlined(
@@ -62,8 +62,8 @@ def _outlined(
     """Return heading and picture of a row, its template left of it."""
     image, truth, verdict = look
     zoom = examples.zoom_of(image)
-    found = verdict.class_mask()
-    picture = overlays.overlay(image, found, truth, zoom=zoom, by_class=len(classes) > 1)
+    found_mask = verdict.class_mask()
+    picture = overlays.overlay(image, found_mask, truth, zoom=zoom, by_class=len(classes) > 1)
     template = examples.template_of(look)
     if template is not None:
         picture = overlays.beside(template, picture, zoom=zoom)
@@ -98,18 +98,18 @@ def worst_cases(
         )
     chosen = worst[:count]
     looks = [show(row.id) for row in chosen]
-    drawn = [_outlined(row, look, classes) for row, look in zip(chosen, looks, strict=True)]
-    is_wide = max(picture.shape[1] / picture.shape[0] for _, picture in drawn) > _WIDE
+    outlined = [_outlined(row, look, classes) for row, look in zip(chosen, looks, strict=True)]
+    is_wide = max(picture.shape[1] / picture.shape[0] for _, picture in outlined) > _WIDE
     columns = min(2 if is_wide else 4, len(chosen))
     width_in = 5.2 if is_wide else 2.9
-    lines = max(heading.count("\n") for heading, _ in drawn)
-    heights_in = [0.3 + 0.15 * lines] * math.ceil(len(drawn) / columns)
+    lines = max(heading.count("\n") for heading, _ in outlined)
+    heights_in = [0.3 + 0.15 * lines] * math.ceil(len(outlined) / columns)
     for line in range(len(heights_in)):
-        pictures = (picture for _, picture in drawn[line * columns : (line + 1) * columns])
+        pictures = (picture for _, picture in outlined[line * columns : (line + 1) * columns])
         heights_in[line] += width_in * max(map(examples.height_ratio, pictures))
     figure = curves.new(width_in * columns, sum(heights_in) + 0.7)
     cells = figure.add_gridspec(len(heights_in), columns, height_ratios=heights_in)
-    for index, (heading, picture) in enumerate(drawn):
+    for index, (heading, picture) in enumerate(outlined):
         axes = figure.add_subplot(cells[divmod(index, columns)])
         examples.show_picture(axes, picture)
         axes.set_title(heading, fontsize=9)

@@ -132,17 +132,17 @@ def steady() -> Iterator[None]:
     _fill_descriptors()
     before = {name: getattr(sys, name) for name in ("stdout", "stderr")}
     with contextlib.ExitStack() as opened:
-        own: dict[str, _Steady] = {}
+        steady_streams: dict[str, _Steady] = {}
         for name, stream in before.items():
             if not _is_usable(stream):
                 sink = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
                 stream = opened.enter_context(sink)
-            own[name] = _Steady(stream, name)
-            setattr(sys, name, own[name])
+            steady_streams[name] = _Steady(stream, name)
+            setattr(sys, name, steady_streams[name])
         try:
             yield
         finally:
-            for name, stream in own.items():
+            for name, stream in steady_streams.items():
                 stream.flush()
                 if getattr(sys, name) is stream:  # another thread may have put its own there
                     setattr(sys, name, before[name])

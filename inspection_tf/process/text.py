@@ -58,7 +58,7 @@ def markdown(text: str) -> str:
 
     Letters, digits, blanks, and what stands between them in names, stay as they are.
     """
-    return _MARKDOWN.sub(lambda found: re.sub("(.)", r"\\\1", found[0]), printable(text))
+    return _MARKDOWN.sub(lambda match: re.sub("(.)", r"\\\1", match[0]), printable(text))
 
 
 def cell(text: str) -> "rich.text.Text":

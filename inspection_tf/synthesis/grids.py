@@ -95,15 +95,15 @@ def page(rng: np.random.Generator, spec: GridSpec) -> tuple[NDArray[np.uint8], N
     height, width = rng.uniform(150, 200), rng.uniform(150, 200)
     tone = rng.uniform(165, 250)
     paper = _mixed(rng, tone, 12)
-    drawn = Page((height, width), unit, paper)
+    sheet = Page((height, width), unit, paper)
     side = rng.uniform(78, 100)
     left = rng.uniform(0.3, 0.7) * (width - side)
     top = rng.uniform(0.3, 0.7) * (height - side)
     style = _style(rng, spec, tone)
-    _around(rng, drawn, (left, top, side), (height, width), spec, style)
-    x0, y0, x1, y1 = _grid(rng, drawn, (left, top), side, spec, style)
+    _around(rng, sheet, (left, top, side), (height, width), spec, style)
+    x0, y0, x1, y1 = _grid(rng, sheet, (left, top), side, spec, style)
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
-    return drawn.array(), corners
+    return sheet.array(), corners
 
 
 def _mixed(rng: np.random.Generator, tone: float, spread: float) -> Colour:

@@ -115,7 +115,7 @@ def _cells(rng: np.random.Generator, height: float, width: float) -> tuple[tuple
         rows.append(float(rng.uniform(8, 11)))
     chosen = int(rng.integers(0, max(1, math.ceil(len(rows) * 0.7))))
     rows[chosen] = float(rng.uniform(12, 14))
-    found: list[Cell] = []
+    cells: list[Cell] = []
     field = 0
     code = 0
     for row, depth in enumerate(rows):
@@ -134,11 +134,11 @@ def _cells(rng: np.random.Generator, height: float, width: float) -> tuple[tuple
             code += 1
             name = f"{LETTERS[1 + code // 4 % 20]}.{1 + code % 4}"
             if column == at:
-                field, name = len(found), "A"
-            found.append(Cell((x, y, x + float(wide), y + depth), name))
+                field, name = len(cells), "A"
+            cells.append(Cell((x, y, x + float(wide), y + depth), name))
             x += float(wide)
         y += depth
-    return tuple(found), field
+    return tuple(cells), field
 
 
 def draw(

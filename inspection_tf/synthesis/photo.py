@@ -179,8 +179,8 @@ def background(rng: np.random.Generator, spec: PhotoSpec) -> NDArray[np.float32]
     colour = rng.uniform(30, 220) * rng.uniform(0.75, 1.25, 3)
     small = (-(-height // _REDUCED), -(-width // _REDUCED))
     if name in textures.TEXTURES:
-        drawn = textures.render(rng, name, size=small).astype(np.float32)
-        gray = (drawn - drawn.mean()) / max(float(drawn.std()), 1.0) * rng.uniform(5, 25)
+        texture = textures.render(rng, name, size=small).astype(np.float32)
+        gray = (texture - texture.mean()) / max(float(texture.std()), 1.0) * rng.uniform(5, 25)
     else:
         gray = textures.smooth_field(rng, small, cell=small[0] / 3) * rng.uniform(0, 10)
     picture = gray[..., None] * rng.uniform(0.8, 1.2, 3) + colour

@@ -102,9 +102,9 @@ def extreme(
     """
     names, place = np.unique(part, return_inverse=True)
     any_image = part_escapes == "any"
-    found = np.full(names.size, np.inf if any_image else -np.inf)
-    (np.minimum if any_image else np.maximum).at(found, place, score)
-    return found
+    extremes = np.full(names.size, np.inf if any_image else -np.inf)
+    (np.minimum if any_image else np.maximum).at(extremes, place, score)
+    return extremes
 
 
 class PairedParts:
