@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Seen = tuple[NDArray[Any], NDArray[Any], decision.Verdict]
+Inspected = tuple[images.Image, NDArray[Any], decision.Verdict]
 """Image (H, W) or (H, W, 3), true mask (H, W), bool or class ids, and verdict. The template of an
 `evaluation.Look` is shown beside the image."""
 
-Show = Callable[[str], Seen]
-"""Id of a row to what is seen of it."""
+Show = Callable[[str], Inspected]
+"""From the id of a row to its image, its true mask and its verdict."""
 
 _CELL_IN = 2.3  # width of one picture in a grid, inch
 _SHARP_PX = 320  # smaller pictures are enlarged first, so that outlines stay fine
@@ -53,26 +53,26 @@ class Example:
     note: str = "no map"
 
     @classmethod
-    def of(cls, look: Seen, *, caption: str = "") -> "Example":
-        """Show what `evaluation.look` returns, and of what was found only what counts."""
-        image, truth, verdict = look
-        found = verdict.class_mask()
-        if isinstance(look, evaluation.Look) and look.ignored is not None:
-            found[look.ignored] = 0
+    def of(cls, inspected: Inspected, *, caption: str = "") -> "Example":
+        """Return a line for what `evaluation.look` returns, without pixels that do not count."""
+        image, truth, verdict = inspected
+        pixels = verdict.class_mask()
+        if isinstance(inspected, evaluation.Look) and inspected.ignored is not None:
+            pixels[inspected.ignored] = 0
         return cls(
             image=image,
             probability=verdict.probability,
             mask_true=truth,
-            mask_found=found,
+            mask_found=pixels,
             caption=caption,
-            template=template_of(look),
+            template=template_of(inspected),
             note=stop_of(verdict) or "no map",
         )
 
 
-def template_of(look: Seen) -> NDArray[Any] | None:
+def template_of(inspected: Inspected) -> NDArray[Any] | None:
     """Return the template of an `evaluation.Look`; other tuples have none."""
-    return look.template if isinstance(look, evaluation.Look) else None
+    return inspected.template if isinstance(inspected, evaluation.Look) else None
 
 
 def stop_of(verdict: decision.Verdict) -> str:

@@ -120,10 +120,10 @@ def worst_located(
     )
 
 
-def _example_of(row: evaluation.ImageResult, look: examples.Seen) -> Located:
-    image, _, verdict = look
+def _example_of(row: evaluation.ImageResult, inspected: examples.Inspected) -> Located:
+    image, _, verdict = inspected
     off = "no field" if row.corners is None else f"{100 * row.corners.relative:.2f} % off"
-    truth = look.corners_xy if isinstance(look, evaluation.Look) else None
+    truth = inspected.corners_xy if isinstance(inspected, evaluation.Look) else None
     judged = f"{row.error or 'judged'} {row.outcome}, {off}, score {row.score:.3f}"
     caption = f"{process.printable(row.id)}\n{judged}"
     return Located(image, verdict.guess_xy, truth, caption)

@@ -57,14 +57,14 @@ def _heading(row: evaluation.ImageResult, verdict: decision.Verdict, classes: Se
 
 
 def _outlined(
-    row: evaluation.ImageResult, look: examples.Seen, classes: Sequence[str]
+    row: evaluation.ImageResult, inspected: examples.Inspected, classes: Sequence[str]
 ) -> tuple[str, NDArray[np.uint8]]:
     """Return heading and picture of a row, its template left of it."""
-    image, truth, verdict = look
+    image, truth, verdict = inspected
     zoom = examples.zoom_of(image)
     found_mask = verdict.class_mask()
     picture = overlays.overlay(image, found_mask, truth, zoom=zoom, by_class=len(classes) > 1)
-    template = examples.template_of(look)
+    template = examples.template_of(inspected)
     if template is not None:
         picture = overlays.beside(template, picture, zoom=zoom)
     return _heading(row, verdict, classes), picture
@@ -97,8 +97,11 @@ def worst_cases(
             "all OK. Choose a split that holds defective images."
         )
     chosen = worst[:count]
-    looks = [show(row.id) for row in chosen]
-    outlined = [_outlined(row, look, classes) for row, look in zip(chosen, looks, strict=True)]
+    inspections = [show(row.id) for row in chosen]
+    outlined = [
+        _outlined(row, inspected, classes)
+        for row, inspected in zip(chosen, inspections, strict=True)
+    ]
     is_wide = max(picture.shape[1] / picture.shape[0] for _, picture in outlined) > _WIDE
     columns = min(2 if is_wide else 4, len(chosen))
     width_in = 5.2 if is_wide else 2.9
@@ -115,7 +118,7 @@ def worst_cases(
         axes.set_title(heading, fontsize=9)
         axes.set_anchor("N")
     examples.outline_legend(figure, classes, with_truth=True)
-    paired = any(examples.template_of(look) is not None for look in looks)
+    paired = any(examples.template_of(inspected) is not None for inspected in inspections)
     which = "; left: template" if paired else ""
     figure.suptitle(f"The worst {len(chosen)} of {curves.counted(rows)}{which}", fontsize=12)
     return figure

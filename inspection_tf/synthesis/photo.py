@@ -20,7 +20,7 @@ from inspection_tf.synthesis import textures
 from inspection_tf.synthesis.surface import Share, Side
 
 Background = Literal["moire", "weave", "grain", "brushed", "cells", "cloud", "plain", "clutter"]
-Shown = Literal["all", "part", "none"]
+VisiblePart = Literal["all", "part", "none"]
 _TRIES = 40
 _REDUCED = 2  # backgrounds are drawn at a half of the size: they are out of focus anyway
 
@@ -117,8 +117,8 @@ def place(rng: np.random.Generator, aspect: float, spec: PhotoSpec) -> NDArray[n
     return np.asarray(corners, np.float64)
 
 
-def shown(corners_xy: NDArray[np.float64], size: tuple[int, int]) -> Shown:
-    """Say how much of a convex quadrilateral an image of (height, width) shows."""
+def visible_part(corners_xy: NDArray[np.float64], size: tuple[int, int]) -> VisiblePart:
+    """Return how much of a convex quadrilateral an image of (height, width) shows."""
     low, high = border(size)[0], border(size)[2]
     if ((corners_xy >= low) & (corners_xy <= high)).all():
         return "all"
@@ -134,7 +134,7 @@ def view(
     field: NDArray[np.float64],
     spec: PhotoSpec,
     *,
-    wanted: Shown = "all",
+    wanted: VisiblePart = "all",
 ) -> NDArray[np.float64]:
     """Choose where a page lies so that the photo shows its field as a whole, or not at all.
 
@@ -152,7 +152,7 @@ def view(
     for _ in range(_TRIES):
         page = place(rng, aspect, spec)
         moved = geometry.transform_points(field, geometry.homography(unit, page))
-        if shown(moved, spec.size) == wanted:
+        if visible_part(moved, spec.size) == wanted:
             return page
     # Whatever is asked for: a page in the middle, upright, and as large as the photo.
     height, width = spec.size

@@ -224,7 +224,7 @@ def choose(
         errors.DataError: the scores are empty or not finite, or the method cannot be met.
     """
     scores, defective = cuts.checked(score, is_defect)
-    labels = _Labels(defective, parts.known(groups, scores.size))
+    labels = _Labels(defective, parts.numbered(groups, scores.size))
     choice = _one_threshold(cuts.tied(scores), labels, spec)
     threshold = _raised(cuts.between(choice.threshold, scores), scores, mask_threshold)
     choice = choice._replace(threshold=threshold)

@@ -80,7 +80,7 @@ def checked(
             f"Scores of two stages must be probabilities. Got {lowest:.4g}. "
             "Give the summed probability of the defect classes, and decision.score of the map."
         )
-    of = parts_.known(groups, firsts.size)
+    of = parts_.numbered(groups, firsts.size)
     return Pairs(firsts, seconds, defective, of, of.weights(defective) if weigh_parts else None)
 
 

@@ -55,8 +55,8 @@ class Parts(NamedTuple):
         return weights
 
 
-def known(groups: ArrayLike | Sequence[str] | None, images: int) -> Parts:
-    """Number the parts of a split.
+def numbered(groups: ArrayLike | Sequence[str] | None, images: int) -> Parts:
+    """Return the parts of a split, numbered.
 
     An image whose own group is None, nan or "", as a table leaves it, is a part of its own. A name
     and a number that are written alike are one part.
