@@ -41,7 +41,7 @@ Frame = tuple[NDArray[Any], NDArray[Any] | None]
 """A decoded image and its template, None where there is none."""
 _LOG = logging.getLogger("inspection_tf")
 _ENOUGH = 300
-"""Images a way is timed on where no number of rounds is given."""
+"""Images that a way is timed on where the number of rounds is not set."""
 _STAGES = ("pre", "model", "post")
 _WARM = 20
 """Batches of the round that does not count."""
@@ -90,7 +90,7 @@ class Timing:
 
 @dataclasses.dataclass(frozen=True)
 class Way:
-    """A way to run a bundle."""
+    """A way to run a bundle: a provider of onnxruntime, an engine, or Keras."""
 
     name: str
     inspector: runtime.Inspector
@@ -147,7 +147,7 @@ def _sizes(root: Path, files: Iterable[str]) -> int:
 def _engine_ways(
     root: Path, manifest: bundle.Manifest, engines: Sequence[str], threads: int | None
 ) -> list[Way]:
-    """Return the engines that are asked for; `all` leaves out what this machine cannot run."""
+    """Return the ways to run engines of a bundle; `all` leaves out those that cannot run here."""
     ways = []
     known = [name for name, entry in manifest.engines.items() if entry.may_run]
     for name in known if "all" in engines else engines:

@@ -37,7 +37,7 @@ def from_provenance(manifest: "bundle.Manifest", split: str) -> "Records":
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Labels:
-    """How the labels of a folder are to be read; None everywhere: as those of the bundle's data.
+    """How the labels of a folder are read; with None everywhere as those of the bundle's data.
 
     Attributes:
         layout: of the folder.

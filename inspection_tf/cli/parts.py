@@ -108,14 +108,14 @@ def _part_of(path: Path, pattern: re.Pattern[str] | None) -> str:
 def composite_lines(
     items: Iterable[Item], setup: Setup, pattern: str | None
 ) -> Iterator[tuple[dict[str, Any], int]]:
-    """Give a line for each part as soon as all of it is inspected, or without parts for each image.
+    """Yield a line for each part once all of it is inspected; without parts, one for each image.
 
     Args:
         items: images; those of a part need not follow each other.
         setup: what inspects each.
         pattern: of `--part`; None: each image is on its own, and its bundles decide together.
 
-    Returns:
+    Yields:
         Lines, ready for JSON, with their exit codes. An image that names no part has a line of its
         own, with an error, and so has a folder that cannot be used.
     """

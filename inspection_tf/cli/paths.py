@@ -29,7 +29,7 @@ class Item:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Listed:
-    """What the words of a command line are.
+    """The images that the words of a command line name.
 
     Attributes:
         items: in their order, those of a folder by name.
@@ -56,7 +56,7 @@ def listed(words: Iterable[Path]) -> Listed:
     stems, items = _Stems(), list[Item]()
     left_out: collections.Counter[str] = collections.Counter()
     for path in words:
-        if not os.path.isdir(path):  # noqa: PTH112  never raises: whoever reads it tells why
+        if not os.path.isdir(path):  # noqa: PTH112  never raises: the error comes when it is read
             items.append(Item(path, stems.take(path)))
             continue
         try:
@@ -120,7 +120,7 @@ class _Stems:
 
 
 class Templates:
-    """What images should look like: one file for all, or a folder with one of each name."""
+    """The templates of images: one file for all, or a folder with one of each name."""
 
     def __init__(self, path: Path | None) -> None:
         """Look into the folder, if it is one.

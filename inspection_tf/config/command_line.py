@@ -63,7 +63,7 @@ def from_command_line(
         description: shown in `--help`.
 
     Returns:
-        The configuration and the run folder that was asked for, if any.
+        The configuration, and the run folder of `--out`; None without it.
 
     Raises:
         errors.ConfigError: a file or a field is not valid.

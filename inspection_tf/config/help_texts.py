@@ -10,7 +10,7 @@ _OPTIMIZED = 2  # -OO
 
 
 def restore() -> None:
-    """Give the package's functions and classes the docstrings of their source again.
+    """Restore the docstrings of the package's functions and classes from their source.
 
     Does nothing where Python has kept them. Where the source is not there, `--help` names each
     option without a text.

@@ -18,7 +18,7 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 
 
 def _value_types(annotation: object) -> Iterator[object]:
-    """Give the types that a value of an annotation may have, those inside lists and tables too."""
+    """Yield the types that a value of an annotation may have, also inside lists and mappings."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         yield from map(type, arguments)
@@ -32,7 +32,7 @@ def _value_types(annotation: object) -> Iterator[object]:
 
 
 def _scalars(value: object) -> Iterator[object]:
-    """Give what a value holds inside lists and tables; a value that is neither is its own."""
+    """Yield the scalars of a value, also those inside lists and mappings."""
     if isinstance(value, Mapping):
         value = tuple(value.values())
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""The audit of rules on labelled images: which true defects do they hide? Shown by `decision`."""
+"""The audit of rules on labelled images: which true defects do they hide?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

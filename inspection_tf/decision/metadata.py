@@ -1,4 +1,4 @@
-"""What is passed through to a verdict beside the image: camera, lot, time."""
+"""Metadata of an image that its verdict passes through: camera, lot, time."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from inspection_tf import errors
 
 
 def checked(metadata: Mapping[str, object] | None) -> dict[str, Any]:
-    """Return a copy that JSON holds as it is, whatever becomes of what was given.
+    """Return a copy of metadata in plain values that JSON holds as they are.
 
     Args:
         metadata: names to strings. Numbers, booleans, None, and lists and mappings of these pass

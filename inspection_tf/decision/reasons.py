@@ -14,7 +14,7 @@ from inspection_tf.decision.verdict import Outcome, Region
 
 
 def _distinct(first: float, second: float, *, digits: int = 2) -> tuple[str, str]:
-    """Format two numbers with as many digits as it takes to tell them apart."""
+    """Format two numbers with as many digits as it takes to make their texts differ."""
     for count in range(digits, 9):
         texts = f"{first:.{count}f}", f"{second:.{count}f}"
         if first == second or texts[0] != texts[1]:
@@ -41,7 +41,7 @@ def of_regions(
     *,
     name_classes: bool,
 ) -> tuple[str, ...]:
-    """Say what was found: the regions, their share of the area, their severity."""
+    """Return the reasons from the reported regions: number, area, share of the image, severity."""
     if not regions:
         return ()
     one = len(regions) == 1
@@ -81,7 +81,7 @@ def of_score(
     point: thresholds.OperatingPoint,
     class_map: NDArray[Any],
 ) -> str:
-    """Say what the score was compared with, or how many values of the map are not finite."""
+    """Return the comparison of the score, or how many values of the map are not finite."""
     if math.isnan(assessment.score):
         broken = int(np.count_nonzero(~np.isfinite(class_map)))
         return f"{_several(broken, 'value')} of the map not finite"
@@ -97,7 +97,7 @@ def of_score(
 
 
 def of_rules(assessment: Assessment, rules: Rules) -> tuple[str, ...]:
-    """Say which rules stand between what was found and NG."""
+    """Return which rules keep the regions that were found from making the image NG."""
     reasons = [
         f"{_several(int(fails.sum()), 'region')} dropped by {_named(name, rules)}"
         for name, fails in assessment.dropped.items()
@@ -116,12 +116,12 @@ def _named(rule: str, rules: Rules) -> str:
 
 
 def of_stage(stage: str, score: float, outcome: Outcome, point: thresholds.OperatingPoint) -> str:
-    """Say why a stage decides alone."""
+    """Return why a stage of a cascade decides without the next one."""
     if not math.isfinite(score):
         return f"{stage}: score not finite"
     return f"{stage}: {_compared(score, outcome, point, digits=3)}"
 
 
 def of_earlier(stages: Mapping[str, float]) -> tuple[str, ...]:
-    """Say with which scores the stages before passed the image on."""
+    """Return the scores with which the earlier stages passed the image on."""
     return tuple(f"{stage}: score {score:.3f}, passed on" for stage, score in stages.items())

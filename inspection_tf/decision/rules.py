@@ -89,9 +89,9 @@ class Rules(config.Section):
     @pydantic.model_validator(mode="after")
     def _names_are_known(self) -> "Rules":
         names = [level.name for level in self.levels]
-        for what, given in (("levels", names), ("zones", [zone.name for zone in self.zones])):
-            if len(set(given)) < len(given):
-                raise ValueError(f"the names of {what} must differ, got {given}")
+        for what, used in (("levels", names), ("zones", [zone.name for zone in self.zones])):
+            if len(set(used)) < len(used):
+                raise ValueError(f"the names of {what} must differ, got {used}")
         if self.class_by == "both" and self.class_min_area_px:
             raise ValueError(
                 "class_min_area_px needs class_by segmenter: what a rule drops must hang on the "

@@ -132,13 +132,13 @@ def turns(corners_xy: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def is_convex(corners_xy: ArrayLike) -> bool:
-    """Say whether four corners, in their order, go around a convex quadrilateral with an area."""
+    """Return whether four corners, in their order, bound a convex quadrilateral with an area."""
     signs = np.sign(turns(check_corners(corners_xy)))
     return bool(abs(signs.sum()) == 4)
 
 
 def require_convex(corners_xy: ArrayLike) -> None:
-    """Refuse four corners that do not go around a convex quadrilateral with an area.
+    """Refuse four corners that do not bound a convex quadrilateral with an area.
 
     Raises:
         errors.DataError: they do not.

@@ -46,7 +46,7 @@ WAY_OUT = (
 
 @dataclass(frozen=True, slots=True)
 class StoredMask:
-    """What a mask file holds, before anything is said about what it means.
+    """The pixels of a mask file, before a meaning is given to their values.
 
     Attributes:
         name: what messages call it.
@@ -64,7 +64,7 @@ class StoredMask:
 
     @property
     def gray(self) -> Image | None:
-        """(H, W), None where there are colours."""
+        """The gray values, (H, W); None where there are colours."""
         if self.values.ndim == 2:
             return self.values
         has_colours = bool((self.values != self.values[..., :1]).any())
@@ -72,7 +72,7 @@ class StoredMask:
 
     @property
     def levels(self) -> Image | None:
-        """(H, W), what a mask of class ids holds: entries of a palette, or gray values."""
+        """The class ids of a mask, (H, W): the entries of its palette, or else its gray values."""
         return self.gray if self.index is None else self.index
 
     def holds(self, value: int | tuple[int, int, int]) -> NDArray[np.bool_]:
@@ -362,7 +362,7 @@ def _several_hues(eight: NDArray[np.uint8], brightest: NDArray[np.uint8]) -> boo
 def _palette_index(data: bytes, name: str) -> NDArray[np.uint8] | None:
     """Return the entries that the pixels of a PNG name; None without a palette of colours.
 
-    No decoder gives them out. So it is shown the file as one of gray values, which are stored
+    No decoder returns them. So the decoder gets the file as one of gray values, which are stored
     alike.
     """
     bits, kind = data[24], data[25]

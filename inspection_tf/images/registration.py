@@ -44,7 +44,7 @@ class Aligned:
 
     Attributes:
         template: of the template's dtype and shape; beyond its border the border is repeated. The
-            very array that was given where nothing moved.
+            very array of the call where nothing moved.
         matrix: (3, 3), from template px to image px.
         response: correlation of image and this template, -1..1; 0 where one of them is featureless
             or nothing was measured.
@@ -58,7 +58,7 @@ class Aligned:
 
     @property
     def is_aligned(self) -> bool:
-        """Whether the place of the template was found (it may be the one it had)."""
+        """Whether the template was found on the image, be it where it lay already."""
         return not self.reason
 
     @property

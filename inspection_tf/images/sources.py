@@ -23,12 +23,12 @@ class PillowImage(Protocol):
 
     @property
     def mode(self) -> str:
-        """Of its pixels, such as RGB."""
+        """How its pixels are stored, such as RGB."""
         ...
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height), px."""
+        """Width and height, px."""
         ...
 
     def load(self) -> object:
@@ -206,7 +206,7 @@ def _of_open(file: IO[bytes]) -> tuple[str, bytes]:
 
 
 def _to_the_end(file: IO[bytes], name: str) -> bytes:
-    """Read a file that may not say how long it is, and may return less than it is asked for."""
+    """Read an open file to its end; its length may be unknown, and a read may return less."""
     chunks: list[bytes] = []
     length = 0
     while chunk := file.read(_CHUNK):

@@ -82,7 +82,7 @@ def count(image_size: tuple[int, int], size: tuple[int, int], plan: "TilePlan") 
 
 @functools.lru_cache(maxsize=64)
 def say(size: tuple[int, int], memory: int) -> None:
-    """Say before the first image of a size what it takes."""
+    """Log the memory that images of a size take, before the first of them."""
     _LOG.info("tiles: %d x %d px take at most %.0f MB", *size, memory / 1e6)
 
 

@@ -1,4 +1,4 @@
-"""Figures of `plots` that compare: the stages of a cascade, and the arms of an experiment."""
+"""Figures that compare: the stages of a cascade, and the arms of an experiment."""
 
 import math
 from collections.abc import Mapping, Sequence

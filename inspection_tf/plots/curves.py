@@ -1,4 +1,4 @@
-"""Curves and histograms: the figures of `plots` that have axes. Made without pyplot."""
+"""Curves and histograms, and the helpers that figures share. Made without pyplot."""
 
 import functools
 import math
@@ -89,7 +89,7 @@ def _axes(width_in: float = 5.0, height_in: float = 4.4) -> tuple["Figure", "Axe
 
 
 def tidy(axes: "Axes") -> None:
-    """Give axes a light grid behind what is drawn, and no frame above and to the right."""
+    """Set a light grid behind the data, and no frame above and to the right."""
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)

@@ -31,7 +31,7 @@ _LONGEST_CAPTION = 40  # letters
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One line of `grid`.
+    """One line of `grid`: an image with its map and its masks.
 
     Attributes:
         image: (H, W) or (H, W, 3) RGB, uint8 or uint16.
@@ -76,7 +76,7 @@ def template_of(inspected: Inspected) -> NDArray[Any] | None:
 
 
 def stop_of(verdict: decision.Verdict) -> str:
-    """Say which stage ended the inspection before there was a map; "" if none did."""
+    """Return which stage ended the inspection before there was a map, in words; "" if none did."""
     stage = verdict.decided_by
     if verdict.probability is not None or not stage:
         return ""
@@ -103,7 +103,7 @@ def _say(axes: "Axes", text: str) -> None:
 
 
 def outline_legend(figure: "Figure", classes: Sequence[str], *, with_truth: bool) -> None:
-    """Say what the outlines of `overlays.overlay` are: by class, where there are several."""
+    """Add a legend of the outlines of `overlays.overlay`, by class where there are several."""
     from matplotlib.lines import Line2D
 
     names: list[str] = []

@@ -1,4 +1,4 @@
-"""Pictures of fields and their corners: `plots.located`."""
+"""Pictures of located fields and their corners."""
 
 import math
 from collections.abc import Sequence

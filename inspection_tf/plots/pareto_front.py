@@ -1,4 +1,4 @@
-"""Networks of several sizes beside each other: `plots.pareto`."""
+"""Error against cost of networks of several sizes: `plots.pareto`."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -22,37 +22,37 @@ class Sized(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the network."""
         ...
 
     @property
     def kind(self) -> str:
-        """What its curves say; `solved`, or why not."""
+        """What its learning curves say: `solved`, or why not."""
         ...
 
     @property
     def error(self) -> float:
-        """What it errs by."""
+        """Its error on the tune split."""
         ...
 
     @property
     def parameters(self) -> int:
-        """Their number."""
+        """Number of its parameters."""
         ...
 
     @property
     def file_bytes(self) -> int:
-        """Of the exported network."""
+        """Size of its exported file, bytes."""
         ...
 
     @property
     def latency_ms(self) -> float:
-        """Of one inference."""
+        """Time of one inference, ms."""
         ...
 
 
 def frontier(costs: Sequence[float], error: Sequence[float]) -> list[int]:
-    """Return the places of those that none beats in both cost and error, by rising cost."""
+    """Return the indices of the networks that none beats in both cost and error, by rising cost."""
     by_cost = sorted(range(len(costs)), key=lambda place: (costs[place], error[place]))
     best: list[int] = []
     for place in by_cost:
@@ -66,7 +66,7 @@ def pareto(steps: Sequence[Sized], *, target: float | None = None) -> "Figure":
 
     Args:
         steps: at least one network.
-        target: the error that is asked for, drawn as a line.
+        target: the error to reach, drawn as a line.
 
     Raises:
         errors.DataError: there is no network.

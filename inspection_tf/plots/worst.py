@@ -1,4 +1,4 @@
-"""The images that went wrong: `plots.worst_cases`."""
+"""The images with the gravest errors: `plots.worst_cases`."""
 
 import math
 from collections.abc import Sequence

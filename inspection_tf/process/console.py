@@ -26,11 +26,11 @@ _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN)  # nobody reads any mor
 
 
 class _Steady:
-    """A text stream that takes whatever is written to it, and keeps what it lost to itself.
+    """A text stream that accepts whatever is written to it and raises nothing where that is lost.
 
     Attributes:
         name: of the stream.
-        is_lost: something could not be written, and nothing will be any more.
+        is_lost: something could not be written; all that follows is dropped.
     """
 
     def __init__(self, stream: TextIO, name: str) -> None:
@@ -106,7 +106,7 @@ def _is_usable(stream: TextIO | None) -> bool:
 
 
 def _fill_descriptors() -> None:
-    """Give each standard descriptor that is closed the null device.
+    """Open the null device in place of each standard descriptor that is closed.
 
     Else the next file that is opened, a bundle's perhaps, gets its number, and what a library
     written in C says on stderr lands in it.
@@ -124,10 +124,10 @@ def _fill_descriptors() -> None:
 
 @contextlib.contextmanager
 def steady() -> Iterator[None]:
-    """Let stdout and stderr take everything while the block runs.
+    """Make stdout and stderr accept whatever is written while the block runs.
 
-    Where there is none, or a closed one, what is written is dropped. Where writing fails, the rest
-    is dropped, and `is_unheard` says so.
+    Where a stream is absent or closed, what is written to it is dropped. Where writing fails, the
+    rest is dropped, and `is_unheard` returns True.
     """
     _fill_descriptors()
     before = {name: getattr(sys, name) for name in ("stdout", "stderr")}

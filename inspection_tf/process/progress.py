@@ -1,4 +1,4 @@
-"""A bar for what takes long, on a terminal only."""
+"""A progress bar for long work, on a terminal only."""
 
 import contextlib
 import sys
@@ -14,17 +14,17 @@ _console_line = threading.Lock()  # one bar at a time
 
 
 def _quiet(done: int, of: int) -> None:
-    """Show nothing."""
+    """Do nothing: there is no bar to move."""
 
 
 @contextlib.contextmanager
 def bar(what: str) -> Iterator[Progress]:
-    """Give what shows a bar on stderr while the block runs, and is gone after it.
+    """Show a progress bar on stderr while the block runs; yield the function that moves it.
 
-    Nothing is shown where stderr is no terminal, or shows a bar already.
+    There is no bar where stderr is no terminal, or shows one already. It vanishes after the block.
 
     Args:
-        what: takes long, in a word or two.
+        what: the work that takes long, in a word or two.
     """
     if not console.is_terminal(sys.stderr) or not _console_line.acquire(blocking=False):
         yield _quiet

@@ -1,4 +1,4 @@
-"""Text that is shown stays text: names, classes and messages on a console, in tables and logs."""
+"""Escaping of names, classes and messages for consoles, tables, logs and Markdown."""
 
 import json
 import re

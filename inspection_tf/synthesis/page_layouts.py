@@ -230,13 +230,13 @@ def _stamp(
     page: Page,
     xy: tuple[float, float],
     radius: float,
-    kept: Box | None,
+    number_box: Box | None,
 ) -> None:
     """Press a round stamp on the page, beside the number and not over it."""
     image = page.array()
     centre = np.array(xy) * page.unit
-    if kept is not None and kept[1] - radius < xy[1] < kept[3] + radius:
-        centre[1] = (kept[3] + radius + 1) * page.unit
+    if number_box is not None and number_box[1] - radius < xy[1] < number_box[3] + radius:
+        centre[1] = (number_box[3] + radius + 1) * page.unit
     ink = np.asarray(_STAMP_INKS[int(rng.integers(len(_STAMP_INKS)))], float)
     layer = np.zeros(image.shape[:2], np.float32)
     middle = tuple(np.round(centre * 16).astype(int).tolist())

@@ -292,9 +292,9 @@ def _hide(
     cv2.line(cover, first, second, 1.0, max(3, int(thickness)), cv2.LINE_AA)
     cover = cv2.GaussianBlur(cover, (0, 0), 1.0)
     if field_xy is not None:
-        kept = np.zeros((height, width), np.uint8)
-        cv2.fillConvexPoly(kept, np.round(field_xy).astype(np.int32), 1)
-        if cover[kept > 0].any():
+        field = np.zeros((height, width), np.uint8)
+        cv2.fillConvexPoly(field, np.round(field_xy).astype(np.int32), 1)
+        if cover[field > 0].any():
             return
     picture += cover[..., None] * (colour.astype(np.float32) - picture)
 

@@ -1,4 +1,4 @@
-"""Cuts through sorted scores: the arithmetic of `thresholds`, which shows these names.
+"""Thresholds as cuts through sorted scores: the `for_*` functions of one threshold.
 
 Only the order of the scores decides, so a threshold is a *cut* between two neighbouring scores.
 """

@@ -262,8 +262,8 @@ def _gap(score: NDArray[np.float64], kept_out: NDArray[np.float64], cap: float) 
 def _under(pairs: Pairs, corner: Two) -> Two:
     """Return the lowest thresholds that stop the same good images as a corner, stage by stage.
 
-    A first threshold that stops none is 0: it lets every image pass, not only those seen. Without a
-    good image the thresholds stay just under the corner.
+    A first threshold that stops none is 0: it lets every image pass, not only those of this split.
+    Without a good image the thresholds stay just under the corner.
     """
     good = ~pairs.defective if not pairs.defective.all() else np.ones_like(pairs.defective)
     below, above = _gap(pairs.first, pairs.first[good], corner[0])

@@ -1,4 +1,4 @@
-"""The sections that `thresholds` shows: how thresholds are chosen, and what came of it."""
+"""The sections of thresholds: how they are chosen, and the operating point that came of it."""
 
 from typing import Literal
 

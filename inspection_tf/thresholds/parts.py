@@ -29,7 +29,7 @@ class Parts(NamedTuple):
     of: NDArray[np.int64]
     """(images,), the number of each image's part."""
     are_known: bool
-    """False where each image was taken for a part of its own because nobody said more."""
+    """False where no parts are known and each image was taken for a part of its own."""
 
     @property
     def are_single(self) -> bool:
