@@ -12,7 +12,6 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +36,7 @@ __all__ = [
     "run",
 ]
 
-Frame = tuple[NDArray[Any], NDArray[Any] | None]
+Frame = tuple[images.Image, images.Image | None]
 """A decoded image and its template, None where there is none."""
 _LOG = logging.getLogger("inspection_tf")
 _ENOUGH = 300
@@ -107,7 +106,7 @@ class _Keras:
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
-    ) -> NDArray[Any]:
+    ) -> NDArray[np.float32]:
         inputs = {"image": batch} if template is None else {"image": batch, "template": template}
         (output,) = self.model.predict(inputs, verbose=0).values()
         return np.asarray(output)
@@ -205,7 +204,7 @@ def golden_frames(root: str | Path) -> list[Frame]:
     bundle.read(root)
     samples = golden.read(root)
 
-    def read(name: str | None) -> NDArray[Any] | None:
+    def read(name: str | None) -> images.Image | None:
         return None if name is None else images.read(root / name)
 
     return [(images.read(root / s["image"]), read(s.get("template"))) for s in samples]

@@ -44,12 +44,12 @@ class Example:
         note: shown in place of the map where there is none.
     """
 
-    image: NDArray[Any]
-    probability: NDArray[Any] | None
+    image: images.Image
+    probability: NDArray[np.floating[Any]] | None
     mask_true: NDArray[Any] | None = None
     mask_found: NDArray[Any] | None = None
     caption: str = ""
-    template: NDArray[Any] | None = None
+    template: images.Image | None = None
     note: str = "no map"
 
     @classmethod
@@ -70,7 +70,7 @@ class Example:
         )
 
 
-def template_of(inspected: Inspected) -> NDArray[Any] | None:
+def template_of(inspected: Inspected) -> images.Image | None:
     """Return the template of an `evaluation.Look`; other tuples have none."""
     return inspected.template if isinstance(inspected, evaluation.Look) else None
 
@@ -139,7 +139,7 @@ def height_ratio(picture: NDArray[Any]) -> float:
     return float(min(max(height / width, 0.2), 3.0))
 
 
-def zoom_of(image: NDArray[Any]) -> int:
+def zoom_of(image: images.Image) -> int:
     """Return how many times to enlarge a small picture so that outlines are fine."""
     longest: int = max(image.shape[:2])
     return max(1, round(_SHARP_PX / longest))

@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from inspection_tf import errors, evaluation, images, process
 from inspection_tf.images import geometry
@@ -33,7 +33,7 @@ class Located:
         caption: over the picture.
     """
 
-    image: NDArray[Any]
+    image: images.Image
     found_xy: ArrayLike | None
     true_xy: ArrayLike | None = None
     caption: str = ""

@@ -7,7 +7,7 @@ noise, compression) moves nothing.
 
 import dataclasses
 import math
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import cv2
 import numpy as np
@@ -209,7 +209,7 @@ def _add_clutter(rng: np.random.Generator, picture: NDArray[np.float32]) -> None
 
 
 def _add_lines(
-    rng: np.random.Generator, picture: NDArray[np.float32], corners: NDArray[Any]
+    rng: np.random.Generator, picture: NDArray[np.float32], corners: NDArray[np.float64]
 ) -> None:
     origin, across, down = corners[0], corners[1] - corners[0], corners[3] - corners[0]
     ink = rng.uniform(0, 255, 3).tolist()
