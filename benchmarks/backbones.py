@@ -24,8 +24,8 @@ import rich.table
 import tyro
 
 from inspection_tf import process
-from inspection_tf.bench import peak_memory
 from inspection_tf.models import backbones
+from inspection_tf.process import memory
 
 SHORT = ("vgg10", "mobilenet")
 LONG = tuple(get_args(backbones.Name))
@@ -83,8 +83,8 @@ def measure(name: str, budget: Budget) -> dict[str, Any]:
     shape = images.Preprocessing(
         size=(budget.size, budget.size), fit="letterbox" if budget.root else "exact"
     )
-    held = {split: loader.cache(parts[split], shape) for split in ("train", "test")}
-    mean, deviation = held["train"].statistics()
+    cached = {split: loader.cache(parts[split], shape) for split in ("train", "test")}
+    mean, deviation = cached["train"].statistics()
     fit.seed_everything(budget.seed, deterministic=False)
     model = segmenter.build(
         image_size=shape.size, backbone={"name": name}, output_stride=2, upsampling="bilinear",
@@ -98,7 +98,7 @@ def measure(name: str, budget: Budget) -> dict[str, Any]:
         batch_size=budget.batch_size, images_per_epoch=budget.images_per_epoch
     )
     served = loader.for_training(
-        held["train"], spec=loading, augmentation=augment.AugmentSpec(), seed=budget.seed,
+        cached["train"], spec=loading, augmentation=augment.AugmentSpec(), seed=budget.seed,
         epochs=budget.epochs,
     )  # fmt: skip
     # At the beginnings and ends of epochs: what comes after the last is none of the training.
@@ -107,23 +107,23 @@ def measure(name: str, budget: Budget) -> dict[str, Any]:
         on_epoch_begin=lambda *_: times.append(time.perf_counter()),
         on_epoch_end=lambda *_: times.append(time.perf_counter()),
     )
-    steps = loader.steps_per_epoch(held["train"], loading)
+    steps = loader.steps_per_epoch(cached["train"], loading)
     model.fit(
         served, epochs=budget.epochs, steps_per_epoch=steps, shuffle=False, verbose=0,
         callbacks=[clock],
     )  # fmt: skip
     seconds = np.diff(times)[::2].tolist()
-    peak = peak_memory.own_bytes() / 2**30
+    peak = memory.peak_bytes() / 2**30
     iou = {}
-    for split, images_held in held.items():
-        rows = np.flatnonzero(images_held.is_defect)
+    for split, split_cache in cached.items():
+        rows = np.flatnonzero(split_cache.is_defect)
         counted = metrics.IouPooled()
         for first in range(0, len(rows), 8):
             part = rows[first : first + 8]
-            found = model.predict_on_batch({"image": images_held.image[part]})["probability"]
-            counted.update_state(images_held.mask[part] > 0, found)
+            probability = model.predict_on_batch({"image": split_cache.image[part]})["probability"]
+            counted.update_state(split_cache.mask[part] > 0, probability)
         iou[split] = float(counted.result())
-    batch = held["test"].image[:8]
+    batch = cached["test"].image[:8]
     engine = runtime.Engine(onnx.convert(model))
     cost = complexity.count(model)
     return {

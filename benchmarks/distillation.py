@@ -29,28 +29,28 @@ from inspection_tf.recipes import stages as training
 from inspection_tf.training import fit, run_folder
 from pipelines import dagm_segmentation as recipe
 
-Found = dict[str, NDArray[np.float64]]  # image -> its Dice in each of `_KINDS`
+DicePerImage = dict[str, NDArray[np.float64]]  # image -> its Dice in each of `_KINDS`
 _KINDS = ("map at 0.5", "as verdicts draw it")
 
 
-def _dice(model: Any, held: loader.Cache, cfg: recipe.Config) -> Found:
-    found: Found = {}
+def _dice(model: Any, cached: loader.Cache, cfg: recipe.Config) -> DicePerImage:
+    dice: DicePerImage = {}
     point = thresholds.OperatingPoint(threshold=0.5)
-    for row in np.flatnonzero(held.is_defect):
-        said = model.predict_on_batch({"image": held.image[row : row + 1]})["probability"]
-        probability = said[0, ..., 0]
+    for row in np.flatnonzero(cached.is_defect):
+        output = model.predict_on_batch({"image": cached.image[row : row + 1]})["probability"]
+        probability = output[0, ..., 0]
         verdict = decision.decide(probability, point, cfg.rules, mm_per_px=cfg.mm_per_px)
-        true = held.marked(row)
-        found[held.ids[row]] = np.array(
+        true = cached.marked(row)
+        dice[cached.ids[row]] = np.array(
             [
-                2 * (drawn & true).sum() / (drawn.sum() + true.sum())
-                for drawn in (probability >= 0.5, verdict.mask())
+                2 * (pixels & true).sum() / (pixels.sum() + true.sum())
+                for pixels in (probability >= 0.5, verdict.mask())
             ]
         )
-    return found
+    return dice
 
 
-def _measured(run: Path, *, name: str, teacher: str) -> dict[str, Found]:
+def _measured(run: Path, *, name: str, teacher: str) -> dict[str, DicePerImage]:
     """Return the Dice of each image by network: the run's, and its teacher's if it distils."""
     cfg = config.load(recipe.Config, run / "config.yaml")
     finished = run_folder.RunFolder(run, is_resumed=True).status().get("state") == "finished"
@@ -59,25 +59,28 @@ def _measured(run: Path, *, name: str, teacher: str) -> dict[str, Found]:
             f"A run must be finished and cross-validated with data.folds. Got {run}. "
             "See pipelines/dagm_edge.yaml."
         )
-    dice: dict[str, Found] = {name: {}}
+    dice: dict[str, DicePerImage] = {name: {}}
 
     def restore(part: Any, tested: Any, folder: run_folder.RunFolder) -> None:
-        held, judged = (
-            loader.cache(some, cfg.preprocessing, spec=cfg.loader) for some in (part, tested)
+        trained_on, tested_on = (
+            loader.cache(records, cfg.preprocessing, spec=cfg.loader) for records in (part, tested)
         )
-        dice[name].update(_dice(recipe.train(cfg, part, tested, folder), judged, cfg))
+        dice[name].update(_dice(recipe.train(cfg, part, tested, folder), tested_on, cfg))
         if cfg.distill and cfg.teacher.bundle is None:
-            guide = unet.build(options=cfg.teacher.model, **training.image_shape(held))
-            asked: Any = {"loading": cfg.loader, "augmentation": cfg.augment, "seed": cfg.seed}
+            teacher_model = unet.build(
+                options=cfg.teacher.model, **training.image_shape(trained_on)
+            )
             fit.fit(
-                guide,
-                held,
-                judged,
+                teacher_model,
+                trained_on,
+                tested_on,
                 spec=cfg.teacher.train,
                 run=folder.within("teacher"),
-                **asked,
+                loading=cfg.loader,
+                augmentation=cfg.augment,
+                seed=cfg.seed,
             )
-            dice.setdefault(teacher, {}).update(_dice(guide, judged, cfg))
+            dice.setdefault(teacher, {}).update(_dice(teacher_model, tested_on, cfg))
 
     with tempfile.TemporaryDirectory() as place:
         shutil.copytree(run / "folds", Path(place) / "folds")
@@ -95,10 +98,10 @@ def _measured(run: Path, *, name: str, teacher: str) -> dict[str, Found]:
 def _interval(values: NDArray[np.float64]) -> str:
     """Return the mean and its interval over images drawn again."""
     # Percentiles: the default divides by the spread, which two equal networks have not.
-    drawn = scipy.stats.bootstrap(
+    resampled = scipy.stats.bootstrap(
         (values,), np.mean, method="percentile", rng=np.random.default_rng(0)
     )
-    low, high = drawn.confidence_interval
+    low, high = resampled.confidence_interval
     return f"{values.mean():+.4f} ({low:+.4f} to {high:+.4f})"
 
 
@@ -115,9 +118,9 @@ def main(run: Path, *, against: tuple[Path, ...] = ()) -> int:
     for other in against:
         dice |= _measured(other, name=other.name, teacher=f"teacher of {other.name}")
     ids = sorted(dice["student"])
-    if any(sorted(found) != ids for found in dice.values()):
+    if any(sorted(by_image) != ids for by_image in dice.values()):
         raise errors.DataError("All runs must have measured the same images. They have not.")
-    columns = {name: np.array([found[key] for key in ids]) for name, found in dice.items()}
+    columns = {name: np.array([by_image[key] for key in ids]) for name, by_image in dice.items()}
     table = rich.table.Table(title=f"mean Dice of {len(ids)} defective images, out of fold")
     table.add_column("network")
     for title in _KINDS:
@@ -126,10 +129,10 @@ def main(run: Path, *, against: tuple[Path, ...] = ()) -> int:
     for name, values in columns.items():
         cells = [name]
         for kind in range(len(_KINDS)):
-            apart = columns["student"][:, kind] - values[:, kind]
+            difference = columns["student"][:, kind] - values[:, kind]
             cells += [
                 f"{values[:, kind].mean():.4f}",
-                "" if name == "student" else _interval(apart),
+                "" if name == "student" else _interval(difference),
             ]
         table.add_row(*map(process.cell, cells))
     process.show_table(table)

@@ -118,24 +118,24 @@ def main(
         size: of the network's input, px.
         learning_rate: of pretrained layers.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    runs_of_arm: dict[str, list[dict[str, Any]]] = {}
     for name, arm in arms(weights, epochs, learning_rate).items():
         for seed in seeds:
             path = out / name.replace(", ", "_").replace(" ", "-") / str(seed)
             cfg = settings(
                 arm, root=root, seed=seed, size=size, epochs=epochs, images=images_per_epoch
             )
-            found.setdefault(name, []).append(_measured(path, cfg))
+            runs_of_arm.setdefault(name, []).append(_measured(path, cfg))
     values = rich.table.Table("arm", *METRICS, title="mean over seeds", box=None)
-    apart = rich.table.Table("arm", *METRICS, title="difference from the first", box=None)
+    differences = rich.table.Table("arm", *METRICS, title="difference from the first", box=None)
     rows: list[dict[str, Any]] = []
-    base = next(iter(found))
-    for name, runs in found.items():
+    base = next(iter(runs_of_arm))
+    for name, runs in runs_of_arm.items():
         cells: dict[str, list[str]] = {"value": [], "difference": []}
         for metric in METRICS:
-            own = np.array([run[metric]["value"] for run in runs])
-            other = np.array([run[metric]["value"] for run in found[base]])
-            for kind, numbers in (("value", own), ("difference", own - other)):
+            of_arm = np.array([run[metric]["value"] for run in runs])
+            of_base = np.array([run[metric]["value"] for run in runs_of_arm[base]])
+            for kind, numbers in (("value", of_arm), ("difference", of_arm - of_base)):
                 mean, low, high = _over_seeds(numbers.tolist())
                 cells[kind].append(f"{mean:+.3f} ({low:+.3f} to {high:+.3f})")
                 rows.append(
@@ -144,18 +144,18 @@ def main(
                 )
         values.add_row(name, *cells["value"])
         if name != base:
-            apart.add_row(name, *cells["difference"])
+            differences.add_row(name, *cells["difference"])
     process.show_table(values)
-    process.show_table(apart)
+    process.show_table(differences)
     with (out / "comparison.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, rows[0])
         writer.writeheader()
         writer.writerows(rows)
-    shown: dict[str, dict[str, Any]] = {name: {} for name in found}
+    compared: dict[str, dict[str, Any]] = {name: {} for name in runs_of_arm}
     for row in rows:
         if row["kind"] == "value":
-            shown[row["arm"]][row["metric"]] = row
-    plots.save(plots.comparison(shown), out / "comparison.png")
+            compared[row["arm"]][row["metric"]] = row
+    plots.save(plots.comparison(compared), out / "comparison.png")
     return 0
 
 

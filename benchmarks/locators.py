@@ -34,39 +34,39 @@ NAMES = (
 )
 
 
-def seconds_an_image(stage: Any, held: loader.Cache, points: int) -> float:
+def seconds_an_image(stage: Any, cached: loader.Cache, points: int) -> float:
     """Return how long training takes for one image, after an epoch to warm up."""
-    spec = stage.loader.model_copy(update={"images_per_epoch": len(held)})
+    spec = stage.loader.model_copy(update={"images_per_epoch": len(cached)})
     times = []
     with tempfile.TemporaryDirectory() as folder:
         run = run_folder.open_run(Path(folder) / "run", stage, name="timing")
         for epochs in (1, 3):
             short = stage.train.model_copy(update={"epochs": epochs, "pictures": 0})
-            own = stage.model_copy(update={"train": short, "loader": spec})
+            timed_stage = stage.model_copy(update={"train": short, "loader": spec})
             started = time.perf_counter()
             part = run.within(f"{epochs}")
-            build = functools.partial(network.build, points=points, **stages.image_shape(held))
-            stages.fit_stage(build, own, held, None, seed=1, run=part)
+            build = functools.partial(network.build, points=points, **stages.image_shape(cached))
+            stages.fit_stage(build, timed_stage, cached, None, seed=1, run=part)
             times.append(time.perf_counter() - started)
-    return (times[1] - times[0]) / (2 * len(held))
+    return (times[1] - times[0]) / (2 * len(cached))
 
 
-def at_same_time(cfg: certificate_corners.Config, found: records.Records) -> Any:
+def at_same_time(cfg: certificate_corners.Config, photos: records.Records) -> Any:
     """Return the settings of the talk's network, with epochs for the time of both looks."""
-    few = data_spec.split(found, cfg.data, seed=cfg.seed)["train"][:PHOTOS]
-    held = loader.cache(few, cfg.preprocessing)
-    total = _images(cfg.locator) * seconds_an_image(cfg.locator, held, 4)
+    few = data_spec.split(photos, cfg.data, seed=cfg.seed)["train"][:PHOTOS]
+    cached = loader.cache(few, cfg.preprocessing)
+    total = _images(cfg.locator) * seconds_an_image(cfg.locator, cached, 4)
     spec, sampling = cfg.refiner.closeups, cfg.refiner.sampling
-    held = closeup_data.cache(few, cfg.preprocessing, spec=spec, sampling=sampling)
-    total += _images(cfg.refiner) * seconds_an_image(cfg.refiner, held, 1)
+    cached = closeup_data.cache(few, cfg.preprocessing, spec=spec, sampling=sampling)
+    total += _images(cfg.refiner) * seconds_an_image(cfg.refiner, cached, 1)
     (height, width, _), options = network.PRESETS["attempt2"]
-    shown = cfg.preprocessing.model_copy(update={"size": (height, width), "channels": "rgb"})
+    coarse = cfg.preprocessing.model_copy(update={"size": (height, width), "channels": "rgb"})
     talk: field_stages.Locator = cfg.locator.model_copy(update={"model": options})
-    each = seconds_an_image(talk, loader.cache(few, shown), 4)
+    each = seconds_an_image(talk, loader.cache(few, coarse), 4)
     epochs = max(1, round(total / each / (talk.loader.images_per_epoch or len(few))))
     print(f"both looks train for {total:.0f} s; that is {epochs} epochs of the talk's network")
     train = talk.train.model_copy(update={"epochs": epochs})
-    changes = {"locator": talk.model_copy(update={"train": train}), "preprocessing": shown}
+    changes = {"locator": talk.model_copy(update={"train": train}), "preprocessing": coarse}
     return cfg.model_copy(update={**changes, "refine": False})
 
 

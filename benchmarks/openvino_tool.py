@@ -34,8 +34,8 @@ def _tool_ms(ir: Path, shape: str, *, threads: int, seconds: int, batch: int) ->
                 f"benchmark_app must run the engine's file. Got {done.stdout[-300:]!r}. "
                 "Run it by hand to see why."
             )
-        found = json.loads(reports[0].read_text())["execution_results"]
-    return float(found["latency (ms)"]) / batch
+        results = json.loads(reports[0].read_text())["execution_results"]
+    return float(results["latency (ms)"]) / batch
 
 
 def main(
@@ -68,18 +68,18 @@ def main(
     pre = manifest.inputs[0].preprocessing
     sizes = [batch, *pre.size, 1 if pre.channels == "gray" else 3]
     shape = ",".join(f"{item.name}[{','.join(map(str, sizes))}]" for item in manifest.inputs)
-    shown = timing.in_batches(bench.golden_frames(bundle), batch)[0]
+    frames = timing.in_batches(bench.golden_frames(bundle), batch)[0]
     way = timing.Way(engine, inspector)
-    own: list[float] = []
-    tool: list[float] = []
+    here_ms: list[float] = []
+    tool_ms: list[float] = []
     for _ in range(repeats):
-        timing.once(way, shown)
-        own.append(float(np.median([timing.once(way, shown)[0]["model"] for _ in range(15)])))
-        tool.append(_tool_ms(ir, shape, threads=threads, seconds=seconds, batch=batch))
-    ratios = np.array(own) / np.array(tool)
+        timing.once(way, frames)
+        here_ms.append(float(np.median([timing.once(way, frames)[0]["model"] for _ in range(15)])))
+        tool_ms.append(_tool_ms(ir, shape, threads=threads, seconds=seconds, batch=batch))
+    ratios = np.array(here_ms) / np.array(tool_ms)
     print(
         f"{manifest.model_id} {engine} batch {batch}, {threads} threads: model "
-        f"{np.median(own):.2f} ms an image here, {np.median(tool):.2f} ms in benchmark_app, "
+        f"{np.median(here_ms):.2f} ms an image here, {np.median(tool_ms):.2f} ms in benchmark_app, "
         f"ratio {np.median(ratios):.3f} ({ratios.min():.3f} to {ratios.max():.3f})"
     )
     return 0

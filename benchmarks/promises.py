@@ -42,8 +42,8 @@ def draw(
 ) -> NDArray[np.float64]:
     """Return (stages, parts, size) normal scores; those of both stages are related as well."""
     shared = rng.normal(size=(stages, parts, 1))
-    own = rng.normal(size=(stages, parts, size))
-    scores: NDArray[np.float64] = np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * own
+    single = rng.normal(size=(stages, parts, size))
+    scores: NDArray[np.float64] = np.sqrt(correlation) * shared + np.sqrt(1 - correlation) * single
     if stages == 2:
         scores[1] = 0.6 * scores[0] + 0.8 * scores[1]
     return scores
@@ -115,17 +115,17 @@ def coverage(
     group = np.repeat(np.arange(parts), size)
     every = np.ones(parts * size, bool)
     border = special.ndtri(rate)
-    held = np.zeros(2)
+    covered = np.zeros(2)
     for _ in range(draws):
         event = draw(rng, parts, size, correlation, 1)[0].ravel() < border
-        for place, found in enumerate(
+        for place, interval in enumerate(
             (
                 intervals.clustered_rate(event, every, group, confidence=0.95),
                 intervals.clopper_pearson(int(event.sum()), event.size, confidence=0.95),
             )
         ):
-            held[place] += found.low <= rate <= found.high
-    first, second = held / draws
+            covered[place] += interval.low <= rate <= interval.high
+    first, second = covered / draws
     return float(first), float(second)
 
 
@@ -155,8 +155,8 @@ def over_parts(
     rng: np.random.Generator, count: NDArray[np.float64], size: int
 ) -> tuple[float, float]:
     """Return the 95 % percentiles of a bootstrap over parts."""
-    drawn = rng.integers(count.size, size=(500, count.size))
-    low, high = np.quantile(count[drawn].mean(axis=1) / size, [0.025, 0.975])
+    resampled = rng.integers(count.size, size=(500, count.size))
+    low, high = np.quantile(count[resampled].mean(axis=1) / size, [0.025, 0.975])
     return float(low), float(high)
 
 
@@ -166,14 +166,18 @@ def compared(
     """Return how often intervals hold a rate: the package's, Korn and Graubard's, a bootstrap's."""
     rng = np.random.default_rng(seed)
     group, every = np.repeat(np.arange(parts), size), np.ones(parts * size, bool)
-    held = np.zeros(3)
+    covered = np.zeros(3)
     for _ in range(draws):
         event = draw(rng, parts, size, correlation, 1)[0] < special.ndtri(rate)
-        own = intervals.clustered_rate(event.ravel(), every, group, confidence=0.95)
+        clustered = intervals.clustered_rate(event.ravel(), every, group, confidence=0.95)
         count = event.sum(axis=1).astype(np.float64)
-        ends = (own.low, own.high), korn_graubard(count, size), over_parts(rng, count, size)
-        held += [low <= rate <= high for low, high in ends]
-    first, second, third = held / draws
+        ends = (
+            (clustered.low, clustered.high),
+            korn_graubard(count, size),
+            over_parts(rng, count, size),
+        )
+        covered += [low <= rate <= high for low, high in ends]
+    first, second, third = covered / draws
     return float(first), float(second), float(third)
 
 
@@ -181,8 +185,8 @@ def _methods(draws: int) -> Iterator[tuple[str, ...]]:
     for parts, _ in PROMISES:
         for size, correlation in SIZES[1:]:
             for rate in (0.05, 0.1):
-                found = compared(parts, size, correlation, rate, draws=draws)
-                cells = (f"{100 * share:.1f}" for share in found)
+                shares = compared(parts, size, correlation, rate, draws=draws)
+                cells = (f"{100 * share:.1f}" for share in shares)
                 yield str(parts), str(size), f"{correlation:g}", f"{rate:g}", *cells
 
 

@@ -66,14 +66,14 @@ def main(run: Path, *, pixels: int = 3) -> int:
             "See pipelines/deeppcb.yaml."
         )
     manifest = bundle.read(run / "bundle")
-    found = data_spec.read(cfg.data)
+    boards = data_spec.read(cfg.data)
     shifts = [(0, 0), (pixels, 0), (-pixels, 0), (0, pixels), (0, -pixels)]
     rows: dict[tuple[int, int], list[Any]] = {xy: [] for xy in shifts}
     with tempfile.TemporaryDirectory() as place:
         shutil.copytree(run / "folds", Path(place) / "folds")
         shutil.copy(run / "status.json", place)
         divided = training.divide(
-            found,
+            boards,
             cfg.data,
             seed=cfg.seed,
             run=run_folder.RunFolder(Path(place), is_resumed=True),
@@ -85,10 +85,10 @@ def main(run: Path, *, pixels: int = 3) -> int:
                 rows[xy] += evaluation.measure(inspector, _shifted(chosen, xy))
     for xy, measured in rows.items():
         summary = evaluation.summarize(measured, classes=manifest.classes)
-        shown = ", ".join(
+        values = ", ".join(
             f"{name} {summary[name].value:.4f}" for name in ("region_f1", "iou_pooled")
         )
-        print(f"template shifted by {xy} px: {shown}")
+        print(f"template shifted by {xy} px: {values}")
     return 0
 
 

@@ -24,7 +24,7 @@ from inspection_tf.editing import tiles
 _CHILD = """
 import json, sys, time
 from inspection_tf import runtime
-from inspection_tf.bench import peak_memory
+from inspection_tf.process import memory
 inspector = runtime.Inspector.load(sys.argv[1])
 began = time.perf_counter()
 verdict = inspector.inspect(sys.argv[2])
@@ -32,7 +32,7 @@ seconds = time.perf_counter() - began
 print(json.dumps({
     "seconds": seconds,
     "stated": inspector.memory_bytes(verdict.image_size),
-    "peak": peak_memory.own_bytes(),
+    "peak": memory.peak_bytes(),
     "regions": len(verdict.regions),
 }))
 """
@@ -62,8 +62,8 @@ def _whole(root: Path, image: NDArray[np.uint8]) -> NDArray[np.float32]:
             layer["config"]["batch_shape"] = (shape[0], *image.shape[:2], shape[-1])
     larger = type(model).from_config(config)
     larger.set_weights(model.get_weights())
-    shown = image.reshape(1, *image.shape[:2], -1)
-    return np.array(larger.predict_on_batch({"image": shown})["probability"])[0, ..., 0]
+    batch = image.reshape(1, *image.shape[:2], -1)
+    return np.array(larger.predict_on_batch({"image": batch})["probability"])[0, ..., 0]
 
 
 def main(
@@ -92,12 +92,12 @@ def main(
             raise errors.BundleError(
                 f"The large image must be inspected. Got: {done.stderr[-300:]}. See the bundle."
             )
-        found = json.loads(done.stdout.splitlines()[-1])
-        holds = found["peak"] <= found["stated"]
+        result = json.loads(done.stdout.splitlines()[-1])
+        holds = result["peak"] <= result["stated"]
         print(
-            f"{size} x {size} px, {plan}: peak {found['peak'] / 1e6:.0f} MB of "
-            f"{found['stated'] / 1e6:.0f} MB stated, {found['seconds']:.1f} s, "
-            f"{found['regions']} regions"
+            f"{size} x {size} px, {plan}: peak {result['peak'] / 1e6:.0f} MB of "
+            f"{result['stated'] / 1e6:.0f} MB stated, {result['seconds']:.1f} s, "
+            f"{result['regions']} regions"
         )
         if whole:
             inspector = runtime.Inspector.load(root)
@@ -109,15 +109,15 @@ def main(
                 [region.box_xyxy for region in verdict.regions]
                 for verdict in (inspector.inspect(image), inspector.conclude(expected, prepared))
             )
-            apart = (
+            box_distance = (
                 float(np.abs(np.array(tiled) - np.array(at_once)).max(initial=0))
                 if len(tiled) == len(at_once)
                 else float("inf")
             )
-            holds &= apart <= 1
+            holds &= box_distance <= 1
             print(
                 f"{whole} x {whole} px: {len(tiled)} regions in tiles, {len(at_once)} at once, "
-                f"boxes at most {apart:g} px apart, maps {off:.2g}"
+                f"boxes at most {box_distance:g} px apart, maps {off:.2g}"
             )
     return 0 if holds else 1
 

@@ -88,5 +88,9 @@ def gravest(exit_codes: Iterable[int]) -> int:
     Args:
         exit_codes: the code of each file.
     """
-    order = (OK, NOT_OK, DataError.exit_code, BundleError.exit_code, StorageError.exit_code)
-    return max(exit_codes, key=lambda code: order.index(code) if code in order else 99, default=OK)
+    by_gravity = (OK, NOT_OK, DataError.exit_code, BundleError.exit_code, StorageError.exit_code)
+    return max(
+        exit_codes,
+        key=lambda code: by_gravity.index(code) if code in by_gravity else 99,
+        default=OK,
+    )

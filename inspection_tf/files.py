@@ -12,7 +12,6 @@ import threading
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 from inspection_tf import errors
 
@@ -78,10 +77,10 @@ def append_line(path: str | os.PathLike[str], line: str) -> None:
     try:
         with path.open("ab", buffering=0) as stream:
             before = stream.seek(0, os.SEEK_END)
-            left = memoryview(f"{line}\n".encode())
+            unwritten = memoryview(f"{line}\n".encode())
             try:
-                while left:
-                    left = left[stream.write(left) :]
+                while unwritten:
+                    unwritten = unwritten[stream.write(unwritten) :]
             except OSError:
                 stream.truncate(before)  # half a line would spoil the next one
                 raise
@@ -89,7 +88,7 @@ def append_line(path: str | os.PathLike[str], line: str) -> None:
         raise _storage_error(path, problem) from problem
 
 
-def csv_line(cells: Iterable[Any]) -> str:
+def csv_line(cells: Iterable[object]) -> str:
     """Return a line of CSV with its newline; None is an empty cell.
 
     Whatever a cell holds, line breaks of any kind included, `csv.reader` gives it back; but what
@@ -102,7 +101,7 @@ def csv_line(cells: Iterable[Any]) -> str:
     return text.removesuffix("\r\n") + "\n"
 
 
-def write_json(path: str | os.PathLike[str], values: Any) -> None:
+def write_json(path: str | os.PathLike[str], values: object) -> None:
     """Write JSON with a final newline, as `write` does; not-a-number is refused.
 
     Raises:
@@ -159,7 +158,7 @@ def _sync_tree(folder: Path) -> None:
 
 @contextlib.contextmanager
 def new_folder(final: str | os.PathLike[str]) -> Iterator[Path]:
-    """Give a temporary folder beside `final` that becomes `final` when the block ends well.
+    """Yield a temporary folder beside `final` that becomes `final` when the block ends well.
 
     Args:
         final: must not exist yet, or be an empty folder.
@@ -208,7 +207,7 @@ def require_editable(final: str | os.PathLike[str]) -> None:
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Let no other process be in this block for the same folder, where the system knows locks."""
+    """Lock a folder against other processes while the block runs, where the system has locks."""
     try:
         import fcntl
     except ImportError:  # Windows
@@ -223,8 +222,8 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _give_to_owner_of(final: Path, copy: Path) -> None:
-    """Let whoever could read a folder read the one that takes its place."""
+def _copy_ownership(final: Path, copy: Path) -> None:
+    """Give a copy, and all in it, to the owner of the folder that it replaces."""
     if not hasattr(os, "chown"):
         return
     owner = final.stat()
@@ -237,14 +236,15 @@ def _give_to_owner_of(final: Path, copy: Path) -> None:
 def edited_folder(
     final: str | os.PathLike[str], *, check: Callable[[], None] = lambda: None
 ) -> Iterator[Path]:
-    """Give a copy of a folder that takes its place when the block ends well, else vanishes.
+    """Yield a copy of a folder that takes its place when the block ends well, else vanishes.
 
-    Two renames put it there. What ends the process between them leaves both folders whole beside
+    The replacement is two renames. If the process ends between them, both folders lie whole beside
     `final`, under names that begin with a dot.
 
     Args:
         final: exists; a link to a folder stays a link.
-        check: called when nobody else can put theirs there any more; raises if somebody has.
+        check: called under a lock, just before the replacement; raises if another process has
+            edited the folder meanwhile.
 
     Raises:
         errors.StorageError: the disk is full or the parent cannot be written; `final` is as before.
@@ -255,7 +255,7 @@ def edited_folder(
         copy = Path(tempfile.mkdtemp(prefix=f".{final.name}.", dir=final.parent))
         shutil.copytree(final, copy, dirs_exist_ok=True)
         yield copy
-        _give_to_owner_of(final, copy)
+        _copy_ownership(final, copy)
         _sync_tree(copy)
         old = copy.with_name(f"{copy.name}.old")
         with _one_at_a_time(final.parent):

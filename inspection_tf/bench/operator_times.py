@@ -42,7 +42,7 @@ class Operator:
         """Multiply-adds a microsecond: how well the operator uses the machine."""
         return self.macs / (1e3 * self.ms) if self.ms else 0.0
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain values, ready for JSON."""
         return {**dataclasses.asdict(self), "macs_per_us": self.macs_per_us}
 
@@ -55,15 +55,17 @@ def _work(event: Mapping[str, Any]) -> tuple[str, int]:
     """Return the kind and the multiply-adds of an executed node, from the shapes it ran on."""
     # A fused activation changes the operator's name, and little of its time.
     name = str(event["op_name"]).removeprefix("Fused")
-    given, made = (_shapes(event, f"{which}_type_shape") for which in ("input", "output"))
-    if name in ("MatMul", "Gemm") and given and made:
-        return name, math.prod(made[0]) * given[0][-1]
+    input_shapes, output_shapes = (
+        _shapes(event, f"{which}_type_shape") for which in ("input", "output")
+    )
+    if name in ("MatMul", "Gemm") and input_shapes and output_shapes:
+        return name, math.prod(output_shapes[0]) * input_shapes[0][-1]
     # The kernel is (out, in / groups, height, width): each output px reads all but `out`.
-    if name != "Conv" or len(given) < 2 or len(given[1]) != 4:
+    if name != "Conv" or len(input_shapes) < 2 or len(input_shapes[1]) != 4:
         return name, 0
-    (_, channels, *_), (_, joined, height, width) = given[:2]
+    (_, channels, *_), (_, joined, height, width) = input_shapes[:2]
     kind = "depthwise" if joined == 1 < channels else f"{height}x{width}"
-    return f"{name} {kind}", math.prod(made[0]) * joined * height * width
+    return f"{name} {kind}", math.prod(output_shapes[0]) * joined * height * width
 
 
 def profile(
@@ -103,10 +105,10 @@ def _summary(graph: str, events: list[dict[str, Any]], repeats: int) -> list[Ope
     runs: dict[tuple[str, str], list[tuple[float, str, int]]] = collections.defaultdict(list)
     for event in events:
         if event.get("cat") == "Node" and str(event["name"]).endswith("_kernel_time"):
-            found = event["args"]
+            details = event["args"]
             # Nodes that onnxruntime inserts may share a name.
-            node = str(event["name"]), str(found.get("node_index"))
-            runs[node].append((event["dur"] / 1e3, *_work(found)))
+            node = str(event["name"]), str(details.get("node_index"))
+            runs[node].append((event["dur"] / 1e3, *_work(details)))
     total: dict[str, list[tuple[float, int]]] = collections.defaultdict(list)
     for times in runs.values():
         counted = times[-repeats:]

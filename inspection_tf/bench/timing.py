@@ -12,15 +12,14 @@ import math
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, errors, images, runtime
+from inspection_tf import bundle, decision, errors, images, runtime
+from inspection_tf.bench import peak_memory
 from inspection_tf.bench.operator_times import Operator
 from inspection_tf.bench.operator_times import profile as profile_model
-from inspection_tf.bench.peak_memory import peak_bytes
 from inspection_tf.engines.kinds import KINDS
 from inspection_tf.engines.network import named_inputs
 from inspection_tf.runtime import golden, sources
@@ -38,11 +37,11 @@ __all__ = [
     "run",
 ]
 
-Frame = tuple[NDArray[Any], NDArray[Any] | None]
+Frame = tuple[images.Image, images.Image | None]
 """A decoded image and its template, None where there is none."""
 _LOG = logging.getLogger("inspection_tf")
 _ENOUGH = 300
-"""Images a way is timed on where no number of rounds is given."""
+"""Images that a way is timed on where the number of rounds is not set."""
 _STAGES = ("pre", "model", "post")
 _WARM = 20
 """Batches of the round that does not count."""
@@ -84,14 +83,14 @@ class Timing:
     threads: int | None = None
     copy_ms: float = 0.0
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Return plain values, ready for JSON."""
         return dataclasses.asdict(self)
 
 
 @dataclasses.dataclass(frozen=True)
 class Way:
-    """A way to run a bundle."""
+    """A way to run a bundle: a provider of onnxruntime, an engine, or Keras."""
 
     name: str
     inspector: runtime.Inspector
@@ -146,7 +145,7 @@ def _sizes(root: Path, files: Iterable[str], *, kind: str = "onnxruntime") -> in
 def _engine_ways(
     root: Path, manifest: bundle.Manifest, engines: Sequence[str], threads: int | None
 ) -> list[Way]:
-    """Return the engines that are asked for; `all` leaves out what this machine cannot run."""
+    """Return the ways to run engines of a bundle; `all` leaves out those that cannot run here."""
     ways = []
     known = [name for name, entry in manifest.engines.items() if entry.may_run]
     for name in known if "all" in engines else engines:
@@ -202,13 +201,13 @@ def golden_frames(root: str | Path) -> list[Frame]:
     bundle.read(root)
     samples = golden.read(root)
 
-    def read(name: str | None) -> NDArray[Any] | None:
+    def read(name: str | None) -> images.Image | None:
         return None if name is None else images.read(root / name)
 
     return [(images.read(root / s["image"]), read(s.get("template"))) for s in samples]
 
 
-def inspect_batch(inspector: runtime.Inspector, frames: Sequence[Frame]) -> list[Any]:
+def inspect_batch(inspector: runtime.Inspector, frames: Sequence[Frame]) -> list[decision.Verdict]:
     """Return the verdicts on decoded frames, one batch of them."""
     prepared = [inspector.prepare(*frame) for frame in frames]
     outputs = inspector.run(prepared)
@@ -250,10 +249,10 @@ def _require_positive(repeats: int, batch_sizes: Sequence[int]) -> None:
 
 def in_batches(frames: Sequence[Frame], size: int) -> list[list[Frame]]:
     """Return frames in batches of `size`, each full: the first ones are repeated at the end."""
-    shown = list(frames)
-    while len(shown) < size:
-        shown += shown
-    batches = [shown[first : first + size] for first in range(0, len(shown), size)]
+    repeated = list(frames)
+    while len(repeated) < size:
+        repeated += repeated
+    batches = [repeated[first : first + size] for first in range(0, len(repeated), size)]
     return [batch for batch in batches if len(batch) == size]
 
 
@@ -303,9 +302,9 @@ def run(
     if against is not None:
         label = f"{bundle.read(against).model_id}: "
         ways += _ways(Path(against), threads=threads, with_keras=with_keras, label=label)
-    shown = list(frames or golden_frames(root))
-    batches = {size: in_batches(shown, size) for size in batch_sizes}
-    rounds = repeats or max(1, round(_ENOUGH / max(len(shown), max(batch_sizes))))
+    timed_frames = list(frames or golden_frames(root))
+    batches = {size: in_batches(timed_frames, size) for size in batch_sizes}
+    rounds = repeats or max(1, round(_ENOUGH / max(len(timed_frames), max(batch_sizes))))
     timed = [(way, size) for size in batch_sizes for way in ways if size <= way.largest]
     for name in {way.name for way in ways} - {way.name for way, _ in timed}:
         _LOG.warning("%s is left out: it takes no batch of %d.", name, min(batch_sizes))
@@ -317,13 +316,13 @@ def run(
             once(way, chosen[0])
             ran[way.name, size] = [once(way, batch) for batch in chosen]
             if round_number:
-                found = [stages for stages, _, _ in ran[way.name, size]]
-                times.setdefault((way.name, size), []).extend(found)
+                stage_times = [stages for stages, _, _ in ran[way.name, size]]
+                times.setdefault((way.name, size), []).extend(stage_times)
     # Of this bundle, on the processor: what a process of its own can start by name.
     measured = {runtime.ONNX: "CPUExecutionProvider"} | {name: name for name in engines}
     measured |= {way.name: way.name for way in ways if way.inspector.engine_name == way.name}
     peaks = {
-        way: peak_bytes(root, engine, threads, max(batch_sizes))
+        way: peak_memory.of_engine(root, engine, threads, max(batch_sizes))
         for engine, way in measured.items()
         if memory and engine != "all"
     }
@@ -342,13 +341,13 @@ def run(
 
 def best(timings: Sequence[Timing]) -> list[Timing]:
     """Return of each way the smallest batch and the one with the most images a second."""
-    kept = []
+    chosen = []
     for name in dict.fromkeys(timing.name for timing in timings):
-        own = [timing for timing in timings if timing.name == name]
-        first = min(own, key=lambda timing: timing.batch_size)
-        fastest = max(own, key=lambda timing: timing.images_per_s)
-        kept += [first] if fastest is first else [first, fastest]
-    return kept
+        of_way = [timing for timing in timings if timing.name == name]
+        first = min(of_way, key=lambda timing: timing.batch_size)
+        fastest = max(of_way, key=lambda timing: timing.images_per_s)
+        chosen += [first] if fastest is first else [first, fastest]
+    return chosen
 
 
 def profile(root: str | Path, *, repeats: int = 10, threads: int | None = None) -> list[Operator]:
@@ -387,7 +386,7 @@ def _summary(
     last: list[tuple[dict[str, float], list[str], int]],
 ) -> Timing:
     totals = np.array([sum(stages[name] for name in _STAGES) for stages in batches])
-    outcomes = tuple(outcome for _, found, _ in last for outcome in found)
+    outcomes = tuple(outcome for _, batch_outcomes, _ in last for outcome in batch_outcomes)
     return Timing(
         name=name,
         batch_size=batch_size,

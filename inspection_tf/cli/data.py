@@ -1,11 +1,11 @@
-"""The labelled images that a command is about: a bundle's own, or those of a folder."""
+"""The labelled images that a command measures with: those of the bundle's data, or of a folder."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inspection_tf import errors, files
+from inspection_tf import errors
 from inspection_tf.export import source_data
 
 if TYPE_CHECKING:
@@ -14,30 +14,8 @@ if TYPE_CHECKING:
     from inspection_tf.datasets.records import Records
 
 
-def new_folder(path: Path) -> Path:
-    """Make an output folder; one that holds something is refused, so nothing is overwritten.
-
-    Raises:
-        errors.ConfigError: it holds something.
-        errors.StorageError: it cannot be looked into, or made.
-    """
-    try:
-        is_taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
-    except OSError as problem:
-        raise errors.StorageError(
-            f"--out must be a folder that can be used. Got {str(path)!r}: {problem.strerror}. "
-            "Choose another folder."
-        ) from problem
-    if is_taken:
-        raise errors.ConfigError(
-            f"--out must be a new or empty folder. Got {str(path)!r}, which holds something. "
-            "Choose another folder."
-        )
-    return files.make_folder(path)
-
-
 def from_provenance(manifest: "bundle.Manifest", split: str) -> "Records":
-    """Read, or draw, a split of the data a bundle was made from again.
+    """Read again a split of the data that a bundle was made from; synthetic data is drawn again.
 
     Args:
         manifest: of the bundle.
@@ -48,10 +26,10 @@ def from_provenance(manifest: "bundle.Manifest", split: str) -> "Records":
     """
     if split == "all":
         return source_data.everything(manifest)
-    known = manifest.provenance.data.splits
-    if split not in known:
+    splits = manifest.provenance.data.splits
+    if split not in splits:
         raise errors.DataError(
-            f"The bundle must have a {split} split. Got only {', '.join(known)}: it was "
+            f"The bundle must have a {split} split. Got only {', '.join(splits)}: it was "
             "cross-validated and trained on every image. Give a ROOT of other labelled images."
         )
     return source_data.parts(manifest)[split]
@@ -59,7 +37,7 @@ def from_provenance(manifest: "bundle.Manifest", split: str) -> "Records":
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Labels:
-    """How the labels of a folder are to be read; None everywhere: as those of the bundle's data.
+    """How the labels of a folder are read; with None everywhere as those of the bundle's data.
 
     Attributes:
         layout: of the folder.
@@ -99,42 +77,42 @@ def from_root(
     from inspection_tf.datasets.readers import corners, mask_legend
 
     data = manifest.provenance.data
-    usual = "corners" if manifest.task == "corners" else "folder"
-    name = labels.layout or (data.format if data.format in readers.READERS else usual)
-    if name == "corners":
-        usual_order = data.source.get("corner_order", corners.ORDER)
-        found = corners.read_corners(root, order=labels.order or tuple(usual_order))
+    default = "corners" if manifest.task == "corners" else "folder"
+    layout = labels.layout or (data.format if data.format in readers.READERS else default)
+    if layout == "corners":
+        default_order = data.source.get("corner_order", corners.ORDER)
+        records = corners.read_corners(root, order=labels.order or tuple(default_order))
     else:
-        known = data.source if name == data.format else {}
+        legend = data.source if layout == data.format else {}
         values = labels.mask_values
         ignored = labels.mask_ignore
-        found = mask_legend.with_meaning(
-            readers.READERS[name](root),
-            known.get("mask_values", {}) if values is None else values,
-            known.get("mask_ignore", ()) if ignored is None else ignored,
+        records = mask_legend.with_meaning(
+            readers.READERS[layout](root),
+            legend.get("mask_values", {}) if values is None else values,
+            legend.get("mask_ignore", ()) if ignored is None else ignored,
         )
     pattern = labels.group_pattern
-    if pattern is None and not any(record.group for record in found):
+    if pattern is None and not any(record.group for record in records):
         pattern = data.source.get("group_pattern")
     if pattern:
-        found = groups.by_pattern(found, pattern)
-    if found.classes != manifest.classes:
+        records = groups.by_pattern(records, pattern)
+    if records.classes != manifest.classes:
         raise errors.DataError(
             f"The images must have the classes of the bundle, {', '.join(manifest.classes)}. "
-            f"Got {', '.join(found.classes)} in {root}. Evaluate with images of the same task."
+            f"Got {', '.join(records.classes)} in {root}. Evaluate with images of the same task."
         )
-    if manifest.has_template and not found.has_template:
+    if manifest.has_template and not records.has_template:
         raise errors.DataError(
             f"This bundle compares each image with its template. Got images without templates in "
             f"{root}. Add them, or name their --format."
         )
     if not manifest.has_template:
-        found = data_spec.without_templates(found)
+        records = data_spec.without_templates(records)
     if split in (None, "all"):
-        return found
-    if found.sha256() != data.sha256 or split not in data.splits:
+        return records
+    if records.sha256() != data.sha256 or split not in data.splits:
         raise errors.DataError(
             f"--split {split} needs the images the bundle was made from. Got others in {root}. "
             "Leave --split out to use them all."
         )
-    return found.select(data.splits[str(split)])
+    return records.select(data.splits[str(split)])

@@ -4,11 +4,11 @@ stdout carries results only; everything else goes to stderr. Exit codes: see `er
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import tyro
 
 from inspection_tf import config, errors, process
+from inspection_tf.cli.arguments import PATHS
 from inspection_tf.cli.commands import (
     bench,
     convert,
@@ -33,24 +33,6 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "markers": markers.markers,
 }
 
-_PATHS = tyro.constructors.ConstructorRegistry()
-
-
-@_PATHS.primitive_rule
-def _path(
-    info: tyro.constructors.PrimitiveTypeInfo,
-) -> tyro.constructors.PrimitiveConstructorSpec[Path] | None:
-    """Read a path whose `~` no shell has expanded, as in `--out=~/verdicts`."""
-    if info.type is not Path:
-        return None
-    return tyro.constructors.PrimitiveConstructorSpec(
-        nargs=1,
-        metavar="PATH",
-        instance_from_str=lambda words: config.expanded(words[0]),
-        is_instance=lambda value: isinstance(value, Path),
-        str_from_instance=lambda path: [str(path)],
-    )
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run `inspection`; returns the exit code.
@@ -64,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         config.help_texts.restore()
         try:
-            with _PATHS:
+            with PATHS:
                 return int(
                     tyro.extras.subcommand_cli_from_dict(
                         COMMANDS,

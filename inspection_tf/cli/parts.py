@@ -20,8 +20,8 @@ FOLDER = "folder"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Task:
-    """What is done with each image.
+class Setup:
+    """What inspects each image of a command, and what is done with its verdict.
 
     Attributes:
         inspectors: what decides, by the name of its bundle.
@@ -39,27 +39,6 @@ class Task:
     report: Callable[[Exception], str]
 
 
-def parse_metadata(words: Iterable[str]) -> dict[str, str]:
-    """Return what `--metadata NAME=VALUE` says, each of them once.
-
-    Raises:
-        errors.ConfigError: a word has no name or no `=`, or a name comes twice.
-    """
-    found: dict[str, str] = {}
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not equals or not name:
-            raise errors.ConfigError(
-                f"metadata must be NAME=VALUE. Got {word!r}. Write for example camera=left."
-            )
-        if name in found:
-            raise errors.ConfigError(
-                f"Each name of the metadata must come once. Got {name} twice. Leave one out."
-            )
-        found[name] = value
-    return found
-
-
 def load(
     bundles: Sequence[Path], start: Callable[[Path], runtime.Inspector]
 ) -> dict[str, runtime.Inspector]:
@@ -72,7 +51,7 @@ def load(
     Raises:
         errors.ConfigError: a folder comes twice.
     """
-    found: dict[str, runtime.Inspector] = {}
+    inspectors: dict[str, runtime.Inspector] = {}
     places = set[str]()
     for folder in bundles:
         place = os.path.realpath(folder)
@@ -81,8 +60,8 @@ def load(
                 f"Each bundle must be named once. Got {folder} twice. Leave one out."
             )
         places.add(place)
-        found[str(folder)] = start(folder)
-    return found
+        inspectors[str(folder)] = start(folder)
+    return inspectors
 
 
 def compiled(pattern: str | None) -> re.Pattern[str] | None:
@@ -94,18 +73,18 @@ def compiled(pattern: str | None) -> re.Pattern[str] | None:
     if pattern is None or pattern == FOLDER:
         return None
     try:
-        found = re.compile(pattern)
+        expression = re.compile(pattern)
     except re.error as problem:
         raise errors.ConfigError(
             f"part must be a regular expression, or {FOLDER}. Got {pattern}: {problem}. "
             r"Write for example '(\d+)_cam\d\.png$'."
         ) from problem
-    if not found.groups:
+    if not expression.groups:
         raise errors.ConfigError(
             f"part must have a group, which is the name of the part. Got {pattern}. "
             "Put the part's own characters into parentheses."
         )
-    return found
+    return expression
 
 
 def _part_of(path: Path, pattern: re.Pattern[str] | None) -> str:
@@ -127,55 +106,55 @@ def _part_of(path: Path, pattern: re.Pattern[str] | None) -> str:
 
 
 def composite_lines(
-    items: Iterable[Item], task: Task, pattern: str | None
+    items: Iterable[Item], setup: Setup, pattern: str | None
 ) -> Iterator[tuple[dict[str, Any], int]]:
-    """Give a line for each part as soon as all of it is inspected, or without parts for each image.
+    """Yield a line for each part once all of it is inspected; without parts, one for each image.
 
     Args:
         items: images; those of a part need not follow each other.
-        task: what is done with each.
+        setup: what inspects each.
         pattern: of `--part`; None: each image is on its own, and its bundles decide together.
 
-    Returns:
+    Yields:
         Lines, ready for JSON, with their exit codes. An image that names no part has a line of its
         own, with an error, and so has a folder that cannot be used.
     """
     if pattern is None:
         for item in items:
-            yield _line({"path": str(item.path)}, [item], task)
+            yield _line({"path": str(item.path)}, [item], setup)
         return
     expression = compiled(pattern)
     parts: dict[str, list[Item]] = {}
     for item in items:
         if item.problem is not None:  # a folder: no image of any part
-            line = {"path": str(item.path), "error": task.report(item.problem)}
+            line = {"path": str(item.path), "error": setup.report(item.problem)}
             yield line, item.problem.exit_code
             continue
         try:
             parts.setdefault(_part_of(item.path, expression), []).append(item)
         except errors.DataError as problem:
-            yield {"path": str(item.path), "error": task.report(problem)}, problem.exit_code
+            yield {"path": str(item.path), "error": setup.report(problem)}, problem.exit_code
     for part, members in parts.items():
-        yield _line({"part": part}, members, task)
+        yield _line({"part": part}, members, setup)
 
 
-def _line(about: dict[str, Any], items: Sequence[Item], task: Task) -> tuple[dict[str, Any], int]:
+def _line(about: dict[str, Any], items: Sequence[Item], setup: Setup) -> tuple[dict[str, Any], int]:
     from inspection_tf import decision
 
     verdicts: dict[str, decision.Verdict] = {}
     failures: dict[str, str] = {}
     codes = []
     for item in items:
-        for number, (bundle, inspector) in enumerate(task.inspectors.items()):
-            whose = [str(item.path)] if "part" in about else []
-            whose += [bundle] if len(task.inspectors) > 1 else []
-            name = _free(": ".join(whose), {*verdicts, *failures})
+        for number, (bundle, inspector) in enumerate(setup.inspectors.items()):
+            labels = [str(item.path)] if "part" in about else []
+            labels += [bundle] if len(setup.inspectors) > 1 else []
+            name = _free(": ".join(labels), {*verdicts, *failures})
             try:
-                verdicts[name], code = _inspect(item, number, inspector, task)
+                verdicts[name], code = _inspect(item, number, inspector, setup)
                 codes.append(code)
             except Exception as problem:  # of one image, whatever it is: the part is not OK
-                is_told = str(problem) in failures.values()  # of another bundle
-                failures[name] = str(problem) if is_told else task.report(problem)
+                is_reported = str(problem) in failures.values()  # for another bundle
+                failures[name] = str(problem) if is_reported else setup.report(problem)
                 codes.append(process.exit_code_of(problem))
     whole = decision.CompositeVerdict.of(verdicts, failures)
     codes.append(errors.OK if whole.outcome == "OK" else errors.NOT_OK)
@@ -183,18 +162,18 @@ def _line(about: dict[str, Any], items: Sequence[Item], task: Task) -> tuple[dic
 
 
 def _inspect(
-    item: Item, number: int, inspector: runtime.Inspector, task: Task
+    item: Item, number: int, inspector: runtime.Inspector, setup: Setup
 ) -> "tuple[decision.Verdict, int]":
     """Inspect an image; returns its verdict without pixels, and the exit code of its pictures."""
     if item.problem is not None:
         raise item.problem
-    template = task.template_of(item.path) if inspector.manifest.has_template else None
-    verdict = inspector.inspect(item.path, template=template, metadata=task.metadata)
+    template = setup.template_of(item.path) if inspector.manifest.has_template else None
+    verdict = inspector.inspect(item.path, template=template, metadata=setup.metadata)
     code = errors.OK
     try:
-        task.write(number, item.stem, verdict)
+        setup.write(number, item.stem, verdict)
     except Exception as problem:  # the verdict stands all the same
-        task.report(problem)
+        setup.report(problem)
         code = process.exit_code_of(problem)
     # A part may have many images, and only what is said of them is kept.
     return verdict.without_pixels(), code
@@ -202,19 +181,21 @@ def _inspect(
 
 def _free(name: str, taken: set[str]) -> str:
     """Return a name that no other image of the part has."""
-    found, number = name, 1
-    while found in taken:
+    numbered, number = name, 1
+    while numbered in taken:
         number += 1
-        found = f"{name} ({number})"
-    return found
+        numbered = f"{name} ({number})"
+    return numbered
 
 
 def table(lines: Sequence[Mapping[str, Any]]) -> "rich.table.Table":
-    """Return the table of the lines of parts, or of images that several bundles have seen."""
+    """Return the table of the lines of parts, or of images that several bundles inspected."""
     import rich.table
 
     heading = "part" if any("part" in line for line in lines) else "image"
-    found = rich.table.Table(heading, "outcome", "verdicts", "decided by", "reasons", box=None)
+    verdict_table = rich.table.Table(
+        heading, "outcome", "verdicts", "decided by", "reasons", box=None
+    )
     for line in lines:
         name = line.get("part", line.get("path", ""))
         cells = [name, "error", "", "", line.get("error", "")]
@@ -222,5 +203,5 @@ def table(lines: Sequence[Mapping[str, Any]]) -> "rich.table.Table":
             count = len(line["verdicts"]) + len(line["failures"])
             reasons = "; ".join(line["reasons"])
             cells = [name, line["outcome"], str(count), line["decided_by"], reasons]
-        found.add_row(*map(process.cell, cells))
-    return found
+        verdict_table.add_row(*map(process.cell, cells))
+    return verdict_table

@@ -1,4 +1,4 @@
-"""What a command line names: image files, and folders of them."""
+"""What a command line names: image files and folders of them, their templates, new folders."""
 
 import collections
 import dataclasses
@@ -29,7 +29,7 @@ class Item:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Listed:
-    """What the words of a command line are.
+    """The images that the words of a command line name.
 
     Attributes:
         items: in their order, those of a folder by name.
@@ -39,10 +39,8 @@ class Listed:
     items: tuple[Item, ...]
     left_out: collections.Counter[str]
 
-    def told(self) -> str:
-        """Return a line about what was left out; "" where nothing was."""
-        if not self.left_out:
-            return ""
+    def left_out_in_words(self) -> str:
+        """Return a line about what was left out, where something was."""
         return (
             f"left out of folders: {image_files.told(self.left_out)}; of a folder "
             f"{', '.join(sorted(images.IMAGE_SUFFIXES))} are taken"
@@ -58,7 +56,7 @@ def listed(words: Iterable[Path]) -> Listed:
     stems, items = _Stems(), list[Item]()
     left_out: collections.Counter[str] = collections.Counter()
     for path in words:
-        if not os.path.isdir(path):  # noqa: PTH112  never raises: whoever reads it tells why
+        if not os.path.isdir(path):  # noqa: PTH112  never raises: the error comes when it is read
             items.append(Item(path, stems.take(path)))
             continue
         try:
@@ -81,6 +79,28 @@ def _require_images(folder: Path, inside: image_files.Listing) -> None:
         )
 
 
+def new_folder(path: Path) -> Path:
+    """Make an output folder; one that holds something is refused, so nothing is overwritten.
+
+    Raises:
+        errors.ConfigError: it holds something.
+        errors.StorageError: it cannot be looked into, or made.
+    """
+    try:
+        is_taken = path.exists() and (not path.is_dir() or any(path.iterdir()))
+    except OSError as problem:
+        raise errors.StorageError(
+            f"--out must be a folder that can be used. Got {str(path)!r}: {problem.strerror}. "
+            "Choose another folder."
+        ) from problem
+    if is_taken:
+        raise errors.ConfigError(
+            f"--out must be a new or empty folder. Got {str(path)!r}, which holds something. "
+            "Choose another folder."
+        )
+    return files.make_folder(path)
+
+
 class _Stems:
     """Gives each image a name for its outputs; equal stems are numbered."""
 
@@ -100,7 +120,7 @@ class _Stems:
 
 
 class Templates:
-    """What images should look like: one file for all, or a folder with one of each name."""
+    """The templates of images: one file for all, or a folder with one of each name."""
 
     def __init__(self, path: Path | None) -> None:
         """Look into the folder, if it is one.
@@ -111,9 +131,9 @@ class Templates:
         self._path = path
         self._of_stem: dict[str, Path] | None = None
         if path is not None and os.path.isdir(path):  # noqa: PTH112  as in `listed`
-            # The first of equal stems, by name.
-            found = reversed(image_files.look(path).paths)
-            self._of_stem = {files.composed(image.stem): image for image in found}
+            images_of_folder = image_files.look(path).paths
+            # In reverse, so that of equal stems the first by name stays.
+            self._of_stem = {files.composed(file.stem): file for file in images_of_folder[::-1]}
 
     def of(self, path: Path) -> Path | None:
         """Return the template of an image; None where there are none.

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import pydantic
 
@@ -14,13 +14,13 @@ from inspection_tf.config.section import SectionT, first_problem, load, section_
 NOTATION = "Numbers may have an exponent, as 3e-4; a path may begin with ~, your home folder."
 
 
-def _annotation(section: type[pydantic.BaseModel], field: str) -> Any:
+def _annotation(section: type[pydantic.BaseModel], field: str) -> object:
     """Return the type of a field by its dotted name; None where there is no such field."""
     *path, name = field.split(".")
     model: type[pydantic.BaseModel] | None = section
     for part in path:
-        found = model.model_fields.get(part) if model else None
-        model = None if found is None else section_within(found.annotation)
+        inner = model.model_fields.get(part) if model else None
+        model = None if inner is None else section_within(inner.annotation)
     last = model.model_fields.get(name) if model else None
     return None if last is None else last.annotation
 
@@ -63,7 +63,7 @@ def from_command_line(
         description: shown in `--help`.
 
     Returns:
-        The configuration and the run folder that was asked for, if any.
+        The configuration, and the run folder of `--out`; None without it.
 
     Raises:
         errors.ConfigError: a file or a field is not valid.
@@ -78,14 +78,14 @@ def from_command_line(
     front = argparse.ArgumentParser(prog=program, add_help=False, allow_abbrev=False)
     front.add_argument("--config", type=expanded, default=default_path)
     front.add_argument("--out", type=expanded, default=None)
-    known, rest = front.parse_known_args(words)
-    beside = default_path.with_name(known.config.name)
-    if not known.config.exists() and beside.is_file():
+    options, rest = front.parse_known_args(words)
+    beside = default_path.with_name(options.config.name)
+    if not options.config.exists() and beside.is_file():
         raise errors.ConfigError(
-            f"--config must be a file. Got {str(known.config)!r}, which is absent here. "
+            f"--config must be a file. Got {str(options.config)!r}, which is absent here. "
             f"The one of that name lies at {beside}."
         )
-    default = load(section, known.config)
+    default = load(section, options.config)
     usage = (
         f"{description}\n\n"
         f"--config FILE  YAML with the whole experiment (default: {default_path.name})"
@@ -101,7 +101,7 @@ def from_command_line(
             args=["--help"] if wants_help else _with_switches_spelt_out(section, rest),
         )
         # tyro builds copies field by field; validating again runs the checks between fields.
-        return section.model_validate(parsed.model_dump()), known.out
+        return section.model_validate(parsed.model_dump()), options.out
     except pydantic.ValidationError as problem:
         field, message, received = first_problem(problem)
         raise errors.ConfigError(

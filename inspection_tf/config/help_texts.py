@@ -10,7 +10,7 @@ _OPTIMIZED = 2  # -OO
 
 
 def restore() -> None:
-    """Give the package's functions and classes the docstrings of their source again.
+    """Restore the docstrings of the package's functions and classes from their source.
 
     Does nothing where Python has kept them. Where the source is not there, `--help` names each
     option without a text.
@@ -31,8 +31,8 @@ def restore_in(module: ModuleType) -> None:
     module.__doc__ = ast.get_docstring(tree)
     for node in tree.body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            found = getattr(module, node.name, None)
+            member = getattr(module, node.name, None)
             text = ast.get_docstring(node)
             # What a dataclass calls itself without one is no help.
-            if text is not None and getattr(found, "__module__", None) == module.__name__:
-                found.__doc__ = text
+            if text is not None and getattr(member, "__module__", None) == module.__name__:
+                member.__doc__ = text

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pydantic
 
@@ -36,31 +36,35 @@ def map_paths(section: SectionT, change: Callable[[str, Path], Path]) -> Section
         section: a configuration.
         change: from the name of a field, such as `data.root`, and its path to another path.
     """
+    return _mapped(section, "", change)
 
-    def mapped(value: Any, name: str) -> Any:
+
+def _mapped(section: SectionT, prefix: str, change: Callable[[str, Path], Path]) -> SectionT:
+    """Return a section with other paths, whose fields' names begin with a prefix."""
+
+    def value_of(value: object, name: str) -> object:
         if isinstance(value, Path):
             return change(name, value)
         if isinstance(value, pydantic.BaseModel):
-            fields = type(value).model_fields
-            prefix = f"{name}." if name else ""
-            changed = {key: mapped(getattr(value, key), f"{prefix}{key}") for key in fields}
-            return value.model_copy(update=changed)
+            return _mapped(value, f"{name}.", change)
         if isinstance(value, tuple):
-            return tuple(mapped(part, f"{name}.{place}") for place, part in enumerate(value))
+            return tuple(value_of(part, f"{name}.{place}") for place, part in enumerate(value))
         return value
 
-    return mapped(section, "")  # type: ignore[no-any-return]  # a section for a section
+    fields = type(section).model_fields
+    changed = {key: value_of(getattr(section, key), f"{prefix}{key}") for key in fields}
+    return section.model_copy(update=changed)
 
 
 def paths_of(section: pydantic.BaseModel) -> dict[str, Path]:
     """Return the paths in a section by the names of their fields, such as `data.root`."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
 
-    def note(name: str, path: Path) -> Path:
-        return found.setdefault(name, path)
+    def add(name: str, path: Path) -> Path:
+        return paths.setdefault(name, path)
 
-    map_paths(section, note)
-    return found
+    map_paths(section, add)
+    return paths
 
 
 def with_absolute_paths(section: SectionT) -> SectionT:

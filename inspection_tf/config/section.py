@@ -4,18 +4,21 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
 
 import pydantic
 
 from inspection_tf import errors
 from inspection_tf.config.paths import expanded
 
+if TYPE_CHECKING:
+    import pydantic_core
+
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 
 
-def _value_types(annotation: Any) -> Iterator[Any]:
-    """Give the types that a value of an annotation may have, those inside lists and tables too."""
+def _value_types(annotation: object) -> Iterator[object]:
+    """Yield the types that a value of an annotation may have, also inside lists and mappings."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Literal:
         yield from map(type, arguments)
@@ -28,7 +31,8 @@ def _value_types(annotation: Any) -> Iterator[Any]:
         yield annotation
 
 
-def _scalars(value: Any) -> Iterator[Any]:
+def _scalars(value: object) -> Iterator[object]:
+    """Yield the scalars of a value, also those inside lists and mappings."""
     if isinstance(value, Mapping):
         value = tuple(value.values())
     if isinstance(value, list | tuple):
@@ -49,13 +53,13 @@ class Section(pydantic.BaseModel):
 
     @classmethod
     @functools.cache
-    def _types(cls, field: str) -> frozenset[Any]:
+    def _types(cls, field: str) -> frozenset[object]:
         """Return the types that the values of a field may have."""
         return frozenset(_value_types(cls.model_fields[field].annotation))
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
-    def _require_numbers(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+    def _require_numbers(cls, value: object, info: pydantic.ValidationInfo) -> object:
         """Refuse what pydantic would take for a number: true for 1, and 010 for 10."""
         types = cls._types(str(info.field_name))
         if not types & {int, float} or types & {Any, object}:
@@ -63,14 +67,14 @@ class Section(pydantic.BaseModel):
         for scalar in _scalars(value):
             if isinstance(scalar, bool) and bool not in types:
                 raise ValueError("a number must be given in digits")
-            is_text = isinstance(scalar, str) and not types & {str, Path}
-            if is_text and _LEADING_ZERO.fullmatch(scalar):
+            takes_text = bool(types & {str, Path})
+            if isinstance(scalar, str) and not takes_text and _LEADING_ZERO.fullmatch(scalar):
                 raise ValueError("a number must have no zeros before it: 010 may mean 10 or 8")
         return value
 
     @pydantic.field_validator("*", mode="after")
     @classmethod
-    def _expand_home(cls, value: Any) -> Any:
+    def _expand_home(cls, value: object) -> object:
         """Put the home folder in place of the `~` of a path."""
         return expanded(value) if isinstance(value, Path) else value
 
@@ -79,7 +83,7 @@ SectionT = TypeVar("SectionT", bound=Section)
 _LONGEST_VALUE = 100  # of what was received, in a message
 
 
-def _first_error(problem: pydantic.ValidationError) -> Any:
+def _first_error(problem: pydantic.ValidationError) -> "pydantic_core.ErrorDetails":
     """Return the error that a message is about."""
     # A misspelt field is also a missing one; the misspelling is what helps.
     return min(problem.errors(), key=lambda error: error["type"] != "extra_forbidden")
@@ -94,12 +98,12 @@ def first_problem(problem: pydantic.ValidationError) -> tuple[str, str, str]:
     return ".".join(str(part) for part in first["loc"]), first["msg"].rstrip("."), received
 
 
-def section_within(annotation: Any) -> type[pydantic.BaseModel] | None:
+def section_within(annotation: object) -> type[pydantic.BaseModel] | None:
     """Return the section of `Section`, `Section | None`, `tuple[Section, ...]` and the like."""
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         return annotation
-    found = (section_within(part) for part in get_args(annotation))
-    return next((section for section in found if section is not None), None)
+    sections = (section_within(part) for part in get_args(annotation))
+    return next((section for section in sections if section is not None), None)
 
 
 def _closest(field: str, section: type[Section]) -> str:
@@ -127,7 +131,7 @@ def in_a_sentence(problem: pydantic.ValidationError, origin: str = "The command 
 
 def validate(
     section: type[SectionT],
-    values: Any,
+    values: object,
     *,
     origin: str,
     place_of: Callable[[Sequence[str | int]], str | None] = lambda path: None,
@@ -161,7 +165,7 @@ def validate(
         raise errors.ConfigError(in_a_sentence(problem, origin)) from None
 
 
-def replace(section: SectionT, fields: Mapping[str, Any], *, origin: str) -> SectionT:
+def replace(section: SectionT, fields: Mapping[str, object], *, origin: str) -> SectionT:
     """Return a copy of a section with some fields replaced, checked as a whole.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The audit of rules on labelled images: which true defects do they hide? Shown by `decision`."""
+"""The audit of rules on labelled images: which true defects do they hide?"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,10 +56,10 @@ def hidden_defects(
             "A mask must have the size of its map. Got "
             f"{truth.shape} for {np.shape(probability)}. Map both to the source image."
         )
-    found = assess(
+    assessment = assess(
         probability, rules, mask_threshold=mask_threshold, mm_per_px=mm_per_px, classes=classes
     )
-    regions = found.regions
+    regions = assessment.regions
     x, y = regions.offset_xy
     height, width = regions.labels.shape
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
@@ -69,7 +69,7 @@ def hidden_defects(
     hidden = []
     for defect in range(1, count):
         touching = np.flatnonzero(np.isin(regions.label, regions.labels[nearby == defect]))
-        reasons = _hiding(found, touching)
+        reasons = _hiding(assessment, touching)
         if not reasons:
             continue
         left, top, wide, high, area = (int(value) for value in stats[defect])
@@ -85,9 +85,9 @@ def hidden_defects(
     return tuple(hidden)
 
 
-def _hiding(found: Assessment, touching: NDArray[np.int64]) -> tuple[str, ...]:
+def _hiding(assessment: Assessment, touching: NDArray[np.int64]) -> tuple[str, ...]:
     if not len(touching):
         return ()
-    if np.isin(touching, found.kept).any():
-        return found.unmet
-    return tuple(name for name, fails in found.dropped.items() if fails[touching].any())
+    if np.isin(touching, assessment.kept).any():
+        return assessment.unmet
+    return tuple(name for name, fails in assessment.dropped.items() if fails[touching].any())

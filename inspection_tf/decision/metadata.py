@@ -1,4 +1,4 @@
-"""What is passed through to a verdict beside the image: camera, lot, time."""
+"""Metadata of an image that its verdict passes through: camera, lot, time."""
 
 import json
 from collections.abc import Mapping
@@ -7,8 +7,8 @@ from typing import Any
 from inspection_tf import errors
 
 
-def checked(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a copy that JSON holds as it is, whatever becomes of what was given.
+def checked(metadata: Mapping[str, object] | None) -> dict[str, Any]:
+    """Return a copy of metadata in plain values that JSON holds as they are.
 
     Args:
         metadata: names to strings. Numbers, booleans, None, and lists and mappings of these pass
@@ -23,13 +23,13 @@ def checked(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     if metadata is None:
         return {}
     try:
-        given = dict(metadata)
+        fields = dict(metadata)
     except (TypeError, ValueError) as problem:
         raise errors.ConfigError(
             f"Metadata must map names to strings. Got one of type {type(metadata).__name__}. "
             'Give a dictionary, such as {"camera": "left"}.'
         ) from problem
-    return {_name(name): _value(name, value) for name, value in given.items()}
+    return {_name(name): _value(name, value) for name, value in fields.items()}
 
 
 def _name(name: object) -> str:
@@ -40,10 +40,10 @@ def _name(name: object) -> str:
     return str.__str__(name)
 
 
-def _value(name: str, value: Any) -> Any:
+def _value(name: str, value: object) -> object:
     try:
         _require_names(value)
-        return json.loads(json.dumps(value, allow_nan=False))
+        plain: object = json.loads(json.dumps(value, allow_nan=False))
     except errors.ConfigError:
         raise
     except (TypeError, ValueError, RecursionError) as problem:
@@ -51,14 +51,15 @@ def _value(name: str, value: Any) -> Any:
             f"Metadata must hold what JSON holds, as a rule strings. Got for {name!r}: {problem}. "
             "Write it as a string."
         ) from problem
+    return plain
 
 
-def _require_names(value: Any) -> None:
+def _require_names(value: object) -> None:
     """Refuse inner names that JSON would turn into others: 1 into "1"."""
     if isinstance(value, Mapping):
         for name in value:
             _name(name)
-    inner = value.values() if isinstance(value, Mapping) else value
-    if isinstance(value, Mapping | list | tuple):
-        for item in inner:
+        value = tuple(value.values())
+    if isinstance(value, list | tuple):
+        for item in value:
             _require_names(item)

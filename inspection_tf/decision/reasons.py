@@ -14,8 +14,8 @@ from inspection_tf.decision.rules import Assessment, Rules, class_rule
 from inspection_tf.decision.verdict import Outcome
 
 
-def _apart(first: float, second: float, *, digits: int = 2) -> tuple[str, str]:
-    """Format two numbers with as many digits as it takes to tell them apart."""
+def _distinct(first: float, second: float, *, digits: int = 2) -> tuple[str, str]:
+    """Format two numbers with as many digits as it takes to make their texts differ."""
     for count in range(digits, 9):
         texts = f"{first:.{count}f}", f"{second:.{count}f}"
         if first == second or texts[0] != texts[1]:
@@ -42,7 +42,7 @@ def of_regions(
     *,
     name_classes: bool,
 ) -> tuple[str, ...]:
-    """Say what was found: the regions, their share of the area, their severity."""
+    """Return the reasons from the reported regions: number, area, share of the image, severity."""
     if not regions:
         return ()
     one = len(regions) == 1
@@ -69,42 +69,44 @@ def _compared(
     score: float, outcome: Outcome, point: thresholds.OperatingPoint, *, digits: int = 2
 ) -> str:
     start = point.review_from if outcome == "REVIEW" else point.threshold
-    value, limit = _apart(score, point.threshold if start is None else start, digits=digits)
+    value, limit = _distinct(score, point.threshold if start is None else start, digits=digits)
     text = f"score {value} {'under' if outcome == 'OK' else 'at or above'} {limit}"
     if outcome == "REVIEW":
-        text += f", under {_apart(score, point.threshold, digits=digits)[1]}"
+        text += f", under {_distinct(score, point.threshold, digits=digits)[1]}"
     return text
 
 
 def of_score(
     outcome: Outcome,
-    found: Assessment,
+    assessment: Assessment,
     point: thresholds.OperatingPoint,
-    given: NDArray[Any],
+    class_map: NDArray[Any],
 ) -> str:
-    """Say what the score was compared with, or how many values of the given map are not finite."""
-    if math.isnan(found.score):
-        broken = int(np.count_nonzero(~np.isfinite(given)))
+    """Return the comparison of the score, or how many values of the map are not finite."""
+    if math.isnan(assessment.score):
+        broken = int(np.count_nonzero(~np.isfinite(class_map)))
         return f"{_several(broken, 'value')} of the map not finite"
-    text = _compared(found.score, outcome, point)
-    if outcome != "OK" and found.score < point.mask_threshold and not len(found.kept):
+    text = _compared(assessment.score, outcome, point)
+    if outcome != "OK" and assessment.score < point.mask_threshold and not len(assessment.kept):
         text += f", and no region reaches {point.mask_threshold:g}"
-        y, x = np.unravel_index(int(np.argmax(found.probability)), found.probability.shape)
-        if float(found.probability[y, x]) == found.score:
+        y, x = np.unravel_index(
+            int(np.argmax(assessment.probability)), assessment.probability.shape
+        )
+        if float(assessment.probability[y, x]) == assessment.score:
             text += f"; the peak lies at ({x}, {y})"
     return text
 
 
-def of_rules(found: Assessment, rules: Rules) -> tuple[str, ...]:
-    """Say which rules stand between what was found and NG."""
+def of_rules(assessment: Assessment, rules: Rules) -> tuple[str, ...]:
+    """Return which rules keep the regions that were found from making the image NG."""
     reasons = [
         f"{_several(int(fails.sum()), 'region')} dropped by {_named(name, rules)}"
-        for name, fails in found.dropped.items()
+        for name, fails in assessment.dropped.items()
         if fails.any()
     ]
-    if found.unmet:
-        names = ", ".join(_named(name, rules) for name in found.unmet)
-        reasons.append(f"{_several(len(found.kept), 'region')}, not enough for {names}")
+    if assessment.unmet:
+        names = ", ".join(_named(name, rules) for name in assessment.unmet)
+        reasons.append(f"{_several(len(assessment.kept), 'region')}, not enough for {names}")
     return tuple(reasons)
 
 
@@ -115,12 +117,12 @@ def _named(rule: str, rules: Rules) -> str:
 
 
 def of_stage(stage: str, score: float, outcome: Outcome, point: thresholds.OperatingPoint) -> str:
-    """Say why a stage decides alone."""
+    """Return why a stage of a cascade decides without the next one."""
     if not math.isfinite(score):
         return f"{stage}: score not finite"
     return f"{stage}: {_compared(score, outcome, point, digits=3)}"
 
 
 def of_earlier(stages: Mapping[str, float]) -> tuple[str, ...]:
-    """Say with which scores the stages before passed the image on."""
+    """Return the scores with which the earlier stages passed the image on."""
     return tuple(f"{stage}: score {score:.3f}, passed on" for stage, score in stages.items())

@@ -7,7 +7,7 @@ its right edge its width, and a pixel belongs to a zone when its centre lies ins
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +15,8 @@ import pydantic
 from numpy.typing import NDArray
 
 from inspection_tf import config, errors
+
+FloatT = TypeVar("FloatT", bound=np.floating)
 
 
 class Zone(config.Section):
@@ -137,13 +139,15 @@ def defect_map(array: NDArray[np.floating[Any]]) -> tuple[NDArray[np.floating[An
     return total, highest, finite
 
 
-def lowest_at_least(limit: float, dtype: np.dtype[Any]) -> Any:
+def lowest_at_least(limit: float, dtype: np.dtype[FloatT]) -> FloatT:
     """Return the smallest number of a dtype that is not under a limit.
 
     Comparing float32 pixels with a Python float would round the limit, perhaps downwards.
     """
     number = dtype.type(limit)
-    return number if float(number) >= limit else np.nextafter(number, dtype.type(np.inf))
+    if float(number) < limit:
+        number = np.nextafter(number, dtype.type(np.inf))
+    return number
 
 
 def nothing() -> Regions:

@@ -89,9 +89,9 @@ class Rules(config.Section):
     @pydantic.model_validator(mode="after")
     def _names_are_known(self) -> "Rules":
         names = [level.name for level in self.levels]
-        for what, given in (("levels", names), ("zones", [zone.name for zone in self.zones])):
-            if len(set(given)) < len(given):
-                raise ValueError(f"the names of {what} must differ, got {given}")
+        for what, used in (("levels", names), ("zones", [zone.name for zone in self.zones])):
+            if len(set(used)) < len(used):
+                raise ValueError(f"the names of {what} must differ, got {used}")
         if self.class_by == "both" and self.class_min_area_px:
             raise ValueError(
                 "class_min_area_px needs class_by segmenter: what a rule drops must hang on the "
@@ -212,13 +212,15 @@ def _outside(
 ) -> dict[str, NDArray[np.bool]]:
     column, row = np.floor(regions.centroid_xy + 0.5).astype(int).T
     _, masks = zone_masks(zones, size)
-    within = [mask[row, column] for mask in masks]
+    zone_contains = [mask[row, column] for mask in masks]
     dropped = {
-        f"ignore zone {zone.name!r}": there
-        for zone, there in zip(zones, within, strict=True)
+        f"ignore zone {zone.name!r}": inside
+        for zone, inside in zip(zones, zone_contains, strict=True)
         if zone.kind == "ignore"
     }
-    wanted = [there for zone, there in zip(zones, within, strict=True) if zone.kind == "inspect"]
+    wanted = [
+        inside for zone, inside in zip(zones, zone_contains, strict=True) if zone.kind == "inspect"
+    ]
     if wanted:
         dropped["inspect zones"] = ~np.any(wanted, axis=0)
     return dropped

@@ -17,13 +17,13 @@ _CHILD = """
 import sys
 import numpy as np
 from inspection_tf import runtime
-from inspection_tf.bench import peak_memory
+from inspection_tf.process import memory
 inspector = runtime.Inspector.load(sys.argv[1])
 spec = inspector.preprocessing
 tiles = np.full((int(sys.argv[2]), *spec.input_shape), 127, np.uint8)
 for _ in range(3):
     inspector.networks[inspector.manifest.main].run(tiles)
-print(peak_memory.own_bytes())
+print(memory.peak_bytes())
 """
 _SLACK = 1.1  # allocators differ from run to run
 

@@ -102,12 +102,12 @@ def _refine(
     for leave_out in (False, True):
         mask = _unchanged(moving, fixed, matrix) if leave_out else None
         try:
-            found = _ecc(moving, fixed, matrix, mask, motion, iterations)
+            refined = _ecc(moving, fixed, matrix, mask, motion, iterations)
         except (cv2.error, np.linalg.LinAlgError):
             break
-        if not farthest(found, fixed.shape) <= max_shift_px:  # also where it is not a number
+        if not farthest(refined, fixed.shape) <= max_shift_px:  # also where it is not a number
             break
-        matrix = found
+        matrix = refined
     return matrix
 
 
@@ -123,8 +123,8 @@ def _ecc(
     # ECC looks up in the template what lies at each pixel of the image: the inverse.
     start = np.linalg.inv(matrix)[:2].astype(np.float32)
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, iterations, _EPSILON)
-    _, found = cv2.findTransformECC(fixed, moving, start, motion, criteria, mask, 1)
-    return np.asarray(np.linalg.inv(np.vstack([found, [0.0, 0.0, 1.0]])), np.float64)
+    _, refined = cv2.findTransformECC(fixed, moving, start, motion, criteria, mask, 1)
+    return np.asarray(np.linalg.inv(np.vstack([refined, [0.0, 0.0, 1.0]])), np.float64)
 
 
 def _unchanged(
@@ -134,12 +134,12 @@ def _unchanged(
 
     None where little would be left: then it is the place that is wrong, not the parts.
     """
-    laid, kernel = warp(moving, matrix), np.ones((5, 5), np.uint8)
-    odd = (fixed < cv2.erode(laid, kernel) - 0.5) | (fixed > cv2.dilate(laid, kernel) + 0.5)
+    moved, kernel = warp(moving, matrix), np.ones((5, 5), np.uint8)
+    odd = (fixed < cv2.erode(moved, kernel) - 0.5) | (fixed > cv2.dilate(moved, kernel) + 0.5)
     if odd.mean() > 0.25:
         return None
-    kept = 1 - cv2.dilate(odd.astype(np.uint8), np.ones((7, 7), np.uint8))
-    return np.asarray(warp(kept, np.asarray(np.linalg.inv(matrix), np.float64)), np.uint8)
+    unchanged = 1 - cv2.dilate(odd.astype(np.uint8), np.ones((7, 7), np.uint8))
+    return np.asarray(warp(unchanged, np.asarray(np.linalg.inv(matrix), np.float64)), np.uint8)
 
 
 def _phase_shift(
@@ -203,8 +203,8 @@ def _peak(surface: NDArray[np.float32], radius: float) -> NDArray[np.float64]:
     near = surface[np.ix_(steps_y, steps_x)]
     # Where a straight edge leaves a ridge, not a peak, the smallest shift is taken.
     distance = steps_y[:, None] ** 2 + steps_x[None] ** 2
-    within = distance <= max(1.0, radius * radius)
-    judged = np.where(within, near * (1 - 0.1 * distance / max(1.0, radius * radius)), -1.0)
+    is_near = distance <= max(1.0, radius * radius)
+    judged = np.where(is_near, near * (1 - 0.1 * distance / max(1.0, radius * radius)), -1.0)
     row, column = np.unravel_index(np.argmax(judged), near.shape)
     y, x = int(steps_y[row]), int(steps_x[column])
     offsets = []

@@ -1,6 +1,6 @@
 """The one image gate: every picture enters here, for training, command line and service alike.
 
-One rule each, whatever the file format (told by content, not by suffix):
+One rule each, whatever the file format (known by its content, not by its suffix):
 
 - Size and completeness are read from the file's structure before decoding; too large or cut off is
   refused.
@@ -37,7 +37,7 @@ from inspection_tf.images.sources import Source
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
-# A refused file is told once, by the error; cv2 4 and 5 name the switch differently.
+# A refused file is reported once, by the error; cv2 4 and 5 name the switch differently.
 if hasattr(cv2, "setLogLevel"):
     cv2.setLogLevel(0)
 else:

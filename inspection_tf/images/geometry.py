@@ -132,13 +132,13 @@ def turns(corners_xy: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def is_convex(corners_xy: ArrayLike) -> bool:
-    """Say whether four corners, in their order, go around a convex quadrilateral with an area."""
+    """Return whether four corners, in their order, bound a convex quadrilateral with an area."""
     signs = np.sign(turns(check_corners(corners_xy)))
     return bool(abs(signs.sum()) == 4)
 
 
 def require_convex(corners_xy: ArrayLike) -> None:
-    """Refuse four corners that do not go around a convex quadrilateral with an area.
+    """Refuse four corners that do not bound a convex quadrilateral with an area.
 
     Raises:
         errors.DataError: they do not.
@@ -224,7 +224,7 @@ def rectify(image: NDArray[np.generic], corners_xy: ArrayLike) -> NDArray[np.gen
     x, y = width - 0.5, height - 0.5
     upright = np.array([[-0.5, -0.5], [x, -0.5], [x, y], [-0.5, y]])
     matrix = homography(corners, upright)
-    found = cv2.warpPerspective(
+    rectified = cv2.warpPerspective(
         np.ascontiguousarray(image), matrix, (width, height), borderMode=cv2.BORDER_REPLICATE
     )
-    return np.asarray(found)
+    return np.asarray(rectified)

@@ -46,7 +46,7 @@ WAY_OUT = (
 
 @dataclass(frozen=True, slots=True)
 class StoredMask:
-    """What a mask file holds, before anything is said about what it means.
+    """The pixels of a mask file, before a meaning is given to their values.
 
     Attributes:
         name: what messages call it.
@@ -64,7 +64,7 @@ class StoredMask:
 
     @property
     def gray(self) -> Image | None:
-        """(H, W), None where there are colours."""
+        """The gray values, (H, W); None where there are colours."""
         if self.values.ndim == 2:
             return self.values
         has_colours = bool((self.values != self.values[..., :1]).any())
@@ -72,7 +72,7 @@ class StoredMask:
 
     @property
     def levels(self) -> Image | None:
-        """(H, W), what a mask of class ids holds: entries of a palette, or gray values."""
+        """The class ids of a mask, (H, W): the entries of its palette, or else its gray values."""
         return self.gray if self.index is None else self.index
 
     def holds(self, value: int | tuple[int, int, int]) -> NDArray[np.bool_]:
@@ -104,20 +104,22 @@ class StoredMask:
         """
         chosen = np.s_[...] if where is None else where
         if self.levels is not None:
-            found, first, count = np.unique(
+            distinct, first, count = np.unique(
                 self.levels[chosen].ravel(), return_index=True, return_counts=True
             )
-            names = [str(level) for level in found.tolist()]
+            names = [str(level) for level in distinct.tolist()]
             if self.index is not None:
                 colours = self.values[chosen].reshape(-1, 3)[first].tolist()
                 names = [f"{name} {_hex(rgb)}" for name, rgb in zip(names, colours, strict=True)]
         else:
-            found, count = np.unique(_codes(self.values[chosen].reshape(-1, 3)), return_counts=True)
-            names = [f"#{code:06x}" for code in found.tolist()]
-        order = np.argsort(-count, kind="stable")
-        shown = [f"{names[place]} ({count[place]} px)" for place in order[:_NAMED]]
+            distinct, count = np.unique(
+                _codes(self.values[chosen].reshape(-1, 3)), return_counts=True
+            )
+            names = [f"#{code:06x}" for code in distinct.tolist()]
+        by_frequency = np.argsort(-count, kind="stable")
+        named = [f"{names[place]} ({count[place]} px)" for place in by_frequency[:_NAMED]]
         more = len(names) - _NAMED
-        return ", ".join(shown) + (f" and {more} more" if more > 0 else "")
+        return ", ".join(named) + (f" and {more} more" if more > 0 else "")
 
 
 def read_mask(source: sources.Source, *, size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
@@ -156,7 +158,7 @@ def read_stored(source: sources.Source) -> StoredMask:
         return _of_pillow(source)
     if isinstance(source, np.ndarray):
         alpha = source[..., -1] if source.ndim == 3 and source.shape[2] in (2, 4) else None
-        return _drawn(StoredMask(name, as_image(source)), alpha)
+        return _with_alpha(StoredMask(name, as_image(source)), alpha)
     _, data = sources.load(source)
     parsed = headers.parse(data, name=name, max_pixels=MAX_PIXELS)
     image = as_image(codec.decode(data, parsed, name))
@@ -165,7 +167,7 @@ def read_stored(source: sources.Source) -> StoredMask:
     if not parsed.details.may_have_alpha:
         return stored
     whole = codec.decode(data, parsed, name, alpha=True)
-    return _drawn(stored, whole[..., 3] if whole.ndim == 3 and whole.shape[2] == 4 else None)
+    return _with_alpha(stored, whole[..., 3] if whole.ndim == 3 and whole.shape[2] == 4 else None)
 
 
 def _of_pillow(image: "PillowImage") -> StoredMask:
@@ -181,11 +183,11 @@ def _of_pillow(image: "PillowImage") -> StoredMask:
     )
 
 
-def _drawn(stored: StoredMask, alpha: NDArray[Any] | None) -> StoredMask:
+def _with_alpha(stored: StoredMask, alpha: NDArray[Any] | None) -> StoredMask:
     if alpha is None or alpha.min() == alpha.max():
         return stored
-    drawn = _by_brightness(alpha, f"The alpha channel of {stored.name}", is_lossy=False)
-    return replace(stored.without(~drawn), index=stored.index, drawn=drawn)
+    is_opaque = _by_brightness(alpha, f"The alpha channel of {stored.name}", is_lossy=False)
+    return replace(stored.without(~is_opaque), index=stored.index, drawn=is_opaque)
 
 
 def marked(stored: StoredMask) -> NDArray[np.bool_]:
@@ -196,8 +198,8 @@ def marked(stored: StoredMask) -> NDArray[np.bool_]:
     """
     values: NDArray[Any] = stored.values
     if stored.drawn is not None:
-        drawn = values[stored.drawn].astype(np.int64)
-        if (np.ptp(drawn, axis=0) <= 16 * _scale(values)).all():
+        opaque_values = values[stored.drawn].astype(np.int64)
+        if (np.ptp(opaque_values, axis=0) <= 16 * _scale(values)).all():
             return stored.drawn
     if values.ndim == 3:
         _require_one_colour(stored)
@@ -230,11 +232,13 @@ def _by_brightness(
     bright = values > full // 2
     darkest, scale = int(values.min()), _scale(values)
     ground = darkest + _ALIKE * scale if darkest >= _LIKE_BLACK * scale else 0
-    own = own_levels(values, between=(values > ground) & ~bright, beside=bright, is_lossy=is_lossy)
-    if own:
+    areas = own_levels(
+        values, between=(values > ground) & ~bright, beside=bright, is_lossy=is_lossy
+    )
+    if areas:
         raise errors.ImageError(
             f"{name} must hold two levels, and between them edges alone. Got areas of "
-            f"{', '.join(map(str, own))} among the levels {stored.describe()}. {WAY_OUT}"
+            f"{', '.join(map(str, areas))} among the levels {stored.describe()}. {WAY_OUT}"
         )
     return bright
 
@@ -263,20 +267,20 @@ def own_levels(
     scale, highest = _scale(values), cv2.dilate(values, _KERNEL)
     lowest, levels = cv2.erode(values, _KERNEL), np.unique(values[between])
     if not is_lossy and len(levels) <= _FEW:
-        own = set(values[between & (highest == lowest)].tolist())
+        area_levels = set(values[between & (highest == lowest)].tolist())
         if len(levels) <= _VERY_FEW:
             is_edge = (highest > values) & (lowest < values)
             for level in levels.tolist():
                 of_level = between & (values == level)
                 count = np.count_nonzero(of_level)
                 if count >= _LEAST_PX and 2 * np.count_nonzero(of_level & is_edge) < count:
-                    own.add(level)
-        return sorted(own)
+                    area_levels.add(level)
+        return sorted(area_levels)
     even = values[between & (highest - lowest <= 6 * scale)] // scale
-    found: NDArray[np.int64] = np.bincount(even, minlength=256)[:256]
-    here, around = (np.convolve(found, np.ones(width), "same") for width in (5, 33))
+    frequency: NDArray[np.int64] = np.bincount(even, minlength=256)[:256]
+    here, around = (np.convolve(frequency, np.ones(width), "same") for width in (5, 33))
     least = max(_LEAST_AREA_PX, 0.02 * np.count_nonzero(beside))
-    is_peak = (here >= least) & (here >= 0.7 * around) & (found == _highest_near(found))
+    is_peak = (here >= least) & (here >= 0.7 * around) & (frequency == _highest_near(frequency))
     is_peak[: 32 + 1] = False  # the end of a blur, and the noise of a lossy background
     return [int(level) * scale for level in np.flatnonzero(is_peak)]
 
@@ -358,14 +362,14 @@ def _several_hues(eight: NDArray[np.uint8], brightest: NDArray[np.uint8]) -> boo
 def _palette_index(data: bytes, name: str) -> NDArray[np.uint8] | None:
     """Return the entries that the pixels of a PNG name; None without a palette of colours.
 
-    No decoder gives them out. So it is shown the file as one of gray values, which are stored
+    No decoder returns them. So the decoder gets the file as one of gray values, which are stored
     alike.
     """
     bits, kind = data[24], data[25]
     if kind != 3:
         return None
-    kept, position = [data[:8]], 8
-    while kept[-1][4:8] != b"IEND":
+    chunks, position = [data[:8]], 8
+    while chunks[-1][4:8] != b"IEND":
         (length,) = struct.unpack_from(">I", data, position)
         chunk = data[position : position + 12 + length]
         if chunk[4:8] == b"PLTE":
@@ -374,11 +378,11 @@ def _palette_index(data: bytes, name: str) -> NDArray[np.uint8] | None:
                 return None
         elif chunk[4:8] == b"IHDR":
             gray = chunk[4:17] + b"\0" + chunk[18:-4]
-            kept.append(chunk[:4] + gray + struct.pack(">I", zlib.crc32(gray)))
+            chunks.append(chunk[:4] + gray + struct.pack(">I", zlib.crc32(gray)))
         elif chunk[4:8] in (b"IDAT", b"IEND"):
-            kept.append(chunk)
+            chunks.append(chunk)
         position += 12 + length
-    shown = b"".join(kept)
-    parsed = headers.parse(shown, name=name, max_pixels=MAX_PIXELS)
+    gray_png = b"".join(chunks)
+    parsed = headers.parse(gray_png, name=name, max_pixels=MAX_PIXELS)
     spread = 255 // (2**bits - 1)  # 1, 2 and 4 bits are spread over 0..255
-    return np.asarray(codec.decode(shown, parsed, name) // spread, np.uint8)
+    return np.asarray(codec.decode(gray_png, parsed, name) // spread, np.uint8)

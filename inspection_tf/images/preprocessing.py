@@ -2,7 +2,7 @@
 
 import functools
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from inspection_tf.images import geometry
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 Orientation = Literal["apply", "ignore"]
 MAX_PIXELS = 100_000_000
+PixelT = TypeVar("PixelT", bound=np.number)
 
 
 class Preprocessing(config.Section):
@@ -281,7 +282,7 @@ def _window_table(low: float, high: float) -> NDArray[np.uint8]:
     return table
 
 
-def _resize(array: NDArray[Any], size: tuple[int, int]) -> Any:
+def _resize(array: NDArray[PixelT], size: tuple[int, int]) -> NDArray[PixelT]:
     """Average the axes that shrink (no aliasing), then interpolate the axes that grow."""
     height, width = min(array.shape[0], size[0]), min(array.shape[1], size[1])
     if (height, width) != array.shape[:2]:

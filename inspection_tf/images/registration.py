@@ -4,7 +4,7 @@ Training, evaluation and runtime call `prepare`, on source images before their p
 """
 
 import dataclasses
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import config, errors, images
 from inspection_tf.images import alignment, geometry
+from inspection_tf.images.preprocessing import Image
 
 Method = Literal["none", "phase", "ecc_translation", "ecc_euclidean", "ecc_affine"]
 
@@ -44,21 +45,21 @@ class Aligned:
 
     Attributes:
         template: of the template's dtype and shape; beyond its border the border is repeated. The
-            very array that was given where nothing moved.
+            very array of the call where nothing moved.
         matrix: (3, 3), from template px to image px.
         response: correlation of image and this template, -1..1; 0 where one of them is featureless
             or nothing was measured.
         reason: why the template was left as it was; empty where its place was found.
     """
 
-    template: NDArray[Any]
+    template: Image
     matrix: NDArray[np.float64]
     response: float
     reason: str = ""
 
     @property
     def is_aligned(self) -> bool:
-        """Whether the place of the template was found (it may be the one it had)."""
+        """Whether the template was found on the image, be it where it lay already."""
         return not self.reason
 
     @property
@@ -70,7 +71,7 @@ class Aligned:
         return float(moved[0, 0]), float(moved[0, 1])
 
 
-def align(template: NDArray[Any], image: NDArray[Any], spec: AlignSpec) -> Aligned:
+def align(template: Image, image: Image, spec: AlignSpec) -> Aligned:
     """Lay a template onto an image.
 
     It stays where it is when it lies as well there as anywhere. It is left as it was, and `reason`
@@ -115,8 +116,8 @@ def align(template: NDArray[Any], image: NDArray[Any], spec: AlignSpec) -> Align
 
 
 def prepare(
-    image: NDArray[Any],
-    template: NDArray[Any],
+    image: Image,
+    template: Image,
     preprocessing: images.Preprocessing,
     spec: AlignSpec,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], images.Placement]:
@@ -148,7 +149,7 @@ def prepare(
     return prepared, laid, placement
 
 
-def _require_one_size(template: NDArray[Any], image: NDArray[Any]) -> None:
+def _require_one_size(template: Image, image: Image) -> None:
     (height, width), got = image.shape[:2], template.shape[:2]
     if got != (height, width):
         raise errors.ImageError(

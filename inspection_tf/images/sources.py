@@ -10,7 +10,7 @@ import os
 import select
 import stat
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,15 +23,15 @@ class PillowImage(Protocol):
 
     @property
     def mode(self) -> str:
-        """Of its pixels, such as RGB."""
+        """How its pixels are stored, such as RGB."""
         ...
 
     @property
     def size(self) -> tuple[int, int]:
-        """(width, height), px."""
+        """Width and height, px."""
         ...
 
-    def load(self) -> Any:
+    def load(self) -> object:
         """Decode it."""
         ...
 
@@ -86,7 +86,7 @@ def load(source: object) -> tuple[str, bytes]:
         elif isinstance(source, bytes | bytearray | memoryview):
             _require_length(len(source), name)
             data = bytes(source)
-        elif callable(getattr(source, "read", None)) and not isinstance(source, type):
+        elif _is_open(source):
             name, data = _of_open(source)
         else:
             raise _refusal(_called(source))
@@ -126,16 +126,16 @@ def _require_length(length: int, name: str) -> None:
         )
 
 
-def _of_path(given: str | os.PathLike[str], name: str) -> bytes:
+def _of_path(source: str | os.PathLike[str], name: str) -> bytes:
     try:
-        path = os.fsdecode(given)
+        path = os.fsdecode(source)
         if not path:
             raise errors.ImageError("A path must name a file. Got an empty one. Name a file.")
-        found = Path(path).stat()
-        if stat.S_ISREG(found.st_mode) or stat.S_ISDIR(found.st_mode):
-            _require_length(found.st_size, name)
+        status = Path(path).stat()
+        if stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode):
+            _require_length(status.st_size, name)
             return Path(path).read_bytes()  # of a folder the system says that it is one
-        if stat.S_ISFIFO(found.st_mode) and hasattr(select, "poll"):
+        if stat.S_ISFIFO(status.st_mode) and hasattr(select, "poll"):
             return _of_pipe(path, name)
     except (OSError, ValueError, TypeError) as problem:  # the latter of NUL, and of what is no text
         got = getattr(problem, "strerror", None) or str(problem)
@@ -168,11 +168,16 @@ def _of_pipe(path: str, name: str) -> bytes:
     )
 
 
-def _of_open(file: Any) -> tuple[str, bytes]:
+def _is_open(source: object) -> TypeGuard[IO[bytes]]:
+    """Return whether something has a `read`; what that returns is not known yet."""
+    return callable(getattr(source, "read", None)) and not isinstance(source, type)
+
+
+def _of_open(file: IO[bytes]) -> tuple[str, bytes]:
     name = name_of(getattr(file, "name", None), "The open file")
     try:
-        nothing = file.read(0)
-        if isinstance(nothing, bytes | bytearray | memoryview):
+        empty: object = file.read(0)
+        if isinstance(empty, bytes | bytearray | memoryview):
             data = _to_the_end(file, name)
             if data:
                 return name, data
@@ -183,25 +188,25 @@ def _of_open(file: Any) -> tuple[str, bytes]:
             f"{name} must be open for reading. Got: {str(problem) or type(problem).__name__}. "
             "Open it again, or give its path."
         ) from problem
-    if isinstance(nothing, str):
+    if isinstance(empty, str):
         raise errors.ImageError(
             f'{name} must be open in binary. Got text. Open it with mode "rb", or give its path.'
         )
-    if isinstance(nothing, bytes | bytearray | memoryview):
+    if isinstance(empty, bytes | bytearray | memoryview):
         raise errors.ImageError(
             f"{name} must hold an image from where it stands. Got nothing up to its end. "
             "Rewind it: file.seek(0)."
         )
-    if hasattr(nothing, "close"):
-        nothing.close()  # a coroutine that nobody awaits would complain
+    if hasattr(empty, "close"):
+        empty.close()  # a coroutine that nobody awaits would complain
     raise errors.ImageError(
         f"{name} must be open for reading in binary. Got one whose read returns a "
-        f"{type(nothing).__name__}. Give the bytes that it reads."
+        f"{type(empty).__name__}. Give the bytes that it reads."
     )
 
 
-def _to_the_end(file: Any, name: str) -> bytes:
-    """Read a file that may not say how long it is, and may return less than it is asked for."""
+def _to_the_end(file: IO[bytes], name: str) -> bytes:
+    """Read an open file to its end; its length may be unknown, and a read may return less."""
     chunks: list[bytes] = []
     length = 0
     while chunk := file.read(_CHUNK):

@@ -167,7 +167,7 @@ def read_details(data: bytes) -> Details:
 
 def _require_pixels(data: bytes, page: _Tags, next_at: int) -> None:
     """Raise unless the strips or tiles of this page and of all that follow lie in the file."""
-    seen = {0}
+    visited = {0}
     while True:
         starts = _values(data, page, _STARTS) or _values(data, page, _TILE_STARTS)
         lengths = _values(data, page, _LENGTHS) or _values(data, page, _TILE_LENGTHS)
@@ -175,9 +175,9 @@ def _require_pixels(data: bytes, page: _Tags, next_at: int) -> None:
         if not starts or max(ends, default=0) > len(data):
             raise IncompleteError
         following = _pointer(data, next_at)
-        if following in seen:
+        if following in visited:
             return
-        seen.add(following)
+        visited.add(following)
         page, next_at = _directory(data, following)
 
 

@@ -1,4 +1,4 @@
-"""What a manifest says of tiles."""
+"""The section of a manifest on tiles: how images larger than the network are cut."""
 
 from typing import Literal
 

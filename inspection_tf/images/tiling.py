@@ -10,8 +10,8 @@ import dataclasses
 import functools
 import logging
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from inspection_tf.images.tile_plan import TilePlan
 
 _LOG = logging.getLogger("inspection_tf")
-_EDGES: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "zero": "constant"}
+_PADDING: Mapping[str, Literal["reflect", "edge", "constant"]] = {
+    "reflect": "reflect",
+    "replicate": "edge",
+    "zero": "constant",
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ def tiles(length: int, size: int, plan: "TilePlan") -> list[_Tile]:
     beyond = max(0, length - size)
     end = math.ceil(beyond / plan.total_stride) * plan.total_stride
     starts = [*range(0, end, plan.stride), end]
-    found = []
+    axis_tiles = []
     for place, start in enumerate(starts):
         first, rise = 0, 0
         last, fall = length, 0
@@ -58,8 +62,8 @@ def tiles(length: int, size: int, plan: "TilePlan") -> list[_Tile]:
         weight[:rise] = (np.arange(rise, dtype=np.float32) + 0.5) / max(rise, 1)
         if fall:
             weight[-fall:] = 1 - (np.arange(fall, dtype=np.float32) + 0.5) / fall
-        found.append(_Tile(start, first, last, weight))
-    return found
+        axis_tiles.append(_Tile(start, first, last, weight))
+    return axis_tiles
 
 
 def _seam(before: int, after: int, size: int, plan: "TilePlan") -> tuple[int, int]:
@@ -78,7 +82,7 @@ def count(image_size: tuple[int, int], size: tuple[int, int], plan: "TilePlan") 
 
 @functools.lru_cache(maxsize=64)
 def say(size: tuple[int, int], memory: int) -> None:
-    """Say before the first image of a size what it takes."""
+    """Log the memory that images of a size take, before the first of them."""
     _LOG.info("tiles: %d x %d px take at most %.0f MB", *size, memory / 1e6)
 
 
@@ -108,7 +112,7 @@ def run(
     more = rows[-1].start + size[0] - height, columns[-1].start + size[1] - width
     if any(more):
         spread = ((0, more[0]), (0, more[1]), (0, 0))
-        pixels = np.pad(pixels, spread, mode=_EDGES[plan.edges])
+        pixels = np.pad(pixels, spread, mode=_PADDING[plan.edges])
     whole = np.zeros((1, height, width, classes), np.float32)
     places = [(row, column) for row in rows for column in columns]
     for first in range(0, len(places), plan.batch):

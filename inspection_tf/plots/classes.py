@@ -1,4 +1,4 @@
-"""Figures of `plots` that tell classes apart: the IoU of each, and what is taken for what."""
+"""Figures by class: the IoU of each class, and the confusion of classes."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -1,8 +1,8 @@
-"""Figures of `plots` that compare: the stages of a cascade, and the arms of an experiment."""
+"""Figures that compare: the stages of a cascade, and the arms of an experiment."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,13 +62,12 @@ def _scale(axes: "Axes", decades: int, *, all_scored: bool) -> None:
 def _shade(axes: "Axes", x1: float | None, y2: float, stopped: str, is_ng: str) -> None:
     """Mark what the first threshold stops (None: nothing), and what is NG."""
     low, high = axes.get_xlim()
-    style: dict[str, Any] = {"color": curves.LINE, "linestyle": "--", "linewidth": 1.2}
     if x1 is not None:
         axes.axvspan(low, x1, color="#888888", alpha=0.16, linewidth=0, label=stopped)
-        axes.axvline(x1, **style)
+        axes.axvline(x1, color=curves.LINE, linestyle="--", linewidth=1.2)
     area = (low if x1 is None else x1, high)
     axes.fill_between(area, y2, high, color=curves.BAD, alpha=0.13, linewidth=0, label=is_ng)
-    axes.plot(area, (y2, y2), **style)
+    axes.plot(area, (y2, y2), color=curves.LINE, linestyle="--", linewidth=1.2)
 
 
 def joint_thresholds(
@@ -115,10 +114,10 @@ def joint_thresholds(
     _shade(axes, x1, float(_logit(t2, decades)), stopped, is_ng)
     y = np.where(np.isfinite(second), _logit(np.nan_to_num(second), decades), -decades - 1.0)
     for word, label, colour, marker in _SCORED:
-        shown = (bad == label) & np.isfinite(first)
+        selected = (bad == label) & np.isfinite(first)
         axes.plot(
-            _logit(first[shown], decades),
-            y[shown],
+            _logit(first[selected], decades),
+            y[selected],
             marker,
             color=colour,
             alpha=0.65,
@@ -139,20 +138,19 @@ def joint_thresholds(
 def _point(axes: "Axes", y: float, numbers: tuple[float, float, float]) -> None:
     """Draw a value as a point with its interval as a line, and write the value above it."""
     value, low, high = numbers
-    words: dict[str, Any] = {"fontsize": 9, "color": curves.LINE}
     if math.isnan(value):
-        inside = ("axes fraction", "data")
-        axes.annotate("not defined", (0.02, y), xycoords=inside, va="center", **words)
+        absent = axes.annotate("not defined", (0.02, y), xycoords=("axes fraction", "data"))
+        absent.set(va="center", fontsize=9, color=curves.LINE)
         return
     if not math.isnan(low):
         axes.plot([low, high], [y, y], color=curves.GOOD, linewidth=3, solid_capstyle="butt")
     axes.plot(value, y, "o", color=curves.GOOD, ms=8, mec="white", clip_on=False)
-    above: dict[str, Any] = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center"}
-    axes.annotate(f"{value:.3f}", (value, y), **above, **words)
+    above = axes.annotate(f"{value:.3f}", (value, y), (0, 8), textcoords="offset points")
+    above.set(ha="center", fontsize=9, color=curves.LINE)
 
 
 def comparison(
-    table: Mapping[str, Mapping[str, Any]], *, names: Sequence[str] | None = None
+    table: Mapping[str, Mapping[str, curves.Metric]], *, names: Sequence[str] | None = None
 ) -> "Figure":
     """Return one panel per metric, in it a point with its interval for each arm.
 

@@ -1,9 +1,9 @@
-"""Curves and histograms: the figures of `plots` that have axes. Made without pyplot."""
+"""Curves and histograms, and the helpers that figures share. Made without pyplot."""
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 
 _LONGEST_LINE, _LONGEST_LABEL = 61, 31  # letters
 GOOD, BAD, LINE = "#0072B2", "#D55E00", "#333333"
+
+Metric = evaluation.Estimate | Mapping[str, float | None]
+"""A metric as `evaluation.summarize` returns it, or as a report holds it."""
+Cell = str | float | None
+"""A number of a history, as it is or as CSV holds it; None and "" where nothing was measured."""
+History = Sequence[Mapping[str, Cell]] | Mapping[str, Sequence[Cell]]
+"""Lines, or columns."""
 
 
 def new(width_in: float, height_in: float) -> "Figure":
@@ -37,11 +44,11 @@ def plain(text: str, *, longest: int = _LONGEST_LINE) -> str:
         longest: letters of a line.
     """
     lines = process.printable(text, keep="\n").split("\n")
-    shown = "\n".join(_shortened(line, longest) for line in lines)
-    if not shown.isascii():
+    readable = "\n".join(_shortened(line, longest) for line in lines)
+    if not readable.isascii():
         fonts = _font_files()
-        shown = "".join(c if _is_drawn(c, fonts) else process.escaped(c) for c in shown)
-    return shown.replace("$", r"\$")
+        readable = "".join(c if _has_glyph(c, fonts) else process.escaped(c) for c in readable)
+    return readable.replace("$", r"\$")
 
 
 def short(name: str, *, longest: int = _LONGEST_LABEL) -> str:
@@ -66,7 +73,7 @@ def _font_files() -> tuple[str, ...]:
 
 
 @functools.lru_cache(maxsize=10_000)
-def _is_drawn(character: str, fonts: tuple[str, ...]) -> bool:
+def _has_glyph(character: str, fonts: tuple[str, ...]) -> bool:
     from matplotlib import font_manager
 
     return character.isascii() or any(
@@ -82,7 +89,7 @@ def _axes(width_in: float = 5.0, height_in: float = 4.4) -> tuple["Figure", "Axe
 
 
 def tidy(axes: "Axes") -> None:
-    """Give axes a light grid behind what is drawn, and no frame above and to the right."""
+    """Set a light grid behind the data, and no frame above and to the right."""
     axes.grid(visible=True, color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
@@ -95,18 +102,16 @@ def _scores(
     return score, np.array([row.is_defect for row in rows], bool)
 
 
-def numbers(estimate: Any) -> tuple[float, float, float]:
+def numbers(estimate: Metric) -> tuple[float, float, float]:
     """Return value, low and high of an `Estimate` or its dict; nan where there is none."""
     if isinstance(estimate, evaluation.Estimate):
         estimate = estimate.to_dict()
-    value, low, high = (
-        math.nan if estimate.get(key) is None else float(estimate[key])
-        for key in ("value", "low", "high")
-    )
+    bounds = (estimate.get(key) for key in ("value", "low", "high"))
+    value, low, high = (math.nan if bound is None else float(bound) for bound in bounds)
     return value, low, high
 
 
-def _cumulated(rows: Sequence[evaluation.ImageResult]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _cumulated(rows: Sequence[evaluation.ImageResult]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Return defective and good images at or above each distinct score, the highest first."""
     score, is_defect = _scores(rows)
     if not is_defect.any() or is_defect.all():
@@ -151,11 +156,11 @@ def precision_recall(rows: Sequence[evaluation.ImageResult]) -> "Figure":
     recall = np.append(0, hits / hits[-1])
     # Between two thresholds nothing was measured: steps, as average precision counts them.
     axes.step(recall, np.append(precision[0], precision), where="pre", color=GOOD, label=label)
-    found, defective, overkill, _ = _verdicts(rows)
+    caught, defective, overkill, _ = _verdicts(rows)
     share = defective / len(rows)
     axes.axhline(share, color="#888888", linestyle=":", label=f"at random {share:.2f}")
-    if found + overkill:
-        point = (found / defective, found / (found + overkill))
+    if caught + overkill:
+        point = (caught / defective, caught / (caught + overkill))
         name = f"verdicts: recall {point[0]:.3f}, precision {point[1]:.3f}"
         axes.plot(*point, "o", color=BAD, markersize=8, clip_on=False, zorder=3, label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall (defective images found)")
@@ -176,8 +181,8 @@ def roc(rows: Sequence[evaluation.ImageResult]) -> "Figure":
     x, y = np.append(0, false_alarms / false_alarms[-1]), np.append(0, hits / hits[-1])
     axes.plot(x, y, color=GOOD, label=label, clip_on=False)
     axes.plot([0, 1], [0, 1], color="#888888", linestyle=":", label="at random 0.5")
-    found, defective, overkill, good = _verdicts(rows)
-    point = (overkill / good, found / defective)
+    caught, defective, overkill, good = _verdicts(rows)
+    point = (overkill / good, caught / defective)
     name = f"verdicts: overkill {point[0]:.3f}, found {point[1]:.3f}"
     axes.plot(*point, "o", color=BAD, markersize=8, clip_on=False, zorder=3, label=name)
     axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="overkill rate (good images judged NG)")
@@ -231,19 +236,19 @@ def score_histogram(
     return figure
 
 
-def _columns(history: Any) -> dict[str, NDArray[np.float64]]:
-    def numbers(cells: Sequence[Any]) -> NDArray[np.float64]:
+def _columns(history: History) -> dict[str, NDArray[np.float64]]:
+    def numbers(cells: Iterable[Cell]) -> NDArray[np.float64]:
         return np.array([math.nan if cell in (None, "") else float(cell) for cell in cells])
 
-    if not isinstance(history, Mapping):
-        lines = list(history)
-        names = dict.fromkeys(name for line in lines for name in line)
-        history = {name: [line.get(name) for line in lines] for name in names}
-    return {name: numbers(cells) for name, cells in history.items()}
+    if isinstance(history, Mapping):
+        return {name: numbers(cells) for name, cells in history.items()}
+    lines = list(history)
+    names = dict.fromkeys(name for line in lines for name in line)
+    return {name: numbers(line.get(name) for line in lines) for name in names}
 
 
 def learning_curves(
-    history: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]],
+    history: History,
     *,
     names: Sequence[str] | None = None,
 ) -> "Figure":

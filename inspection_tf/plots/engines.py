@@ -1,4 +1,4 @@
-"""Ways to run a bundle beside each other: `plots.engine_times`."""
+"""Times of the engines of a bundle side by side: `plots.engine_times`."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -19,7 +19,7 @@ class Timed(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the engine or provider."""
         ...
 
     @property

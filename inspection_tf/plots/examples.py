@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Seen = tuple[NDArray[Any], NDArray[Any], decision.Verdict]
+Inspected = tuple[images.Image, NDArray[Any], decision.Verdict]
 """Image (H, W) or (H, W, 3), true mask (H, W), bool or class ids, and verdict. The template of an
 `evaluation.Look` is shown beside the image."""
 
-Show = Callable[[str], Seen]
-"""Id of a row to what is seen of it."""
+Show = Callable[[str], Inspected]
+"""From the id of a row to its image, its true mask and its verdict."""
 
 _CELL_IN = 2.3  # width of one picture in a grid, inch
 _SHARP_PX = 320  # smaller pictures are enlarged first, so that outlines stay fine
@@ -31,7 +31,7 @@ _LONGEST_CAPTION = 40  # letters
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One line of `grid`.
+    """One line of `grid`: an image with its map and its masks.
 
     Attributes:
         image: (H, W) or (H, W, 3) RGB, uint8 or uint16.
@@ -44,39 +44,39 @@ class Example:
         note: shown in place of the map where there is none.
     """
 
-    image: NDArray[Any]
-    probability: NDArray[Any] | None
+    image: images.Image
+    probability: NDArray[np.floating[Any]] | None
     mask_true: NDArray[Any] | None = None
     mask_found: NDArray[Any] | None = None
     caption: str = ""
-    template: NDArray[Any] | None = None
+    template: images.Image | None = None
     note: str = "no map"
 
     @classmethod
-    def of(cls, look: Seen, *, caption: str = "") -> "Example":
-        """Show what `evaluation.look` returns, and of what was found only what counts."""
-        image, truth, verdict = look
-        found = verdict.class_mask()
-        if isinstance(look, evaluation.Look) and look.ignored is not None:
-            found[look.ignored] = 0
+    def of(cls, inspected: Inspected, *, caption: str = "") -> "Example":
+        """Return a line for what `evaluation.look` returns, without pixels that do not count."""
+        image, truth, verdict = inspected
+        pixels = verdict.class_mask()
+        if isinstance(inspected, evaluation.Look) and inspected.ignored is not None:
+            pixels[inspected.ignored] = 0
         return cls(
             image=image,
             probability=verdict.probability,
             mask_true=truth,
-            mask_found=found,
+            mask_found=pixels,
             caption=caption,
-            template=template_of(look),
+            template=template_of(inspected),
             note=stop_of(verdict) or "no map",
         )
 
 
-def template_of(look: Seen) -> NDArray[Any] | None:
+def template_of(inspected: Inspected) -> images.Image | None:
     """Return the template of an `evaluation.Look`; other tuples have none."""
-    return look.template if isinstance(look, evaluation.Look) else None
+    return inspected.template if isinstance(inspected, evaluation.Look) else None
 
 
 def stop_of(verdict: decision.Verdict) -> str:
-    """Say which stage ended the inspection before there was a map; "" if none did."""
+    """Return which stage ended the inspection before there was a map, in words; "" if none did."""
     stage = verdict.decided_by
     if verdict.probability is not None or not stage:
         return ""
@@ -103,7 +103,7 @@ def _say(axes: "Axes", text: str) -> None:
 
 
 def outline_legend(figure: "Figure", classes: Sequence[str], *, with_truth: bool) -> None:
-    """Say what the outlines of `overlays.overlay` are: by class, where there are several."""
+    """Add a legend of the outlines of `overlays.overlay`, by class where there are several."""
     from matplotlib.lines import Line2D
 
     names: list[str] = []
@@ -139,7 +139,7 @@ def height_ratio(picture: NDArray[Any]) -> float:
     return float(min(max(height / width, 0.2), 3.0))
 
 
-def zoom_of(image: NDArray[Any]) -> int:
+def zoom_of(image: images.Image) -> int:
     """Return how many times to enlarge a small picture so that outlines are fine."""
     longest: int = max(image.shape[:2])
     return max(1, round(_SHARP_PX / longest))
@@ -168,17 +168,17 @@ def _maps(example: Example, mask_threshold: float) -> tuple[NDArray[Any] | None,
 
 def _draw(cells: dict[str, "Axes"], example: Example, mask_threshold: float, many: bool) -> None:
     """Fill one line of `grid`; the cells by their headings."""
-    probability, found = _maps(example, mask_threshold)
+    probability, class_mask = _maps(example, mask_threshold)
     truth = None if example.mask_true is None else np.asarray(example.mask_true)
     show_picture(cells["image"], images.to_uint8(images.read(example.image)))
     cells["image"].set_ylabel(curves.plain(example.caption, longest=_LONGEST_CAPTION), fontsize=9)
     if example.template is not None:
         show_picture(cells["template"], images.to_uint8(images.read(example.template)))
     elif "template" in cells:
-        show_picture(cells["template"], np.zeros(found.shape, bool))
+        show_picture(cells["template"], np.zeros(class_mask.shape, bool))
         _say(cells["template"], "none")
     if truth is None:
-        show_picture(cells["truth"], np.zeros(found.shape, bool))
+        show_picture(cells["truth"], np.zeros(class_mask.shape, bool))
         _say(cells["truth"], "unknown")
     else:
         show_picture(cells["truth"], overlays.class_picture(truth) if many else truth.astype(bool))
@@ -188,9 +188,9 @@ def _draw(cells: dict[str, "Axes"], example: Example, mask_threshold: float, man
     else:
         show_picture(cells["map"], overlays.probability_map(probability))
     zoom = zoom_of(example.image)
-    outlines = overlays.overlay(example.image, found, truth, zoom=zoom, by_class=many)
+    outlines = overlays.overlay(example.image, class_mask, truth, zoom=zoom, by_class=many)
     show_picture(cells["outlines"], outlines)
-    overlap = _overlap(found > 0, None if truth is None else truth > 0)
+    overlap = _overlap(class_mask > 0, None if truth is None else truth > 0)
     cells["outlines"].set_xlabel(overlap, fontsize=9)
 
 

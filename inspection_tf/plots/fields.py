@@ -1,12 +1,12 @@
-"""Pictures of fields and their corners: `plots.located`."""
+"""Pictures of located fields and their corners."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from inspection_tf import errors, evaluation, images, process
 from inspection_tf.images import geometry
@@ -33,7 +33,7 @@ class Located:
         caption: over the picture.
     """
 
-    image: NDArray[Any]
+    image: images.Image
     found_xy: ArrayLike | None
     true_xy: ArrayLike | None = None
     caption: str = ""
@@ -115,15 +115,15 @@ def worst_located(
 
     chosen = sorted(sorted(rows, key=lambda row: row.id), key=badness)[:count]
     return located(
-        [_shown(row, show(row.id)) for row in chosen],
+        [_example_of(row, show(row.id)) for row in chosen],
         title=f"The worst {len(chosen)} of {curves.counted(rows)}",
     )
 
 
-def _shown(row: evaluation.ImageResult, look: examples.Seen) -> Located:
-    image, _, verdict = look
+def _example_of(row: evaluation.ImageResult, inspected: examples.Inspected) -> Located:
+    image, _, verdict = inspected
     off = "no field" if row.corners is None else f"{100 * row.corners.relative:.2f} % off"
-    truth = look.corners_xy if isinstance(look, evaluation.Look) else None
+    truth = inspected.corners_xy if isinstance(inspected, evaluation.Look) else None
     judged = f"{row.error or 'judged'} {row.outcome}, {off}, score {row.score:.3f}"
     caption = f"{process.printable(row.id)}\n{judged}"
     return Located(image, verdict.guess_xy, truth, caption)
@@ -138,13 +138,15 @@ def corner_errors(rows: Sequence[evaluation.ImageResult]) -> "Figure":
     Raises:
         errors.DataError: no image shows a field.
     """
-    held = [row.corners for row in rows if row.corners is not None]
-    if not held:
+    located_corners = [row.corners for row in rows if row.corners is not None]
+    if not located_corners:
         raise errors.DataError(
             f"Errors of corners need an image with a field. Got {len(rows)} without. "
             "Choose other images."
         )
-    off = np.sort([100 * px / held_row.width_px for held_row in held for px in held_row.errors_px])
+    off = np.sort(
+        [100 * px / of_image.width_px for of_image in located_corners for px in of_image.errors_px]
+    )
     figure = curves.new(5.2, 3.8)
     axes = figure.subplots()
     axes.plot(np.maximum(off, 1e-3), np.arange(1, len(off) + 1) / len(off), color="#0072B2")
@@ -157,7 +159,7 @@ def corner_errors(rows: Sequence[evaluation.ImageResult]) -> "Figure":
         xlabel="distance from the true corner, % of the image's width",
         ylabel="share of corners",
         ylim=(0, 1.02),
-        title=f"{len(held)} images with a field, {len(off)} corners",
+        title=f"{len(located_corners)} images with a field, {len(off)} corners",
     )
     axes.grid(alpha=0.3)
     return figure

@@ -39,7 +39,7 @@ def class_rgb(class_id: int) -> tuple[int, int, int]:
     return CLASS_RGB[(class_id - 1) % len(CLASS_RGB)]
 
 
-def _canvas(image: NDArray[Any], zoom: int) -> NDArray[np.uint8]:
+def _canvas(image: images.Image, zoom: int) -> NDArray[np.uint8]:
     picture = images.to_uint8(images.read(image))
     if picture.ndim == 2:
         picture = picture[..., None].repeat(3, axis=2)
@@ -88,7 +88,7 @@ def _require_size(mask: NDArray[Any], size: tuple[int, ...]) -> None:
 
 
 def overlay(
-    image: NDArray[Any],
+    image: images.Image,
     mask_found: NDArray[Any],
     mask_true: NDArray[Any] | None = None,
     *,
@@ -134,13 +134,13 @@ def overlay(
     return canvas
 
 
-def dimmed(image: NDArray[Any]) -> NDArray[np.uint8]:
+def dimmed(image: images.Image) -> NDArray[np.uint8]:
     """Return the image in RGB at a third of its brightness, so that white text can be read."""
     return _canvas(image, 1) // 3
 
 
 def beside(
-    template: NDArray[Any], picture: NDArray[np.uint8], *, zoom: int = 1
+    template: images.Image, picture: NDArray[np.uint8], *, zoom: int = 1
 ) -> NDArray[np.uint8]:
     """Return a template left of a picture, with a white gap.
 
@@ -177,7 +177,7 @@ def _palette() -> NDArray[np.uint8]:
     return palette
 
 
-def probability_map(probability: NDArray[Any]) -> NDArray[np.uint8]:
+def probability_map(probability: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """Return a probability map in colour: black is 0, pale yellow 1, cyan a value that is neither.
 
     Args:

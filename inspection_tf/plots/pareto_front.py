@@ -1,4 +1,4 @@
-"""Networks of several sizes beside each other: `plots.pareto`."""
+"""Error against cost of networks of several sizes: `plots.pareto`."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -22,43 +22,43 @@ class Sized(Protocol):
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the network."""
         ...
 
     @property
     def kind(self) -> str:
-        """What its curves say; `solved`, or why not."""
+        """What its learning curves say: `solved`, or why not."""
         ...
 
     @property
     def error(self) -> float:
-        """What it errs by."""
+        """Its error on the tune split."""
         ...
 
     @property
     def parameters(self) -> int:
-        """Their number."""
+        """Number of its parameters."""
         ...
 
     @property
     def file_bytes(self) -> int:
-        """Of the exported network."""
+        """Size of its exported file, bytes."""
         ...
 
     @property
     def latency_ms(self) -> float:
-        """Of one inference."""
+        """Time of one inference, ms."""
         ...
 
 
-def frontier(costs: Sequence[float], found: Sequence[float]) -> list[int]:
-    """Return the places of those that none beats in both cost and error, by rising cost."""
-    order = sorted(range(len(costs)), key=lambda place: (costs[place], found[place]))
-    kept: list[int] = []
-    for place in order:
-        if not kept or found[place] < found[kept[-1]]:
-            kept.append(place)
-    return kept
+def frontier(costs: Sequence[float], error: Sequence[float]) -> list[int]:
+    """Return the indices of the networks that none beats in both cost and error, by rising cost."""
+    by_cost = sorted(range(len(costs)), key=lambda place: (costs[place], error[place]))
+    best: list[int] = []
+    for place in by_cost:
+        if not best or error[place] < error[best[-1]]:
+            best.append(place)
+    return best
 
 
 def pareto(steps: Sequence[Sized], *, target: float | None = None) -> "Figure":
@@ -66,7 +66,7 @@ def pareto(steps: Sequence[Sized], *, target: float | None = None) -> "Figure":
 
     Args:
         steps: at least one network.
-        target: the error that is asked for, drawn as a line.
+        target: the error to reach, drawn as a line.
 
     Raises:
         errors.DataError: there is no network.
@@ -77,11 +77,11 @@ def pareto(steps: Sequence[Sized], *, target: float | None = None) -> "Figure":
 
     figure = curves.new(12, 3.9)
     panels = figure.subplots(1, len(_COSTS), sharey=True)
-    found = [step.error for step in steps]
+    network_errors = [step.error for step in steps]
     for axes, (name, label, scale) in zip(panels, _COSTS, strict=True):
         costs = [float(getattr(step, name)) * scale for step in steps]
-        best = frontier(costs, found)
-        line = ([costs[place] for place in best], [found[place] for place in best])
+        best = frontier(costs, network_errors)
+        line = ([costs[place] for place in best], [network_errors[place] for place in best])
         axes.plot(*line, color=_LINE, linewidth=1, zorder=1)
         for step, cost in zip(steps, costs, strict=True):
             colour = _SOLVED if step.kind == "solved" else _NOT

@@ -1,4 +1,4 @@
-"""The images that went wrong: `plots.worst_cases`."""
+"""The images with the gravest errors: `plots.worst_cases`."""
 
 import math
 from collections.abc import Sequence
@@ -29,8 +29,8 @@ def worst_rows(rows: Sequence[evaluation.ImageResult]) -> list[evaluation.ImageR
             return 2, row.dice or 0.0
         return 3, row.dice or 0.0
 
-    shown = [row for row in rows if row.is_defect or row.outcome != "OK"]
-    return sorted(sorted(shown, key=lambda row: row.id), key=badness)
+    candidates = [row for row in rows if row.is_defect or row.outcome != "OK"]
+    return sorted(sorted(candidates, key=lambda row: row.id), key=badness)
 
 
 def _heading(row: evaluation.ImageResult, verdict: decision.Verdict, classes: Sequence[str]) -> str:
@@ -47,24 +47,24 @@ def _heading(row: evaluation.ImageResult, verdict: decision.Verdict, classes: Se
         if row.is_defect
         else "good"
     )
-    found = (
+    class_found = (
         f" as {curves.short(name, longest=_LONGEST_CLASS)}"
         if (name := row.found_class(classes))
         else ""
     )
     error = f" ({row.error})" if row.error else ""
-    return f"{image}\n{truth}: {row.outcome}{found}{error}\n{score}"
+    return f"{image}\n{truth}: {row.outcome}{class_found}{error}\n{score}"
 
 
 def _outlined(
-    row: evaluation.ImageResult, look: examples.Seen, classes: Sequence[str]
+    row: evaluation.ImageResult, inspected: examples.Inspected, classes: Sequence[str]
 ) -> tuple[str, NDArray[np.uint8]]:
     """Return heading and picture of a row, its template left of it."""
-    image, truth, verdict = look
+    image, truth, verdict = inspected
     zoom = examples.zoom_of(image)
-    found = verdict.class_mask()
-    picture = overlays.overlay(image, found, truth, zoom=zoom, by_class=len(classes) > 1)
-    template = examples.template_of(look)
+    found_mask = verdict.class_mask()
+    picture = overlays.overlay(image, found_mask, truth, zoom=zoom, by_class=len(classes) > 1)
+    template = examples.template_of(inspected)
     if template is not None:
         picture = overlays.beside(template, picture, zoom=zoom)
     return _heading(row, verdict, classes), picture
@@ -97,25 +97,28 @@ def worst_cases(
             "all OK. Choose a split that holds defective images."
         )
     chosen = worst[:count]
-    looks = [show(row.id) for row in chosen]
-    drawn = [_outlined(row, look, classes) for row, look in zip(chosen, looks, strict=True)]
-    is_wide = max(picture.shape[1] / picture.shape[0] for _, picture in drawn) > _WIDE
+    inspections = [show(row.id) for row in chosen]
+    outlined = [
+        _outlined(row, inspected, classes)
+        for row, inspected in zip(chosen, inspections, strict=True)
+    ]
+    is_wide = max(picture.shape[1] / picture.shape[0] for _, picture in outlined) > _WIDE
     columns = min(2 if is_wide else 4, len(chosen))
     width_in = 5.2 if is_wide else 2.9
-    lines = max(heading.count("\n") for heading, _ in drawn)
-    heights_in = [0.3 + 0.15 * lines] * math.ceil(len(drawn) / columns)
+    lines = max(heading.count("\n") for heading, _ in outlined)
+    heights_in = [0.3 + 0.15 * lines] * math.ceil(len(outlined) / columns)
     for line in range(len(heights_in)):
-        pictures = (picture for _, picture in drawn[line * columns : (line + 1) * columns])
+        pictures = (picture for _, picture in outlined[line * columns : (line + 1) * columns])
         heights_in[line] += width_in * max(map(examples.height_ratio, pictures))
     figure = curves.new(width_in * columns, sum(heights_in) + 0.7)
     cells = figure.add_gridspec(len(heights_in), columns, height_ratios=heights_in)
-    for index, (heading, picture) in enumerate(drawn):
+    for index, (heading, picture) in enumerate(outlined):
         axes = figure.add_subplot(cells[divmod(index, columns)])
         examples.show_picture(axes, picture)
         axes.set_title(heading, fontsize=9)
         axes.set_anchor("N")
     examples.outline_legend(figure, classes, with_truth=True)
-    paired = any(examples.template_of(look) is not None for look in looks)
+    paired = any(examples.template_of(inspected) is not None for inspected in inspections)
     which = "; left: template" if paired else ""
     figure.suptitle(f"The worst {len(chosen)} of {curves.counted(rows)}{which}", fontsize=12)
     return figure

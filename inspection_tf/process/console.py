@@ -26,11 +26,11 @@ _GONE = (errno.EPIPE, errno.ECONNRESET, errno.ESHUTDOWN)  # nobody reads any mor
 
 
 class _Steady:
-    """A text stream that takes whatever is written to it, and keeps what it lost to itself.
+    """A text stream that accepts whatever is written to it and raises nothing where that is lost.
 
     Attributes:
         name: of the stream.
-        is_lost: something could not be written, and nothing will be any more.
+        is_lost: something could not be written; all that follows is dropped.
     """
 
     def __init__(self, stream: TextIO, name: str) -> None:
@@ -38,8 +38,9 @@ class _Steady:
         self.name = name
         self.is_lost = False
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+    def __getattr__(self, name: str) -> object:
+        attribute: object = getattr(self._stream, name)
+        return attribute
 
     def write(self, text: str) -> int:
         """Write text; characters that the console has not are written as escapes."""
@@ -105,7 +106,7 @@ def _is_usable(stream: TextIO | None) -> bool:
 
 
 def _fill_descriptors() -> None:
-    """Give each standard descriptor that is closed the null device.
+    """Open the null device in place of each standard descriptor that is closed.
 
     Else the next file that is opened, a bundle's perhaps, gets its number, and what a library
     written in C says on stderr lands in it.
@@ -123,25 +124,25 @@ def _fill_descriptors() -> None:
 
 @contextlib.contextmanager
 def steady() -> Iterator[None]:
-    """Let stdout and stderr take everything while the block runs.
+    """Make stdout and stderr accept whatever is written while the block runs.
 
-    Where there is none, or a closed one, what is written is dropped. Where writing fails, the rest
-    is dropped, and `is_unheard` says so.
+    Where a stream is absent or closed, what is written to it is dropped. Where writing fails, the
+    rest is dropped, and `is_unheard` returns True.
     """
     _fill_descriptors()
     before = {name: getattr(sys, name) for name in ("stdout", "stderr")}
     with contextlib.ExitStack() as opened:
-        own: dict[str, _Steady] = {}
+        steady_streams: dict[str, _Steady] = {}
         for name, stream in before.items():
             if not _is_usable(stream):
                 sink = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
                 stream = opened.enter_context(sink)
-            own[name] = _Steady(stream, name)
-            setattr(sys, name, own[name])
+            steady_streams[name] = _Steady(stream, name)
+            setattr(sys, name, steady_streams[name])
         try:
             yield
         finally:
-            for name, stream in own.items():
+            for name, stream in steady_streams.items():
                 stream.flush()
                 if getattr(sys, name) is stream:  # another thread may have put its own there
                     setattr(sys, name, before[name])

@@ -29,7 +29,7 @@ def exit_code_of(problem: BaseException) -> int:
         return errors.SIGINT
     if isinstance(problem, Terminated):
         return errors.SIGTERM
-    # TensorFlow's way to say out of memory, told by its name: this module imports no TensorFlow.
+    # TensorFlow's way to say out of memory, known by its name: this module imports no TensorFlow.
     is_exhausted = type(problem).__name__ == "ResourceExhaustedError"
     if errors.is_full_disk(problem) or is_exhausted or isinstance(problem, MemoryError):
         return errors.StorageError.exit_code
@@ -37,7 +37,7 @@ def exit_code_of(problem: BaseException) -> int:
 
 
 def report(problem: Exception) -> str:
-    """Say on stderr what went wrong: a sentence, and for an internal error its traceback.
+    """Write to stderr what went wrong: a sentence, and for an internal error its traceback.
 
     Returns:
         The sentence.

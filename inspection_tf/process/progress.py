@@ -1,4 +1,4 @@
-"""A bar for what takes long, on a terminal only."""
+"""A progress bar for long work, on a terminal only."""
 
 import contextlib
 import sys
@@ -10,30 +10,30 @@ from inspection_tf.process import console
 Progress = Callable[[int, int], None]
 """Called with (done, of) after each step of something long."""
 
-_shown = threading.Lock()  # there is one line for it
+_console_line = threading.Lock()  # one bar at a time
 
 
 def _quiet(done: int, of: int) -> None:
-    """Show nothing."""
+    """Do nothing: there is no bar to move."""
 
 
 @contextlib.contextmanager
 def bar(what: str) -> Iterator[Progress]:
-    """Give what shows a bar on stderr while the block runs, and is gone after it.
+    """Show a progress bar on stderr while the block runs; yield the function that moves it.
 
-    Nothing is shown where stderr is no terminal, or shows a bar already.
+    There is no bar where stderr is no terminal, or shows one already. It vanishes after the block.
 
     Args:
-        what: takes long, in a word or two.
+        what: the work that takes long, in a word or two.
     """
-    if not console.is_terminal(sys.stderr) or not _shown.acquire(blocking=False):
+    if not console.is_terminal(sys.stderr) or not _console_line.acquire(blocking=False):
         yield _quiet
         return
     try:
         with _live(what) as show:
             yield show
     finally:
-        _shown.release()
+        _console_line.release()
 
 
 @contextlib.contextmanager
@@ -45,7 +45,7 @@ def _live(what: str) -> Iterator[Progress]:
     if terminal.is_dumb_terminal:  # it cannot go back to the begin of a line
         yield _quiet
         return
-    shown = rich.progress.Progress(
+    live = rich.progress.Progress(
         rich.progress.TextColumn("{task.description}", markup=False),
         rich.progress.BarColumn(),
         rich.progress.MofNCompleteColumn(),
@@ -54,10 +54,10 @@ def _live(what: str) -> Iterator[Progress]:
         transient=True,
         redirect_stdout=False,  # results stay where they belong
     )
-    with shown:
-        task = shown.add_task(what, total=None)
+    with live:
+        task = live.add_task(what, total=None)
 
         def show(done: int, of: int) -> None:
-            shown.update(task, completed=done, total=of)
+            live.update(task, completed=done, total=of)
 
         yield show

@@ -1,9 +1,9 @@
-"""Text that is shown stays text: names, classes and messages on a console, in tables and logs."""
+"""Escaping of names, classes and messages for consoles, tables, logs and Markdown."""
 
 import json
 import re
 import unicodedata
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import rich.text
@@ -48,7 +48,7 @@ def printable(text: str, *, keep: str = "") -> str:
     )
 
 
-def json_line(values: Any) -> str:
+def json_line(values: object) -> str:
     """Return JSON on one line of printable ASCII, whatever names it holds."""
     return json.dumps(values).replace("\x7f", "\\u007f")  # the one control that is let through
 
@@ -58,7 +58,7 @@ def markdown(text: str) -> str:
 
     Letters, digits, blanks, and what stands between them in names, stay as they are.
     """
-    return _MARKDOWN.sub(lambda found: re.sub("(.)", r"\\\1", found[0]), printable(text))
+    return _MARKDOWN.sub(lambda match: re.sub("(.)", r"\\\1", match[0]), printable(text))
 
 
 def cell(text: str) -> "rich.text.Text":

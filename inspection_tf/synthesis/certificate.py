@@ -100,7 +100,9 @@ def render(
     if missing == "page":
         return Photo(photo.shoot(rng, None, page_xy, spec.photo), None)
 
-    def drawn(page_xy: NDArray[np.float64]) -> tuple[NDArray[np.uint8], Any]:
+    def draw_page(
+        page_xy: NDArray[np.float64],
+    ) -> tuple[NDArray[np.uint8], NDArray[np.float64] | None]:
         page, box = page_layouts.draw(
             np.random.default_rng(content),
             layout,
@@ -113,14 +115,14 @@ def render(
             return page, photo.border((page.shape[0], page.shape[1]))
         return page, None if box is None else _widened(box, spec.margin)
 
-    page, corners = drawn(page_xy)
+    page, corners = draw_page(page_xy)
     if corners is not None:
-        wanted: photo.Shown = "none" if missing else "all"
+        wanted: photo.VisiblePart = "none" if missing else "all"
         moved = geometry.transform_points(corners, _onto(page, page_xy))
-        if photo.shown(moved, spec.photo.size) != wanted:
+        if photo.visible_part(moved, spec.photo.size) != wanted:
             field = geometry.to_shares(corners, (page.shape[0], page.shape[1]))
             page_xy = photo.view(rng, width / height, field, spec.photo, wanted=wanted)
-            page, corners = drawn(page_xy)
+            page, corners = draw_page(page_xy)
     return _photographed(rng, page, corners, page_xy, spec.photo)
 
 
@@ -136,11 +138,11 @@ def _photographed(
     page_xy: NDArray[np.float64],
     spec: PhotoSpec,
 ) -> Photo:
-    found = None
+    visible_xy = None
     if corners is not None:
         moved = geometry.transform_points(corners, _onto(page, page_xy))
-        found = moved if photo.shown(moved, spec.size) == "all" else None
-    return Photo(photo.shoot(rng, page, page_xy, spec, field_xy=found), found)
+        visible_xy = moved if photo.visible_part(moved, spec.size) == "all" else None
+    return Photo(photo.shoot(rng, page, page_xy, spec, field_xy=visible_xy), visible_xy)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ class Template:
         if not has_field and rng.random() < 0.5:
             page_xy = photo.place(rng, width / height, spec)
             return Photo(photo.shoot(rng, None, page_xy, spec), None)
-        wanted: photo.Shown = "all" if has_field else "none"
+        wanted: photo.VisiblePart = "all" if has_field else "none"
         page_xy = photo.view(rng, width / height, field, spec, wanted=wanted)
         shrink = _FINER * float(np.sqrt(geometry.area(page_xy) / (height * width)))
         page, corners = self.image, self.corners_xy
@@ -204,7 +206,7 @@ def from_template(image: NDArray[Any], corners_xy: ArrayLike) -> Template:
         )
     corners = geometry.check_corners(corners_xy)
     size = (image.shape[0], image.shape[1])
-    if not geometry.is_convex(corners) or photo.shown(corners, size) != "all":
+    if not geometry.is_convex(corners) or photo.visible_part(corners, size) != "all":
         raise errors.DataError(
             "The corners of a template's field must go around a convex area inside the image of "
             f"{size[1]} x {size[0]} px. Got {corners.tolist()}. Give top left, top right, bottom "

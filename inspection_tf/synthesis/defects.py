@@ -99,8 +99,8 @@ def _blob(
         lobes: their number; None draws one for round zones and up to three for long ones.
     """
     aspect = zone.half_width / zone.half_length
-    drawn = int(rng.integers(1, 4 if aspect < 0.6 else 3 if aspect < 0.75 else 2))
-    count = drawn if lobes is None else lobes
+    random_count = int(rng.integers(1, 4 if aspect < 0.6 else 3 if aspect < 0.75 else 2))
+    count = random_count if lobes is None else lobes
     share = (1.0, 0.58, 0.42)[count - 1]
     waves = textures.smooth_field(rng, zone.patch.shape, cell=max(2.0, 0.9 * zone.half_width))
     stretch = 1 + np.float32(ragged) * np.clip(waves, -1.5, 1.5)
@@ -184,9 +184,9 @@ def _dent(rng: np.random.Generator, zone: Zone) -> Change:
     light = rng.uniform(0, 2 * np.pi)
     slope = np.float32(np.cos(light)) * u + np.float32(np.sin(light)) * v
     pull = 1 - np.float32(rng.uniform(0.3, 0.5)) * inside
-    drawn = _sample(zone, zone.along * pull, zone.across * pull)
+    pulled = _sample(zone, zone.along * pull, zone.across * pull)
     strength = np.float32(rng.uniform(3.4, 4.6) * zone.deviation)
-    target = drawn + strength * slope * np.sqrt(inside) * 1.6
+    target = pulled + strength * slope * np.sqrt(inside) * 1.6
     return _blend(weight, target, zone)
 
 

@@ -95,15 +95,15 @@ def page(rng: np.random.Generator, spec: GridSpec) -> tuple[NDArray[np.uint8], N
     height, width = rng.uniform(150, 200), rng.uniform(150, 200)
     tone = rng.uniform(165, 250)
     paper = _mixed(rng, tone, 12)
-    drawn = Page((height, width), unit, paper)
+    sheet = Page((height, width), unit, paper)
     side = rng.uniform(78, 100)
     left = rng.uniform(0.3, 0.7) * (width - side)
     top = rng.uniform(0.3, 0.7) * (height - side)
     style = _style(rng, spec, tone)
-    _around(rng, drawn, (left, top, side), (height, width), spec, style)
-    x0, y0, x1, y1 = _grid(rng, drawn, (left, top), side, spec, style)
+    _around(rng, sheet, (left, top, side), (height, width), spec, style)
+    x0, y0, x1, y1 = _grid(rng, sheet, (left, top), side, spec, style)
     corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]])
-    return drawn.array(), corners
+    return sheet.array(), corners
 
 
 def _mixed(rng: np.random.Generator, tone: float, spread: float) -> Colour:
@@ -130,7 +130,7 @@ def _style(rng: np.random.Generator, spec: GridSpec, tone: float) -> _Print:
 
 def _grid(
     rng: np.random.Generator,
-    drawn: Page,
+    sheet: Page,
     xy: tuple[float, float],
     side: float,
     spec: GridSpec,
@@ -143,22 +143,22 @@ def _grid(
         for _ in range(int(rng.integers(1, 5))):
             row, column = rng.integers(0, spec.cells, 2)
             x, y = left + column * step, top + row * step
-            drawn.box((x, y, x + step, y + step), fill=_mixed(rng, rng.uniform(120, 220), 20))
+            sheet.box((x, y, x + step, y + step), fill=_mixed(rng, rng.uniform(120, 220), 20))
     height = style.height * step
     for row in range(spec.cells):
         for column in range(spec.cells):
             if rng.random() < style.filled:
                 text = str(rng.integers(1, 10))
-                wide = drawn.measure(text, style.font, height=height)
+                wide = sheet.measure(text, style.font, height=height)
                 x = left + (column + 0.5) * step - wide / 2
                 y = top + (row + 0.5) * step - height / 2
-                drawn.write((x, y), text, style.font, height=height, ink=style.digit)
+                sheet.write((x, y), text, style.font, height=height, ink=style.digit)
     for number in range(1, spec.cells):
         is_strong = number % spec.block == 0
         half = (style.strong_mm if is_strong else style.fine_mm) / 2
         ink, at = style.ink if is_strong else style.fine, number * step
-        drawn.box((left + at - half, top, left + at + half, top + side), fill=ink)
-        drawn.box((left, top + at - half, left + side, top + at + half), fill=ink)
+        sheet.box((left + at - half, top, left + at + half, top + side), fill=ink)
+        sheet.box((left, top + at - half, left + side, top + at + half), fill=ink)
     half = style.frame_mm / 2
     x0, y0, x1, y1 = left - half, top - half, left + side + half, top + side + half
     for box in (
@@ -167,15 +167,15 @@ def _grid(
         (x0, y0, x0 + 2 * half, y1),
         (x1 - 2 * half, y0, x1, y1),
     ):
-        drawn.box(box, fill=style.ink)
+        sheet.box(box, fill=style.ink)
     # `Page.box` rounds to whole pixels and fills the last one too.
-    low_x, low_y, high_x, high_y = (round(value * drawn.unit) for value in (x0, y0, x1, y1))
+    low_x, low_y, high_x, high_y = (round(value * sheet.unit) for value in (x0, y0, x1, y1))
     return low_x - 0.5, low_y - 0.5, high_x + 0.5, high_y + 0.5
 
 
 def _around(
     rng: np.random.Generator,
-    drawn: Page,
+    sheet: Page,
     placed: tuple[float, float, float],
     size: tuple[float, float],
     spec: GridSpec,
@@ -187,14 +187,14 @@ def _around(
     for across, down in ((-1, 0), (1, 0), (0, -1), (0, 1)):
         x, y = left + across * (side + gap), top + down * (side + gap)
         if rng.random() < 0.45:
-            _grid(rng, drawn, (x, y), side, spec, style)
+            _grid(rng, sheet, (x, y), side, spec, style)
         elif rng.random() < 0.7:
-            _text(rng, drawn, (x, y, x + side, y + side), size, style)
+            _text(rng, sheet, (x, y, x + side, y + side), size, style)
 
 
 def _text(
     rng: np.random.Generator,
-    drawn: Page,
+    sheet: Page,
     box: tuple[float, float, float, float],
     size: tuple[float, float],
     style: _Print,
@@ -208,7 +208,7 @@ def _text(
         letters = max(2, math.floor((x1 - x0) / (0.8 * tall)))
         count = letters if tall == small else max(2, letters // 2)
         text = "".join(rng.choice(list(_WORDS + "   "), min(count, 60)))
-        drawn.write((x0, y), text or "a", font, height=tall, ink=style.ink)
+        sheet.write((x0, y), text or "a", font, height=tall, ink=style.ink)
         y += tall * 1.7
         tall = small
 

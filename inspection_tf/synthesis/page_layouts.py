@@ -115,7 +115,7 @@ def _cells(rng: np.random.Generator, height: float, width: float) -> tuple[tuple
         rows.append(float(rng.uniform(8, 11)))
     chosen = int(rng.integers(0, max(1, math.ceil(len(rows) * 0.7))))
     rows[chosen] = float(rng.uniform(12, 14))
-    found: list[Cell] = []
+    cells: list[Cell] = []
     field = 0
     code = 0
     for row, depth in enumerate(rows):
@@ -134,11 +134,11 @@ def _cells(rng: np.random.Generator, height: float, width: float) -> tuple[tuple
             code += 1
             name = f"{LETTERS[1 + code // 4 % 20]}.{1 + code % 4}"
             if column == at:
-                field, name = len(found), "A"
-            found.append(Cell((x, y, x + float(wide), y + depth), name))
+                field, name = len(cells), "A"
+            cells.append(Cell((x, y, x + float(wide), y + depth), name))
             x += float(wide)
         y += depth
-    return tuple(found), field
+    return tuple(cells), field
 
 
 def draw(
@@ -230,13 +230,13 @@ def _stamp(
     page: Page,
     xy: tuple[float, float],
     radius: float,
-    kept: Box | None,
+    number_box: Box | None,
 ) -> None:
     """Press a round stamp on the page, beside the number and not over it."""
     image = page.array()
     centre = np.array(xy) * page.unit
-    if kept is not None and kept[1] - radius < xy[1] < kept[3] + radius:
-        centre[1] = (kept[3] + radius + 1) * page.unit
+    if number_box is not None and number_box[1] - radius < xy[1] < number_box[3] + radius:
+        centre[1] = (number_box[3] + radius + 1) * page.unit
     ink = np.asarray(_STAMP_INKS[int(rng.integers(len(_STAMP_INKS)))], float)
     layer = np.zeros(image.shape[:2], np.float32)
     middle = tuple(np.round(centre * 16).astype(int).tolist())

@@ -7,7 +7,7 @@ noise, compression) moves nothing.
 
 import dataclasses
 import math
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal, get_args
 
 import cv2
 import numpy as np
@@ -20,7 +20,7 @@ from inspection_tf.synthesis import textures
 from inspection_tf.synthesis.surface import Share, Side
 
 Background = Literal["moire", "weave", "grain", "brushed", "cells", "cloud", "plain", "clutter"]
-Shown = Literal["all", "part", "none"]
+VisiblePart = Literal["all", "part", "none"]
 _TRIES = 40
 _REDUCED = 2  # backgrounds are drawn at a half of the size: they are out of focus anyway
 
@@ -117,8 +117,8 @@ def place(rng: np.random.Generator, aspect: float, spec: PhotoSpec) -> NDArray[n
     return np.asarray(corners, np.float64)
 
 
-def shown(corners_xy: NDArray[np.float64], size: tuple[int, int]) -> Shown:
-    """Say how much of a convex quadrilateral an image of (height, width) shows."""
+def visible_part(corners_xy: NDArray[np.float64], size: tuple[int, int]) -> VisiblePart:
+    """Return how much of a convex quadrilateral an image of (height, width) shows."""
     low, high = border(size)[0], border(size)[2]
     if ((corners_xy >= low) & (corners_xy <= high)).all():
         return "all"
@@ -134,7 +134,7 @@ def view(
     field: NDArray[np.float64],
     spec: PhotoSpec,
     *,
-    wanted: Shown = "all",
+    wanted: VisiblePart = "all",
 ) -> NDArray[np.float64]:
     """Choose where a page lies so that the photo shows its field as a whole, or not at all.
 
@@ -152,7 +152,7 @@ def view(
     for _ in range(_TRIES):
         page = place(rng, aspect, spec)
         moved = geometry.transform_points(field, geometry.homography(unit, page))
-        if shown(moved, spec.size) == wanted:
+        if visible_part(moved, spec.size) == wanted:
             return page
     # Whatever is asked for: a page in the middle, upright, and as large as the photo.
     height, width = spec.size
@@ -179,8 +179,8 @@ def background(rng: np.random.Generator, spec: PhotoSpec) -> NDArray[np.float32]
     colour = rng.uniform(30, 220) * rng.uniform(0.75, 1.25, 3)
     small = (-(-height // _REDUCED), -(-width // _REDUCED))
     if name in textures.TEXTURES:
-        drawn = textures.render(rng, name, size=small).astype(np.float32)
-        gray = (drawn - drawn.mean()) / max(float(drawn.std()), 1.0) * rng.uniform(5, 25)
+        texture = textures.render(rng, name, size=small).astype(np.float32)
+        gray = (texture - texture.mean()) / max(float(texture.std()), 1.0) * rng.uniform(5, 25)
     else:
         gray = textures.smooth_field(rng, small, cell=small[0] / 3) * rng.uniform(0, 10)
     picture = gray[..., None] * rng.uniform(0.8, 1.2, 3) + colour
@@ -209,7 +209,7 @@ def _add_clutter(rng: np.random.Generator, picture: NDArray[np.float32]) -> None
 
 
 def _add_lines(
-    rng: np.random.Generator, picture: NDArray[np.float32], corners: NDArray[Any]
+    rng: np.random.Generator, picture: NDArray[np.float32], corners: NDArray[np.float64]
 ) -> None:
     origin, across, down = corners[0], corners[1] - corners[0], corners[3] - corners[0]
     ink = rng.uniform(0, 255, 3).tolist()
@@ -292,9 +292,9 @@ def _hide(
     cv2.line(cover, first, second, 1.0, max(3, int(thickness)), cv2.LINE_AA)
     cover = cv2.GaussianBlur(cover, (0, 0), 1.0)
     if field_xy is not None:
-        kept = np.zeros((height, width), np.uint8)
-        cv2.fillConvexPoly(kept, np.round(field_xy).astype(np.int32), 1)
-        if cover[kept > 0].any():
+        field = np.zeros((height, width), np.uint8)
+        cv2.fillConvexPoly(field, np.round(field_xy).astype(np.int32), 1)
+        if cover[field > 0].any():
             return
     picture += cover[..., None] * (colour.astype(np.float32) - picture)
 

@@ -161,8 +161,10 @@ def _add_defect(
     """Draw one defect and add it to (change, mask, ellipse), in place."""
     change, mask, ellipse = sums
     height, width = gray.shape
-    own = defects.EXTENTS[name]
-    extent = defects.Extent(length=spec.extent or own.length, aspect=spec.aspect or own.aspect)
+    default = defects.EXTENTS[name]
+    extent = defects.Extent(
+        length=spec.extent or default.length, aspect=spec.aspect or default.aspect
+    )
     for _ in range(20):
         zone, left, top = placement.place(
             rng, gray, extent=extent, is_stroke=name in defects.STROKES

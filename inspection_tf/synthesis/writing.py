@@ -1,11 +1,15 @@
 """Text on a page: outline fonts that come with matplotlib, drawn by Pillow."""
 
 import functools
+import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from PIL import ImageFont
 
 FontName = Literal[
     "sans", "sans_bold", "mono", "mono_bold", "serif", "serif_bold",
@@ -31,7 +35,7 @@ Box = tuple[float, float, float, float]
 
 
 @functools.lru_cache(maxsize=256)
-def _font(name: FontName, size: int) -> Any:
+def _font(name: FontName, size: int) -> "ImageFont.FreeTypeFont":
     import matplotlib
     from PIL import ImageFont
 
@@ -70,11 +74,12 @@ class Page:
         """
         from PIL import Image, ImageDraw
 
-        chosen = _font(font, max(4, round(height * self.unit / _CAPITAL)))
+        outlines = _font(font, max(4, round(height * self.unit / _CAPITAL)))
         # What Pillow calls the box of a text begins at the pen, not at the ink.
-        _, _, right, bottom = chosen.getbbox(text)
-        mask = Image.new("L", (right + 2 * _ROOM_PX, bottom + 2 * _ROOM_PX))
-        ImageDraw.Draw(mask).text((_ROOM_PX, _ROOM_PX), text, fill=255, font=chosen)
+        _, _, right, bottom = outlines.getbbox(text)
+        size = math.ceil(right) + 2 * _ROOM_PX, math.ceil(bottom) + 2 * _ROOM_PX
+        mask = Image.new("L", size)
+        ImageDraw.Draw(mask).text((_ROOM_PX, _ROOM_PX), text, fill=255, font=outlines)
         is_ink = np.asarray(mask) >= 128
         columns, rows = np.flatnonzero(is_ink.any(axis=0)), np.flatnonzero(is_ink.any(axis=1))
         if not len(rows):

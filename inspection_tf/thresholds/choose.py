@@ -1,7 +1,7 @@
 """The operating point of a bundle: which threshold, and what it promises."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,37 +32,58 @@ _OVERKILL_PROMISE = (
 )
 _NEVER_REACHED = "No probability reaches this threshold: no image would be NG."
 _BY_REGIONS = (
-    "No image of this split is good: {asked} over images cannot tell thresholds apart. "
+    "No image of this split is good: {method} over images cannot tell thresholds apart. "
     "Chosen by F-beta over regions instead."
 )
-_NO_DEFECTS = " Nothing is promised about escapes: no image of this split is defective."
+_NO_DEFECTS = "Nothing is promised about escapes: no image of this split is defective."
 
 
-class _Split(NamedTuple):
-    """What a threshold is chosen on."""
+class _Labels(NamedTuple):
+    """The labels of a split, by image and by part."""
 
-    score: NDArray[np.float64]  # (images,)
     defective: NDArray[np.bool]  # (images,)
     parts: parts.Parts
 
     @property
     def unit(self) -> str:
-        """What is counted."""
-        return _unit(self.parts)
+        """What a promise counts."""
+        return "images" if self.parts.are_single else "parts"
 
     @property
     def groups(self) -> NDArray[np.int64] | None:
         """The number of each image's part; None where every image is one of its own."""
         return None if self.parts.are_single else self.parts.of
 
+    @property
+    def defective_parts(self) -> int:
+        """Number of parts that have a defective image."""
+        return self.parts.count(self.defective)
 
-def _unit(of: parts.Parts) -> str:
-    return "images" if of.are_single else "parts"
+    @property
+    def good_parts(self) -> int:
+        """Number of parts that have a good image."""
+        return self.parts.count(~self.defective)
 
 
-def _measured(
-    ng: NDArray[np.bool], defective: NDArray[np.bool], of: parts.Parts, spec: ThresholdSpec
-) -> dict[str, float]:
+class _Choice(NamedTuple):
+    """What a method came to: one threshold, or the two of a cascade."""
+
+    method: str
+    """The one that was used, which may be a fallback."""
+    threshold: float
+    note: str
+    """In words: what was fallen back to, and what is not promised."""
+    first_threshold: float = 0.0
+    """Of the first stage of a cascade; 0 lets every image pass."""
+
+    def with_note(self, sentence: str) -> "_Choice":
+        """Return the same with a sentence more in its note."""
+        return self._replace(note=f"{self.note} {sentence}".strip())
+
+
+def _measured(ng: NDArray[np.bool], labels: _Labels, spec: ThresholdSpec) -> dict[str, float]:
+    """Return the rates of verdicts on a split, without those that are 0 / 0."""
+    defective, of = labels
     rates = {
         "escape_rate": (~ng[defective]).sum() / max(defective.sum(), 1),
         "recall": ng[defective].sum() / max(defective.sum(), 1),
@@ -70,44 +91,48 @@ def _measured(
         "precision": defective[ng].sum() / max(ng.sum(), 1),
     }
     defined = (defective.any(), defective.any(), (~defective).any(), ng.any())
-    found = {name: float(rates[name]) for name, known in zip(rates, defined, strict=True) if known}
+    measured = {
+        name: float(rates[name]) for name, known in zip(rates, defined, strict=True) if known
+    }
     if not of.are_single:
         if defective.any():
-            escaped = _escaped_parts(ng, defective, of, spec)
-            found["escape_rate_parts"] = escaped / of.count(defective)
+            escaped = _escaped_parts(ng, labels, spec)
+            measured["escape_rate_parts"] = escaped / labels.defective_parts
         if not defective.all():
-            found["overkill_rate_parts"] = of.count(ng & ~defective) / of.count(~defective)
-    return found
+            measured["overkill_rate_parts"] = of.count(ng & ~defective) / labels.good_parts
+    return measured
 
 
-def _escaped_parts(
-    ng: NDArray[np.bool], defective: NDArray[np.bool], of: parts.Parts, spec: ThresholdSpec
-) -> int:
+def _escaped_parts(ng: NDArray[np.bool], labels: _Labels, spec: ThresholdSpec) -> int:
     """Return how many defective parts escape."""
+    defective, of = labels
     if spec.part_escapes == "any":
         return of.count(defective & ~ng)
     return of.count(defective) - of.count(defective & ng)
 
 
-def _from_good(split: _Split, spec: ThresholdSpec) -> tuple[float, str]:
-    """Return a threshold from good images only, and what it promises of overkill, in words."""
-    good = ~split.defective
-    score = split.score[good]
+def _from_good(scores: NDArray[np.float64], labels: _Labels, spec: ThresholdSpec) -> _Choice:
+    """Return a threshold from good images only; its note says what it promises of overkill."""
+    good = ~labels.defective
+    score = scores[good]
     try:
         threshold = for_overkill_rate(
             score,
             max_overkill_rate=spec.max_overkill_rate,
             confidence=spec.confidence,
-            groups=split.parts.of[good],
+            groups=labels.parts.of[good],
         )
     except errors.DataError:
         counts = cuts.sweep(score, np.zeros(np.shape(score), bool), needs_defects=False)
         needed = defects_needed(spec.max_overkill_rate, spec.confidence)
-        return counts.threshold(counts.score.size - 1), (
-            f"Above every one of {split.parts.count(good)} good {split.unit}; an overkill rate of "
+        threshold = counts.threshold(counts.score.size - 1)
+        note = (
+            f"Above every one of {labels.good_parts} good {labels.unit}; an overkill rate of "
             f"at most {spec.max_overkill_rate:g} would need {needed} of them."
         )
-    return threshold, _OVERKILL_PROMISE.format(spec=spec, unit=split.unit)
+    else:
+        note = _OVERKILL_PROMISE.format(spec=spec, unit=labels.unit)
+    return _Choice("overkill_rate", threshold, note)
 
 
 def promises_overkill(point: OperatingPoint, spec: ThresholdSpec) -> bool:
@@ -116,50 +141,53 @@ def promises_overkill(point: OperatingPoint, spec: ThresholdSpec) -> bool:
     return any(promise in point.note for promise in promises)
 
 
-def _too_few(
-    spec: ThresholdSpec, needed: int, defective: int, unit: str, thresholds: str = ""
-) -> str:
+def _too_few(spec: ThresholdSpec, needed: int, labels: _Labels, thresholds: str = "") -> str:
     return (
         f"An escape rate of at most {spec.max_escape_rate:g} at {spec.confidence:g} confidence "
-        f"needs {needed} defective {unit}{thresholds}; this split has {defective}. "
+        f"needs {needed} defective {labels.unit}{thresholds}; this split has "
+        f"{labels.defective_parts}. "
         "Chosen by F-beta instead."
     )
 
 
-def _threshold(split: _Split, spec: ThresholdSpec) -> tuple[str, float, str]:
-    """Return the method that was used, its threshold, and what to know about it."""
-    score, is_defect, of = split
+def _one_threshold(score: NDArray[np.float64], labels: _Labels, spec: ThresholdSpec) -> _Choice:
+    """Return the threshold by the method of `spec`, or by its fallback."""
+    is_defect = labels.defective
     if spec.method == "overkill_rate" or not is_defect.any():
-        threshold, note = _from_good(split, spec)
-        if not is_defect.any():
-            note += _NO_DEFECTS
-        return "overkill_rate", threshold, note
-    alike = split.groups if spec.weigh_parts else None
-    given = {name: getattr(spec, name) for name in PARAMETERS[spec.method]}
+        choice = _from_good(score, labels, spec)
+        return choice if is_defect.any() else choice.with_note(_NO_DEFECTS)
+    weighed = labels.groups if spec.weigh_parts else None
     if spec.method == "escape_rate":
-        needed, count = defects_needed(spec.max_escape_rate, spec.confidence), of.count(is_defect)
-        if count < needed:
-            return (
-                "f_beta",
-                for_f_beta(score, is_defect, beta=spec.beta, groups=alike),
-                _too_few(spec, needed, count, split.unit),
-            )
+        needed = defects_needed(spec.max_escape_rate, spec.confidence)
+        if labels.defective_parts < needed:
+            threshold = for_f_beta(score, is_defect, beta=spec.beta, groups=weighed)
+            return _Choice("f_beta", threshold, _too_few(spec, needed, labels))
         threshold = for_escape_rate(
             score,
             is_defect,
             max_escape_rate=spec.max_escape_rate,
             confidence=spec.confidence,
-            groups=of.of,
+            groups=labels.parts.of,
             part_escapes=spec.part_escapes,
         )
-        return spec.method, threshold, ""
-    chosen: dict[str, Callable[..., float]] = {
-        "precision": for_precision,
-        "recall": for_recall,
-        "f_beta": for_f_beta,
-        "cost": for_cost,
-    }
-    return spec.method, chosen[spec.method](score, is_defect, groups=alike, **given), ""
+    elif spec.method == "precision":
+        limit = spec.min_precision
+        threshold = for_precision(score, is_defect, min_precision=limit, groups=weighed)
+    elif spec.method == "recall":
+        threshold = for_recall(score, is_defect, min_recall=spec.min_recall, groups=weighed)
+    elif spec.method == "f_beta":
+        threshold = for_f_beta(score, is_defect, beta=spec.beta, groups=weighed)
+    elif spec.method == "cost":
+        threshold = for_cost(
+            score,
+            is_defect,
+            escape_cost=spec.escape_cost,
+            overkill_cost=spec.overkill_cost,
+            groups=weighed,
+        )
+    else:
+        assert_never(spec.method)
+    return _Choice(spec.method, threshold, "")
 
 
 def choose(
@@ -196,25 +224,24 @@ def choose(
         errors.DataError: the scores are empty or not finite, or the method cannot be met.
     """
     scores, defective = cuts.checked(score, is_defect)
-    of = parts.known(groups, scores.size)
-    method, threshold, note = _threshold(_Split(cuts.tied(scores), defective, of), spec)
-    threshold = _raised(cuts.between(threshold, scores), scores, mask_threshold)
-    if method in ("f_beta", "cost") and defective.all() and regions is not None:
+    labels = _Labels(defective, parts.numbered(groups, scores.size))
+    choice = _one_threshold(cuts.tied(scores), labels, spec)
+    threshold = _raised(cuts.between(choice.threshold, scores), scores, mask_threshold)
+    choice = choice._replace(threshold=threshold)
+    if choice.method in ("f_beta", "cost") and defective.all() and regions is not None:
         by_regions = for_region_f_beta(regions(), beta=spec.beta)
         if by_regions is not None:
-            note = f"{note} {_BY_REGIONS.format(asked=method)}".strip()
-            method, threshold = "region_f_beta", max(by_regions, mask_threshold)
-    if threshold > 1:
-        note = f"{note} {_NEVER_REACHED}".strip()
+            choice = choice.with_note(_BY_REGIONS.format(method=choice.method))._replace(
+                method="region_f_beta", threshold=max(by_regions, mask_threshold)
+            )
+    if choice.threshold > 1:
+        choice = choice.with_note(_NEVER_REACHED)
     return _point(
-        threshold,
-        scores >= threshold,
-        defective,
-        of,
+        choice,
+        scores >= choice.threshold,
+        labels,
         spec,
         mask_threshold=mask_threshold,
-        method=method,
-        note=note,
         needed=defects_needed(spec.max_escape_rate, spec.confidence),
     )
 
@@ -226,97 +253,110 @@ def _raised(threshold: float, scores: NDArray[np.float64], mask_threshold: float
 
 
 def _point(
-    threshold: float,
+    choice: _Choice,
     ng: NDArray[np.bool],
-    defective: NDArray[np.bool],
-    of: parts.Parts,
+    labels: _Labels,
     spec: ThresholdSpec,
     *,
     mask_threshold: float,
-    method: str,
-    note: str,
     needed: int,
 ) -> OperatingPoint:
+    """Return the operating point of a choice, with what it promises and its rates on the split.
+
+    Args:
+        choice: the method, its threshold and what to know about it.
+        ng: (images,), which are NG under it.
+        labels: of the split.
+        spec: how it was chosen.
+        mask_threshold: the one that the scores were computed with.
+        needed: defective parts that a promise takes.
+    """
     promise = None
+    defective, of = labels
     if not of.are_known:
-        note = f"{note} {parts.UNKNOWN}".strip()
-    if method == "escape_rate":
+        choice = choice.with_note(parts.UNKNOWN)
+    if choice.method == "escape_rate":
         promise = Promise(
             max_escape_rate=spec.max_escape_rate,
             confidence=spec.confidence,
-            observed_escapes=_escaped_parts(ng, defective, of, spec),
+            observed_escapes=_escaped_parts(ng, labels, spec),
             defective=int(defective.sum()),
-            defective_groups=None if of.are_single else of.count(defective),
+            defective_groups=None if of.are_single else labels.defective_parts,
             part_escapes=spec.part_escapes,
         )
-    parameters = {name: float(getattr(spec, name)) for name in PARAMETERS[method]}
-    if spec.weigh_parts and method in WEIGHED and not of.are_single:
+    parameters = {name: float(getattr(spec, name)) for name in PARAMETERS[choice.method]}
+    if spec.weigh_parts and choice.method in WEIGHED and not of.are_single:
         parameters["weigh_parts"] = 1.0
     return OperatingPoint(
-        threshold=threshold,
-        review_from=threshold - spec.review_band if spec.review_band else None,
+        threshold=choice.threshold,
+        review_from=choice.threshold - spec.review_band if spec.review_band else None,
         mask_threshold=mask_threshold,
-        method=method,
+        method=choice.method,
         parameters=parameters,
         promise=promise,
         promise_needs=None if promise else needed,
-        note=note,
-        counts=_counted(defective, of),
-        tune=_measured(ng, defective, of, spec),
+        note=choice.note,
+        counts=_counts(labels),
+        tune=_measured(ng, labels, spec),
     )
 
 
-def _counted(defective: NDArray[np.bool], of: parts.Parts) -> dict[str, int]:
-    found = {"images": int(defective.size), "defective": int(defective.sum())}
+def _counts(labels: _Labels) -> dict[str, int]:
+    defective, of = labels
+    counts = {"images": int(defective.size), "defective": int(defective.sum())}
     if not of.are_single:
         everything = np.ones(defective.size, bool)
-        found |= {"groups": of.count(everything), "defective_groups": of.count(defective)}
-    return found
+        counts |= {"groups": of.count(everything), "defective_groups": labels.defective_parts}
+    return counts
 
 
-def _two_thresholds(
-    pairs: joint.Pairs, spec: ThresholdSpec
-) -> tuple[str, tuple[float, float], str]:
-    """Return the method that was used, its two thresholds, and what to know about them."""
-    count, unit = pairs.parts.count(pairs.defective), _unit(pairs.parts)
+def _two_thresholds(pairs: joint.Pairs, spec: ThresholdSpec) -> _Choice:
+    """Return both thresholds of a cascade by the method of `spec`, or by its fallback."""
+    labels = _Labels(pairs.defective, pairs.parts)
+    count, unit = labels.defective_parts, labels.unit
     if spec.method == "overkill_rate" or not count:
-        two, needed = joint.for_overkill_rate(
+        (first, second), needed = joint.for_overkill_rate(
             pairs, max_overkill_rate=spec.max_overkill_rate, confidence=spec.confidence
         )
-        good = pairs.parts.count(~pairs.defective)
         note = _OVERKILL_PROMISE.format(spec=spec, unit=unit)
-        if good < needed:
+        if labels.good_parts < needed:
             note = (
-                f"None of {good} good {unit} is NG; an overkill rate of at most "
+                f"None of {labels.good_parts} good {unit} is NG; an overkill rate of at most "
                 f"{spec.max_overkill_rate:g} would need {needed} of them."
             )
-        return "overkill_rate", two, note if count else note + _NO_DEFECTS
-    given = {name: getattr(spec, name) for name in PARAMETERS[spec.method]}
+        choice = _Choice("overkill_rate", second, note, first)
+        return choice if count else choice.with_note(_NO_DEFECTS)
+    note = ""
     if spec.method == "escape_rate":
-        note = ""
         needed = joint.defects_needed(spec.max_escape_rate, spec.confidence)
         if count < defects_needed(spec.max_escape_rate, spec.confidence):
-            note = _too_few(spec, needed, count, unit, " with two thresholds")
-            return "f_beta", joint.for_f_beta(pairs, beta=spec.beta), note
+            first, second = joint.for_f_beta(pairs, beta=spec.beta)
+            note = _too_few(spec, needed, labels, " with two thresholds")
+            return _Choice("f_beta", second, note, first)
         if count < needed:
             note = (
                 "The first stage lets every image pass: for two thresholds this promise needs "
                 f"{needed} defective {unit}; this split has {count}."
             )
-        two = joint.for_escape_rate(
+        first, second = joint.for_escape_rate(
             pairs,
             max_escape_rate=spec.max_escape_rate,
             confidence=spec.confidence,
             part_escapes=spec.part_escapes,
         )
-        return spec.method, two, note
-    chosen: dict[str, Callable[..., tuple[float, float]]] = {
-        "precision": joint.for_precision,
-        "recall": joint.for_recall,
-        "f_beta": joint.for_f_beta,
-        "cost": joint.for_cost,
-    }
-    return spec.method, chosen[spec.method](pairs, **given), ""
+    elif spec.method == "precision":
+        first, second = joint.for_precision(pairs, min_precision=spec.min_precision)
+    elif spec.method == "recall":
+        first, second = joint.for_recall(pairs, min_recall=spec.min_recall)
+    elif spec.method == "f_beta":
+        first, second = joint.for_f_beta(pairs, beta=spec.beta)
+    elif spec.method == "cost":
+        first, second = joint.for_cost(
+            pairs, escape_cost=spec.escape_cost, overkill_cost=spec.overkill_cost
+        )
+    else:
+        assert_never(spec.method)
+    return _Choice(spec.method, second, note, first)
 
 
 def choose_jointly(
@@ -357,28 +397,28 @@ def choose_jointly(
         first_score, second_score, is_defect, groups=groups, weigh_parts=spec.weigh_parts
     )
     coarse = pairs._replace(first=cuts.tied(pairs.first), second=cuts.tied(pairs.second))
-    method, (first, second), note = _two_thresholds(coarse, spec)
-    first, second = cuts.between(first, pairs.first), cuts.between(second, pairs.second)
+    choice = _two_thresholds(coarse, spec)
+    labels = _Labels(pairs.defective, pairs.parts)
+    first = cuts.between(choice.first_threshold, pairs.first)
     passes = pairs.first >= first
+    second = cuts.between(choice.threshold, pairs.second)
     second = _raised(second, pairs.second[passes], mask_threshold)
+    choice = choice._replace(threshold=second, first_threshold=first)
     if max(first, second) > 1:
-        note = f"{note} {_NEVER_REACHED}".strip()
+        choice = choice.with_note(_NEVER_REACHED)
     stage = OperatingPoint(
         threshold=first,
         mask_threshold=mask_threshold,
         method="joint",
         note="" if first > 0 else "It lets every image pass.",
-        counts=_counted(pairs.defective, pairs.parts),
-        tune=_measured(passes, pairs.defective, pairs.parts, spec),
+        counts=_counts(labels),
+        tune=_measured(passes, labels, spec),
     )
     return stage, _point(
-        second,
+        choice,
         passes & (pairs.second >= second),
-        pairs.defective,
-        pairs.parts,
+        labels,
         spec,
         mask_threshold=mask_threshold,
-        method=method,
-        note=note,
         needed=joint.defects_needed(spec.max_escape_rate, spec.confidence),
     )

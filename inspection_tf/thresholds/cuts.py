@@ -1,4 +1,4 @@
-"""Cuts through sorted scores: the arithmetic of `thresholds`, which shows these names.
+"""Thresholds as cuts through sorted scores: the `for_*` functions of one threshold.
 
 Only the order of the scores decides, so a threshold is a *cut* between two neighbouring scores.
 """
@@ -173,7 +173,7 @@ def sweep(
         )
     cut = np.append(np.unique(scores), np.inf)
     below = _counter(
-        scores, None if groups is None else parts.known(groups, scores.size), defective
+        scores, None if groups is None else parts.numbered(groups, scores.size), defective
     )
     escapes, good = below(defective, cut), below(~defective, cut)
     return Cuts(cut, escapes, good[-1] - good, defective=escapes[-1], good=good[-1])
@@ -232,7 +232,7 @@ def for_escape_rate(
     needed = defects_needed(max_escape_rate, confidence)
     cuts = sweep(score, is_defect, needs_defects=False)
     scores, defective = checked(score, is_defect)
-    of = parts.known(groups, scores.size)
+    of = parts.numbered(groups, scores.size)
     part_score = np.sort(parts.extreme(scores[defective], of.of[defective], part_escapes))
     allowed = events_allowed(part_score.size, max_escape_rate, confidence)
     if allowed < 0:
@@ -272,7 +272,7 @@ def for_overkill_rate(
     needed = defects_needed(max_overkill_rate, confidence)
     cuts = sweep(score_of_good, np.zeros(np.shape(score_of_good), bool), needs_defects=False)
     scores = np.asarray(score_of_good, np.float64)
-    of = parts.known(groups, scores.size)
+    of = parts.numbered(groups, scores.size)
     # An image at the threshold is NG, and its part with it: the highest of a part decides.
     part_score = np.sort(parts.extreme(scores, of.of, "each"))
     allowed = events_allowed(part_score.size, max_overkill_rate, confidence)

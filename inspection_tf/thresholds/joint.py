@@ -80,7 +80,7 @@ def checked(
             f"Scores of two stages must be probabilities. Got {lowest:.4g}. "
             "Give the summed probability of the defect classes, and decision.score of the map."
         )
-    of = parts_.known(groups, firsts.size)
+    of = parts_.numbered(groups, firsts.size)
     return Pairs(firsts, seconds, defective, of, of.weights(defective) if weigh_parts else None)
 
 
@@ -143,15 +143,15 @@ def for_escape_rate(
     parts = pairs.of_parts(defective=True, part_escapes=part_escapes)
     good_first, good_second = pairs.first[~pairs.defective], pairs.second[~pairs.defective]
     blocks = blocks_allowed(parts.first.size, max_escape_rate, confidence)
-    found = []
+    candidates = []
     for taken in range(1, blocks) if blocks > 1 else (0,):
         left = blocks - taken - 1
         passed = float(parts.first[taken - 1]) if taken else -math.inf
         corner = passed, float(np.partition(parts.second(passed)[taken:], left)[left])
         passes = good_first >= corner[0]
         overkills = int((passes & (good_second >= corner[1])).sum())
-        found.append((overkills, int(passes.sum()), corner[1], corner))
-    return _under(pairs, min(found)[-1])
+        candidates.append((overkills, int(passes.sum()), corner[1], corner))
+    return _under(pairs, min(candidates)[-1])
 
 
 def for_precision(pairs: Pairs, *, min_precision: float) -> Two:
@@ -229,7 +229,7 @@ def for_overkill_rate(
     shares = _OVERKILL_SHARES if pairs.defective.any() else (0.5,)
     confidence = 1 - (1 - confidence) / len(shares)
     allowed = max(0, binomial.events_allowed(first.size, max_overkill_rate, confidence))
-    found = []
+    candidates = []
     for share in shares:
         quota = ((allowed + 1) / (first.size + 1)) ** share
         taken = max(0, first.size - round((first.size + 1) * quota))
@@ -240,8 +240,8 @@ def for_overkill_rate(
         passes = first >= lowest
         thresholds = (lowest, _over(second[passes], edge))
         caught = _is_ng(pairs, thresholds) & pairs.defective
-        found.append((-int(caught.sum()), int(passes.sum()), thresholds))
-    return min(found)[-1], binomial.defects_needed(max_overkill_rate, confidence)
+        candidates.append((-int(caught.sum()), int(passes.sum()), thresholds))
+    return min(candidates)[-1], binomial.defects_needed(max_overkill_rate, confidence)
 
 
 def _is_ng(pairs: Pairs, thresholds: Two) -> NDArray[np.bool]:
@@ -262,8 +262,8 @@ def _gap(score: NDArray[np.float64], kept_out: NDArray[np.float64], cap: float) 
 def _under(pairs: Pairs, corner: Two) -> Two:
     """Return the lowest thresholds that stop the same good images as a corner, stage by stage.
 
-    A first threshold that stops none is 0: it lets every image pass, not only those seen. Without a
-    good image the thresholds stay just under the corner.
+    A first threshold that stops none is 0: it lets every image pass, not only those of this split.
+    Without a good image the thresholds stay just under the corner.
     """
     good = ~pairs.defective if not pairs.defective.all() else np.ones_like(pairs.defective)
     below, above = _gap(pairs.first, pairs.first[good], corner[0])
@@ -309,11 +309,11 @@ def _best(pairs: Pairs, key: Key) -> tuple[tuple[float, ...], Two]:
     Of equal ones it is the corner that stops the most good images at the first stage, then the
     lowest.
     """
-    found = []
+    corners = []
     for row, passing, counts in _rows(pairs):
         parts = key(counts)
         cut = counts.pick(parts)
         values = tuple(float(part[cut]) for part in parts)
-        found.append(((*values, passing, float(counts.score[cut]), row), values))
-    (*_, second, first), values = min(found)
+        corners.append(((*values, passing, float(counts.score[cut]), row), values))
+    (*_, second, first), values = min(corners)
     return values, (first, second)

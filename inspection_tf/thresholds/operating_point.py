@@ -1,6 +1,6 @@
-"""The sections that `thresholds` shows: how thresholds are chosen, and what came of it."""
+"""The sections of thresholds: how they are chosen, and the operating point that came of it."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import pydantic
 
@@ -44,8 +44,8 @@ class Promise(config.Section):
     @pydantic.model_serializer(mode="wrap")
     def _without_parts_where_there_are_none(
         self, write: pydantic.SerializerFunctionWrapHandler
-    ) -> dict[str, Any]:
-        values: dict[str, Any] = write(self)
+    ) -> dict[str, object]:
+        values: dict[str, object] = write(self)
         if self.defective_groups is None:  # as every bundle without groups was written
             for name in ("defective_groups", "part_escapes"):
                 values.pop(name, None)  # left out already where defaults are

@@ -29,7 +29,7 @@ class Parts(NamedTuple):
     of: NDArray[np.int64]
     """(images,), the number of each image's part."""
     are_known: bool
-    """False where each image was taken for a part of its own because nobody said more."""
+    """False where no parts are known and each image was taken for a part of its own."""
 
     @property
     def are_single(self) -> bool:
@@ -55,8 +55,8 @@ class Parts(NamedTuple):
         return weights
 
 
-def known(groups: ArrayLike | Sequence[str] | None, images: int) -> Parts:
-    """Number the parts of a split.
+def numbered(groups: ArrayLike | Sequence[str] | None, images: int) -> Parts:
+    """Return the parts of a split, numbered.
 
     An image whose own group is None, nan or "", as a table leaves it, is a part of its own. A name
     and a number that are written alike are one part.
@@ -102,9 +102,9 @@ def extreme(
     """
     names, place = np.unique(part, return_inverse=True)
     any_image = part_escapes == "any"
-    found = np.full(names.size, np.inf if any_image else -np.inf)
-    (np.minimum if any_image else np.maximum).at(found, place, score)
-    return found
+    extremes = np.full(names.size, np.inf if any_image else -np.inf)
+    (np.minimum if any_image else np.maximum).at(extremes, place, score)
+    return extremes
 
 
 class PairedParts:

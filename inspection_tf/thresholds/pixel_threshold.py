@@ -1,4 +1,4 @@
-"""The pixel threshold that fits masks best. Shown by `thresholds`."""
+"""The pixel threshold whose regions fit the labelled masks best."""
 
 import itertools
 from collections.abc import Iterable

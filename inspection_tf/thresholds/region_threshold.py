@@ -1,4 +1,4 @@
-"""The threshold for a split without good images: by regions. Shown by `thresholds`.
+"""The threshold for a split without good images, chosen by its regions.
 
 Where every image is defective (boards with several defects each), images cannot say how high a
 threshold may be: any that keeps them all is as good. Regions can: a false one is found beside the

@@ -177,6 +177,6 @@ def test_frames_without_templates_are_an_image_error(toy_pair, frames):
 
 def test_memory_is_that_of_the_engine_alone_however_much_is_held_here(toy_bundle):
     held = np.ones(2**27)  # 1 GiB
-    found = peak_memory.peak_bytes(toy_bundle, "onnx", 1, 1)
+    found = peak_memory.of_engine(toy_bundle, "onnx", 1, 1)
     assert found is not None
     assert 30e6 < found < held.nbytes

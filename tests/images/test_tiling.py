@@ -256,11 +256,11 @@ _CHILD = """
 import sys
 import numpy as np
 from inspection_tf import runtime
-from inspection_tf.bench import peak_memory
+from inspection_tf.process import memory
 inspector = runtime.Inspector.load(sys.argv[1])
 image = np.random.default_rng(0).normal(128, 20, (2048, 3000)).clip(0, 255).astype(np.uint8)
 verdict = inspector.inspect(image)
-print(peak_memory.own_bytes())
+print(memory.peak_bytes())
 print(inspector.memory_bytes(image.shape))
 """
 
@@ -314,4 +314,4 @@ def test_what_lies_in_the_working_folder_is_not_imported(toy_bundle, tmp_path, m
 
     (tmp_path / "onnxruntime.py").write_text("raise SystemExit('imported from the folder')")
     monkeypatch.chdir(tmp_path)
-    assert (peak_memory.peak_bytes(toy_bundle, "onnx", 1, 1) or 0) > 10**6
+    assert (peak_memory.of_engine(toy_bundle, "onnx", 1, 1) or 0) > 10**6

@@ -87,7 +87,7 @@ def test_a_name_beside_axes_is_one_line_and_short():
 def test_a_font_that_has_the_letters_shows_them(monkeypatch):
     from inspection_tf.plots import curves
 
-    monkeypatch.setattr(curves, "_is_drawn", lambda character, fonts: True)
+    monkeypatch.setattr(curves, "_has_glyph", lambda character, fonts: True)
     assert plain("检查") == "检查"
 
 

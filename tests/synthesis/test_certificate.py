@@ -55,7 +55,7 @@ def test_a_photo_that_is_to_show_the_field_shows_all_of_it():
     for index in range(40):
         corners = certificate.draw(index, seed=5, spec=chosen).corners_xy
         assert corners is not None
-        assert photo.shown(corners, (240, 320)) == "all"
+        assert photo.visible_part(corners, (240, 320)) == "all"
         assert geometry.is_convex(corners)
         assert geometry.turns(corners)[0] > 0  # clockwise: never mirrored
 
@@ -80,7 +80,7 @@ def test_corners_of_the_page_are_those_of_its_paper():
         missing = certificate.is_without_field(index, 0.25)
         assert (found.corners_xy is None) == missing
         if found.corners_xy is not None:
-            assert photo.shown(found.corners_xy, (240, 320)) == "all"
+            assert photo.visible_part(found.corners_xy, (240, 320)) == "all"
             # A page is as large as its corners say: much larger than a number.
             assert geometry.area(found.corners_xy) > 0.15 * 240 * 320
 
@@ -96,7 +96,7 @@ def test_a_view_shows_what_is_wanted_even_where_no_place_that_is_drawn_does(want
     for seed in range(5):
         page = photo.view(rng(seed), 1.4, field, large, wanted=wanted)
         moved = geometry.transform_points(field, geometry.homography(unit, page))
-        assert photo.shown(moved, (240, 320)) == wanted
+        assert photo.visible_part(moved, (240, 320)) == wanted
 
 
 def weighted_centre(image, colour, near):

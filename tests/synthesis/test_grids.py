@@ -45,7 +45,7 @@ def test_photos_show_the_whole_grid_or_say_that_they_do_not():
         assert (found.corners_xy is None) == certificate.is_without_field(index, 0.25)
         if found.corners_xy is not None:
             size = found.image.shape[:2]
-            assert photo.shown(found.corners_xy, size) == "all"
+            assert photo.visible_part(found.corners_xy, size) == "all"
             assert geometry.is_convex(found.corners_xy)
 
 

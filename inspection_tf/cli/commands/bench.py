@@ -1,15 +1,11 @@
 """`inspection bench`: how fast a bundle is on this machine, engine by engine."""
 
 from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from inspection_tf import files, process, runtime
 from inspection_tf.cli import data, tables
-
-Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
-Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+from inspection_tf.cli.arguments import Bundle, Switch
 
 
 def bench(
@@ -50,15 +46,15 @@ def bench(
     if profile:
         rounds = 30 if repeats is None else repeats
         operators = benchmark.profile(bundle, repeats=rounds, threads=threads)
-        return tables.show([item.to_dict() for item in operators], tables.OPERATORS, as_json=json)
+        return tables.show(operators, tables.OPERATORS, as_json=json)
     if out is not None:
         files.require_free(out)
     frames = None
     if split:
         inspector = runtime.Inspector.load(bundle, check_golden=False)
-        turn = inspector.preprocessing.orientation
+        orientation = inspector.preprocessing.orientation
         frames = [
-            record.read_pair(orientation=turn)
+            record.read_pair(orientation=orientation)
             for record in data.from_provenance(inspector.manifest, split)
         ]
     timings = benchmark.run(
@@ -78,8 +74,8 @@ def bench(
         files.write_json(out / "bench.json", [timing.to_dict() for timing in timings])
         plots.save(plots.engine_times(benchmark.best(timings)), out / "bench.png")
     rows = timings if json else benchmark.best(timings)
-    code = tables.show([row.to_dict() for row in rows], tables.TIMINGS, as_json=json)
-    alike = {timing.outcomes for timing in timings if timing.batch_size == batch_sizes[0]}
-    if not json and not against and len(alike) > 1:
+    code = tables.show(rows, tables.TIMINGS, as_json=json)
+    outcomes = {timing.outcomes for timing in timings if timing.batch_size == batch_sizes[0]}
+    if not json and not against and len(outcomes) > 1:
         process.complain("warning: the engines do not decide alike; see --json")
     return code

@@ -7,14 +7,15 @@ from typing import Annotated, Any
 import tyro
 
 from inspection_tf import errors, files, process
+from inspection_tf.cli.arguments import Bundle
 from inspection_tf.conversion import targets
 from inspection_tf.conversion.request import ConvertSpec
+from inspection_tf.engines.entry import EngineEntry
 
-_SHOWN = 20
-Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
+_LISTED = 20  # changed verdicts, at most
 
 
-def _lines(name: str, entry: Any) -> list[str]:
+def _lines(name: str, entry: EngineEntry) -> list[str]:
     lines = [f"engines/{name}: {entry.kind}, {entry.precision}, {entry.state}"]
     parity = entry.parity
     if parity:
@@ -24,9 +25,9 @@ def _lines(name: str, entry: Any) -> list[str]:
             f"{parity['max_score_difference']:.2g}, mean output difference "
             f"{parity['mean_output_difference']:.2g}"
         )
-    for size, spent in entry.speed.get("engine_ms", {}).items():
-        beside = entry.speed["onnx_ms"][size]
-        lines.append(f"batch {size}: {spent:.2f} ms an image, onnx {beside:.2f}")
+    for size, engine_ms in entry.speed.get("engine_ms", {}).items():
+        onnx_ms = entry.speed["onnx_ms"][size]
+        lines.append(f"batch {size}: {engine_ms:.2f} ms an image, onnx {onnx_ms:.2f}")
     if entry.state != "passed":
         where = entry.options.get("script") or f"engines/{name}"
         lines.append(f"next: the machine it is for; see {where}")
@@ -34,7 +35,7 @@ def _lines(name: str, entry: Any) -> list[str]:
 
 
 def _flips(report: dict[str, Any]) -> list[str]:
-    """Return what the gate found on the verdicts that changed, a line each."""
+    """Return a line for each verdict that the engine changes, as the gate reports them."""
 
     def number(value: float | None) -> str:
         return "none" if value is None else f"{value:.4f}"
@@ -44,10 +45,10 @@ def _flips(report: dict[str, Any]) -> list[str]:
         f"{flip['id']}, batch {flip['batch_size']}: {flip['outcome_before']} "
         f"{number(flip['score_before'])} -> {flip['outcome_after']} {number(flip['score_after'])}"
         f"{', ' + flip['stage'] if flip['stage'] else ''}, margin {number(flip['margin'])}"
-        for flip in changed[:_SHOWN]
+        for flip in changed[:_LISTED]
     ]
-    if len(changed) > _SHOWN:
-        lines.append(f"and {len(changed) - _SHOWN} more changed verdicts: --report FILE")
+    if len(changed) > _LISTED:
+        lines.append(f"and {len(changed) - _LISTED} more changed verdicts: --report FILE")
     return lines
 
 
@@ -83,11 +84,11 @@ def convert(
         data: folder of the images the bundle was made from; by default where they lay.
         report: file for what the gate found, also where it refuses.
     """
-    from inspection_tf.conversion import convert as converting
+    from inspection_tf.conversion import convert as converter
 
     _require_place(report, bundle)
     try:
-        done = converting.convert(bundle, to, name=name, data=data, spec=settings)
+        conversion = converter.convert(bundle, to, name=name, data=data, spec=settings)
     except errors.GateError as problem:
         if report is not None and problem.report is not None:
             with contextlib.suppress(errors.StorageError):  # that it was refused weighs more
@@ -97,7 +98,7 @@ def convert(
                 process.complain(line)
         raise
     if report is not None:
-        files.write_json(report, done.entry.parity)
-    for line in _lines(done.name, done.entry):
+        files.write_json(report, conversion.entry.parity)
+    for line in _lines(conversion.name, conversion.entry):
         process.say(line)
     return errors.OK

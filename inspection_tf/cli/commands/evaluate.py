@@ -1,15 +1,12 @@
 """`inspection evaluate`: measure a bundle on labelled images."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import tyro
+from typing import Literal
 
 from inspection_tf import errors, process, runtime
-from inspection_tf.cli import data
+from inspection_tf.cli import data, paths
+from inspection_tf.cli.arguments import Bundle, Root
 
-Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
-Root = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[ROOT]")]
 Corner = Literal["tl", "tr", "br", "bl"]
 
 
@@ -57,24 +54,24 @@ def evaluate(
                 "bundle's own data has the groups that it was split by."
             )
         split = split or "test"
-        chosen = data.from_provenance(manifest, split)
+        records = data.from_provenance(manifest, split)
     else:
         labels = data.Labels(format, order, group_pattern, mask_values, mask_ignore)
-        chosen = data.from_root(manifest, root, labels, split)
-    folder = data.new_folder(out)
+        records = data.from_root(manifest, root, labels, split)
+    folder = paths.new_folder(out)
     with process.bar("inspecting") as progress:
-        rows = evaluation.measure(inspector, chosen, progress=progress)
+        rows = evaluation.measure(inspector, records, progress=progress)
     report = evaluation.report(
         rows,
         split=split or "all",
         operating_point=manifest.operating_point,
-        dataset_sha256=chosen.sha256(),
+        dataset_sha256=records.sha256(),
         classes=manifest.classes,
     )
     evaluation.write(folder, rows, report)
-    by_id = {record.id: record for record in chosen}
+    by_id = {record.id: record for record in records}
 
-    def show(name: str) -> Any:
+    def show(name: str) -> evaluation.Look:
         return evaluation.look(inspector, by_id[name])
 
     threshold = manifest.operating_point.threshold

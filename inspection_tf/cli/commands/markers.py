@@ -1,14 +1,9 @@
 """`inspection markers`: painted corners -> a data set."""
 
 from pathlib import Path
-from typing import Annotated
-
-import tyro
 
 from inspection_tf import errors, process
-
-Folder = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FOLDER")]
-Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+from inspection_tf.cli.arguments import Folder, Switch
 
 
 def markers(root: Folder, /, *, out: Path, unmarked: Switch = False) -> int:

@@ -2,27 +2,19 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import tyro
+from typing import TYPE_CHECKING, Any
 
 from inspection_tf import errors, files, images, process, runtime
-from inspection_tf.cli import data, parts, paths
+from inspection_tf.cli import arguments, parts, paths
+from inspection_tf.cli.arguments import Bundle, FurtherBundles, Metadata, Paths, Switch
 
 if TYPE_CHECKING:
     import rich.table
 
     from inspection_tf import decision
 
-Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
-Paths = Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="PATH...")]
-Also = Annotated[tuple[Path, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="BUNDLE")]
-Metadata = Annotated[
-    tuple[str, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="NAME=VALUE")
-]
-Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Line = dict[str, Any]
-"""What is said of an image: its path, and a verdict or an error; ready for JSON."""
+"""The result of an image: its path, and a verdict or an error; ready for JSON."""
 
 
 def _write_pictures(out: Path, stem: str, verdict: "decision.Verdict") -> None:
@@ -43,7 +35,7 @@ def _write_pictures(out: Path, stem: str, verdict: "decision.Verdict") -> None:
 
 
 def _refused(path: Path, problem: Exception) -> tuple[Line, int]:
-    """Say what is wrong with an image; returns its line and its exit code."""
+    """Report on stderr what is wrong with an image; returns its line and its exit code."""
     return {"path": str(path), "error": process.report(problem)}, process.exit_code_of(problem)
 
 
@@ -72,7 +64,11 @@ def _predict_one(
 
 
 class _Verdicts:
-    """Takes the line of each image as soon as it is known: prints it, writes it, keeps the code."""
+    """Prints and writes the line of each image as soon as it is known.
+
+    Attributes:
+        code: the gravest exit code of all of them.
+    """
 
     def __init__(
         self,
@@ -141,7 +137,7 @@ def predict(
     engine: str = runtime.ONNX,
     metadata: Metadata = (),
     part: str | None = None,
-    also: Also = (),
+    also: FurtherBundles = (),
     json: Switch = False,
 ) -> int:
     """Decide about images.
@@ -168,15 +164,16 @@ def predict(
     """
     if not words:
         raise errors.ConfigError("predict needs at least one image. Got none. Name files.")
-    passed_through, is_composite = parts.parse_metadata(metadata), part is not None or bool(also)
-    parts.compiled(part)  # before the work begins
+    passed_through = arguments.parse_metadata(metadata)
+    is_composite = part is not None or bool(also)
+    parts.compiled(part)  # refuses a pattern that is none before the work begins
     listed, templates = paths.listed(words), paths.Templates(template)
     inspectors = parts.load(
         (bundle, *also), lambda root: runtime.Inspector.load(root, engine=engine)
     )
-    folder = data.new_folder(out) if out is not None else None
-    if told := listed.told():
-        process.complain(told)
+    folder = paths.new_folder(out) if out is not None else None
+    if listed.left_out:
+        process.complain(listed.left_out_in_words())
 
     def write(number: int, stem: str, verdict: "decision.Verdict") -> None:
         if folder is not None:
@@ -185,8 +182,8 @@ def predict(
 
     lines: Iterable[tuple[Line, int]]
     if is_composite:
-        task = parts.Task(inspectors, templates.of, passed_through, write, process.report)
-        lines = parts.composite_lines(listed.items, task, part)
+        setup = parts.Setup(inspectors, templates.of, passed_through, write, process.report)
+        lines = parts.composite_lines(listed.items, setup, part)
     else:
         inspector = inspectors[str(bundle)]
         lines = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from inspection_tf import errors, images, process
+from inspection_tf.cli.arguments import Scan
 from inspection_tf.synthesis import certificate, surface
 from inspection_tf.synthesis.certificate import CertificateSpec, PhotoSpec
 from inspection_tf.synthesis.grids import GridSpec
@@ -14,7 +15,6 @@ from inspection_tf.synthesis.grids import GridSpec
 if TYPE_CHECKING:
     from inspection_tf.datasets.records import Records
 
-Scan = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SCAN")]
 _Point = tuple[float, float]
 
 
@@ -62,8 +62,8 @@ class Certificates:
         """Write the set; `progress` is called after each image."""
         from inspection_tf.datasets import drawn_photos
 
-        found = drawn_photos.certificates(count=self.count, spec=self.spec, seed=self.seed)
-        return _write_photos(self, found, progress)
+        photos = drawn_photos.certificates(count=self.count, spec=self.spec, seed=self.seed)
+        return _write_photos(self, photos, progress)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,8 +83,8 @@ class Grids:
         """Write the set; `progress` is called after each image."""
         from inspection_tf.datasets import drawn_photos
 
-        found = drawn_photos.printed_grids(count=self.count, spec=self.spec, seed=self.seed)
-        return _write_photos(self, found, progress)
+        photos = drawn_photos.printed_grids(count=self.count, spec=self.spec, seed=self.seed)
+        return _write_photos(self, photos, progress)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -123,23 +123,23 @@ class Copies:
                     f"{self.scan}. Add --corners X Y X Y X Y X Y, or paint them."
                 )
             template = certificate.from_template(markers.remove(image, painted), painted)
-        drawn = drawn_photos.of_templates(
+        photos = drawn_photos.of_templates(
             [template],
             count=self.count,
             spec=self.spec,
             seed=self.seed,
             without_field_share=self.without_field_share,
         )
-        return _write_photos(self, drawn, progress)
+        return _write_photos(self, photos, progress)
 
 
 def _write_photos(
-    kind: Certificates | Grids | Copies, drawn: "Records", progress: process.Progress
+    kind: Certificates | Grids | Copies, photos: "Records", progress: process.Progress
 ) -> Path:
     from inspection_tf.datasets import drawn_photos
 
     return drawn_photos.write_folder(
-        drawn,
+        photos,
         kind.out,
         settings=kind.spec,
         seed=kind.seed,

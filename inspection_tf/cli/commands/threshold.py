@@ -2,18 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
-
-import tyro
+from typing import TYPE_CHECKING, Literal
 
 from inspection_tf import config, errors, process
+from inspection_tf.cli.arguments import Bundle, Costs, Switch
 
 if TYPE_CHECKING:
     from inspection_tf import thresholds
 
-Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
-Costs = Annotated[tuple[float, float] | None, tyro.conf.arg(metavar="ESCAPE OVERKILL")]
-Switch = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 Value = float | tuple[float, float]
 
 
@@ -101,8 +97,8 @@ def threshold(
     borders = [point["review_from"] for point in (before, after)]
     review = ""
     if any(border is not None for border in borders):
-        told = ("none" if border is None else f"{border:.6g}" for border in borders)
-        review = f", review from {' -> '.join(told)}"
+        words = ("none" if border is None else f"{border:.6g}" for border in borders)
+        review = f", review from {' -> '.join(words)}"
     process.say(
         f"{manifest.model_id}: threshold {before['threshold']:.6g} -> {after['threshold']:.6g}"
         f"{review}; {len(edit['golden_changed'])} golden verdicts changed"
@@ -123,22 +119,22 @@ def _option(name: str) -> str:
 
 
 def _only(options: Mapping[str, Value | None]) -> tuple[str, Value]:
-    """Return the name and the value of the option that was given.
+    """Return the name and the value of the one option that is set.
 
     Raises:
         errors.ConfigError: none was, or several were.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    if len(given) != 1:
+    present = {name: value for name, value in options.items() if value is not None}
+    if len(present) != 1:
         raise errors.ConfigError(
             f"threshold needs one of {', '.join(map(_option, options))}. "
-            f"Got {' and '.join(map(_option, given)) or 'none'}. Give one."
+            f"Got {' and '.join(map(_option, present)) or 'none'}. Give one."
         )
-    return next(iter(given.items()))
+    return next(iter(present.items()))
 
 
 def _spec(method: str, value: Value, confidence: float) -> "thresholds.ThresholdSpec":
-    """Return how a recipe would be told to choose.
+    """Return the section of a recipe that would choose likewise.
 
     Raises:
         errors.ConfigError: a number is out of range.

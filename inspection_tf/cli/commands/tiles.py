@@ -1,13 +1,9 @@
 """`inspection tiles`: a plan for images that are larger than the network."""
 
-from pathlib import Path
-from typing import Annotated, Literal
-
-import tyro
+from typing import Literal
 
 from inspection_tf import errors, process
-
-Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
+from inspection_tf.cli.arguments import Bundle
 
 
 def tiles(

@@ -1,13 +1,7 @@
 """`inspection verify`: check a bundle."""
 
-from pathlib import Path
-from typing import Annotated
-
-import tyro
-
 from inspection_tf import errors, process, runtime
-
-Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
+from inspection_tf.cli.arguments import Bundle
 
 
 def verify(bundle: Bundle, /, *, engine: str = runtime.ONNX) -> int:
