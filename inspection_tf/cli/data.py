@@ -95,24 +95,25 @@ def from_root(
         errors.DataError: other classes, no templates for a bundle that compares, no such split, or
             an image that the group pattern does not match.
     """
-    from inspection_tf.datasets import data_spec, groups, readers
-    from inspection_tf.datasets.readers import corners, mask_legend
+    from inspection_tf.datasets import data_spec, groups
+    from inspection_tf.datasets.readers import corners, formats, layouts, mask_legend
 
     data = manifest.provenance.data
-    usual = "corners" if manifest.is_located else "folder"
-    name = labels.layout or (data.format if data.format in readers.READERS else usual)
-    if name == "corners":
-        usual_order = data.source.get("corner_order", corners.ORDER)
-        found = corners.read_corners(root, order=labels.order or tuple(usual_order))
-    else:
-        known = data.source if name == data.format else {}
-        values = labels.mask_values
-        ignored = labels.mask_ignore
-        found = mask_legend.with_meaning(
-            readers.READERS[name](root),
-            known.get("mask_values", {}) if values is None else values,
-            known.get("mask_ignore", ()) if ignored is None else ignored,
-        )
+    usual = formats.usual(layouts.CORNERS if manifest.is_located else layouts.MASKS)
+    name = labels.layout or (data.format if data.format in formats.FORMATS else usual.name)
+    with formats.explained(name):
+        if name == corners.FORMAT.name:
+            usual_order = data.source.get("corner_order", corners.ORDER)
+            found = corners.read_corners(root, order=labels.order or tuple(usual_order))
+        else:
+            known = data.source if name == data.format else {}
+            values = labels.mask_values
+            ignored = labels.mask_ignore
+            found = mask_legend.with_meaning(
+                formats.FORMATS[name].read(root),
+                known.get("mask_values", {}) if values is None else values,
+                known.get("mask_ignore", ()) if ignored is None else ignored,
+            )
     pattern = labels.group_pattern
     if pattern is None and not any(record.group for record in found):
         pattern = data.source.get("group_pattern")

@@ -11,8 +11,8 @@ import pydantic
 from numpy.typing import NDArray
 
 from inspection_tf import config, errors, images, process
-from inspection_tf.datasets import checks, drawn_photos, drawn_surfaces, groups, readers, records
-from inspection_tf.datasets.readers import corners, layouts, mask_legend
+from inspection_tf.datasets import checks, drawn_photos, drawn_surfaces, groups, records
+from inspection_tf.datasets.readers import corners, formats, mask_legend, recognition
 from inspection_tf.datasets.records import Record, Records, Source
 from inspection_tf.synthesis.certificate import CertificateSpec
 from inspection_tf.synthesis.grids import GridSpec
@@ -186,14 +186,15 @@ def _as_stored(spec: DataSpec) -> Records:
             f"data.format {spec.format} needs data.root, the folder of the images. Got none. "
             "Add --data.root DIR."
         )
-    known = layouts.of_file(spec.root)
+    known = recognition.of_file(spec.root)
     if known is not None:
         raise errors.DataError(
             f"{spec.root} must be a folder of images. Got {known.name}. {known.way_out}"
         )
-    if spec.format == "corners":
-        return corners.read_corners(spec.root, order=spec.corner_order)
-    return readers.READERS[spec.format](spec.root)
+    with formats.explained(spec.format):
+        if spec.format == "corners":
+            return corners.read_corners(spec.root, order=spec.corner_order)
+        return formats.FORMATS[spec.format].read(spec.root)
 
 
 def _certificates(spec: DataSpec) -> Records:

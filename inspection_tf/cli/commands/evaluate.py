@@ -1,16 +1,20 @@
 """`inspection evaluate`: measure a bundle on labelled images."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
 from inspection_tf import errors, process, runtime
 from inspection_tf.cli import data
+from inspection_tf.datasets.readers import corners, formats
 
 Bundle = Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE")]
 Root = Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[ROOT]")]
-Corner = Literal["tl", "tr", "br", "bl"]
+if TYPE_CHECKING:
+    FormatName = str
+else:
+    FormatName = Literal[tuple(formats.FORMATS)]
 
 
 def evaluate(
@@ -19,11 +23,9 @@ def evaluate(
     /,
     *,
     out: Path,
-    format: (
-        Literal["dagm", "folder", "magnetic_tile", "deeppcb", "corners", "smartdoc"] | None
-    ) = None,
+    format: FormatName | None = None,
     split: Literal["train", "tune", "test", "all"] | None = None,
-    order: tuple[Corner, Corner, Corner, Corner] | None = None,
+    order: corners.Order | None = None,
     group_pattern: str | None = None,
     mask_values: dict[str, str] | None = None,
     mask_ignore: tuple[str, ...] | None = None,

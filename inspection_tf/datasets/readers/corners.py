@@ -12,7 +12,7 @@ table of SmartDoc.
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -211,13 +211,14 @@ def read_corners(root: str | Path, *, order: Order = ORDER) -> Records:
     def find(listed: str) -> Path | None:
         return tables.find_file(path.parent, listed)
 
-    known = None if path.is_file() else layouts.recognise(path.parent, reading="corners")
-    if known is not None:
-        raise errors.DataError(
-            f"{path.parent} must hold {path.name}. Got {known.name}. {known.way_out}"
-        )
-    found = _read(path, order=order, find=find, group=lambda row: row.get("group", ""))
-    return Records.of(found, origin=str(path), classes=CLASSES)
+    try:
+        found = _read(path, order=order, find=find, group=lambda row: row.get("group", ""))
+        return Records.of(found, origin=str(path), classes=CLASSES)
+    except errors.DataError as problem:
+        if path.is_file():
+            raise
+        start = f"{path.parent} must hold {path.name}. Got"
+        raise layouts.OtherLayout(str(problem), root=path.parent, start=start) from problem
 
 
 def read_smartdoc(root: str | Path) -> Records:
@@ -262,3 +263,11 @@ def write(path: str | Path, rows: Mapping[str, ArrayLike | None]) -> None:
         cells = (f"{v:.4f}" if isinstance(v, float) else v for v in values)
         lines.append(files.csv_line([name, *cells]))
     files.write(path, "".join(lines))
+
+
+def _roots(tree: layouts.Tree) -> Iterable[Path]:
+    return {path.parent for path in tree.files if path.name == CSV_NAME}
+
+
+FORMAT = layouts.Format("corners", layouts.CORNERS, read_corners, _roots)
+SMARTDOC = layouts.Format("smartdoc", layouts.CORNERS, read_smartdoc)

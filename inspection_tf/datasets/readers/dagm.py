@@ -95,9 +95,15 @@ def read_dagm(root: str | Path) -> Records:
     if not found:
         raise layouts.refuse(
             base,
-            reading="dagm",
             needs="must hold images and a folder Label beside them",
             got="none",
             way_out="Point data.root at the class folder, such as DAGM/Class1.",
         )
     return Records.of(groups.from_table(found, base), origin=str(base))
+
+
+def _roots(tree: layouts.Tree) -> Iterable[Path]:
+    return {path.parent for path in tree.folders if path.name == "Label"}
+
+
+FORMAT = layouts.Format("dagm", layouts.MASKS, read_dagm, _roots)

@@ -7,6 +7,7 @@ import dataclasses
 import functools
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,6 @@ def read_deeppcb(root: str | Path) -> Records:
     if not found:
         raise layouts.refuse(
             base,
-            reading="deeppcb",
             needs="must hold folders groupNNNNN with ID_test.jpg, ID_temp.jpg and ID.txt",
             got="no image ID_test.jpg",
             way_out="Point data.root at the folder of the groups.",
@@ -182,3 +182,10 @@ def _read_boxes(path: Path) -> tuple[box_masks.Box, ...]:
             )
         found.append(box)
     return tuple(found)
+
+
+def _roots(tree: layouts.Tree) -> Iterable[Path]:
+    return {path.parent.parent for path in tree.files if path.stem.endswith("_temp")}
+
+
+FORMAT = layouts.Format("deeppcb", layouts.MASKS, read_deeppcb, _roots)

@@ -4,6 +4,7 @@ Optionally `classes.txt`, where defects are told apart, `templates/`, and `group
 `groups`.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from inspection_tf import errors, files
@@ -54,7 +55,6 @@ def read_folder(root: str | Path) -> Records:
                 raise layouts.refuse_image(
                     path,
                     base,
-                    reading="folder",
                     needs="a defective image must have a mask",
                     got=f"none named {path.stem} in {base / 'masks'}",
                     way_out="Add it, or move the image to good.",
@@ -70,7 +70,6 @@ def read_folder(root: str | Path) -> Records:
     if not found:
         raise layouts.refuse(
             base,
-            reading="folder",
             needs="must hold images in good/ and defect/",
             got="none",
             way_out="Write a set with: inspection synthesize surface --out DIR --count 100.",
@@ -78,3 +77,10 @@ def read_folder(root: str | Path) -> Records:
     listing.refuse_orphans(masks.values(), of=str(base / "defect"))
     found = groups.from_table(found, base)
     return Records.of(found, origin=str(base), classes=classes)
+
+
+def _roots(tree: layouts.Tree) -> Iterable[Path]:
+    return {path.parent.parent for path in tree.files if path.parent.name == "good"}
+
+
+FORMAT = layouts.Format("folder", layouts.MASKS, read_folder, _roots)

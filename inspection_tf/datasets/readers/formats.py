@@ -1,16 +1,78 @@
-"""The formats of data sets that are read."""
+"""The formats of data sets that are read: the only list of them.
 
-from collections.abc import Callable
+Help texts, checks and sentences of errors read it. To add one: a file with its reader and its
+`FORMAT`, and a line here.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from inspection_tf.datasets.readers import corners, dagm, deeppcb, folder, magnetic_tile
+from inspection_tf import errors
+from inspection_tf.datasets.readers import (
+    corners,
+    dagm,
+    deeppcb,
+    folder,
+    layouts,
+    magnetic_tile,
+    recognition,
+)
 from inspection_tf.datasets.records import Records
 
-READERS: dict[str, Callable[[str | Path], Records]] = {
-    "dagm": dagm.read_dagm,
-    "folder": folder.read_folder,
-    "magnetic_tile": magnetic_tile.read_magnetic_tile,
-    "deeppcb": deeppcb.read_deeppcb,
-    "corners": corners.read_corners,
-    "smartdoc": corners.read_smartdoc,
+# In this order they are looked for in a folder that is refused: the most telling names first.
+FORMATS: dict[str, layouts.Format] = {
+    listed.name: listed
+    for listed in (
+        magnetic_tile.FORMAT,
+        deeppcb.FORMAT,
+        dagm.FORMAT,
+        folder.FORMAT,
+        corners.FORMAT,
+        corners.SMARTDOC,
+    )
 }
+
+
+def usual(labels: layouts.LabelKind) -> layouts.Format:
+    """Return the format that a folder with labels of a kind has where nothing says which."""
+    return FORMATS[corners.FORMAT.name if labels == layouts.CORNERS else folder.FORMAT.name]
+
+
+@contextlib.contextmanager
+def explained(reading: str) -> Iterator[None]:
+    """Say in the refusal of a folder what it looks like.
+
+    Args:
+        reading: the name of the format that is read.
+
+    Raises:
+        errors.DataError: in place of `layouts.OtherLayout`.
+    """
+    try:
+        yield
+    except layouts.OtherLayout as problem:
+        if problem.annotations_only:
+            known = recognition.recognise_foreign(problem.root)
+        else:
+            known = recognition.recognise(problem.root, FORMATS, reading=reading)
+        message = (
+            str(problem) if known is None else f"{problem.start} {known.name}. {known.way_out}"
+        )
+        raise errors.DataError(message) from None
+
+
+def _explained(listed: layouts.Format) -> Callable[[str | Path], Records]:
+    @functools.wraps(listed.read)
+    def read(root: str | Path) -> Records:
+        with explained(listed.name):
+            return listed.read(root)
+
+    return read
+
+
+read_dagm = _explained(dagm.FORMAT)
+read_deeppcb = _explained(deeppcb.FORMAT)
+read_folder = _explained(folder.FORMAT)
+read_magnetic_tile = _explained(magnetic_tile.FORMAT)

@@ -36,7 +36,6 @@ def read_magnetic_tile(root: str | Path) -> Records:
     if not found:
         raise layouts.refuse(
             base,
-            reading="magnetic_tile",
             needs="must hold folders MT_Free, MT_Blowhole and so on with images",
             got="none",
             way_out="Point data.root at the folder that holds them.",
@@ -88,3 +87,10 @@ def _in_folder(folder: Path) -> Iterable[Record]:
             class_id=1 if name == _GOOD else 1 + CLASSES.index(name),
         )
     listing.refuse_orphans(masks.values(), of=str(inner))
+
+
+def _roots(tree: layouts.Tree) -> Iterable[Path]:
+    return {path.parent for path in tree.folders if path.name.startswith("MT_")}
+
+
+FORMAT = layouts.Format("magnetic_tile", layouts.MASKS, read_magnetic_tile, _roots)
