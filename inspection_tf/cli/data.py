@@ -96,7 +96,8 @@ def from_root(
             an image that the group pattern does not match.
     """
     from inspection_tf.datasets import data_spec, groups
-    from inspection_tf.datasets.readers import corners, formats, layouts, mask_legend
+    from inspection_tf.datasets.readers import corners, formats, layouts
+    from inspection_tf.datasets.sections import mask_legend
 
     data = manifest.provenance.data
     usual = formats.usual(layouts.CORNERS if manifest.is_located else layouts.MASKS)

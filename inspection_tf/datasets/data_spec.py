@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from inspection_tf import config, errors, images, process
 from inspection_tf.datasets import checks, drawn_photos, drawn_surfaces, groups, records
-from inspection_tf.datasets.readers import corners, formats, mask_legend, recognition
+from inspection_tf.datasets.readers import corners, formats, recognition
 from inspection_tf.datasets.records import Record, Records, Source
+from inspection_tf.datasets.sections import group_patterns, mask_legend
 from inspection_tf.synthesis.certificate import CertificateSpec
 from inspection_tf.synthesis.grids import GridSpec
 from inspection_tf.synthesis.surface import SurfaceSpec
@@ -109,7 +110,7 @@ class DataSpec(config.Section):
     @classmethod
     def _require_group(cls, pattern: str | None) -> str | None:
         if pattern is not None:
-            groups.compiled(pattern)
+            group_patterns.compiled(pattern)
         return pattern
 
     @pydantic.field_validator("mask_values", mode="before")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from inspection_tf import config, errors, images
 from inspection_tf.datasets import checks, data_spec, readers, records
-from inspection_tf.datasets.readers import mask_legend
+from inspection_tf.datasets.sections import mask_legend
 
 SIZE = (12, 16)
 BOX, OTHER, RIM = np.s_[3:6, 4:9], np.s_[8:10, 1:5], np.s_[0, :]  # 15, 8 and 16 px
