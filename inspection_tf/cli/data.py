@@ -102,19 +102,19 @@ def from_root(
     data = manifest.provenance.data
     usual = formats.usual(layouts.CORNERS if manifest.is_located else layouts.MASKS)
     name = labels.layout or (data.format if data.format in formats.FORMATS else usual.name)
+    known = data.source if name == data.format else {}
+    spec = formats.FORMATS[name].section()
+    if isinstance(spec, corners.CornersSpec):
+        order = labels.order or tuple(known.get("corner_order", spec.corner_order))
+        spec = spec.model_copy(update={"corner_order": order})
     with formats.explained(name):
-        if name == corners.FORMAT.name:
-            usual_order = data.source.get("corner_order", corners.ORDER)
-            found = corners.read_corners(root, order=labels.order or tuple(usual_order))
-        else:
-            known = data.source if name == data.format else {}
-            values = labels.mask_values
-            ignored = labels.mask_ignore
-            found = mask_legend.with_meaning(
-                formats.FORMATS[name].read(root),
-                known.get("mask_values", {}) if values is None else values,
-                known.get("mask_ignore", ()) if ignored is None else ignored,
-            )
+        found = spec.read_from(root)
+    values, ignored = labels.mask_values, labels.mask_ignore
+    found = mask_legend.with_meaning(
+        found,
+        known.get("mask_values", {}) if values is None else values,
+        known.get("mask_ignore", ()) if ignored is None else ignored,
+    )
     pattern = labels.group_pattern
     if pattern is None and not any(record.group for record in found):
         pattern = data.source.get("group_pattern")

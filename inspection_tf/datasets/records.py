@@ -98,6 +98,10 @@ class Records(Sequence[Record]):
         chosen = (by_id[name] for name in wanted)
         return Records.of(chosen, origin=self.origin, classes=self.classes)
 
+    def joined(self, others: "Records") -> "Records":
+        """Return these records and others of the same classes, as one set."""
+        return Records.of((*self, *others), origin=self.origin, classes=self.classes)
+
     def _with(self, items: Iterable[Record]) -> "Records":
         """Return some of these records, in the same order."""
         return dataclasses.replace(self, items=tuple(items))

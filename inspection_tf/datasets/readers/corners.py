@@ -23,6 +23,7 @@ from inspection_tf import errors, files, images
 from inspection_tf.datasets import file_hashes
 from inspection_tf.datasets.readers import layouts, listing, tables
 from inspection_tf.datasets.records import Record, Records
+from inspection_tf.datasets.sections.base import StoredSpec
 from inspection_tf.images import geometry
 
 Corner = Literal["tl", "tr", "br", "bl"]
@@ -265,9 +266,33 @@ def write(path: str | Path, rows: Mapping[str, ArrayLike | None]) -> None:
     files.write(path, "".join(lines))
 
 
+class CornersSpec(StoredSpec):
+    """Photos in a table of corners, and how they are split."""
+
+    format: Literal["corners"] = "corners"
+    """A folder with corners.csv."""
+    corner_order: Order = ORDER
+    """What p1, p2, p3 and p4 are in a table of corners whose columns are called so."""
+
+    def read_from(self, root: Path) -> Records:
+        """Read the records of a folder."""
+        return read_corners(root, order=self.corner_order)
+
+
+class SmartDocSpec(StoredSpec):
+    """Frames of SmartDoc 2015, and how they are split."""
+
+    format: Literal["smartdoc"] = "smartdoc"
+    """Frames and their ground_truth.csv."""
+
+    def read_from(self, root: Path) -> Records:
+        """Read the records of a folder."""
+        return read_smartdoc(root)
+
+
 def _roots(tree: layouts.Tree) -> Iterable[Path]:
     return {path.parent for path in tree.files if path.name == CSV_NAME}
 
 
-FORMAT = layouts.Format("corners", layouts.CORNERS, read_corners, _roots)
-SMARTDOC = layouts.Format("smartdoc", layouts.CORNERS, read_smartdoc)
+FORMAT = layouts.Format(CornersSpec, layouts.CORNERS, _roots)
+SMARTDOC = layouts.Format(SmartDocSpec, layouts.CORNERS)

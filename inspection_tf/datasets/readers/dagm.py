@@ -6,11 +6,13 @@ and `Test` folders and `Labels.txt`; optionally `groups.csv`, see `groups`.
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from inspection_tf import errors, files
 from inspection_tf.datasets import groups
 from inspection_tf.datasets.readers import layouts, listing, tables
 from inspection_tf.datasets.records import FileSource, Record, Records, Split
+from inspection_tf.datasets.sections.masks import MaskFilesSpec
 
 
 def _named_by_labels(folder: Path) -> dict[str, tuple[bool, str | None]]:
@@ -102,8 +104,19 @@ def read_dagm(root: str | Path) -> Records:
     return Records.of(groups.from_table(found, base), origin=str(base))
 
 
+class DagmSpec(MaskFilesSpec):
+    """Images in the layout of DAGM 2007, and how they are split."""
+
+    format: Literal["dagm"] = "dagm"
+    """Class folders with a folder Label in each."""
+
+    def read_from(self, root: Path) -> Records:
+        """Read the records of a folder."""
+        return read_dagm(root)
+
+
 def _roots(tree: layouts.Tree) -> Iterable[Path]:
     return {path.parent for path in tree.folders if path.name == "Label"}
 
 
-FORMAT = layouts.Format("dagm", layouts.MASKS, read_dagm, _roots)
+FORMAT = layouts.Format(DagmSpec, layouts.MASKS, _roots)

@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from inspection_tf import errors, images
 from inspection_tf.datasets import file_hashes, image_files
 from inspection_tf.datasets.readers import box_masks, layouts, listing, tables
 from inspection_tf.datasets.records import Record, Records
+from inspection_tf.datasets.sections.base import PairedSpec
+from inspection_tf.datasets.sections.masks import StoredMasksSpec
 
 CLASSES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")  # the file's types 1 to 6
 
@@ -184,8 +186,19 @@ def _read_boxes(path: Path) -> tuple[box_masks.Box, ...]:
     return tuple(found)
 
 
+class DeepPcbSpec(StoredMasksSpec, PairedSpec):
+    """Pairs of circuit boards and boxes, and how they are split."""
+
+    format: Literal["deeppcb"] = "deeppcb"
+    """Folders groupNNNNN of DeepPCB."""
+
+    def read_from(self, root: Path) -> Records:
+        """Read the records of a folder."""
+        return read_deeppcb(root)
+
+
 def _roots(tree: layouts.Tree) -> Iterable[Path]:
     return {path.parent.parent for path in tree.files if path.stem.endswith("_temp")}
 
 
-FORMAT = layouts.Format("deeppcb", layouts.MASKS, read_deeppcb, _roots)
+FORMAT = layouts.Format(DeepPcbSpec, layouts.MASKS, _roots)

@@ -6,11 +6,14 @@ Optionally `classes.txt`, where defects are told apart, `templates/`, and `group
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from inspection_tf import errors, files
 from inspection_tf.datasets import groups
 from inspection_tf.datasets.readers import layouts, listing, tables
 from inspection_tf.datasets.records import CLASSES, FileSource, Record, Records
+from inspection_tf.datasets.sections.base import PairedSpec
+from inspection_tf.datasets.sections.masks import MaskFilesSpec
 
 
 def _named_classes(base: Path) -> tuple[str, ...]:
@@ -79,8 +82,19 @@ def read_folder(root: str | Path) -> Records:
     return Records.of(found, origin=str(base), classes=classes)
 
 
+class FolderSpec(MaskFilesSpec, PairedSpec):
+    """Images in folders good and defect, and how they are split."""
+
+    format: Literal["folder"] = "folder"
+    """Folders good, defect and masks."""
+
+    def read_from(self, root: Path) -> Records:
+        """Read the records of a folder."""
+        return read_folder(root)
+
+
 def _roots(tree: layouts.Tree) -> Iterable[Path]:
     return {path.parent.parent for path in tree.files if path.parent.name == "good"}
 
 
-FORMAT = layouts.Format("folder", layouts.MASKS, read_folder, _roots)
+FORMAT = layouts.Format(FolderSpec, layouts.MASKS, _roots)

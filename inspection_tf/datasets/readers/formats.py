@@ -1,7 +1,7 @@
 """The formats of data sets that are read: the only list of them.
 
-Help texts, checks and sentences of errors read it. To add one: a file with its reader and its
-`FORMAT`, and a line here.
+Help texts, checks and sentences of errors read it. To add one: a file with its section, its reader
+and its `FORMAT`, and a line here.
 """
 
 import contextlib
@@ -63,16 +63,18 @@ def explained(reading: str) -> Iterator[None]:
         raise errors.DataError(message) from None
 
 
-def _explained(listed: layouts.Format) -> Callable[[str | Path], Records]:
-    @functools.wraps(listed.read)
-    def read(root: str | Path) -> Records:
+def _explaining(
+    read: Callable[[str | Path], Records], listed: layouts.Format
+) -> Callable[[str | Path], Records]:
+    @functools.wraps(read)
+    def read_or_explain(root: str | Path) -> Records:
         with explained(listed.name):
-            return listed.read(root)
+            return read(root)
 
-    return read
+    return read_or_explain
 
 
-read_dagm = _explained(dagm.FORMAT)
-read_deeppcb = _explained(deeppcb.FORMAT)
-read_folder = _explained(folder.FORMAT)
-read_magnetic_tile = _explained(magnetic_tile.FORMAT)
+read_dagm = _explaining(dagm.read_dagm, dagm.FORMAT)
+read_deeppcb = _explaining(deeppcb.read_deeppcb, deeppcb.FORMAT)
+read_folder = _explaining(folder.read_folder, folder.FORMAT)
+read_magnetic_tile = _explaining(magnetic_tile.read_magnetic_tile, magnetic_tile.FORMAT)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from inspection_tf import errors
-from inspection_tf.datasets.records import Records
+from inspection_tf.datasets.sections.base import StoredSpec
 
 LabelKind = Literal["masks", "classes", "corners"]
 """What a format says of an image: where its defects lie, of which class it is, or where the four
@@ -66,17 +66,21 @@ class Format:
     """A format of data sets that is read.
 
     Attributes:
-        name: of `data.format` and `--format`.
-        labels: what it says of an image.
-        read: from the folder to its records.
+        section: of a recipe's configuration; it has the format's name and reads a folder.
+        labels: what the format says of an image.
         roots: from the names under a folder to the folders in it, or itself, that look like a data
             set of this format; none where names do not tell.
     """
 
-    name: str
+    section: type[StoredSpec]
     labels: LabelKind
-    read: Callable[[str | Path], Records]
     roots: Callable[[Tree], Iterable[Path]] = lambda tree: ()
+
+    @property
+    def name(self) -> str:
+        """Of `data.format` and `--format`."""
+        (name,) = self.section.members()
+        return name
 
 
 class OtherLayout(errors.DataError):
