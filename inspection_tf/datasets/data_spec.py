@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 import logging
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,10 +64,12 @@ class _Alone:
 
     source: Source
 
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         return self.source.read_image(orientation=orientation)
 
-    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_mask(
+        self, *, orientation: images.Orientation = "apply"
+    ) -> NDArray[np.bool_] | NDArray[np.uint8]:
         return self.source.read_mask(orientation=orientation)
 
     def class_ids(self) -> tuple[int, ...] | None:

@@ -14,7 +14,7 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,7 +55,7 @@ class CornerSource:
     image_path: Path
     corners_xy: tuple[float, ...] | None
 
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Return the decoded image.
 
         Raises:

@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +38,11 @@ class DeepPcbSource:
     template_path: Path
     boxes: tuple[box_masks.Box, ...]
 
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Return the tested board. Never turned: boxes lie as the file is stored."""
         return images.read(self.image_path, orientation="ignore")
 
-    def read_template(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_template(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Return the board as it should be, not aligned."""
         return images.read(self.template_path, orientation="ignore")
 
