@@ -60,7 +60,8 @@ def main(run: Path, *, pixels: int = 3) -> int:
         pixels: of the shift.
     """
     cfg = config.load(recipe.Config, run / "config.yaml")
-    if not (cfg.data.folds and cfg.data.templates and (run / "bundle").is_dir()):
+    is_paired = isinstance(cfg.data, data_spec.PairedSpec) and cfg.data.templates
+    if not (cfg.data.folds and is_paired and (run / "bundle").is_dir()):
         raise errors.ConfigError(
             f"--run must be a finished run with data.folds and data.templates. Got {run}. "
             "See pipelines/deeppcb.yaml."

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inspection_tf import errors
+from inspection_tf import errors, tasks
 from inspection_tf.export import source_data
 
 if TYPE_CHECKING:
@@ -73,24 +73,26 @@ def from_root(
         errors.DataError: other classes, no templates for a bundle that compares, no such split, or
             an image that the group pattern does not match.
     """
-    from inspection_tf.datasets import data_spec, groups, readers
-    from inspection_tf.datasets.readers import corners, mask_legend
+    from inspection_tf.datasets import data_spec, groups
+    from inspection_tf.datasets.readers import corners, formats
+    from inspection_tf.datasets.sections import mask_legend
 
     data = manifest.provenance.data
-    default = "corners" if manifest.task == "corners" else "folder"
-    layout = labels.layout or (data.format if data.format in readers.READERS else default)
-    if layout == "corners":
-        default_order = data.source.get("corner_order", corners.ORDER)
-        records = corners.read_corners(root, order=labels.order or tuple(default_order))
-    else:
-        legend = data.source if layout == data.format else {}
-        values = labels.mask_values
-        ignored = labels.mask_ignore
-        records = mask_legend.with_meaning(
-            readers.READERS[layout](root),
-            legend.get("mask_values", {}) if values is None else values,
-            legend.get("mask_ignore", ()) if ignored is None else ignored,
-        )
+    usual = formats.usual(tasks.get(manifest.task).labels)
+    layout = labels.layout or (data.format if data.format in formats.FORMATS else usual.name)
+    legend = data.source if layout == data.format else {}
+    spec = formats.FORMATS[layout].section()
+    if isinstance(spec, corners.CornersSpec):
+        order = labels.order or tuple(legend.get("corner_order", spec.corner_order))
+        spec = spec.model_copy(update={"corner_order": order})
+    with formats.explained(layout):
+        records = spec.read_from(root)
+    values, ignored = labels.mask_values, labels.mask_ignore
+    records = mask_legend.with_meaning(
+        records,
+        legend.get("mask_values", {}) if values is None else values,
+        legend.get("mask_ignore", ()) if ignored is None else ignored,
+    )
     pattern = labels.group_pattern
     if pattern is None and not any(record.group for record in records):
         pattern = data.source.get("group_pattern")

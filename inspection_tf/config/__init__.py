@@ -17,10 +17,12 @@ from inspection_tf.config.section import (
     to_yaml,
     validate,
 )
+from inspection_tf.config.tagged import TaggedSection
 
 __all__ = [
     "NOTATION",
     "Section",
+    "TaggedSection",
     "absolute",
     "expanded",
     "from_command_line",

@@ -1,7 +1,7 @@
 """The command line of a recipe: each field of its configuration is an option."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -10,6 +10,7 @@ import pydantic
 from inspection_tf import errors
 from inspection_tf.config.paths import expanded
 from inspection_tf.config.section import SectionT, first_problem, load, section_within
+from inspection_tf.config.tagged import TaggedSection, listed
 
 NOTATION = "Numbers may have an exponent, as 3e-4; a path may begin with ~, your home folder."
 
@@ -43,6 +44,49 @@ def _with_switches_spelt_out(
         else:
             spelt.append(word)
     return spelt
+
+
+def _unions(section: type[pydantic.BaseModel]) -> Iterator[tuple[str, type[TaggedSection]]]:
+    """Give name and type of each field of a configuration that is one of several sections."""
+    for name, field in section.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, TaggedSection):
+            yield name, field.annotation
+
+
+def _with_tags_of(words: Sequence[str], default: SectionT, program: str) -> SectionT:
+    """Return the default with the members of its unions that a command line names.
+
+    Raises:
+        errors.ConfigError: it names none, or has an option of another one.
+    """
+    for name, union in _unions(type(default)):
+        for word, following in zip(words, [*words, ""][1:], strict=True):
+            option, _, value = word.partition("=")
+            if option == f"--{name}.{union.TAG}":
+                chosen = value or following
+                if chosen not in (known := union.members()):
+                    raise errors.ConfigError(
+                        f"{option} must be {listed(list(known), 'or')}. Got {chosen!r}. "
+                        f"See {program} --help."
+                    )
+                changed = getattr(default, name).converted(chosen)
+                default = default.model_copy(update={name: changed})
+        _require_own(words, name, getattr(default, name))
+    return default
+
+
+def _require_own(words: Sequence[str], name: str, section: TaggedSection) -> None:
+    for word in words:
+        if not word.startswith(f"--{name}."):
+            continue
+        field = word.partition("=")[0].split(".")[1].replace("-", "_").removeprefix("no_")
+        owners = section.owners(field)
+        if owners and field not in type(section).model_fields:
+            raise errors.ConfigError(
+                f"--{name}.{section.TAG} {getattr(section, section.TAG)} must have each option of "
+                f"{name}. Got {word.partition('=')[0]}, which belongs to {listed(list(owners))}. "
+                f"Leave it out, or choose another --{name}.{section.TAG}."
+            )
 
 
 def from_command_line(
@@ -85,11 +129,17 @@ def from_command_line(
             f"--config must be a file. Got {str(options.config)!r}, which is absent here. "
             f"The one of that name lies at {beside}."
         )
-    default = load(section, options.config)
+    default = _with_tags_of(rest, load(section, options.config), program)
+    unions = "".join(
+        f"\n--{name}.{union.TAG} {{{','.join(union.members())}}}\n"
+        f"               which options of {name} there are"
+        for name, union in _unions(section)
+    )
     usage = (
         f"{description}\n\n"
         f"--config FILE  YAML with the whole experiment (default: {default_path.name})"
         "\n--out DIR      the run folder (default: runs/NAME/<UTC time>)"
+        f"{unions}"
         f"\n\n{NOTATION}"
     )
     try:

@@ -4,7 +4,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_origin
 
 import pydantic
 
@@ -50,6 +50,11 @@ class Section(pydantic.BaseModel):
 
     # Schemas are built when first used: with them importing the runtime would take twice as long.
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+    @classmethod
+    def for_values(cls, values: object) -> type[Self]:
+        """Return the section that values are checked against: another one only in a union."""
+        return cls
 
     @classmethod
     @functools.cache
@@ -106,14 +111,17 @@ def section_within(annotation: object) -> type[pydantic.BaseModel] | None:
     return next((section for section in sections if section is not None), None)
 
 
-def _closest(field: str, section: type[Section]) -> str:
+def _closest(field: str, section: type[Section], values: object) -> str:
     import difflib
 
     *path, name = field.split(".")
     model: type[pydantic.BaseModel] | None = section
     for part in path:  # numbers are places in a tuple of sections
+        values = values.get(part) if isinstance(values, Mapping) else None
         if model is not None and part in model.model_fields:
             model = section_within(model.model_fields[part].annotation)
+        if values is not None and model is not None and issubclass(model, Section):
+            model = model.for_values(values)
     known = [] if model is None else list(model.model_fields)
     match = difflib.get_close_matches(name, known, n=1)
     where = ".".join([*path, match[0]]) if match else ", ".join(known)
@@ -155,7 +163,8 @@ def validate(
         origin = place_of(_first_error(problem)["loc"]) or origin
         if message.startswith("Extra inputs"):
             raise errors.ConfigError(
-                f"{origin} may hold only known fields. Got {field!r}. {_closest(field, section)}"
+                f"{origin} may hold only known fields. Got {field!r}. "
+                f"{_closest(field, section, values)}"
             ) from None
         if message.startswith("Field required"):
             raise errors.ConfigError(

@@ -4,7 +4,7 @@ import concurrent.futures
 import dataclasses
 import logging
 import os
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -183,7 +183,7 @@ def _examine(
 
 
 def _fitting(
-    record: Record, image: NDArray[Any], preprocessing: images.Preprocessing | None
+    record: Record, image: images.Image, preprocessing: images.Preprocessing | None
 ) -> list[Problem]:
     try:
         if preprocessing:
@@ -193,7 +193,7 @@ def _fitting(
     return []
 
 
-def _require_size(name: str, array: NDArray[Any], image: NDArray[Any]) -> None:
+def _require_size(name: str, array: NDArray[np.generic], image: images.Image) -> None:
     if array.shape[:2] != image.shape[:2]:
         raise errors.ImageError(
             f"The {name} must be {image.shape[0]} x {image.shape[1]} px (height x width). "
@@ -202,7 +202,7 @@ def _require_size(name: str, array: NDArray[Any], image: NDArray[Any]) -> None:
 
 
 def _mask_problems(
-    record: Record, image: NDArray[Any], turn: images.Orientation, of_classes: int
+    record: Record, image: images.Image, turn: images.Orientation, of_classes: int
 ) -> list[Problem]:
     try:
         ids = record.read_classes(orientation=turn)
@@ -233,7 +233,7 @@ def _mask_problems(
 
 def _template_problems(
     record: Record,
-    image: NDArray[Any],
+    image: images.Image,
     turn: images.Orientation,
     preprocessing: images.Preprocessing | None,
 ) -> list[Problem]:

@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,7 +106,7 @@ class _Album:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._size = 0
-        self._file: Any = None
+        self._file: IO[bytes] | None = None
         self._places: dict[tuple[_Drawing, int], tuple[int, Photo]] = {}
         self._lock = threading.Lock()
 
@@ -114,7 +114,7 @@ class _Album:
         key = (drawing, index)
         with self._lock:
             kept = self._places.get(key)
-            if kept is not None:
+            if kept is not None and self._file is not None:
                 place, told = kept
                 self._file.seek(place)
                 pixels = np.frombuffer(self._file.read(told.image.nbytes), np.uint8)
@@ -156,7 +156,7 @@ class PhotoSource:
         """Whether no other image shows the same part: it is drawn for this one."""
         return True
 
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Draw the photo, (H, W, 3) RGB uint8, which no orientation turns."""
         return _ALBUM.photo(self.drawing, self.index).image
 

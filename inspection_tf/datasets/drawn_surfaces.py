@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import zlib
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +48,7 @@ class SurfaceSource:
         """Whether no other image shows the same part: it is drawn for this one."""
         return True
 
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Draw the image, which no orientation turns."""
         return self._sample().image
 
@@ -91,7 +90,7 @@ class ComposedSource:
         rng = np.random.default_rng(list(self.key))
         return surface.on_image(rng, self.base.read_image(orientation=orientation), self.spec)
 
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Draw defects onto the good image."""
         return self._sample(orientation).image
 
@@ -116,7 +115,7 @@ class ComposedSource:
         """Whether the good image has one."""
         return Record("", False, self.base).has_template
 
-    def read_template(self, *, orientation: images.Orientation = "apply") -> NDArray[Any] | None:
+    def read_template(self, *, orientation: images.Orientation = "apply") -> images.Image | None:
         """Return the template of the good image, which shows no defect either."""
         return Record("", False, self.base).read_template(orientation=orientation)
 

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +41,7 @@ class FileSource:
         """Whether there is a template."""
         return self.template_path is not None
 
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Return the decoded image.
 
         Raises:
@@ -86,7 +85,7 @@ class FileSource:
     def _read_ids(self, path: Path) -> NDArray[np.uint8]:
         return mask_meaning.read(path, self.meaning, self.class_count)
 
-    def read_template(self, *, orientation: images.Orientation = "apply") -> NDArray[Any] | None:
+    def read_template(self, *, orientation: images.Orientation = "apply") -> images.Image | None:
         """Return the template as `read_image` returns the image, or None where there is none.
 
         Raises:
@@ -132,7 +131,7 @@ class FileSource:
         return digest.digest()
 
 
-def _require_size(path: Path, array: NDArray[Any], size: tuple[int, int]) -> None:
+def _require_size(path: Path, array: NDArray[np.generic], size: tuple[int, int]) -> None:
     if array.shape[:2] != size:
         raise errors.ImageError(
             f"{path} must be {size[0]} x {size[1]} px (height x width), as its image. "

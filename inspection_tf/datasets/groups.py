@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from inspection_tf import errors, files, images
 from inspection_tf.datasets.readers import tables
 from inspection_tf.datasets.records import Record, Records
+from inspection_tf.datasets.sections import group_patterns
 
 CSV_NAME = "groups.csv"
 _HEADER = ("file", "group")
@@ -110,21 +111,6 @@ def from_table(
     return grouped
 
 
-def compiled(pattern: str) -> re.Pattern[str]:
-    """Return an expression that names a part.
-
-    Raises:
-        ValueError: it is none, or has no group.
-    """
-    try:
-        expression = re.compile(pattern)
-    except re.error as problem:
-        raise ValueError(f"it must be a regular expression: {problem}") from None
-    if not expression.groups:
-        raise ValueError(r"it must have a group that is the part, such as (\d+) in tile(\d+)_")
-    return expression
-
-
 def by_pattern(found: Records, pattern: str) -> Records:
     """Return records in groups by their names.
 
@@ -139,7 +125,7 @@ def by_pattern(found: Records, pattern: str) -> Records:
         errors.DataError: an id does not match.
     """
     try:
-        expression = compiled(pattern)
+        expression = group_patterns.compiled(pattern)
     except ValueError as problem:
         raise errors.ConfigError(
             f"A group pattern names the part that an image shows. Got {pattern!r}: {problem}. "

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ class Source(Protocol):
     has `read_corners(*, orientation)`.
     """
 
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Return (height, width) or (height, width, 3) RGB, uint8 or uint16."""
         ...
 
@@ -68,7 +68,7 @@ class Record:
         """Compose the id."""
         object.__setattr__(self, "id", files.composed(self.id))
 
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Return (height, width) or (height, width, 3) RGB, uint8 or uint16."""
         return self.source.read_image(orientation=orientation)
 
@@ -108,16 +108,16 @@ class Record:
         can_read = hasattr(self.source, "read_template")
         return can_read and bool(getattr(self.source, "has_template", True))
 
-    def read_template(self, *, orientation: images.Orientation = "apply") -> NDArray[Any] | None:
+    def read_template(self, *, orientation: images.Orientation = "apply") -> images.Image | None:
         """Return the image as it should be, in the size of the image; None where there is none."""
         if not self.has_template:
             return None
-        read: Callable[..., NDArray[Any] | None] = self.source.read_template  # type: ignore[attr-defined]
+        read: Callable[..., images.Image | None] = self.source.read_template  # type: ignore[attr-defined]
         return read(orientation=orientation)
 
     def read_pair(
         self, *, orientation: images.Orientation = "apply"
-    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    ) -> tuple[images.Image, images.Image | None]:
         """Return the image and its template, None where there is none."""
         image = self.read_image(orientation=orientation)
         return image, self.read_template(orientation=orientation)

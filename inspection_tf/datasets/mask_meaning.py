@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,7 +94,7 @@ def read(path: Path, meaning: Meaning, class_count: int) -> NDArray[np.uint8]:
 
 
 def _class_ids(stored: images.StoredMask, class_count: int) -> NDArray[np.uint8]:
-    levels: NDArray[Any] | None = stored.levels
+    levels: images.Image | None = stored.levels
     if levels is None:
         raise errors.ImageError(
             f"{stored.name} must hold class ids as gray values, or as entries of a palette. Got "
@@ -148,7 +147,7 @@ def _nearest(
     Edges of a mask and the noise of a lossy one lie between two levels. They are told from values
     that were forgotten where the named ones are far apart and nothing else fills an area.
     """
-    gray: NDArray[Any] | None = stored.gray
+    gray: images.Image | None = stored.gray
     ids = {value: number for value, number in meaning.values if isinstance(value, int)}
     named = {0: 0, **ids, **{v: IGNORED for v in meaning.ignored if isinstance(v, int)}}
     level = np.array(sorted(named))

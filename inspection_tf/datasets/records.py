@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import SupportsIndex, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,10 +72,15 @@ class Records(Sequence[Record]):
         """Iterate in the order of ids."""
         return iter(self.items)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> Record: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Records": ...
+
+    def __getitem__(self, index: SupportsIndex | slice) -> "Record | Records":
         """Return a record, or `Records` for a slice."""
-        chosen = self.items[index]
-        return self._with(chosen) if isinstance(index, slice) else chosen
+        return self._with(self.items[index]) if isinstance(index, slice) else self.items[index]
 
     def where(self, *, is_defect: bool) -> "Records":
         """Return the defective records, or the good ones."""
@@ -97,6 +102,10 @@ class Records(Sequence[Record]):
             )
         chosen = (by_id[name] for name in wanted)
         return Records.of(chosen, origin=self.origin, classes=self.classes)
+
+    def joined(self, others: "Records") -> "Records":
+        """Return these records and others of the same classes, as one set."""
+        return Records.of((*self, *others), origin=self.origin, classes=self.classes)
 
     def _with(self, items: Iterable[Record]) -> "Records":
         """Return some of these records, in the same order."""

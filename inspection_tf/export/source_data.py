@@ -41,8 +41,9 @@ def _read(manifest: "bundle.Manifest", root: Path | None) -> "tuple[Records, Dat
 
     data = manifest.provenance.data
     place = _root(data) if root is None else root
-    values = data.source if place is None else {**data.source, "root": str(place)}
-    spec = config.validate(data_spec.DataSpec, values, origin="the bundle's provenance")
+    spec = config.validate(data_spec.DataSpec, data.source, origin="the bundle's provenance")
+    if place is not None and isinstance(spec, data_spec.StoredSpec):
+        spec = spec.model_copy(update={"root": config.expanded(place)})
     found = data_spec.read(spec)
     if found.sha256() != data.sha256:
         raise errors.DataError(

@@ -76,6 +76,7 @@ def provenance(
         parts: the splits.
         seed: of the run.
     """
+    root = data.root if isinstance(data, data_spec.StoredSpec) else None
     return bundle.Provenance(
         recipe=name,
         config=settings.model_dump(mode="json"),
@@ -84,8 +85,8 @@ def provenance(
         versions=versions(),
         data=bundle.Data(
             format=data.format,
-            root=str(data.root) if data.root else None,
-            absolute_root=str(config.absolute(data.root)) if data.root else None,
+            root=str(root) if root else None,
+            absolute_root=str(config.absolute(root)) if root else None,
             sha256=records.sha256(),
             splits=split_ids(parts),
             source=data.model_dump(mode="json"),

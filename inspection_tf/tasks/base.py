@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from inspection_tf import config, decision, evaluation, images, plots, thresholds
+    from inspection_tf.datasets.readers.layouts import LabelKind
     from inspection_tf.datasets.records import Record, Records
     from inspection_tf.images.registration import AlignSpec
     from inspection_tf.images.tile_plan import TilePlan
@@ -187,6 +188,7 @@ class Task(Protocol):
         settings: the section of a manifest that holds its rules and whatever else it decides by.
         main: name of the network that finds what the bundle is for.
         compares: whether images may be compared with templates.
+        labels: what it is measured on; folders of images are read accordingly.
         limits: how far the export of a trained model may be off, by names of `distances`.
         golden_counts: images that should be NG and that should be OK among the golden samples.
     """
@@ -194,6 +196,7 @@ class Task(Protocol):
     name: str
     main: str
     compares: bool
+    labels: "LabelKind"
     limits: Mapping[str, Limit]
     golden_counts: tuple[int, int]
 

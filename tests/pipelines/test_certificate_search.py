@@ -37,7 +37,7 @@ def test_real_photos_of_a_table_without_a_missing_field_are_cross_validated(tmp_
     )
     drawn_photos.write_folder(shown, folder, settings=toy().data.certificate, seed=3)
     values = toy().model_dump()
-    values["data"] |= {"format": "corners", "root": folder, "folds": 2, "unseen": None}
+    values["data"] = toy().data.converted("corners").model_dump() | {"root": folder, "folds": 2}
     cfg = config.validate(certificate_corners.Config, values, origin="test")
     report = certificate_corners.run(cfg, tmp_path / "run")
     assert report["split"] == "out_of_fold"

@@ -1,13 +1,17 @@
 """`inspection evaluate`: measure a bundle on labelled images."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from inspection_tf import errors, process, runtime
 from inspection_tf.cli import data, paths
 from inspection_tf.cli.arguments import Bundle, Root
+from inspection_tf.datasets.readers import corners, formats
 
-Corner = Literal["tl", "tr", "br", "bl"]
+if TYPE_CHECKING:
+    FormatName = str
+else:
+    FormatName = Literal[tuple(formats.FORMATS)]
 
 
 def evaluate(
@@ -16,11 +20,9 @@ def evaluate(
     /,
     *,
     out: Path,
-    format: (
-        Literal["dagm", "folder", "magnetic_tile", "deeppcb", "corners", "smartdoc"] | None
-    ) = None,
+    format: FormatName | None = None,
     split: Literal["train", "tune", "test", "all"] | None = None,
-    order: tuple[Corner, Corner, Corner, Corner] | None = None,
+    order: corners.Order | None = None,
     group_pattern: str | None = None,
     mask_values: dict[str, str] | None = None,
     mask_ignore: tuple[str, ...] | None = None,

@@ -1,29 +1,39 @@
 """What both builders serve: features, and the example of a record."""
 
-from typing import Any
-
+import numpy as np
 import tensorflow_datasets as tfds
+from numpy.typing import NDArray
 
 from inspection_tf import errors, images
 from inspection_tf.datasets.records import Record
 
+Example = dict[str, str | NDArray[np.generic]]
 LABELS = ("good", "defect")
 
 
-def info(builder: Any, *, description: str, homepage: str, citation: str | None = None) -> Any:
+def _gray() -> tfds.features.Image:
+    return tfds.features.Image(shape=(None, None, 1), encoding_format="png")
+
+
+def info(
+    builder: tfds.core.DatasetBuilder,
+    *,
+    description: str,
+    homepage: str,
+    citation: str | None = None,
+) -> tfds.core.DatasetInfo:
     """Return the `DatasetInfo` of a builder.
 
     Features: `image` (height, width, 1) uint8 gray; `mask` (height, width, 1) uint8, 0 or 255;
     `label` good or defect; `id` and `group`, texts as in `Record`.
     """
-    gray = {"shape": (None, None, 1), "encoding_format": "png"}
     return tfds.core.DatasetInfo(
         builder=builder,
         description=description,
         features=tfds.features.FeaturesDict(
             {
-                "image": tfds.features.Image(**gray),
-                "mask": tfds.features.Image(**gray),
+                "image": _gray(),
+                "mask": _gray(),
                 "label": tfds.features.ClassLabel(names=list(LABELS)),
                 "id": tfds.features.Text(),
                 "group": tfds.features.Text(),
@@ -36,7 +46,7 @@ def info(builder: Any, *, description: str, homepage: str, citation: str | None 
     )
 
 
-def example(record: Record) -> dict[str, Any]:
+def example(record: Record) -> Example:
     """Return the features of a record.
 
     Raises:

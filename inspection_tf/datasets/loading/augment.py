@@ -6,7 +6,7 @@ Corners go through the very transform that the pixels go through. Nothing keeps 
 epoch can start in its middle.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pydantic
@@ -73,9 +73,9 @@ class AugmentSpec(config.Section):
 
     @pydantic.field_validator("flips", mode="wrap")
     @classmethod
-    def _flips_are_known(cls, given: Any, check: pydantic.ValidatorFunctionWrapHandler) -> Flips:
+    def _flips_are_known(cls, value: object, check: pydantic.ValidatorFunctionWrapHandler) -> Flips:
         try:
-            checked: Flips = check(given)
+            checked: Flips = check(value)
         except pydantic.ValidationError:
             names = [name for name in _FLIPPED_XY if isinstance(name, str)]
             raise ValueError(f"it is one of {', '.join(names)}, or true or false") from None
@@ -168,7 +168,7 @@ def draw(
     return row
 
 
-def _move(layers: Any, transforms: Any, *, fill: str = "REFLECT") -> Any:
+def _move(layers: tf.Tensor, transforms: tf.Tensor, *, fill: str = "REFLECT") -> tf.Tensor:
     moved = tf.raw_ops.ImageProjectiveTransformV3(
         images=layers,
         transforms=transforms,
@@ -181,8 +181,13 @@ def _move(layers: Any, transforms: Any, *, fill: str = "REFLECT") -> Any:
 
 
 def geometric(
-    image: Any, mask: Any, parameters: Any, *, classes: int = 1, ignored_id: int | None = None
-) -> tuple[Any, Any]:
+    image: tf.Tensor,
+    mask: tf.Tensor,
+    parameters: tf.Tensor,
+    *,
+    classes: int = 1,
+    ignored_id: int | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Move image and label in one bilinear resampling; the rim is mirrored.
 
     Args:
@@ -212,7 +217,7 @@ def geometric(
     return moved[..., :number], tf.cast(chosen, tf.uint8)
 
 
-def move_template(template: Any, parameters: Any) -> Any:
+def move_template(template: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
     """Move a template as its image, plus the misalignment of each row.
 
     Args:
@@ -230,7 +235,9 @@ def move_template(template: Any, parameters: Any) -> Any:
     return _move(tf.cast(template, tf.float32), eight + tf.concat(columns, axis=1))
 
 
-def move_corners(corners_xy: Any, parameters: Any, *, size: tuple[int, int]) -> tuple[Any, Any]:
+def move_corners(
+    corners_xy: tf.Tensor, parameters: tf.Tensor, *, size: tuple[int, int]
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Move corners with the pixels of their images.
 
     Corners keep their meaning: of a mirrored image the top left one is what was the top right, as
@@ -259,13 +266,15 @@ def move_corners(corners_xy: Any, parameters: Any, *, size: tuple[int, int]) -> 
     return moved, tf.reduce_all((moved >= -0.5) & (moved <= border), axis=(1, 2))
 
 
-def _binomial_blur(image: Any) -> Any:
+def _binomial_blur(image: tf.Tensor) -> tf.Tensor:
     padded = tf.pad(image, [[0, 0], [1, 1], [1, 1], [0, 0]], mode="REFLECT")
     rows = (padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]) / 4
     return (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 4
 
 
-def photometric(image: Any, parameters: Any, spec: AugmentSpec, *, stream: int = 0) -> Any:
+def photometric(
+    image: tf.Tensor, parameters: tf.Tensor, spec: AugmentSpec, *, stream: int = 0
+) -> tf.Tensor:
     """Change exposure, contrast, brightness and sharpness, and add noise.
 
     The noise is one draw a batch, seeded by the batch's first image.
@@ -281,7 +290,7 @@ def photometric(image: Any, parameters: Any, spec: AugmentSpec, *, stream: int =
     """
     image = tf.cast(image, tf.float32)
 
-    def column(index: int) -> Any:
+    def column(index: int) -> tf.Tensor:
         return parameters[:, index][:, None, None, None]
 
     if spec.blur > 0:
@@ -300,14 +309,14 @@ def photometric(image: Any, parameters: Any, spec: AugmentSpec, *, stream: int =
 
 
 def apply(
-    image: Any,
-    mask: Any,
-    parameters: Any,
+    image: tf.Tensor,
+    mask: tf.Tensor,
+    parameters: tf.Tensor,
     spec: AugmentSpec,
     *,
     classes: int = 1,
     ignored_id: int | None = None,
-) -> tuple[Any, Any]:
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Augment a batch, eagerly or inside `Dataset.map`.
 
     Args:
@@ -326,8 +335,12 @@ def apply(
 
 
 def apply_to_corners(
-    image: Any, corners_xy: Any, has_field: Any, parameters: Any, spec: AugmentSpec
-) -> tuple[Any, Any]:
+    image: tf.Tensor,
+    corners_xy: tf.Tensor,
+    has_field: tf.Tensor,
+    parameters: tf.Tensor,
+    spec: AugmentSpec,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Augment a batch whose labels are corners, eagerly or inside `Dataset.map`.
 
     What comes into an image from outside repeats its rim: a mirrored rim could show a second field.
@@ -349,7 +362,9 @@ def apply_to_corners(
     return photometric(moved, parameters, spec), target
 
 
-def corner_target(corners_xy: Any, has_field: Any, *, size: tuple[int, int]) -> Any:
+def corner_target(
+    corners_xy: tf.Tensor, has_field: tf.Tensor, *, size: tuple[int, int]
+) -> tf.Tensor:
     """Return what a network that locates a field learns.
 
     No coordinate is special, 0 neither: whether there is a field is told by the last number alone.
@@ -368,7 +383,7 @@ def corner_target(corners_xy: Any, has_field: Any, *, size: tuple[int, int]) -> 
     return tf.concat([flat, tf.cast(has_field, tf.float32)[:, None]], axis=1)
 
 
-def apply_to_template(template: Any, parameters: Any, spec: AugmentSpec) -> Any:
+def apply_to_template(template: tf.Tensor, parameters: tf.Tensor, spec: AugmentSpec) -> tf.Tensor:
     """Augment the templates of a batch as their images, slightly misaligned.
 
     Args:

@@ -5,8 +5,8 @@ import contextlib
 import dataclasses
 import logging
 import os
-from collections.abc import Iterable, Iterator
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import pydantic
@@ -115,16 +115,19 @@ class Cache:
                 f"Got {len(self)} defective ones with empty masks. Draw masks, or add good images."
             )
         _LOG.info("%d defective images without a mask are left out", len(self) - len(kept))
+        pixels = self._copied(kept)
         return dataclasses.replace(
             self,
-            **self._copied(kept),
+            image=pixels["image"],
+            mask=pixels["mask"],
+            template=pixels.get("template"),
             is_defect=self.is_defect[kept],
             ids=tuple(self.ids[row] for row in kept),
             label=self.label[kept],
             rim_px=self.rim_px[kept],
         )
 
-    def _copied(self, rows: NDArray[np.int64]) -> dict[str, Any]:
+    def _copied(self, rows: NDArray[np.int64]) -> dict[str, Pixels]:
         """Return these rows of the pixels; what is on disk stays there."""
         held = {"image": self.image, "mask": self.mask}
         if self.template is not None:
@@ -232,7 +235,9 @@ def _read_record(
     return sample
 
 
-def _tfds_samples(dataset: Any, preprocessing: images.Preprocessing) -> Iterator[_Sample]:
+def _tfds_samples(
+    dataset: tf.data.Dataset, preprocessing: images.Preprocessing
+) -> Iterator[_Sample]:
     """Serve a TFDS data set with features `image`, `mask` and optionally `id`."""
     for number, example in enumerate(dataset.as_numpy_iterator()):
         if not isinstance(example, dict) or not {"image", "mask"} <= set(example):
@@ -267,7 +272,7 @@ def _record_samples(
 
 
 def cache(
-    source: Any,
+    source: Sequence[Record] | tf.data.Dataset,
     preprocessing: images.Preprocessing,
     *,
     spec: LoaderSpec | None = None,

@@ -1,8 +1,8 @@
 """From records to `tf.data`: decoded and preprocessed once, then served in a stateless order."""
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Literal
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +27,9 @@ __all__ = [
 
 Target = Literal["mask", "label", "corners"]
 """What a network learns: the class of every pixel, or of the image, or where its field lies."""
+Named = dict[str, tf.Tensor]
+Batch = tuple[Named, Named]
+"""Inputs and targets by the names that the network has for them."""
 _TRANSPLANT = 5  # keeps these draws apart from the others
 _OUTPUT = {"mask": "probability", "label": "class_probability", "corners": "corners"}
 
@@ -43,7 +46,9 @@ def _endless(rows: NDArray[np.int64], first: int, count: int, key: list[int]) ->
     return np.concatenate(chain)[start : start + count]
 
 
-def _dealt(label: NDArray[Any], count: int, balance: float) -> list[tuple[NDArray[np.int64], int]]:
+def _dealt(
+    label: NDArray[np.uint8], count: int, balance: float
+) -> list[tuple[NDArray[np.int64], int]]:
     """Return the rows of each class of defects, and how many of `count` places they receive."""
     rows = [np.flatnonzero(label == number) for number in np.unique(label)]
     weight = np.array([len(members) for members in rows], float) ** (1 - balance)
@@ -63,7 +68,7 @@ def epoch_order(
     spec: LoaderSpec,
     seed: int,
     epoch: int,
-    label: NDArray[Any] | None = None,
+    label: NDArray[np.uint8] | None = None,
 ) -> NDArray[np.int64]:
     """Return the rows an epoch shows, in order; a function of (seed, epoch) alone.
 
@@ -226,7 +231,7 @@ def for_training(
     deal = _dealer(held, spec=spec, augmentation=augmentation, seed=seed, target=target)
     names = ("image",) if held.template is None else ("image", "template")
 
-    def read_batch(step: Any) -> Any:
+    def read_batch(step: np.int64) -> tuple[NDArray[np.generic], ...]:
         epoch, positions, rows, drawn = deal(int(step))
         pictures = [getattr(held, name)[rows] for name in names]
         mask = held.mask[rows]
@@ -235,7 +240,7 @@ def for_training(
             _transplant(held, (pictures[0], mask), share=share, draws=draws)
         return mask, held.label[rows, None], drawn, *pictures
 
-    def make_batch(step: Any) -> Any:
+    def make_batch(step: tf.Tensor) -> Batch:
         kinds = (tf.uint8, tf.uint8, tf.float32, *(tf.uint8 for _ in names))
         mask, label, parameters, *pictures = tf.numpy_function(
             read_batch, [step], kinds, stateful=False
@@ -286,11 +291,11 @@ def _corners_for_training(
     corners_xy, per_epoch = _corners_of(held), steps_per_epoch(held, spec)
     deal = _dealer(held, spec=spec, augmentation=augmentation, seed=seed, target="corners")
 
-    def read_batch(step: Any) -> Any:
+    def read_batch(step: np.int64) -> tuple[NDArray[np.generic], ...]:
         _, _, rows, drawn = deal(int(step))
         return held.image[rows], corners_xy[rows], held.label[rows] == 0, drawn
 
-    def make_batch(step: Any) -> Any:
+    def make_batch(step: tf.Tensor) -> Batch:
         kinds = (tf.uint8, tf.float32, tf.bool, tf.float32)
         image, corners, has_field, parameters = tf.numpy_function(
             read_batch, [step], kinds, stateful=False
@@ -309,7 +314,7 @@ def _corners_for_training(
 def shared(served: tf.data.Dataset, *, names: tuple[str, ...]) -> tf.data.Dataset:
     """Serve the one target of each batch for every one of the outputs `names`."""
 
-    def give(inputs: Any, targets: Any) -> Any:
+    def give(inputs: Named, targets: Named) -> Batch:
         (target,) = targets.values()
         return inputs, dict.fromkeys(names, target)
 
@@ -336,7 +341,7 @@ def for_evaluation(held: Cache, *, batch_size: int = 4, target: Target = "mask")
     inputs = {"image": held.image}
     if held.template is not None:
         inputs["template"] = held.template
-    targets: dict[str, NDArray[Any]]
+    targets: Mapping[str, NDArray[np.generic]]
     if target == "corners":
         corners = _corners_of(held)
         label = augment.corner_target(corners, held.label == 0, size=held.size)
@@ -344,7 +349,7 @@ def for_evaluation(held: Cache, *, batch_size: int = 4, target: Target = "mask")
     else:
         targets = {_OUTPUT[target]: held.mask if target == "mask" else held.label[:, None]}
 
-    def generate() -> Iterator[Any]:
+    def generate() -> Iterator[tuple[dict[str, NDArray[np.generic]], ...]]:
         for first in range(0, len(held), batch_size):
             rows = slice(first, first + batch_size)
             yield (
@@ -352,7 +357,7 @@ def for_evaluation(held: Cache, *, batch_size: int = 4, target: Target = "mask")
                 {name: array[rows] for name, array in targets.items()},
             )
 
-    def shape(array: NDArray[Any]) -> tf.TensorSpec:
+    def shape(array: NDArray[np.generic]) -> tf.TensorSpec:
         return tf.TensorSpec((None, *array.shape[1:]), array.dtype)
 
     signature = (

@@ -1,22 +1,16 @@
 """Readers: from folders of other people's data sets to records, one file a format."""
 
-from inspection_tf.datasets.readers.deeppcb import (
-    read_deeppcb,
-)
-from inspection_tf.datasets.readers.folders import (
-    READERS,
+from inspection_tf.datasets.readers.formats import (
+    FORMATS,
     read_dagm,
+    read_deeppcb,
     read_folder,
-)
-from inspection_tf.datasets.readers.magnetic_tile import (
     read_magnetic_tile,
 )
-from inspection_tf.datasets.records import (
-    FileSource,
-)
+from inspection_tf.datasets.records import FileSource
 
 __all__ = [
-    "READERS",
+    "FORMATS",
     "FileSource",
     "read_dagm",
     "read_deeppcb",

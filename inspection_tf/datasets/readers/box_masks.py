@@ -7,7 +7,6 @@ or darker than every one; from there a region grows back over plain differences,
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import cv2
 import numpy as np
@@ -43,7 +42,7 @@ class Box:
 
 
 def class_mask(
-    image: NDArray[Any], template: NDArray[Any], boxes: Sequence[Box]
+    image: images.Image, template: images.Image, boxes: Sequence[Box]
 ) -> NDArray[np.uint8]:
     """Return (H, W) uint8 ids: one region in each box, of the pixels that changed there.
 

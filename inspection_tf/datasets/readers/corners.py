@@ -12,9 +12,9 @@ table of SmartDoc.
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +23,7 @@ from inspection_tf import errors, files, images
 from inspection_tf.datasets import file_hashes
 from inspection_tf.datasets.readers import layouts, listing, tables
 from inspection_tf.datasets.records import Record, Records
+from inspection_tf.datasets.sections.base import StoredSpec
 from inspection_tf.images import geometry
 
 Corner = Literal["tl", "tr", "br", "bl"]
@@ -54,7 +55,7 @@ class CornerSource:
     image_path: Path
     corners_xy: tuple[float, ...] | None
 
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Return the decoded image.
 
         Raises:
@@ -211,13 +212,14 @@ def read_corners(root: str | Path, *, order: Order = ORDER) -> Records:
     def find(listed: str) -> Path | None:
         return tables.find_file(path.parent, listed)
 
-    known = None if path.is_file() else layouts.recognise(path.parent, reading="corners")
-    if known is not None:
-        raise errors.DataError(
-            f"{path.parent} must hold {path.name}. Got {known.name}. {known.way_out}"
-        )
-    found = _read(path, order=order, find=find, group=lambda row: row.get("group", ""))
-    return Records.of(found, origin=str(path), classes=CLASSES)
+    try:
+        found = _read(path, order=order, find=find, group=lambda row: row.get("group", ""))
+        return Records.of(found, origin=str(path), classes=CLASSES)
+    except errors.DataError as problem:
+        if path.is_file():
+            raise
+        start = f"{path.parent} must hold {path.name}. Got"
+        raise layouts.OtherLayout(str(problem), root=path.parent, start=start) from problem
 
 
 def read_smartdoc(root: str | Path) -> Records:
@@ -262,3 +264,35 @@ def write(path: str | Path, rows: Mapping[str, ArrayLike | None]) -> None:
         cells = (f"{v:.4f}" if isinstance(v, float) else v for v in values)
         lines.append(files.csv_line([name, *cells]))
     files.write(path, "".join(lines))
+
+
+class CornersSpec(StoredSpec):
+    """Photos in a table of corners, and how they are split."""
+
+    format: Literal["corners"] = "corners"
+    """A folder with corners.csv."""
+    corner_order: Order = ORDER
+    """What p1, p2, p3 and p4 are in a table of corners whose columns are called so."""
+
+    def read_from(self, root: Path) -> Records:
+        """Read the records of a folder."""
+        return read_corners(root, order=self.corner_order)
+
+
+class SmartDocSpec(StoredSpec):
+    """Frames of SmartDoc 2015, and how they are split."""
+
+    format: Literal["smartdoc"] = "smartdoc"
+    """Frames and their ground_truth.csv."""
+
+    def read_from(self, root: Path) -> Records:
+        """Read the records of a folder."""
+        return read_smartdoc(root)
+
+
+def _roots(tree: layouts.Tree) -> Iterable[Path]:
+    return {path.parent for path in tree.files if path.name == CSV_NAME}
+
+
+FORMAT = layouts.Format(CornersSpec, layouts.CORNERS, _roots)
+SMARTDOC = layouts.Format(SmartDocSpec, layouts.CORNERS)

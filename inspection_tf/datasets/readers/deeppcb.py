@@ -7,8 +7,9 @@ import dataclasses
 import functools
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from inspection_tf import errors, images
 from inspection_tf.datasets import file_hashes, image_files
 from inspection_tf.datasets.readers import box_masks, layouts, listing, tables
 from inspection_tf.datasets.records import Record, Records
+from inspection_tf.datasets.sections.base import PairedSpec
+from inspection_tf.datasets.sections.masks import StoredMasksSpec
 
 CLASSES = ("open", "short", "mousebite", "spur", "copper", "pin-hole")  # the file's types 1 to 6
 
@@ -35,11 +38,11 @@ class DeepPcbSource:
     template_path: Path
     boxes: tuple[box_masks.Box, ...]
 
-    def read_image(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Return the tested board. Never turned: boxes lie as the file is stored."""
         return images.read(self.image_path, orientation="ignore")
 
-    def read_template(self, *, orientation: images.Orientation = "apply") -> NDArray[Any]:
+    def read_template(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Return the board as it should be, not aligned."""
         return images.read(self.template_path, orientation="ignore")
 
@@ -123,7 +126,6 @@ def read_deeppcb(root: str | Path) -> Records:
     if not found:
         raise layouts.refuse(
             base,
-            reading="deeppcb",
             needs="must hold folders groupNNNNN with ID_test.jpg, ID_temp.jpg and ID.txt",
             got="no image ID_test.jpg",
             way_out="Point data.root at the folder of the groups.",
@@ -182,3 +184,21 @@ def _read_boxes(path: Path) -> tuple[box_masks.Box, ...]:
             )
         found.append(box)
     return tuple(found)
+
+
+class DeepPcbSpec(StoredMasksSpec, PairedSpec):
+    """Pairs of circuit boards and boxes, and how they are split."""
+
+    format: Literal["deeppcb"] = "deeppcb"
+    """Folders groupNNNNN of DeepPCB."""
+
+    def read_from(self, root: Path) -> Records:
+        """Read the records of a folder."""
+        return read_deeppcb(root)
+
+
+def _roots(tree: layouts.Tree) -> Iterable[Path]:
+    return {path.parent.parent for path in tree.files if path.stem.endswith("_temp")}
+
+
+FORMAT = layouts.Format(DeepPcbSpec, layouts.MASKS, _roots)

@@ -6,11 +6,13 @@ Data: Huang et al. 2018, "Surface defect saliency of magnetic tile".
 import logging
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
+from typing import Literal
 
 from inspection_tf import errors, files
 from inspection_tf.datasets import groups
 from inspection_tf.datasets.readers import layouts, listing
 from inspection_tf.datasets.records import FileSource, Record, Records
+from inspection_tf.datasets.sections.masks import MaskFilesSpec
 
 # All of them whichever folders are there, so that ids agree with those of a trained network.
 CLASSES = ("Blowhole", "Break", "Crack", "Fray", "Uneven")
@@ -36,7 +38,6 @@ def read_magnetic_tile(root: str | Path) -> Records:
     if not found:
         raise layouts.refuse(
             base,
-            reading="magnetic_tile",
             needs="must hold folders MT_Free, MT_Blowhole and so on with images",
             got="none",
             way_out="Point data.root at the folder that holds them.",
@@ -88,3 +89,21 @@ def _in_folder(folder: Path) -> Iterable[Record]:
             class_id=1 if name == _GOOD else 1 + CLASSES.index(name),
         )
     listing.refuse_orphans(masks.values(), of=str(inner))
+
+
+class MagneticTileSpec(MaskFilesSpec):
+    """Images of magnetic tiles, and how they are split."""
+
+    format: Literal["magnetic_tile"] = "magnetic_tile"
+    """Folders MT_Free, MT_Blowhole and so on."""
+
+    def read_from(self, root: Path) -> Records:
+        """Read the records of a folder."""
+        return read_magnetic_tile(root)
+
+
+def _roots(tree: layouts.Tree) -> Iterable[Path]:
+    return {path.parent for path in tree.folders if path.name.startswith("MT_")}
+
+
+FORMAT = layouts.Format(MagneticTileSpec, layouts.MASKS, _roots)

@@ -6,7 +6,6 @@ are those of the talk (RGB): magenta 255, 0, 255 top left; green 0, 255, 0 botto
 """
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -27,7 +26,7 @@ _LOSSY = ("JPEG",)
 _RADIUS_PX = 3  # of what inpainting looks at
 
 
-def find(image: NDArray[Any], *, where: str) -> NDArray[np.float64] | None:
+def find(image: images.Image, *, where: str) -> NDArray[np.float64] | None:
     """Return the four painted pixels.
 
     Args:
@@ -128,7 +127,7 @@ def convert(
     return Path(out)
 
 
-def _read(path: Path, *, unmarked: bool) -> tuple[NDArray[Any], NDArray[np.float64] | None]:
+def _read(path: Path, *, unmarked: bool) -> tuple[images.Image, NDArray[np.float64] | None]:
     if images.read_header(path).format in _LOSSY:
         raise errors.DataError(
             f"{path}: painted corners must be saved without loss. Got a JPEG, which changes "

@@ -30,6 +30,7 @@ from inspection_tf.tasks.segmentation.task import SEGMENTER, segmenter
 
 if TYPE_CHECKING:
     from inspection_tf import config, images
+    from inspection_tf.datasets.readers.layouts import LabelKind
     from inspection_tf.datasets.records import Record
     from inspection_tf.images.tile_plan import TilePlan
 
@@ -43,6 +44,7 @@ class Cascade:
     main = SEGMENTER
     settings = Settings
     compares = True
+    labels: "LabelKind" = "masks"
     limits: Mapping[str, Limit] = {}
     # The mix of the talk, 1 NG to 3.4 OK, so that timing them is fair.
     golden_counts = (2, 7)

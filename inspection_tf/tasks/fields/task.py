@@ -28,6 +28,7 @@ from inspection_tf.tasks.fields.settings import Settings
 
 if TYPE_CHECKING:
     from inspection_tf import config, images
+    from inspection_tf.datasets.readers.layouts import LabelKind
     from inspection_tf.datasets.records import Record, Records
     from inspection_tf.images.tile_plan import TilePlan
 
@@ -58,6 +59,7 @@ class Fields:
     main = LOCATOR
     settings = Settings
     compares = False
+    labels: "LabelKind" = "corners"
     limits: Mapping[str, Limit] = {"corner_difference_px": Limit(0.1, "corners", "px")}
     golden_counts = (2, 2)
 

@@ -27,6 +27,7 @@ from inspection_tf.tasks.segmentation.settings import Settings
 
 if TYPE_CHECKING:
     from inspection_tf import config, images
+    from inspection_tf.datasets.readers.layouts import LabelKind
     from inspection_tf.datasets.records import Record
     from inspection_tf.images.tile_plan import TilePlan
 
@@ -41,6 +42,7 @@ class Segmentation:
     main = SEGMENTER
     settings = Settings
     compares = True
+    labels: "LabelKind" = "masks"
     limits: Mapping[str, Limit] = {}
     golden_counts = (2, 2)
 

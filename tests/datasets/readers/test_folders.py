@@ -255,8 +255,3 @@ def test_a_template_of_another_size_than_its_image_is_refused(tmp_path, write_fo
     write(tmp_path / "templates" / "g0.png", np.zeros((16, 12), np.uint8))
     with pytest.raises(errors.DataError, match=r"g0\.png must be 12 x 16 px .*Got 16 x 12"):
         readers.read_folder(tmp_path)[0].read_template()
-
-
-def test_every_reader_is_listed():
-    of_masks = {"dagm", "folder", "magnetic_tile", "deeppcb"}
-    assert set(readers.READERS) == of_masks | {"corners", "smartdoc"}

@@ -7,7 +7,7 @@ import pytest
 
 from inspection_tf import errors, images
 from inspection_tf.datasets import data_spec, readers
-from inspection_tf.datasets.readers import layouts
+from inspection_tf.datasets.readers import recognition
 
 COCO = {
     "info": {},
@@ -194,14 +194,14 @@ def test_folders_of_images_without_masks_are_named(tmp_path):
 
 
 def test_an_empty_folder_is_told_how_to_get_a_set(tmp_path):
-    assert layouts.recognise(tmp_path) is None
+    assert recognition.recognise(tmp_path, readers.FORMATS, reading="") is None
     with pytest.raises(errors.DataError, match=r"Got none\. Write a set with: inspection synth"):
         readers.read_folder(tmp_path)
 
 
 def test_boxes_of_deeppcb_are_no_labels_of_yolo(tmp_path):
     text(tmp_path / "group00001" / "00001.txt", "10 10 20 20 1\n")
-    assert layouts.recognise(tmp_path, foreign=True) is None
+    assert recognition.recognise_foreign(tmp_path) is None
 
 
 def test_a_set_with_notes_of_another_tool_is_read(tmp_path, write_folders):
@@ -214,4 +214,7 @@ def test_two_sets_of_good_and_defect_are_no_foreign_layout(tmp_path):
     for part in ("train", "test"):
         picture(tmp_path / part / "good" / "0.png")
         picture(tmp_path / part / "defect" / "1.png")
-    assert layouts.recognise(tmp_path, reading="folder").name == "what looks like the layout folder"
+    assert (
+        recognition.recognise(tmp_path, readers.FORMATS, reading="folder").name
+        == "what looks like the layout folder"
+    )

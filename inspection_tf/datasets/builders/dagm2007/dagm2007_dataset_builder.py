@@ -5,7 +5,7 @@ Source: Wieler, Hahn: Weakly supervised learning for industrial optical inspecti
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
@@ -31,7 +31,7 @@ class Dagm2007(tfds.core.GeneratorBasedBuilder):
         "holds Class1, Class2 and so on, each with its images and Label folder, or with Train and "
         "Test inside."
     )
-    BUILDER_CONFIGS: ClassVar[list[Any]] = [
+    BUILDER_CONFIGS: ClassVar[list[tfds.core.BuilderConfig]] = [
         tfds.core.BuilderConfig(name=ALL, description="Every class folder there is."),
         *(
             tfds.core.BuilderConfig(name=name.lower(), description=f"Only {name}.")
@@ -39,7 +39,7 @@ class Dagm2007(tfds.core.GeneratorBasedBuilder):
         ),
     ]
 
-    def _info(self) -> Any:
+    def _info(self) -> tfds.core.DatasetInfo:
         return features.info(
             self,
             description="Statistical textures with one defect on some, labelled by an ellipse.",
@@ -47,7 +47,9 @@ class Dagm2007(tfds.core.GeneratorBasedBuilder):
             "weakly-supervised-learning-industrial-optical-inspection",
         )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[tuple[int, features.Example]]]:
         root = Path(dl_manager.manual_dir)
         if self.builder_config.name != ALL:
             root /= CLASSES[int(self.builder_config.name.removeprefix("class")) - 1]
@@ -56,6 +58,6 @@ class Dagm2007(tfds.core.GeneratorBasedBuilder):
             parts.setdefault("test" if record.split == "test" else "train", []).append(record)
         return {name: self._generate_examples(part) for name, part in sorted(parts.items())}
 
-    def _generate_examples(self, records: list[Record]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(self, records: list[Record]) -> Iterator[tuple[int, features.Example]]:
         for number, record in enumerate(records):
             yield number, features.example(record)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
@@ -50,18 +50,20 @@ class SyntheticSurfaces(tfds.core.GeneratorBasedBuilder):
         ),
     ]
 
-    def _info(self) -> Any:
+    def _info(self) -> tfds.core.DatasetInfo:
         return features.info(
             self,
             description="Textured surfaces, drawn, with defects whose pixels are known.",
             homepage="https://www.tensorflow.org/datasets",
         )
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
+    def _split_generators(
+        self, dl_manager: tfds.download.DownloadManager
+    ) -> dict[str, Iterator[tuple[int, features.Example]]]:
         del dl_manager  # nothing is downloaded
         return {"train": self._generate_examples()}
 
-    def _generate_examples(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(self) -> Iterator[tuple[int, features.Example]]:
         chosen = self.builder_config
         drawn = drawn_surfaces.surfaces(
             count=chosen.count,

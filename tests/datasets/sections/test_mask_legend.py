@@ -8,7 +8,7 @@ from PIL import Image
 
 from inspection_tf import config, errors, images
 from inspection_tf.datasets import checks, data_spec, readers, records
-from inspection_tf.datasets.readers import mask_legend
+from inspection_tf.datasets.sections import mask_legend
 
 SIZE = (12, 16)
 BOX, OTHER, RIM = np.s_[3:6, 4:9], np.s_[8:10, 1:5], np.s_[0, :]  # 15, 8 and 16 px
@@ -221,7 +221,7 @@ def test_without_settings_nothing_changes(write_set):
 )
 def test_values_that_no_mask_can_hold_are_refused(settings, told):
     with pytest.raises(errors.ConfigError, match=told):
-        config.validate(data_spec.DataSpec, settings, origin="test.yaml")
+        config.validate(data_spec.DataSpec, {"format": "folder", **settings}, origin="test.yaml")
 
 
 @pytest.mark.parametrize("word", ["crack", "3", "", "-1"])
@@ -231,22 +231,31 @@ def test_a_meaning_that_is_no_class_is_refused(write_set, word):
         read(root, mask_values={1: word})
 
 
-@pytest.mark.parametrize("settings", [{"mask_values": {1: 1}}, {"mask_ignore": (255,)}])
+@pytest.mark.parametrize("settings", [{"values": {"1": "1"}}, {"values": {}, "ignored": ("255",)}])
 def test_drawn_images_have_no_mask_files(settings):
     with pytest.raises(errors.ConfigError, match=r"whose masks are made\. Leave them out"):
-        data_spec.read(data_spec.DataSpec(count=4, **settings))
+        mask_legend.with_meaning(data_spec.read(data_spec.DataSpec(count=4)), **settings)
+
+
+@pytest.mark.parametrize("settings", [{"mask_values": {1: 1}}, {"mask_ignore": (255,)}])
+def test_the_section_of_drawn_images_says_whose_masks_have_a_meaning(settings):
+    told = r"formats dagm, folder and magnetic_tile, not to synthetic"
+    with pytest.raises(errors.ConfigError, match=told):
+        config.validate(data_spec.DataSpec, settings, origin="test.yaml")
 
 
 def test_yaml_and_command_line_say_it_alike(tmp_path):
     class Whole(config.Section):
-        data: data_spec.DataSpec = data_spec.DataSpec()
+        data: data_spec.DataSpec = data_spec.DataSpec(format="folder")
 
     path = tmp_path / "a.yaml"
-    path.write_text('data:\n  mask_values: {1: scratch, "#800000": 2}\n  mask_ignore: [255]\n')
+    path.write_text(
+        'data:\n  format: folder\n  mask_values: {1: scratch, "#800000": 2}\n  mask_ignore: [255]\n'
+    )
     (by_yaml, _) = config.from_command_line(
         Whole, [], default_path=path, program="x", description="y"
     )
-    path.write_text("data: {}\n")
+    path.write_text("data: {format: folder}\n")
     words = ["--data.mask-values", "1", "scratch", "#800000", "2", "--data.mask-ignore", "255"]
     (by_words, _) = config.from_command_line(
         Whole, words, default_path=path, program="x", description="y"

@@ -1,0 +1,1 @@
+"""The data section of a recipe: what each format has to be told."""

@@ -1,0 +1,78 @@
+"""The data sections of formats whose images are drawn."""
+
+from typing import Literal
+
+import pydantic
+
+from inspection_tf.datasets import drawn_photos, drawn_surfaces
+from inspection_tf.datasets.records import Records
+from inspection_tf.datasets.sections.base import DrawnSpec
+from inspection_tf.datasets.sections.masks import MasksSpec
+from inspection_tf.synthesis.certificate import CertificateSpec
+from inspection_tf.synthesis.grids import GridSpec
+from inspection_tf.synthesis.surface import SurfaceSpec
+
+
+class SurfacesSpec(MasksSpec, DrawnSpec):
+    """Drawn surfaces with defects, and how they are split."""
+
+    format: Literal["synthetic"] = "synthetic"
+    """Drawn surfaces."""
+    count: int = pydantic.Field(default=400, ge=1)
+    """Number of synthetic images."""
+    defective_share: float = pydantic.Field(default=0.5, ge=0, le=1)
+    """Share of defective synthetic images."""
+    weak_labels: bool = False
+    """Label synthetic images with a covering ellipse instead of the exact mask."""
+    surface: SurfaceSpec = SurfaceSpec()
+    """What synthetic images are drawn from."""
+
+    def draw(self) -> Records:
+        """Return the records of the surfaces."""
+        return drawn_surfaces.surfaces(
+            count=self.count,
+            defective_fraction=self.defective_share,
+            spec=self.surface,
+            seed=self.seed,
+            weak_labels=self.weak_labels,
+        )
+
+
+class CertificatesSpec(DrawnSpec):
+    """Drawn photos of certificates, and how they are split."""
+
+    format: Literal["certificate"] = "certificate"
+    """Drawn photos of certificates, which show their number or not."""
+    count: int = pydantic.Field(default=400, ge=1)
+    """Number of synthetic images."""
+    certificate: CertificateSpec = CertificateSpec()
+    """What certificates are drawn from."""
+    unseen: CertificateSpec | None = None
+    """What the certificates of the test split are drawn from; none: the same."""
+    unseen_count: int = pydantic.Field(default=400, ge=1)
+    """Number of test photos that are drawn from `unseen`."""
+
+    def draw(self) -> Records:
+        """Return the records of the photos; those drawn from `unseen` are in the split `test`."""
+        known = drawn_photos.certificates(count=self.count, spec=self.certificate, seed=self.seed)
+        if self.unseen is None:
+            return known
+        unseen = drawn_photos.certificates(
+            count=self.unseen_count, spec=self.unseen, seed=self.seed, name="unseen", split="test"
+        )
+        return known.joined(unseen)
+
+
+class GridsSpec(DrawnSpec):
+    """Drawn photos of printed grids of numbers, and how they are split."""
+
+    format: Literal["grid"] = "grid"
+    """Drawn photos of printed grids, which show the grid or not."""
+    count: int = pydantic.Field(default=400, ge=1)
+    """Number of synthetic images."""
+    grid: GridSpec = GridSpec()
+    """What printed grids are drawn from."""
+
+    def draw(self) -> Records:
+        """Return the records of the photos."""
+        return drawn_photos.printed_grids(count=self.count, spec=self.grid, seed=self.seed)
