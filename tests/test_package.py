@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import inspection_tf
-from inspection_tf import decision, runtime
+from inspection_tf import decision, runtime, tasks
 
 ROOT = Path(__file__).parents[1]
 BUNDLE = ROOT / "tests" / "bundles" / "schema_4_segmentation"
@@ -32,7 +32,7 @@ def test_the_names_are_those_of_their_rooms():
     assert inspection_tf.Inspector is runtime.Inspector
     assert inspection_tf.Verdict is decision.Verdict
     assert inspection_tf.load == runtime.Inspector.load
-    assert inspection_tf.tasks.__name__ == "inspection_tf.tasks"
+    assert inspection_tf.tasks is tasks
     assert inspection_tf.__version__.count(".") == 2
 
 
