@@ -83,6 +83,16 @@ def test_no_module_is_private():
     assert [name for name in package_tree.modules() if "/_" in f"/{name}".replace("/__", "/")] == []
 
 
+def test_the_folders_of_tests_mirror_the_rooms():
+    others = {"bundles", "pipelines", "support", "toy_task"}
+    folders = {
+        path.parent.relative_to(ROOT / "tests").as_posix()
+        for path in (ROOT / "tests").glob("**/test_*.py")
+    } - {"."}
+    strange = {name for name in folders if name.partition("/")[0] not in others}
+    assert sorted(strange - package_tree.rooms().keys()) == []
+
+
 # Private names
 
 CODE = sorted(
@@ -189,6 +199,16 @@ def test_links_in_the_readme_lead_somewhere():
 
 def test_there_is_no_project_table_beside_setup_cfg():
     assert "[project]" not in (ROOT / "pyproject.toml").read_text()
+
+
+def test_the_pythons_that_are_named_are_those_that_ci_tries():
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    named = re.findall(r"Python :: (3\.\d+)", settings["metadata"]["classifiers"])
+    tried = re.search(r"for version in ([\d. ]+);", (ROOT / ".ci" / "run").read_text())
+    assert sorted(named, reverse=True) == tried[1].split()
+    newest = int(named[-1].split(".")[1])
+    assert settings["options"]["python_requires"] == f">={named[0]},<3.{newest + 1}"
 
 
 # What is installed under another name than it is imported by.
