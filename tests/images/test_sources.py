@@ -117,7 +117,8 @@ def test_what_is_no_image_is_refused_with_what_is_one(given, said):
     ("given", "said"),
     [
         ("", r"A path must name a file\. Got an empty one"),
-        ("a\0.png", r"'a\\x00\.png' must be a readable file\. Got: embedded null byte"),
+        # Python 3.13 says: stat: embedded null character in path
+        ("a\0.png", r"'a\\x00\.png' must be a readable file\. Got: (stat: )?embedded null"),
         ("\ud800.png", r"must be a readable file\. Got: 'utf-8' codec can't encode"),
         ("x" * 5000, "must be a readable file. Got: File name too long"),
         (Named(3), "must be a readable file. Got: expected"),
