@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, errors, images, runtime
+from inspection_tf import bundle, decision, errors, images, runtime
 from inspection_tf.bench.operator_times import Operator
 from inspection_tf.bench.operator_times import profile as profile_model
 from inspection_tf.bench.peak_memory import peak_bytes
@@ -210,7 +210,7 @@ def golden_frames(root: str | Path) -> list[Frame]:
     return [(images.read(root / s["image"]), read(s.get("template"))) for s in samples]
 
 
-def inspect_batch(inspector: runtime.Inspector, frames: Sequence[Frame]) -> list[Any]:
+def inspect_batch(inspector: runtime.Inspector, frames: Sequence[Frame]) -> list[decision.Verdict]:
     """Return the verdicts on decoded frames, one batch of them."""
     prepared = [inspector.prepare(*frame) for frame in frames]
     return list(batches_.conclude(inspector, prepared, batches_.run(inspector, prepared)))
