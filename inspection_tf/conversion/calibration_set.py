@@ -3,7 +3,6 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,10 @@ RULE = (
     "within a label by the lowest SHA-256 of seed and id"
 )
 
-Samples = dict[str, list[dict[str, NDArray[np.uint8]]]]
-"""Graph to what it is fed, one image each: input name to (1, height, width, channels), uint8."""
+GraphSamples = list[dict[str, NDArray[np.uint8]]]
+"""What a graph is fed, one image each: input name to (1, height, width, channels), uint8."""
+Samples = dict[str, GraphSamples]
+"""Graph to what it is fed."""
 
 
 def _rank(seed: int, name: str) -> str:
@@ -46,7 +47,7 @@ def choose(found: Records, *, count: int, seed: int) -> Records:
             "Calibration needs images that taught the network. Got none in the train split. "
             "Give the data that the bundle was made from."
         )
-    strata: dict[Any, list[str]] = defaultdict(list)
+    strata: dict[bool | None, list[str]] = defaultdict(list)
     for record in found:
         strata[record.is_defect].append(record.id)
     chosen: set[str] = set()

@@ -16,7 +16,6 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -213,7 +212,7 @@ def _golden(
 
 def _speed(
     reference: runtime.Inspector, candidate: runtime.Inspector, request: ConversionRequest
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Return median ms an image, decoded frame to verdict, of engine and ONNX in turns."""
     frames = bench.golden_frames(request.root)
     spent: dict[str, dict[str, float]] = {"engine_ms": {}, "onnx_ms": {}}

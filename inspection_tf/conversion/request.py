@@ -121,6 +121,13 @@ class ConversionRequest:
         """Return a file of the build folder as the manifest will name it."""
         return f"{FOLDER}/{self.engine_name}/{file}"
 
+    def tolerating(self, entry: EngineEntry) -> EngineEntry:
+        """Return an entry whose golden samples may be off elsewhere by what the gate lets pass."""
+        limits = self.spec.gate
+        return entry.model_copy(
+            update={"score_tolerance": limits.band, "output_tolerance": limits.metric_drop}
+        )
+
     def built_file(self, listed: str) -> Path:
         """Return where a file that the manifest will name lies now."""
         return self.build_folder / listed.removeprefix(self.in_bundle(""))

@@ -2,11 +2,15 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.engines import installed
+from inspection_tf.engines.library_types import Foreign, OnnxNode
 
 _MOST_CELLS = 4  # of an interpolation: those of a cubic one
 # What changes each value by itself, or puts values of one place together.
@@ -14,6 +18,9 @@ _POINTWISE = {"Add", "BatchNormalization", "Cast", "Clip", "Concat", "Div", "Elu
     *("HardSigmoid", "HardSwish", "Identity", "LeakyRelu", "Max", "Min", "Mul", "Neg", "PRelu"),
     *("Pad", "Pow", "Relu", "Reshape", "Sigmoid", "Softplus", "Sqrt", "Sub", "Tanh", "Transpose"),
 }
+
+Constants = Mapping[str, NDArray[np.generic]]
+"""Name of a constant of a network to its value."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -36,13 +43,13 @@ class Reach:
         return Reach(self.field + (cells - 1) * self.jump, jump, max(self.total_stride, jump))
 
 
-def _attributes(node: Any) -> dict[str, Any]:
+def _attributes(node: OnnxNode) -> dict[str, Foreign]:
     import onnx
 
     return {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
 
 
-def _kernel(node: Any, constants: dict[str, Any]) -> tuple[int, int]:
+def _kernel(node: OnnxNode, constants: Constants) -> tuple[int, int]:
     """Return the longer side of a kernel, dilation included, and the larger stride."""
     given = _attributes(node)
     shape = given.get("kernel_shape") or list(constants[node.input[1]].shape[2:])
@@ -51,7 +58,7 @@ def _kernel(node: Any, constants: dict[str, Any]) -> tuple[int, int]:
     return max(sizes), max(given.get("strides") or [1])
 
 
-def _enlarged(node: Any, constants: dict[str, Any], shapes: dict[str, list[int]]) -> float:
+def _enlarged(node: OnnxNode, constants: Constants, shapes: dict[str, list[int]]) -> float:
     """Return by how much a Resize enlarges the longer axis."""
     scales = [constants[name] for name in node.input[2:3] if name in constants]
     if scales and scales[0].size:
@@ -62,7 +69,7 @@ def _enlarged(node: Any, constants: dict[str, Any], shapes: dict[str, list[int]]
     raise ValueError("a Resize whose scale is not known")
 
 
-def _interpolated(node: Any, constants: dict[str, Any]) -> tuple[bool, int, float]:
+def _interpolated(node: OnnxNode, constants: Constants) -> tuple[bool, int, float]:
     """Return what an interpolation, a product with a constant, reads.
 
     Each value that it makes takes a few neighbouring cells, none before those of the value before.
@@ -74,8 +81,6 @@ def _interpolated(node: Any, constants: dict[str, Any]) -> tuple[bool, int, floa
     Raises:
         ValueError: it is no interpolation.
     """
-    import numpy as np
-
     place = next((p for p, name in enumerate(node.input) if name in constants), None)
     matrix = np.zeros((0, 0)) if place is None else np.squeeze(constants[node.input[place]])
     if matrix.ndim != 2:
@@ -129,7 +134,7 @@ def reach(path: str | Path) -> Reach:
 
 
 def _after(
-    node: Any, before: list[Reach], constants: dict[str, Any], shapes: dict[str, list[int]]
+    node: OnnxNode, before: list[Reach], constants: Constants, shapes: dict[str, list[int]]
 ) -> Reach:
     kind = node.op_type
     joined = Reach(

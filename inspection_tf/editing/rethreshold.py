@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from inspection_tf import bench, bundle, config, errors, files, runtime, tasks, thresholds
 from inspection_tf.editing import rewrite
@@ -235,7 +234,7 @@ def _is_stopped(entry: EngineEntry) -> bool:
 
 def _in_audit(
     point: thresholds.OperatingPoint, stages: Mapping[str, thresholds.OperatingPoint]
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {
         **point.model_dump(mode="json", exclude={"counts", "tune"}),
         "stages": {name: stage.threshold for name, stage in stages.items()},

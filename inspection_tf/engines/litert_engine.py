@@ -3,13 +3,13 @@
 import dataclasses
 import os
 import threading
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.engines import installed
+from inspection_tf.engines.library_types import Foreign
 from inspection_tf.engines.native import Native
 from inspection_tf.engines.network import StoredNetwork, named_inputs
 
@@ -18,8 +18,8 @@ from inspection_tf.engines.network import StoredNetwork, named_inputs
 class _Interpreter:
     """An interpreter, what runs its signature, and the lock of the threads that take turns."""
 
-    interpreter: Any
-    run: Any
+    interpreter: Foreign
+    run: Foreign
     lock: threading.Lock
 
 

@@ -1,12 +1,12 @@
 """A network that onnxruntime runs."""
 
 import functools
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.engines.library_types import OnnxSession
 from inspection_tf.engines.native import Native
 from inspection_tf.engines.network import Network, StoredNetwork, checked, named_inputs, ng_score
 
@@ -31,7 +31,7 @@ def start(
     threads: int | None = None,
     providers: tuple[str, ...] | None = None,
     profile_prefix: str = "",
-) -> Any:
+) -> OnnxSession:
     """Return a session of onnxruntime.
 
     Args:
@@ -91,7 +91,7 @@ class Engine:
         self.providers = tuple(self.session.get_providers())
 
     @property
-    def session(self) -> Any:
+    def session(self) -> OnnxSession:
         """The session of onnxruntime, of this process."""
         return self._native.get()
 

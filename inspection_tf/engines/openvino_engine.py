@@ -7,7 +7,6 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,12 @@ from numpy.typing import NDArray
 from inspection_tf import errors
 from inspection_tf.engines import installed
 from inspection_tf.engines.kinds import KINDS, PRECISION_HINT
+from inspection_tf.engines.library_types import (
+    OpenVinoCompiled,
+    OpenVinoCore,
+    OpenVinoModel,
+    OpenVinoRequest,
+)
 from inspection_tf.engines.native import Native, leak
 from inspection_tf.engines.network import StoredNetwork, named_inputs
 
@@ -30,7 +35,7 @@ def silence() -> None:
 
 
 @functools.cache
-def _only(make: Callable[[], Any]) -> Any:
+def _only(make: Callable[[], OpenVinoCore]) -> OpenVinoCore:
     """Make an entry point that lives as long as the process.
 
     OpenVINO's processor plugin gives the thread that loads it another stack for signals. Freed by
@@ -51,7 +56,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_in_child)
 
 
-def core() -> Any:
+def core() -> OpenVinoCore:
     """Return OpenVINO's entry point, one for the whole process.
 
     Raises:
@@ -95,9 +100,9 @@ def _refusing(what: str) -> Iterator[None]:
 class _Compiled:
     """A compiled model, the names of its inputs, and its requests that no thread is using."""
 
-    model: Any
+    model: OpenVinoCompiled
     inputs: tuple[str, ...]
-    requests: list[Any]
+    requests: list[OpenVinoRequest]
 
 
 class OpenVinoEngine:
@@ -108,7 +113,7 @@ class OpenVinoEngine:
 
     def __init__(
         self,
-        model: Any,
+        model: bytes | OpenVinoModel,
         *,
         weights: bytes = b"",
         options: Mapping[str, str] | None = None,
@@ -141,7 +146,7 @@ class OpenVinoEngine:
         self._native = Native(compiled, survives_fork=device == "CPU")
 
     @property
-    def model(self) -> Any:
+    def model(self) -> OpenVinoCompiled:
         """The compiled model, of this process."""
         return self._native.get().model
 

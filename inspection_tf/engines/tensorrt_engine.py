@@ -6,20 +6,20 @@ import importlib
 import os
 import threading
 import weakref
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.engines.kinds import KINDS
+from inspection_tf.engines.library_types import Foreign, Library
 from inspection_tf.engines.native import Native
 from inspection_tf.engines.network import StoredNetwork, named_inputs
 
 _NO_MEMORY = 2  # cudaErrorMemoryAllocation
 
 
-def library(name: str) -> Any:
+def library(name: str) -> Library:
     """Return the module of TensorRT or TensorRT-RTX, which is called as the kind of engine is.
 
     Raises:
@@ -34,7 +34,7 @@ def library(name: str) -> Any:
         ) from problem
 
 
-def _cuda() -> Any:
+def _cuda() -> Library:
     try:
         return importlib.import_module("cuda.bindings.runtime")
     except ImportError as problem:
@@ -62,13 +62,15 @@ def capability() -> str | None:
     return ".".join(parts)
 
 
-def _release(cuda: Any, held: dict[str, tuple[int, int]], stream: Any, process: int) -> None:
+def _release(
+    cuda: Library, buffers: dict[str, tuple[int, int]], stream: Foreign, process: int
+) -> None:
     """Give back buffers and stream; a GPU that fails now has nothing left to lose."""
     if os.getpid() != process:  # a child of a fork holds nothing, and must not use CUDA
         return
-    for address, _ in held.values():
+    for address, _ in buffers.values():
         cuda.cudaFree(address)
-    held.clear()
+    buffers.clear()
     cuda.cudaStreamDestroy(stream)
 
 
@@ -77,15 +79,15 @@ class _Memory:
 
     def __init__(self) -> None:
         self._cuda = _cuda()
-        self._held: dict[str, tuple[int, int]] = {}
+        self._buffers: dict[str, tuple[int, int]] = {}
         self.stream = self.call("cudaStreamCreate")
         # Nobody else gives memory of the GPU back before the process ends.
         self.release = weakref.finalize(
-            self, _release, self._cuda, self._held, self.stream, os.getpid()
+            self, _release, self._cuda, self._buffers, self.stream, os.getpid()
         )
 
-    def call(self, name: str, *given: Any) -> Any:
-        code, *found = getattr(self._cuda, name)(*given)
+    def call(self, name: str, *arguments: Foreign) -> Foreign:
+        code, *results = getattr(self._cuda, name)(*arguments)
         if int(code) == _NO_MEMORY:
             raise errors.StorageError(
                 f"The network must fit into the GPU's memory. Got {code} from {name}. "
@@ -96,17 +98,17 @@ class _Memory:
                 f"TensorRT must be able to use the GPU. Got {code} from {name}. "
                 "Check the driver with nvidia-smi, or choose another engine."
             )
-        return found[0] if found else None
+        return results[0] if results else None
 
     def room(self, name: str, size: int) -> int:
         """Return the address of at least `size` bytes on the GPU, kept from call to call."""
-        address, held = self._held.get(name, (0, 0))
-        if held < size:
+        address, capacity = self._buffers.get(name, (0, 0))
+        if capacity < size:
             if address:
-                del self._held[name]
+                del self._buffers[name]
                 self.call("cudaFree", address)
             address = int(self.call("cudaMalloc", size))
-            self._held[name] = address, size
+            self._buffers[name] = address, size
         return address
 
     def copy(self, to: int, source: int, size: int, *, is_upload: bool) -> None:
@@ -119,9 +121,9 @@ class _Memory:
 class _Plan:
     """A loaded plan: what TensorRT and CUDA hold of it, and the lock of the threads."""
 
-    runtime: Any
-    engine: Any
-    context: Any
+    runtime: Foreign
+    engine: Foreign
+    context: Foreign
     inputs: tuple[str, ...]
     output: str
     memory: _Memory

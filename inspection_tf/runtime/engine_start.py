@@ -7,9 +7,9 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -115,15 +115,16 @@ def _memory() -> Path:
     return Path(home).expanduser() / "inspection_tf" / "engines.json"
 
 
-def _here(manifest: "bundle.Manifest", asked: Mapping[str, Any]) -> str:
+def _here(manifest: "bundle.Manifest", *, threads: int | None, device: str, batch: int) -> str:
     """Return what a choice holds for: machine, software, files, threads, device and batch."""
     machine = platform.node(), platform.machine(), platform.processor(), os.cpu_count()
     software = list(installed.versions(*PACKAGES).items())
-    about = [machine, software, sorted(manifest.files.items()), sorted(asked.items())]
+    run = [("batch", batch), ("device", device), ("threads", threads)]
+    about = [machine, software, sorted(manifest.files.items()), run]
     return hashlib.sha256(json.dumps(about).encode()).hexdigest()
 
 
-def _remembered(key: str, among: Mapping[str, Any]) -> str | None:
+def _remembered(key: str, among: Collection[str]) -> str | None:
     try:
         name = json.loads(_memory().read_bytes()).get(key)
     except (OSError, ValueError, AttributeError, RuntimeError):  # the last: there is no home
@@ -176,12 +177,15 @@ def fastest(
         errors.ConfigError: no engine can use the device.
     """
     among = [ONNX, *(name for name, entry in manifest.engines.items() if entry.may_run)]
-    asked: dict[str, Any] = {"threads": threads, "device": device, "batch": batch}
-    key = _here(manifest, asked)
-    known = _remembered(key, dict.fromkeys(among))
+    key = _here(manifest, threads=threads, device=device, batch=batch)
+
+    def begin(name: str) -> dict[str, Network]:
+        return start(root, manifest, name, threads=threads, device=device, batch=batch)
+
+    known = _remembered(key, among)
     if known is not None:
         try:
-            networks = start(root, manifest, known, **asked)
+            networks = begin(known)
             check(known, networks)
         except errors.InspectionError:
             pass  # what it needs was removed since; the others are tried
@@ -191,7 +195,7 @@ def fastest(
     refused: list[errors.InspectionError] = []
     for name in among:
         try:
-            networks = start(root, manifest, name, **asked)
+            networks = begin(name)
             check(name, networks)
         except errors.InspectionError as problem:
             if name == ONNX and device == "cpu":

@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from inspection_tf.conversion import libraries, retreat
 from inspection_tf.conversion.request import Builder, ConversionRequest
 from inspection_tf.engines import installed
 from inspection_tf.engines.entry import EngineEntry, Ranges
+from inspection_tf.engines.library_types import Foreign, Library, OnnxGraph, OnnxModel, OnnxNode
 from inspection_tf.engines.names import ALL
 
 QUANTIZED = ("Conv", "ConvTranspose")
@@ -51,15 +51,15 @@ def int8(request: ConversionRequest) -> EngineEntry:
         (request.build_folder / f"{graph}.onnx").write_bytes(request.onnx_file(graph).read_bytes())
         floats[graph] = (ALL,)
         del ranges[graph]
-    return EngineEntry(
-        kind="onnxruntime",
-        precision="int8",
-        files=files,
-        float_operators=floats,
-        ranges=ranges,
-        versions=installed.versions("onnxruntime", "onnx"),
-        score_tolerance=request.spec.gate.band,
-        output_tolerance=request.spec.gate.metric_drop,
+    return request.tolerating(
+        EngineEntry(
+            kind="onnxruntime",
+            precision="int8",
+            files=files,
+            float_operators=floats,
+            ranges=ranges,
+            versions=installed.versions("onnxruntime", "onnx"),
+        )
     )
 
 
@@ -76,13 +76,13 @@ def float16(request: ConversionRequest) -> EngineEntry:
         )
         (request.build_folder / f"{graph}.onnx").write_bytes(data)
         files[graph] = request.in_bundle(f"{graph}.onnx")
-    return EngineEntry(
-        kind="onnxruntime",
-        precision="float16",
-        files=files,
-        versions=installed.versions("onnxruntime", "onnx"),
-        score_tolerance=request.spec.gate.band,
-        output_tolerance=request.spec.gate.metric_drop,
+    return request.tolerating(
+        EngineEntry(
+            kind="onnxruntime",
+            precision="float16",
+            files=files,
+            versions=installed.versions("onnxruntime", "onnx"),
+        )
     )
 
 
@@ -114,7 +114,7 @@ def in_float16(path: Path, *, is_exact: bool = False) -> bytes:
         return _tidied(proto)
 
 
-def _answering(graph: Any, is_exact: bool) -> set[str]:
+def _answering(graph: OnnxGraph, is_exact: bool) -> set[str]:
     """Return the names of the nodes that make probabilities, and bring them to the outputs.
 
     Where every number of the answer counts, of all behind the last convolutions.
@@ -134,7 +134,7 @@ def _answering(graph: Any, is_exact: bool) -> set[str]:
     return found
 
 
-def _join_casts(graph: Any, exact: Collection[str], types: Any) -> None:
+def _join_casts(graph: OnnxGraph, exact: Collection[str], types: Foreign) -> None:
     """Leave out casts to float16 that are only cast back: what float32 knew is lost there.
 
     Only those of what is computed in float32; where an image's uint8 is cast, there is none.
@@ -157,11 +157,11 @@ def _join_casts(graph: Any, exact: Collection[str], types: Any) -> None:
         graph.node.remove(cast)
 
 
-def _casts_to(node: Any, kind: int) -> bool:
+def _casts_to(node: OnnxNode, kind: int) -> bool:
     return node.op_type == "Cast" and any(a.name == "to" and a.i == kind for a in node.attribute)
 
 
-def _reader(samples: Sequence[Mapping[str, NDArray[np.uint8]]]) -> Any:
+def _reader(samples: Sequence[Mapping[str, NDArray[np.uint8]]]) -> Foreign:
     from onnxruntime import quantization
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
@@ -174,7 +174,7 @@ def _reader(samples: Sequence[Mapping[str, NDArray[np.uint8]]]) -> Any:
     return Reader()
 
 
-def _library() -> Any:
+def _library() -> tuple[Library, Library]:
     try:
         import onnx
         from onnxruntime import quantization
@@ -260,7 +260,7 @@ def quantized(
         return _tidied(onnx.load(done))
 
 
-def _tidied(proto: Any) -> bytes:
+def _tidied(proto: OnnxModel) -> bytes:
     """Leave out the domains that no operator is of: onnxruntime lists all that it knows."""
     used = {node.domain for node in proto.graph.node}
     kept = [entry for entry in proto.opset_import if entry.domain in used]

@@ -5,33 +5,40 @@ import functools
 import io
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import process
 from inspection_tf.conversion import engine_gate, libraries, retreat
+from inspection_tf.conversion.calibration_set import GraphSamples
 from inspection_tf.conversion.request import Builder, ConversionRequest, Networks, start_built
 from inspection_tf.engines import installed, openvino_engine
-from inspection_tf.engines.entry import EngineEntry, Ranges
+from inspection_tf.engines.entry import EngineEntry, Precision, Ranges
 from inspection_tf.engines.kinds import PRECISION_HINT
+from inspection_tf.engines.library_types import (
+    Foreign,
+    Library,
+    OpenVinoCompiled,
+    OpenVinoModel,
+    OpenVinoNode,
+)
 from inspection_tf.engines.names import ALL, NOT_RUN
 from inspection_tf.engines.network import named_inputs
 
 _LOG = logging.getLogger("inspection_tf")
 
 
-def _read(path: Path) -> Any:
+def _read(path: Path) -> OpenVinoModel:
     core = openvino_engine.core()
     way_out = "Export the bundle again, or install a newer OpenVINO"
     with libraries.blaming("OpenVINO must be able to read the network", way_out):
         return core.read_model(path)
 
 
-def _save(model: Any, path: Path) -> None:
+def _save(model: OpenVinoModel, path: Path) -> None:
     import openvino
 
     # Weights as they are: by default they would be stored in half precision.
@@ -39,13 +46,24 @@ def _save(model: Any, path: Path) -> None:
         openvino.save_model(model, path, compress_to_fp16=False)
 
 
-def _entry(request: ConversionRequest, **values: Any) -> EngineEntry:
-    return EngineEntry(
+def _entry(
+    request: ConversionRequest,
+    precision: Precision,
+    hint: str,
+    *,
+    float_operators: Mapping[str, tuple[str, ...]] | None = None,
+    ranges: Mapping[str, Ranges] | None = None,
+) -> EngineEntry:
+    entry = EngineEntry(
         kind="openvino",
+        precision=precision,
         files={graph: request.in_bundle(f"{graph}.xml") for graph in request.graphs},
+        options={PRECISION_HINT: hint},
+        float_operators=dict(float_operators or {}),
+        ranges=dict(ranges or {}),
         versions=installed.versions("openvino", "nncf"),
-        **values,
     )
+    return entry if precision == "float32" else request.tolerating(entry)
 
 
 def float32(request: ConversionRequest) -> EngineEntry:
@@ -57,7 +75,7 @@ def float32(request: ConversionRequest) -> EngineEntry:
     for graph in request.graphs:
         _save(_read(request.onnx_file(graph)), request.build_folder / f"{graph}.xml")
     # Without it some processors compute in bfloat16.
-    return _entry(request, precision="float32", options={PRECISION_HINT: "f32"})
+    return _entry(request, "float32", "f32")
 
 
 def bfloat16(request: ConversionRequest) -> EngineEntry:
@@ -78,17 +96,10 @@ def bfloat16(request: ConversionRequest) -> EngineEntry:
                 graph, (), as_it_is, start, request.compare, ranges=retreat.RANGES[:1]
             )
         floats = request.search.left_in_float(request.manifest.main)
-    return _entry(
-        request,
-        precision="bfloat16",
-        float_operators={graph: (ALL,) for graph in floats},
-        options={PRECISION_HINT: "bf16"},
-        score_tolerance=request.spec.gate.band,
-        output_tolerance=request.spec.gate.metric_drop,
-    )
+    return _entry(request, "bfloat16", "bf16", float_operators={graph: (ALL,) for graph in floats})
 
 
-def _unchanged(model: Any, _how: retreat.Attempt) -> Any:
+def _unchanged(model: OpenVinoModel, _how: retreat.Attempt) -> OpenVinoModel:
     return model
 
 
@@ -136,16 +147,8 @@ def int8(request: ConversionRequest) -> EngineEntry:
             _save(_read(request.onnx_file(graph)), request.build_folder / f"{graph}.xml")
             floats[graph] = (ALL,)
             del ranges[graph]
-    return _entry(
-        request,
-        precision="int8",
-        float_operators=floats,
-        ranges=ranges,
-        # What is not int8 stays in float32, on every processor.
-        options={PRECISION_HINT: "f32"},
-        score_tolerance=request.spec.gate.band,
-        output_tolerance=request.spec.gate.metric_drop,
-    )
+    # What is not int8 stays in float32, on every processor.
+    return _entry(request, "int8", "f32", float_operators=floats, ranges=ranges)
 
 
 _OUTLIERS = {"typical": 1e-4, "wide": 3e-5}
@@ -176,7 +179,7 @@ def _float_types(request: ConversionRequest) -> list[str]:
     return _OF_COORDINATES if is_exact else ["MatMul"]
 
 
-def _operators(model: Any) -> list[retreat.Operator]:
+def _operators(model: OpenVinoModel) -> list[retreat.Operator]:
     """Return what can be int8, in request."""
     return [
         retreat.Operator(found.get_friendly_name(), _CONVOLUTIONS[found.get_type_name()])
@@ -185,7 +188,7 @@ def _operators(model: Any) -> list[retreat.Operator]:
     ]
 
 
-def _in_float(model: Any) -> tuple[str, ...]:
+def _in_float(model: OpenVinoModel) -> tuple[str, ...]:
     """Return the operators of a quantized network that have kept their weights in float32."""
     listed = {operator.name for operator in _operators(model)}
     return tuple(
@@ -195,18 +198,18 @@ def _in_float(model: Any) -> tuple[str, ...]:
     )
 
 
-def _is_int8(weights: Any) -> bool:
+def _is_int8(weights: OpenVinoNode) -> bool:
     """Return whether a kernel is kept in int8, and only scaled when it is used."""
     if weights.get_type_name() == "Constant":
         return str(weights.get_element_type().get_type_name()) in ("i8", "u8")
     return any(_is_int8(value.get_node()) for value in weights.input_values())
 
 
-def _started(model: Any, precision: str = "f32") -> openvino_engine.OpenVinoEngine:
+def _started(model: OpenVinoModel, precision: str = "f32") -> openvino_engine.OpenVinoEngine:
     return openvino_engine.OpenVinoEngine(model, options={PRECISION_HINT: precision})
 
 
-def _covering(library: Any, ranges: Ranges) -> Any:
+def _covering(library: Library, ranges: Ranges) -> Foreign:
     """Return what NNCF estimates ranges by."""
     if ranges == "widest":
         return library.RangeEstimatorParametersSet.MINMAX
@@ -219,22 +222,19 @@ def _covering(library: Any, ranges: Ranges) -> Any:
 
 
 def _quantized(
-    nncf: Any, request: ConversionRequest, graph: str, samples: list[Any], how: retreat.Attempt
-) -> Any:
+    nncf: Library,
+    request: ConversionRequest,
+    graph: str,
+    samples: GraphSamples,
+    how: retreat.Attempt,
+) -> OpenVinoModel:
     """Return a network of int8 but for some operators.
 
     Raises:
         errors.BundleError: NNCF refuses it.
     """
-    common: dict[str, Any] = {
-        "ignored_scope": nncf.IgnoredScope(
-            names=list(how.kept),
-            types=_float_types(request),
-            validate=False,
-        ),
-        "subset_size": len(samples),
-        "preset": nncf.QuantizationPreset.MIXED,
-    }
+    ignored = nncf.IgnoredScope(names=list(how.kept), types=_float_types(request), validate=False)
+    mixed = nncf.QuantizationPreset.MIXED
     advanced = nncf.AdvancedQuantizationParameters(
         activations_range_estimator_params=_covering(nncf.quantization.range_estimator, how.ranges),
         # Processors without VNNI add products in 16 bits, and what does not fit is cut off: an
@@ -244,7 +244,14 @@ def _quantized(
     with libraries.blaming("The network must be quantized by NNCF"):
         model, data = _read(request.onnx_file(graph)), nncf.Dataset(samples)
         if not request.spec.accuracy_control:
-            return nncf.quantize(model, data, advanced_parameters=advanced, **common)
+            return nncf.quantize(
+                model,
+                data,
+                ignored_scope=ignored,
+                subset_size=len(samples),
+                preset=mixed,
+                advanced_parameters=advanced,
+            )
         return nncf.quantize_with_accuracy_control(
             model,
             calibration_dataset=data,
@@ -252,14 +259,18 @@ def _quantized(
             validation_fn=_validation(request, graph),
             max_drop=request.spec.gate.metric_drop,
             advanced_quantization_parameters=advanced,
-            **common,
+            ignored_scope=ignored,
+            subset_size=len(samples),
+            preset=mixed,
         )
 
 
-def _validation(request: ConversionRequest, graph: str) -> Any:
+def _validation(
+    request: ConversionRequest, graph: str
+) -> Callable[[OpenVinoCompiled, Iterable[Foreign]], tuple[float, None]]:
     """Return NNCF's judge: 1 minus what the worst metric loses with this network in its place."""
 
-    def validate(model: Any, _data: Any) -> tuple[float, None]:
+    def validate(model: OpenVinoCompiled, _data: Iterable[Foreign]) -> tuple[float, None]:
         parity = request.compare({graph: _Compiled(model)})
         return 1.0 - engine_gate.worst_drop(parity), None
 
@@ -269,7 +280,7 @@ def _validation(request: ConversionRequest, graph: str) -> Any:
 class _Compiled:
     """A model that NNCF compiled, as a network of the runtime."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: OpenVinoCompiled) -> None:
         self.model = model
 
     def run(

@@ -3,7 +3,6 @@
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from inspection_tf.conversion import libraries
 from inspection_tf.conversion.request import Builder, ConversionRequest, Networks
 from inspection_tf.engines import installed
 from inspection_tf.engines.entry import EngineEntry
+from inspection_tf.engines.library_types import TfTensor
 from inspection_tf.engines.network import named_inputs
 
 _ENDPOINT, SIGNATURE = "serve", "serving_default"  # Keras writes both
@@ -32,8 +32,9 @@ def write(request: ConversionRequest, graph: str, folder: Path) -> None:
         tf.TensorSpec((None, *model.input[name].shape[1:]), tf.uint8, name=name) for name in names
     ]
 
-    def serve(*tensors: Any) -> Any:
-        return model(dict(zip(names, tensors, strict=True)), training=False)
+    def serve(*tensors: TfTensor) -> dict[str, TfTensor]:
+        outputs: dict[str, TfTensor] = model(dict(zip(names, tensors, strict=True)), training=False)
+        return outputs
 
     archive = keras.export.ExportArchive()
     archive.track(model)

@@ -8,7 +8,6 @@ import contextlib
 import importlib
 import importlib.util
 import logging
-from typing import Any
 
 from inspection_tf import errors
 from inspection_tf.conversion import libraries
@@ -17,6 +16,7 @@ from inspection_tf.conversion.request import Builder, ConversionRequest
 from inspection_tf.engines import installed, tensorrt_engine
 from inspection_tf.engines.entry import EngineEntry, Precision
 from inspection_tf.engines.kinds import KINDS
+from inspection_tf.engines.library_types import Foreign, Library, TensorRtConfig
 
 MODULES = tuple(kind.name for kind in KINDS.values() if kind.is_for_one_gpu)
 """TensorRT and TensorRT-RTX, each called as the kind of engine that it builds."""
@@ -100,19 +100,19 @@ def _plans(request: ConversionRequest, models: dict[str, bytes], module: str) ->
         plan, target = _plan(trt, request, graph, data)
         (request.build_folder / f"{graph}.engine").write_bytes(plan)
     packages = (*(name for kind in MODULES for name in KINDS[kind].packages), "onnxruntime")
-    return EngineEntry(
-        kind=module,
-        precision=_PRECISIONS[request.spec.precision],
-        files={graph: request.in_bundle(f"{graph}.engine") for graph in models},
-        target=target,
-        batch=request.spec.batch,
-        versions={module: trt.__version__, **installed.versions(*packages)},
-        score_tolerance=request.spec.gate.band,
-        output_tolerance=request.spec.gate.metric_drop,
+    return request.tolerating(
+        EngineEntry(
+            kind=module,
+            precision=_PRECISIONS[request.spec.precision],
+            files={graph: request.in_bundle(f"{graph}.engine") for graph in models},
+            target=target,
+            batch=request.spec.batch,
+            versions={module: trt.__version__, **installed.versions(*packages)},
+        )
     )
 
 
-def _logger(trt: Any) -> Any:
+def _logger(trt: Library) -> Foreign:
     class Quiet(trt.ILogger):  # type: ignore[misc]
         """Keeps the first error, instead of printing all."""
 
@@ -120,7 +120,7 @@ def _logger(trt: Any) -> Any:
             trt.ILogger.__init__(self)
             self.first = ""
 
-        def log(self, severity: Any, message: str) -> None:
+        def log(self, severity: Foreign, message: str) -> None:
             worst = (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR)
             # Without a driver it says so each time, and builds ahead of time all the same.
             if severity in worst and not self.first and "Cuda Runtime" not in message:
@@ -129,7 +129,7 @@ def _logger(trt: Any) -> Any:
     return Quiet()
 
 
-def _plan(trt: Any, request: ConversionRequest, graph: str, data: bytes) -> tuple[bytes, str]:
+def _plan(trt: Library, request: ConversionRequest, graph: str, data: bytes) -> tuple[bytes, str]:
     logger = _logger(trt)
     builder = trt.Builder(logger)
     # Without the flag tensorrt 10 would choose precisions itself; 11 and RTX know no other way.
@@ -172,7 +172,7 @@ def _name(capability: str) -> str:
     return f"SM{capability.replace('.', '')}"
 
 
-def _set_target(trt: Any, config: Any, asked: str) -> str:
+def _set_target(trt: Library, config: TensorRtConfig, asked: str) -> str:
     """Say what the plan is for where it can be built without that GPU; returns it.
 
     Where nothing is asked, that is this machine's GPU, and 8.9 without one that it can be for.
