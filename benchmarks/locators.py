@@ -7,13 +7,12 @@ then gets as many epochs as make up the time of both looks of the run. It sees c
 as in the talk; it cannot say that there is no field, so its thresholds mean nothing.
 """
 
-import functools
 import json
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -21,6 +20,7 @@ from inspection_tf import bench, bundle, config
 from inspection_tf.datasets import data_spec, records
 from inspection_tf.datasets.loading import loader
 from inspection_tf.recipes import field_stages, stages
+from inspection_tf.tasks import saved_networks
 from inspection_tf.tasks.fields import closeup_data, network
 from inspection_tf.training import run_folder
 from pipelines import certificate_corners
@@ -34,31 +34,32 @@ NAMES = (
 )
 
 
-def seconds_an_image(stage: Any, held: loader.Cache, points: int) -> float:
+def seconds_an_image(
+    stage: field_stages.Locator | field_stages.Refiner, cached: loader.Cache, points: Literal[1, 4]
+) -> float:
     """Return how long training takes for one image, after an epoch to warm up."""
-    spec = stage.loader.model_copy(update={"images_per_epoch": len(held)})
+    spec = stage.loader.model_copy(update={"images_per_epoch": len(cached)})
     times = []
     with tempfile.TemporaryDirectory() as folder:
         run = run_folder.open_run(Path(folder) / "run", stage, name="timing")
         for epochs in (1, 3):
             short = stage.train.model_copy(update={"epochs": epochs, "pictures": 0})
-            own = stage.model_copy(update={"train": short, "loader": spec})
+            shortened = stage.model_copy(update={"train": short, "loader": spec})
+            trained = field_stages.network_of(shortened, points)
             started = time.perf_counter()
-            part = run.within(f"{epochs}")
-            build = functools.partial(network.build, points=points, **stages.image_shape(held))
-            stages.fit_stage(build, own, held, None, seed=1, run=part)
+            stages.fit_stage(trained, cached, None, seed=1, folder=run.within(f"{epochs}"))
             times.append(time.perf_counter() - started)
-    return (times[1] - times[0]) / (2 * len(held))
+    return (times[1] - times[0]) / (2 * len(cached))
 
 
 def at_same_time(cfg: certificate_corners.Config, found: records.Records) -> Any:
     """Return the settings of the talk's network, with epochs for the time of both looks."""
     few = data_spec.split(found, cfg.data, seed=cfg.seed)["train"][:PHOTOS]
-    held = loader.cache(few, cfg.preprocessing)
-    total = _images(cfg.locator) * seconds_an_image(cfg.locator, held, 4)
+    cached = loader.cache(few, cfg.preprocessing)
+    total = _images(cfg.locator) * seconds_an_image(cfg.locator, cached, 4)
     spec, sampling = cfg.refiner.closeups, cfg.refiner.sampling
-    held = closeup_data.cache(few, cfg.preprocessing, spec=spec, sampling=sampling)
-    total += _images(cfg.refiner) * seconds_an_image(cfg.refiner, held, 1)
+    cached = closeup_data.cache(few, cfg.preprocessing, spec=spec, sampling=sampling)
+    total += _images(cfg.refiner) * seconds_an_image(cfg.refiner, cached, 1)
     (height, width, _), options = network.PRESETS["attempt2"]
     shown = cfg.preprocessing.model_copy(update={"size": (height, width), "channels": "rgb"})
     talk: field_stages.Locator = cfg.locator.model_copy(update={"model": options})
@@ -70,7 +71,7 @@ def at_same_time(cfg: certificate_corners.Config, found: records.Records) -> Any
     return cfg.model_copy(update={**changes, "refine": False})
 
 
-def _images(stage: Any) -> int:
+def _images(stage: stages.StageSpec) -> int:
     return int(stage.train.epochs * stage.loader.images_per_epoch)
 
 
@@ -80,7 +81,7 @@ def line(name: str, root: Path) -> str:
     report = json.loads((root / "evaluation" / "metrics.json").read_text())["metrics"]
     graphs = [root / "bundle" / graph.file for graph in manifest.graphs]
     networks = (root / "bundle" / "source").glob("*.keras")
-    count = sum(stages.load_network(path).count_params() for path in networks)
+    count = sum(saved_networks.load(path).count_params() for path in networks)
     size = sum(graph.stat().st_size for graph in graphs) / 1e6
     values = " ".join(f"{report[metric]['value']:>8.4f}" for metric in NAMES)
     return f"{name:10} {count:>10,} {size:>8.3f} {values}"
