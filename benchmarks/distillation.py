@@ -24,8 +24,10 @@ from numpy.typing import NDArray
 from inspection_tf import config, decision, errors, process, thresholds
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.loading import loader
+from inspection_tf.datasets.records import Records
 from inspection_tf.models import unet
-from inspection_tf.recipes import stages as training
+from inspection_tf.recipes import experiment, folds
+from inspection_tf.tasks import segmentation
 from inspection_tf.training import fit, run_folder
 from pipelines import dagm_segmentation as recipe
 
@@ -61,37 +63,33 @@ def _measured(run: Path, *, name: str, teacher: str) -> dict[str, DicePerImage]:
         )
     dice: dict[str, DicePerImage] = {name: {}}
 
-    def restore(part: Any, tested: Any, folder: run_folder.RunFolder) -> None:
-        trained_on, tested_on = (
-            loader.cache(records, cfg.preprocessing, spec=cfg.loader) for records in (part, tested)
+    def restore(
+        part: Records, tested: Records | None, folder: run_folder.RunFolder
+    ) -> folds.Models:
+        cached, judged = (
+            loader.cache(some, cfg.preprocessing, spec=cfg.loader) for some in (part, tested)
         )
-        dice[name].update(_dice(recipe.train(cfg, part, tested, folder), tested_on, cfg))
+        models = recipe.train(cfg, part, tested, folder)
+        dice[name].update(_dice(models[segmentation.SEGMENTER], judged, cfg))
         if cfg.distill and cfg.teacher.bundle is None:
-            teacher_model = unet.build(
-                options=cfg.teacher.model, **training.image_shape(trained_on)
+            guide = unet.build(
+                options=cfg.teacher.model,
+                image_size=cached.size,
+                channels=int(cached.image.shape[-1]),
             )
-            fit.fit(
-                teacher_model,
-                trained_on,
-                tested_on,
-                spec=cfg.teacher.train,
-                run=folder.within("teacher"),
-                loading=cfg.loader,
-                augmentation=cfg.augment,
-                seed=cfg.seed,
+            stage = fit.Stage(
+                cfg.teacher.train, cfg.loader, cfg.augment, cfg.seed, folder.within("teacher")
             )
-            dice.setdefault(teacher, {}).update(_dice(teacher_model, tested_on, cfg))
+            fit.fit(guide, cached, judged, stage)
+            dice.setdefault(teacher, {}).update(_dice(guide, judged, cfg))
+        return models
 
     with tempfile.TemporaryDirectory() as place:
         shutil.copytree(run / "folds", Path(place) / "folds")
         shutil.copy(run / "status.json", place)
-        training.divide(
-            data_spec.read(cfg.data),
-            cfg.data,
-            seed=cfg.seed,
-            run=run_folder.RunFolder(Path(place), is_resumed=True),
-            train=restore,
-        )
+        folder = run_folder.RunFolder(Path(place), is_resumed=True)
+        begun = experiment.Run(recipe.NAME, cfg, folder, data_spec.read(cfg.data))
+        folds.divide(begun, restore)
     return dice
 
 

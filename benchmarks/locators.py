@@ -7,13 +7,12 @@ then gets as many epochs as make up the time of both looks of the run. It sees c
 as in the talk; it cannot say that there is no field, so its thresholds mean nothing.
 """
 
-import functools
 import json
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import tyro
 
@@ -21,6 +20,7 @@ from inspection_tf import bench, bundle, config
 from inspection_tf.datasets import data_spec, records
 from inspection_tf.datasets.loading import loader
 from inspection_tf.recipes import field_stages, stages
+from inspection_tf.tasks import saved_networks
 from inspection_tf.tasks.fields import closeup_data, network
 from inspection_tf.training import run_folder
 from pipelines import certificate_corners
@@ -34,7 +34,9 @@ NAMES = (
 )
 
 
-def seconds_an_image(stage: Any, cached: loader.Cache, points: int) -> float:
+def seconds_an_image(
+    stage: field_stages.Locator | field_stages.Refiner, cached: loader.Cache, points: Literal[1, 4]
+) -> float:
     """Return how long training takes for one image, after an epoch to warm up."""
     spec = stage.loader.model_copy(update={"images_per_epoch": len(cached)})
     times = []
@@ -42,11 +44,10 @@ def seconds_an_image(stage: Any, cached: loader.Cache, points: int) -> float:
         run = run_folder.open_run(Path(folder) / "run", stage, name="timing")
         for epochs in (1, 3):
             short = stage.train.model_copy(update={"epochs": epochs, "pictures": 0})
-            timed_stage = stage.model_copy(update={"train": short, "loader": spec})
+            shortened = stage.model_copy(update={"train": short, "loader": spec})
+            trained = field_stages.network_of(shortened, points)
             started = time.perf_counter()
-            part = run.within(f"{epochs}")
-            build = functools.partial(network.build, points=points, **stages.image_shape(cached))
-            stages.fit_stage(build, timed_stage, cached, None, seed=1, run=part)
+            stages.fit_stage(trained, cached, None, seed=1, folder=run.within(f"{epochs}"))
             times.append(time.perf_counter() - started)
     return (times[1] - times[0]) / (2 * len(cached))
 
@@ -70,7 +71,7 @@ def at_same_time(cfg: certificate_corners.Config, photos: records.Records) -> An
     return cfg.model_copy(update={**changes, "refine": False})
 
 
-def _images(stage: Any) -> int:
+def _images(stage: stages.StageSpec) -> int:
     return int(stage.train.epochs * stage.loader.images_per_epoch)
 
 
@@ -80,7 +81,7 @@ def line(name: str, root: Path) -> str:
     report = json.loads((root / "evaluation" / "metrics.json").read_text())["metrics"]
     graphs = [root / "bundle" / graph.file for graph in manifest.graphs]
     networks = (root / "bundle" / "source").glob("*.keras")
-    count = sum(stages.load_network(path).count_params() for path in networks)
+    count = sum(saved_networks.load(path).count_params() for path in networks)
     size = sum(graph.stat().st_size for graph in graphs) / 1e6
     values = " ".join(f"{report[metric]['value']:>8.4f}" for metric in NAMES)
     return f"{name:10} {count:>10,} {size:>8.3f} {values}"

@@ -8,6 +8,7 @@ and with every template shifted to the right, left, down and up.
 """
 
 import dataclasses
+import functools
 import shutil
 import sys
 import tempfile
@@ -20,9 +21,9 @@ from numpy.typing import NDArray
 
 from inspection_tf import bundle, config, errors, evaluation
 from inspection_tf.datasets import data_spec, records
-from inspection_tf.export import ship
+from inspection_tf.export import networks
 from inspection_tf.images import alignment
-from inspection_tf.recipes import stages as training
+from inspection_tf.recipes import experiment, folds
 from inspection_tf.training import run_folder
 from pipelines import two_stage_defects as recipe
 
@@ -73,15 +74,11 @@ def main(run: Path, *, pixels: int = 3) -> int:
     with tempfile.TemporaryDirectory() as place:
         shutil.copytree(run / "folds", Path(place) / "folds")
         shutil.copy(run / "status.json", place)
-        divided = training.divide(
-            boards,
-            cfg.data,
-            seed=cfg.seed,
-            run=run_folder.RunFolder(Path(place), is_resumed=True),
-            train=lambda *part: ship.convert(*recipe.train(cfg, *part)),
-        )
-        for networks, chosen in divided.measured:
-            inspector = networks.inspector(manifest)
+        folder = run_folder.RunFolder(Path(place), is_resumed=True)
+        begun = experiment.Run(recipe.NAME, cfg, folder, boards)
+        divided = folds.divide(begun, functools.partial(recipe.train, cfg))
+        for models, chosen in divided.measured:
+            inspector = networks.inspector(models or {}, manifest)
             for xy in shifts:
                 rows[xy] += evaluation.measure(inspector, _shifted(chosen, xy))
     for xy, measured in rows.items():

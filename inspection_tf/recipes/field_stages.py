@@ -50,13 +50,20 @@ class FieldNetworks:
         Raises:
             errors.ConfigError: an option of a model or of its training does not fit.
         """
-        _check(_locator(self.locator), self.preprocessing, self.preprocessing.size)
+        _check(network_of(self.locator, 4), self.preprocessing, self.preprocessing.size)
         if self.refiner is not None:
             side = self.refiner.closeups.size_px
-            _check(_refiner(self.refiner), self.preprocessing, (side, side))
+            _check(network_of(self.refiner, 1), self.preprocessing, (side, side))
 
 
-def _network(spec: Locator | Refiner, points: Literal[1, 4]) -> stages.Network:
+def network_of(spec: Locator | Refiner, points: Literal[1, 4]) -> stages.Network:
+    """Return what `stages.fit_stage` fits.
+
+    Args:
+        spec: how the network is trained.
+        points: corners that it finds: 4, or 1 for a refiner.
+    """
+
     def build(
         *, image_size: tuple[int, int], channels: int, template: bool, options: network.Options
     ) -> keras.Model:
@@ -66,14 +73,6 @@ def _network(spec: Locator | Refiner, points: Literal[1, 4]) -> stages.Network:
         )
 
     return stages.Network(build, spec)
-
-
-def _locator(spec: Locator) -> stages.Network:
-    return _network(spec, 4)
-
-
-def _refiner(spec: Refiner) -> stages.Network:
-    return _network(spec, 1)
 
 
 def _check(
@@ -111,21 +110,18 @@ def train(
     """
 
     def fitted(
-        name: str, trained: stages.Network, first: loader.Cache, second: loader.Cache | None
+        name: str, built: stages.Network, images: loader.Cache, watched: loader.Cache | None
     ) -> keras.Model:
         within = folder.within(name)
-        model = stages.fit_stage(trained, first, second, seed=chosen.seed, folder=within)
+        model = stages.fit_stage(built, images, watched, seed=chosen.seed, folder=within)
         return network.deployed(model)
 
     def whole(records: Records) -> loader.Cache:
         return loader.cache(records, chosen.preprocessing, spec=chosen.locator.loader)
 
-    models = {
-        LOCATOR: fitted(
-            LOCATOR, _locator(chosen.locator), whole(photos), whole(tune) if tune else None
-        )
-    }
-    refiner = chosen.refiner
+    watched = whole(tune) if tune else None
+    locator, refiner = network_of(chosen.locator, 4), chosen.refiner
+    models = {LOCATOR: fitted(LOCATOR, locator, whole(photos), watched)}
     if refiner is None:
         return models
     spec, sampling = refiner.closeups, refiner.sampling
@@ -133,9 +129,8 @@ def train(
     def close(records: Records) -> loader.Cache:
         return closeup_data.cache(records, chosen.preprocessing, spec=spec, sampling=sampling)
 
-    models[REFINER] = fitted(
-        REFINER, _refiner(refiner), close(photos), close(tune) if tune else None
-    )
+    watched = close(tune) if tune else None
+    models[REFINER] = fitted(REFINER, network_of(refiner, 1), close(photos), watched)
     return models
 
 
@@ -177,7 +172,7 @@ def search(
             )
             cached[preprocessing.size] = first, second
         model = stages.fit_stage(
-            _locator(locator), *cached[preprocessing.size], seed=base.seed, folder=within
+            network_of(locator, 4), *cached[preprocessing.size], seed=base.seed, folder=within
         )
         return network.deployed(model), within
 

@@ -1,8 +1,9 @@
 """The smallest network that solves a task: sizes from small to large, until one reaches the target.
 
-Each size is trained alike and told by its curves (see `doctor`): what underfits or overfits is left
-for the next, and the climb ends on the first that solves it. A tuner would draw sizes at random;
-this goes up, because the smallest one is wanted and each step says why the one before failed.
+Each size is trained alike and judged by its curves (see `doctor`): what underfits or overfits is
+left for the next, and the climb ends on the first that solves it. A tuner would draw sizes at
+random; this goes up, because the smallest one is wanted and each step says why the one before
+failed.
 
 Source: the talk on field location: "start small, enlarge until it overfits, keep the smallest".
 """
@@ -111,20 +112,20 @@ def climb(
     for number, rung in enumerate(spec.rungs, start=1):
         model, folder = train(rung, run.within(f"{number}_{rung.name}"))
         rows = History(folder.path / "history.csv").rows
-        found = doctor.diagnose(rows, target=target)
-        size, latency = measure(model)
-        counted = complexity.count(model)
+        diagnosis = doctor.diagnose(rows, target=target)
+        file_bytes, latency_ms = measure(model)
+        work = complexity.count(model)
         error = next(row[metric] for row in reversed(rows) if metric in row)
         steps.append(
             Step(
-                rung.name,
-                found.kind,
-                str(found),
-                error,
-                counted.parameters,
-                counted.macs,
-                size,
-                latency,
+                name=rung.name,
+                kind=diagnosis.kind,
+                diagnosis=str(diagnosis),
+                error=error,
+                parameters=work.parameters,
+                macs=work.macs,
+                file_bytes=file_bytes,
+                latency_ms=latency_ms,
             )
         )
         _LOG.info(
@@ -132,12 +133,12 @@ def climb(
             number,
             len(spec.rungs),
             rung.name,
-            counted.parameters,
-            found,
+            work.parameters,
+            diagnosis,
         )
         files.write_json(run.path / "search.json", [dataclasses.asdict(step) for step in steps])
         plots.save(plots.pareto(steps, target=spec.target), run.path / "search.png")
-        if found.kind == "solved" and not spec.climb_on:
+        if diagnosis.kind == "solved" and not spec.climb_on:
             break
     return steps
 
@@ -161,9 +162,9 @@ def report(steps: Sequence[Step]) -> dict[str, Any]:
         )
         table.add_row(*map(process.cell, cells))
     process.show_table(table)
-    found = smallest(steps)
+    first = smallest(steps)
     return {
-        "smallest": None if found is None else found.name,
+        "smallest": None if first is None else first.name,
         "steps": [dataclasses.asdict(step) for step in steps],
     }
 

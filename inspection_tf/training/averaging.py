@@ -5,9 +5,9 @@ they do, and the statistics of batch norms, which are not averaged, do not fit i
 run, or of a phase, the first weights have ceased to count (see `fit.TrainSpec.averaging`).
 """
 
-from typing import Any
-
 import keras
+
+from inspection_tf.losses.keras_types import Tensor
 
 _NEGLIGIBLE = 0.01  # share of the first weights in the average
 
@@ -35,7 +35,7 @@ class AveragedWeights:
         """Do nothing when the optimizer keeps no average."""
         self._model = model
         self._active = bool(getattr(model.optimizer, "use_ema", False))
-        self._raw: list[Any] = []
+        self._raw: list[Tensor] = []
 
     def __enter__(self) -> None:
         """Swap the average in."""

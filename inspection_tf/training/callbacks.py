@@ -4,17 +4,23 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import keras
 import numpy as np
 
 from inspection_tf import process
+from inspection_tf.losses.keras_types import Dataset
 from inspection_tf.training import averaging, checkpoints
 from inspection_tf.training.averaging import AveragedWeights
 from inspection_tf.training.run_folder import History, RunFolder
 
+if TYPE_CHECKING:
+    import tqdm
+
 _LOG = logging.getLogger("inspection_tf")
+Logs: TypeAlias = dict[str, float] | None
+"""What Keras hands to a callback: the running loss and metrics."""
 
 
 class FiniteGuard(keras.callbacks.Callback):
@@ -25,23 +31,23 @@ class FiniteGuard(keras.callbacks.Callback):
     """
 
     def __init__(self) -> None:
-        """Start without a kept state."""
+        """Start without a state to go back to."""
         super().__init__()
         self.diverged_at: int | None = None
         self._epoch = 0
-        self._kept: checkpoints.Values | None = None
+        self._epoch_start: checkpoints.Values | None = None
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Keep the state every epoch starts from."""
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Copy the state every epoch starts from."""
         self._epoch = epoch
-        self._kept = checkpoints.capture(self.model)
+        self._epoch_start = checkpoints.capture(self.model)
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Stop when the running loss is not finite."""
         if not np.isfinite((logs or {}).get("loss", 0.0)):
             self.stop()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Go back when the epoch left the finite numbers, before anything is saved."""
         if not checkpoints.is_finite(checkpoints.capture(self.model)):
             self.stop()
@@ -56,8 +62,8 @@ class FiniteGuard(keras.callbacks.Callback):
 
     def go_back(self) -> None:
         """Put the state in which the epoch began into the model."""
-        if self._kept is not None:
-            checkpoints.restore(self.model, self._kept)
+        if self._epoch_start is not None:
+            checkpoints.restore(self.model, self._epoch_start)
 
 
 class Validate(keras.callbacks.Callback):
@@ -76,7 +82,7 @@ class Validate(keras.callbacks.Callback):
 
     def __init__(
         self,
-        dataset: Any,
+        dataset: Dataset | None,
         *,
         monitor: str,
         every: int,
@@ -131,7 +137,7 @@ class Validate(keras.callbacks.Callback):
             for name, value in logs.items()
         }
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Evaluate, keep the best, draw the picture."""
         if self.guard.diverged_at is not None or logs is None:
             return
@@ -195,15 +201,15 @@ class Record(keras.callbacks.Callback):
         self._started = 0.0
         self._durations: list[float] = []
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         """Forget how long epochs took: those of a frozen phase tell nothing of the next."""
         self._durations = []
 
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         """Start the clock."""
         self._started = time.perf_counter()
 
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
         """Write, unless the training has left the finite numbers."""
         if self.guard.diverged_at is not None:
             return
@@ -241,20 +247,20 @@ class ProgressBar(keras.callbacks.Callback):
         """Set how many steps there are."""
         super().__init__()
         self._total = (epochs - first_epoch) * steps
-        self._bar: Any = None
+        self._bar: tqdm.tqdm  # from the beginning of the training
 
-    def on_train_begin(self, logs: Any = None) -> None:
+    def on_train_begin(self, logs: Logs = None) -> None:
         """Show the bar."""
         import tqdm
 
         quiet = not process.is_terminal(sys.stderr)
         self._bar = tqdm.tqdm(total=self._total, unit="step", desc="training", disable=quiet)
 
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         """Move on by one step."""
         self._bar.set_postfix(loss=f"{(logs or {}).get('loss', float('nan')):.4f}", refresh=False)
         self._bar.update(1)
 
-    def on_train_end(self, logs: Any = None) -> None:
+    def on_train_end(self, logs: Logs = None) -> None:
         """Close the bar."""
         self._bar.close()

@@ -14,11 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, files
+from inspection_tf.losses.keras_types import Variable
 
 Values = dict[str, NDArray[Any]]
 
 
-def _named(model: keras.Model, *, optimizer: bool) -> dict[str, Any]:
+def _named(model: keras.Model, *, optimizer: bool) -> dict[str, Variable]:
     """Return variables by a name that is stable between processes: order, then path."""
     listed = [("model", variable) for variable in _model_variables(model)]
     if optimizer:
@@ -27,14 +28,14 @@ def _named(model: keras.Model, *, optimizer: bool) -> dict[str, Any]:
     return {f"{kind}/{place:04d}": variable for place, (kind, variable) in enumerate(listed)}
 
 
-def _model_variables(model: keras.Model) -> list[Any]:
+def _model_variables(model: keras.Model) -> list[Variable]:
     # In the order in which the layers made them; freezing some does not move them.
-    seen: dict[int, Any] = {id(variable): variable for variable in model.weights}
+    by_id: dict[int, Variable] = {id(variable): variable for variable in model.weights}
     for layer in model.layers:
         # `weights` leaves out the states of random generators, which dropout draws from.
         for variable in layer.variables:
-            seen.setdefault(id(variable), variable)
-    return list(seen.values())
+            by_id.setdefault(id(variable), variable)
+    return list(by_id.values())
 
 
 def capture(model: keras.Model, *, optimizer: bool = True) -> Values:

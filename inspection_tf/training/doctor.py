@@ -5,7 +5,7 @@ It looks at the loss of training and, where it was measured, that of the tune sp
 - **not learning**: the loss hardly fell.
 - **slow learning**: it was still falling when the training ended.
 - **overfitting**: the tune loss rises while that of training falls, or lies far above it.
-- **noisy tune set**: the tune loss jumps so much that neither could be told.
+- **noisy tune set**: the tune loss jumps so much that neither could be seen.
 - **underfitting**: both have stopped falling, together, and too high.
 - **solved**: the target is reached; **sound**: nothing of all this.
 
@@ -16,12 +16,12 @@ held against the training loss of the same epochs: what they rise by must be a g
 that fell by since the first of them, and several times what it jitters by from one epoch to the
 next. Which it does more than the tune loss of the same network: other images are drawn for each
 epoch, while the tune images stay. Noise is then a measurement that stands far above both beside it,
-as overfitting would not. What the measurements are too few for is said.
+as overfitting would not. The evidence names what the measurements are too few for.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +102,7 @@ def diagnose(rows: Sequence[Mapping[str, float]], *, target: Target | None = Non
 
     Args:
         rows: of the history, one an epoch, with `epoch` and `loss`, and `val_loss` where measured.
-        target: what the network is for; without it "underfitting" is told by the loss alone.
+        target: what the network is for; without it only the loss can say "underfitting".
 
     Raises:
         errors.DataError: a row has no loss, or no row has the metric of the target.
@@ -139,7 +139,7 @@ class _Curves:
         return float(np.interp(epoch, self.loss[:, 0], self.loss[:, 1]))
 
     def least(self, share: float) -> float:
-        """Return what few measurements must differ by, to be told from chance.
+        """Return what few measurements must differ by, to be more than chance.
 
         The share is of what the training loss fell by since the first measurement, or of the lowest
         tune loss, whichever is more.
@@ -170,31 +170,31 @@ def _diagnose(
     reached = None if target is None else _reached(rows, target)
     if reached and reached[0]:
         return "solved", reached[1]
-    told = f"; {reached[1]}" if reached else ""
+    remark = f"; {reached[1]}" if reached else ""
     smooth = _smoothed(loss[:, 1])
     fall = smooth[0] - smooth.min()
     span = f"{loss[0, 1]:.3g} to {loss[-1, 1]:.3g} in {len(loss)} epochs"
     if fall < _FALLEN * abs(smooth[0]):
-        return "not learning", f"the training loss hardly fell, from {span}{told}"
+        return "not learning", f"the training loss hardly fell, from {span}{remark}"
     noise = _noise(curves)
     if noise:
-        return "noisy tune set", noise + told
+        return "noisy tune set", noise + remark
     rise = _overfits(curves)
     if rise:
-        return "overfitting", rise + told
-    told += _unknown(curves)
+        return "overfitting", rise + remark
+    remark += _unknown(curves)
     late = smooth[-1 - max(1, len(smooth) // 4)] - smooth[-1]
     if late > _STILL_FALLING * fall:
         return "slow learning", (
             f"the training loss was still falling, {late / fall:.0%} of its whole fall in the last "
-            f"quarter{told}"
+            f"quarter{remark}"
         )
     if reached is not None or smooth[-1] > _HIGH * smooth[0]:
         return "underfitting", (
             f"the training loss has stopped falling at {smooth[-1]:.3g}, "
-            f"{smooth[-1] / smooth[0]:.0%} of what it began with{told}"
+            f"{smooth[-1] / smooth[0]:.0%} of what it began with{remark}"
         )
-    return "sound", f"the training loss fell from {span}{told}"
+    return "sound", f"the training loss fell from {span}{remark}"
 
 
 def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -271,12 +271,12 @@ def _unknown(curves: _Curves) -> str:
     if count >= 3 or len(curves.tune) >= _MANY:
         return ""
     few = "1 measurement" if count == 1 else f"{count} measurements"
-    told = f"{few} of the tune loss {'is' if count == 1 else 'are'}"
+    measured = f"{few} of the tune loss {'is' if count == 1 else 'are'}"
     rise = "a rise, which takes 2, or " if len(curves.tune) == 1 else ""
-    return f"; {told} too few to tell {rise}noise, which takes 3: lower train.validate_every"
+    return f"; {measured} too few to tell {rise}noise, which takes 3: lower train.validate_every"
 
 
-def _reached(rows: Sequence[Mapping[str, Any]], target: Target) -> tuple[bool, str]:
+def _reached(rows: Sequence[Mapping[str, float]], target: Target) -> tuple[bool, str]:
     """Return whether the last measurement reaches the target, and the figures."""
     values = _series(rows, target.metric)
     if not len(values):

@@ -16,6 +16,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.losses.keras_types import Layer, Tensor
 
 _Channel = tuple[str, int]  # the layer that makes it, and its place there
 _CONVOLUTIONS = (layers.Conv2D, layers.Conv2DTranspose)
@@ -31,7 +32,7 @@ class _Wiring(NamedTuple):
     """
 
     read: dict[str, list[_Channel]]
-    tied: Any
+    tied: scipy.cluster.hierarchy.DisjointSet
 
 
 def start_from(student: keras.Model, teacher: keras.Model) -> None:
@@ -47,29 +48,29 @@ def start_from(student: keras.Model, teacher: keras.Model) -> None:
     pairs = _pairs(student, teacher)
     wiring = _follow(teacher)
     strength = _strengths(teacher, wiring)
-    kept: dict[str, NDArray[np.intp]] = {}
-    for own, other in pairs:
-        weights = other.get_weights()
-        if isinstance(other, _CONVOLUTIONS):
-            root = wiring.tied[other.name]
-            if root not in kept:  # in their order, so that what is added or joined still fits
-                kept[root] = np.sort(np.argsort(-strength[root], kind="stable")[: own.filters])
+    chosen: dict[str, NDArray[np.intp]] = {}
+    for narrow, wide in pairs:
+        weights = wide.get_weights()
+        if isinstance(wide, _CONVOLUTIONS):
+            root = wiring.tied[wide.name]
+            if root not in chosen:  # in their order, so that what is added or joined still fits
+                chosen[root] = np.sort(np.argsort(-strength[root], kind="stable")[: narrow.filters])
         reads = [
             place
-            for place, (maker, index) in enumerate(wiring.read[other.name])
-            if maker not in kept or index in kept[maker]
+            for place, (maker, index) in enumerate(wiring.read[wide.name])
+            if maker not in chosen or index in chosen[maker]
         ]
-        if isinstance(other, _CONVOLUTIONS):
-            kernel = _readable(other, weights[0])[:, :, reads][..., kept[root]]
-            weights = [_readable(other, kernel), *(value[kept[root]] for value in weights[1:])]
+        if isinstance(wide, _CONVOLUTIONS):
+            kernel = _readable(wide, weights[0])[:, :, reads][..., chosen[root]]
+            weights = [_readable(wide, kernel), *(value[chosen[root]] for value in weights[1:])]
         else:
             weights = [value[reads] for value in weights]
-        if [value.shape for value in weights] != [tuple(value.shape) for value in own.weights]:
-            raise _misfit(f"{own.name} of another kernel or other inputs")
-        own.set_weights(weights)
+        if [value.shape for value in weights] != [tuple(value.shape) for value in narrow.weights]:
+            raise _misfit(f"{narrow.name} of anwide kernel or wide inputs")
+        narrow.set_weights(weights)
 
 
-def _readable(layer: Any, kernel: NDArray[Any]) -> NDArray[Any]:
+def _readable(layer: Layer, kernel: NDArray[Any]) -> NDArray[Any]:
     """Return a kernel as (height, width, channels read, channels made), and back."""
     return kernel.swapaxes(2, 3) if isinstance(layer, layers.Conv2DTranspose) else kernel
 
@@ -81,7 +82,7 @@ def _misfit(got: str) -> errors.ConfigError:
     )
 
 
-def _pairs(student: keras.Model, teacher: keras.Model) -> list[tuple[Any, Any]]:
+def _pairs(student: keras.Model, teacher: keras.Model) -> list[tuple[Layer, Layer]]:
     """Return the layers with weights of both, in the order of the teacher."""
     own, other = (
         {layer.name: layer for layer in model.layers if layer.weights}
@@ -132,7 +133,7 @@ def _follow(model: keras.Model) -> _Wiring:
     return _Wiring(roots, wiring.tied)
 
 
-def _listed(tensors: Any) -> list[Any]:
+def _listed(tensors: Tensor) -> list[Tensor]:
     return list(tensors) if isinstance(tensors, list | tuple) else [tensors]
 
 

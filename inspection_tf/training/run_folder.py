@@ -17,9 +17,12 @@ import platform
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from inspection_tf import config, errors, files, process
+
+if TYPE_CHECKING:
+    import filelock
 
 State = Literal["running", "finished", "failed", "interrupted"]
 _LOG = logging.getLogger("inspection_tf")
@@ -62,7 +65,7 @@ class RunFolder:
         stage: str = "",
         parent: "RunFolder | None" = None,
         settings: config.Section | None = None,
-        lock: Any = None,
+        lock: "filelock.BaseFileLock | None" = None,
     ) -> None:
         """Wrap a folder; `open_run` makes or checks one, `fold` and `within` one inside it."""
         self.path = path
@@ -79,7 +82,7 @@ class RunFolder:
         """Return what `status.json` says."""
         return self._parent.status() if self._parent else _read_status(self.path)
 
-    def update(self, state: State, **fields: Any) -> None:
+    def update(self, state: State, **fields: object) -> None:
         """Write `status.json`: the state, the time and these fields, over the ones it holds.
 
         A fold writes into the file of its run: who watches a run watches one file.
@@ -192,7 +195,7 @@ def _is_leftover(path: Path) -> bool:
     return path.name == _LOCK or (path.name.startswith(".") and path.name.endswith(".tmp"))
 
 
-def _lock(path: Path) -> Any:
+def _lock(path: Path) -> "filelock.BaseFileLock":
     """Keep other processes out of the folder; the lock ends with the process at the latest.
 
     Raises:

@@ -8,7 +8,6 @@ import json
 import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import pydantic
 
@@ -18,7 +17,7 @@ from inspection_tf.datasets.records import Records
 from inspection_tf.training.run_folder import CONFIG, INPUTS, RunFolder
 
 _LOG = logging.getLogger("inspection_tf")
-_DATA_ROOT = "data.root"  # what it holds is told by the records
+_DATA_ROOT = "data.root"  # the records say what it holds
 _MOST_NAMES = 3  # in a message, of each kind of change
 
 
@@ -132,7 +131,7 @@ def require_same(run: RunFolder, found: Records) -> None:
 
 def _read(path: Path) -> Inputs:
     try:
-        values: Any = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
         return config.validate(Inputs, values, origin=str(path))
     except (OSError, ValueError) as problem:
         raise errors.DataError(

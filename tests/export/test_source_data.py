@@ -8,7 +8,7 @@ import pytest
 from inspection_tf import config, errors, images
 from inspection_tf.datasets import data_spec
 from inspection_tf.export import source_data
-from inspection_tf.recipes import stages
+from inspection_tf.recipes import ending
 
 
 class Settings(config.Section):
@@ -38,7 +38,7 @@ def manifest(root, tmp_path, monkeypatch):
         data = data_spec.DataSpec(format="folder", root=given, tune=0.3, test=0.3)
         found = data_spec.read(data)
         parts = data_spec.split(found, data, seed=0)
-        made = stages.provenance("toy", Settings(data=data), data, found, parts, seed=0)
+        made = ending.provenance("toy", Settings(data=data), data, found, parts, seed=0)
         return types.SimpleNamespace(provenance=made)
 
     return make

@@ -12,8 +12,8 @@ from inspection_tf import bench, bundle, cli, config, errors, images, runtime
 from inspection_tf.datasets import data_spec, drawn_photos
 from inspection_tf.datasets.readers import corners
 from inspection_tf.export import gate, onnx
-from inspection_tf.recipes import stages
 from inspection_tf.tasks.fields import network as locators
+from inspection_tf.training import initial_weights
 from pipelines import certificate_corners
 
 
@@ -275,7 +275,7 @@ def looks(field_run):
     dense = first.get_layer("coordinates")
     dense.set_weights([np.zeros(dense.kernel.shape), np.array(FLAT)])
     path = field_run[0] / "bundle" / "source" / "refiner.keras"
-    return locators.deployed(first), stages.load_network(path)
+    return locators.deployed(first), initial_weights.load_network(path)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from inspection_tf import bundle, cli, config, errors, evaluation, runtime
 from inspection_tf.datasets import data_spec
-from inspection_tf.recipes import stages
+from inspection_tf.recipes import command_line
 from pipelines import dagm_segmentation
 
 ROOT = Path(__file__).parents[2]
@@ -188,10 +188,10 @@ def test_a_missing_root_ends_with_2_and_an_absent_one_with_3(tmp_path, monkeypat
     real = str(PIPELINES / "dagm_real.yaml")
     script = dagm_segmentation.__file__
     monkeypatch.setattr(sys, "argv", ["x", "--config", real, "--out", str(tmp_path / "a")])
-    assert stages.launch(dagm_segmentation.Config, dagm_segmentation.run, script) == 2
+    assert command_line.launch(dagm_segmentation.Config, dagm_segmentation.run, script) == 2
     words = ["--data.root", str(tmp_path / "none"), "--out", str(tmp_path / "b")]
     monkeypatch.setattr(sys, "argv", ["x", "--config", real, *words])
-    assert stages.launch(dagm_segmentation.Config, dagm_segmentation.run, script) == 3
+    assert command_line.launch(dagm_segmentation.Config, dagm_segmentation.run, script) == 3
     status = json.loads((tmp_path / "b" / "status.json").read_text())
     assert status["state"] == "failed"
     assert status["exit_code"] == 3

@@ -12,7 +12,7 @@ import pytest
 from inspection_tf import bundle, config, errors, runtime
 from inspection_tf.datasets import data_spec
 from inspection_tf.models import backbones
-from inspection_tf.recipes import stages
+from inspection_tf.recipes import command_line
 from inspection_tf.training import fit, run_folder
 from pipelines import two_stage_defects
 
@@ -215,7 +215,7 @@ def test_cross_validation_trains_both_networks_in_each_fold(tmp_path):
 def launch(monkeypatch, *words):
     """Run the recipe as its command line does, in this process."""
     monkeypatch.setattr(sys, "argv", ["x", *(str(word) for word in words)])
-    return stages.launch(
+    return command_line.launch(
         two_stage_defects.Config, two_stage_defects.run, two_stage_defects.__file__
     )
 

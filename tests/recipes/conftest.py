@@ -1,7 +1,5 @@
 import pytest
-from tiny_training import assert_same_variables, make_cache
-
-from inspection_tf.training import checkpoints
+from tiny_training import make_cache
 
 
 @pytest.fixture(scope="session")
@@ -12,13 +10,3 @@ def teach():
 @pytest.fixture(scope="session")
 def tune():
     return make_cache(3, seed=1)
-
-
-@pytest.fixture(scope="session")
-def weights():
-    return lambda model: checkpoints.capture(model, optimizer=False)
-
-
-@pytest.fixture(scope="session")
-def assert_same():
-    return assert_same_variables

@@ -1,209 +1,284 @@
-import logging
-import os
-import signal
-import subprocess
+"""The networks of a recipe: how each is built and fitted, and on which images."""
+
+import dataclasses
 import types
 
+import keras
 import numpy as np
 import pytest
+import toy_records
 
-from inspection_tf import bundle, config, decision, errors, evaluation, thresholds
-from inspection_tf.datasets import data_spec, records
+from inspection_tf import config, errors, images
+from inspection_tf.datasets.loading import augment, loader
+from inspection_tf.models import backbones, unet
 from inspection_tf.recipes import stages
+from inspection_tf.training import checkpoints, fit, phases
 from inspection_tf.training.run_folder import RunFolder
 
 
-class Settings(config.Section):
-    rate: float
-    """Of learning, per step."""
+class Network(config.Section):
+    input_mean: float = 1.0
+    """Gray value that becomes 0."""
+    input_scale: float = 2.0
+    """Gray values that make one unit."""
 
 
-@pytest.fixture(autouse=True)
-def log_as_it_was():
-    """`launch` sends the log to the stderr of its moment, which is gone after the test."""
-    log = logging.getLogger("inspection_tf")
-    handlers, level = log.handlers[:], log.level
-    yield
-    log.handlers[:] = handlers
-    log.setLevel(level)
+class Toy(stages.StageSpec):
+    model: Network
+
+
+def toy(**loading):
+    return Toy(
+        loader=loader.LoaderSpec(batch_size=2, **loading),
+        augment=augment.AugmentSpec(),
+        train=fit.TrainSpec(epochs=1, pictures=0),
+        model=Network(),
+    )
+
+
+def build(options, *, image_size=(16, 16), channels=1, template=False):
+    return unet.build(
+        image_size=image_size,
+        channels=channels,
+        template=template,
+        filters=(4, 8),
+        dropout=0.3,
+        input_mean=options.input_mean,
+        input_scale=options.input_scale,
+    )
+
+
+def fit_stage(images, path, *, tune=None, seed=3, built=build, **loading):
+    folder = RunFolder(path, is_resumed=False).within("toy")
+    network = stages.Network(built, toy(**loading))
+    return stages.fit_stage(network, images, tune, seed=seed, folder=folder)
 
 
 @pytest.fixture
-def launch(tmp_path, monkeypatch):
-    """Run a recipe that stands in a folder of its own with its YAML."""
-    (tmp_path / "toy.yaml").write_text("rate: 3e-4\n")
-
-    def run(body, *words):
-        monkeypatch.setattr("sys.argv", ["toy", *words])
-        return stages.launch(Settings, body, str(tmp_path / "toy.py"))
-
-    return run
-
-
-def test_launch_reads_the_yaml_beside_the_recipe_and_the_command_line(launch, tmp_path):
+def fitted(monkeypatch):
+    """Record what a stage hands to `fit.fit`, which does not run."""
     seen = []
-    assert launch(lambda *given: seen.append(given)) == 0
-    assert launch(lambda *given: seen.append(given), "--rate", "0.5", "--out", "here") == 0
-    assert [(settings.rate, out and out.name) for settings, out in seen] == [
-        (3e-4, None),
-        (0.5, "here"),
+    monkeypatch.setattr(fit, "fit", lambda *values: seen.append(values))
+    return seen
+
+
+def test_a_stage_is_a_section_that_a_recipe_adds_a_model_to():
+    assert list(Toy.model_fields) == ["loader", "augment", "train", "start", "weights", "model"]
+    with pytest.raises(ValueError, match="raet"):
+        stages.StageSpec(loader={}, augment={}, train={"raet": 1})
+
+
+def test_a_network_is_built_for_its_images(teach, tmp_path, fitted):
+    shapes = []
+
+    def built(options, **shape):
+        shapes.append(shape)
+        return build(options, **shape)
+
+    fit_stage(teach, tmp_path, built=built)
+    wide = np.repeat(np.repeat(teach.image, 2, axis=2), 3, axis=3)
+    fit_stage(dataclasses.replace(teach, image=wide, template=wide), tmp_path, built=built)
+    assert shapes == [
+        {"image_size": (16, 16), "channels": 1, "template": False},
+        {"image_size": (16, 32), "channels": 3, "template": True},
     ]
-    other = tmp_path / "other.yaml"
-    other.write_text("rate: 2\n")
-    assert launch(lambda *given: seen.append(given), "--config", str(other)) == 0
-    assert seen[-1][0].rate == 2
 
 
-@pytest.mark.parametrize(
-    ("problem", "code"),
-    [
-        (errors.DataError("no images"), 3),
-        (errors.StorageError("disk full"), 5),
-        (errors.DivergedError("not finite"), 6),
-        (errors.GateError("differs"), 7),
-        (RuntimeError("a bug"), 70),
-        (KeyboardInterrupt(), 130),
-    ],
-)
-def test_launch_turns_a_problem_into_its_exit_code_and_a_sentence(launch, capsys, problem, code):
-    def body(settings, out):
-        raise problem
-
-    assert launch(body) == code
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    last = captured.err.splitlines()[-1]
-    assert last == (f"error: {problem}" if str(problem) else "Stopped; what is on disk stays.")
+def test_a_stage_learns_from_pairs_in_its_own_folder(teach, tune, tmp_path):
+    taught, watched = (dataclasses.replace(part, template=part.image) for part in (teach, tune))
+    model = fit_stage(taught, tmp_path, tune=watched)
+    assert set(model.input) == {"image", "template"}
+    assert (tmp_path / "toy" / "checkpoints" / "last.npz").is_file()
+    header, row = (tmp_path / "toy" / "history.csv").read_text().splitlines()
+    assert "val_dice_defective" in header.split(",")
+    assert row.startswith("1.0,")
+    assert not list((tmp_path / "checkpoints").iterdir())
 
 
-@pytest.mark.skipif(os.name != "posix", reason="SIGTERM is POSIX")
-def test_launch_ends_with_143_when_it_is_told_to_stop(launch):
-    def body(settings, out):
-        os.kill(os.getpid(), signal.SIGTERM)
-        signal.pause()
+def test_a_network_begins_as_its_seed_says_whatever_ran_before(teach, tmp_path, fitted):
+    def weights(seed):
+        return checkpoints.capture(fit_stage(teach, tmp_path, seed=seed), optimizer=False)
 
-    assert launch(body) == 143
-
-
-def test_launch_ends_with_2_at_a_misspelt_field(launch, tmp_path, capsys):
-    (tmp_path / "toy.yaml").write_text("rate: 1\nraet: 1\n")
-    assert launch(lambda *given: None) == 2
-    assert "Perhaps you meant 'rate'" in capsys.readouterr().err
+    first = weights(3)
+    keras.utils.set_random_seed(9)
+    build(Network())
+    again, other = weights(3), weights(4)
+    assert first.keys() == again.keys()
+    assert all((again[name] == value).all() for name, value in first.items())
+    assert any((other[name] != value).any() for name, value in first.items())
 
 
-def test_help_lists_the_fields_with_their_units(launch, capsys):
-    with pytest.raises(SystemExit) as caught:
-        launch(lambda *given: None, "--help")
-    assert caught.value.code == 0
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "--rate" in shown
-    assert "Of learning, per step." in shown
-    assert "--out DIR" in shown
+def test_a_model_is_scaled_by_its_training_images(teach, tmp_path, fitted):
+    seen = []
+
+    def built(options, **shape):
+        seen.append(options)
+        return build(options, **shape)
+
+    spec = toy()
+    folder = RunFolder(tmp_path, is_resumed=False)
+    network = stages.Network(built, spec)
+    model = stages.fit_stage(network, teach, None, seed=3, folder=folder)
+    mean, deviation = teach.image.mean(), teach.image.std()  # no pixel of them is 0
+    assert seen[0].input_mean == pytest.approx(mean)
+    assert seen[0].input_scale == pytest.approx(deviation)
+    assert spec.model == Network()  # the configuration stays what was written down
+    fitted_model, _, _, stage = fitted[0]
+    assert fitted_model is model
+    assert stage == fit.Stage(spec.train, spec.loader, spec.augment, 3, folder)
 
 
-# Provenance
+def unmarked(images):
+    """Return the cache with a defect of class 1 in its second image that no mask marks."""
+    label = images.label.copy()
+    label[1] = 1
+    return dataclasses.replace(images, label=label)
 
 
-class Source:
-    def read_image(self, *, orientation="apply"):
-        return np.zeros((4, 4), np.uint8)
-
-    def read_mask(self, *, orientation="apply"):
-        return np.zeros((4, 4), np.bool_)
-
-    def identity(self):
-        return b"4"
-
-
-def provenance():
-    found = records.Records.of(records.Record(f"{n}", False, Source()) for n in range(3))
-    parts = {
-        "train": records.Records.of(found.items[:2]),
-        "test": records.Records.of(found.items[2:]),
-    }
-    data = data_spec.DataSpec(format="synthetic", count=3)
-    made = stages.provenance("toy", Settings(rate=2), data, found, parts, seed=5)
-    return made, found, data
+@pytest.mark.parametrize(("choice", "count"), [("good", 6), ("drop", 5)])
+def test_unmarked_defects_teach_a_segmentation_or_not(teach, tmp_path, fitted, choice, count):
+    images = unmarked(teach)
+    fit_stage(images, tmp_path, tune=images, unmarked=choice)
+    _, taught, watched, _ = fitted[0]
+    assert len(taught) == count
+    assert ("0-1" in taught.ids) == (choice == "good")
+    assert watched is images  # what is measured is not chosen
 
 
-def test_provenance_says_what_a_later_conversion_needs():
-    made, found, data = provenance()
-    assert (made.recipe, made.seed, made.config) == ("toy", 5, {"rate": 2.0})
-    assert made.data.sha256 == found.sha256()
-    assert made.data.splits == {"train": ["0", "1"], "test": ["2"]}
-    assert data_spec.DataSpec.model_validate(made.data.source) == data
-    assert {"python", "keras", "onnxruntime"} <= set(made.versions)
+def test_unmarked_defects_always_teach_a_classifier(teach, tmp_path, fitted):
+    images = unmarked(teach)
+    fit_stage(images, tmp_path, built=build_tuned, unmarked="drop")
+    assert fitted[0][1] is images
 
 
-def test_provenance_names_the_commit_of_the_working_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert provenance()[0].commit is None
-
-    def git(*words):
-        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        subprocess.run(["git", *who, *words], check=True, capture_output=True)
-
-    git("init")
-    git("commit", "--allow-empty", "-m", "first")
-    commit = provenance()[0].commit
-    assert commit is not None
-    assert len(commit) == 40
+# Starting from another network of the recipe
 
 
-def test_provenance_needs_no_git(monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    assert provenance()[0].commit is None
+def build_tuned(options, *, filters=4, depth=2, output="class_probability", **shape):
+    """Build a network on a backbone of `depth` convolutions with batch norm."""
+    features = x = keras.Input((16, 16, 1))
+    for number in range(depth):
+        x = keras.layers.Conv2D(filters, 3, padding="same", name=f"conv{number}")(x)
+        x = keras.layers.BatchNormalization(name=f"norm{number}")(x)
+    backbone = keras.Model(features, x, name="backbone")
+    image = keras.Input((16, 16, 1), dtype="uint8", name="image")
+    x = backbone(keras.layers.Rescaling(1 / 64, -2)(image))
+    if output == "class_probability":
+        x = keras.layers.GlobalAveragePooling2D()(x)
+        x = keras.layers.Dense(2, activation="softmax", name=output)(x)
+    else:
+        x = keras.layers.Conv2D(1, 1, activation="sigmoid", name=output)(x)
+    return keras.Model({"image": image}, {output: x})
 
 
-# The end of a run
+def start(images, path, trained, *, name="segmenter"):
+    network = stages.Network(build_tuned, toy().model_copy(update={"start": name}))
+    folder = RunFolder(path, is_resumed=False)
+    return stages.fit_stage(network, images, None, seed=3, folder=folder, trained=trained)
 
 
-def result(name, score, *, is_defect):
-    found = 4 if score >= 0.5 else 0
-    return evaluation.ImageResult(
-        id=name,
-        group="",
-        is_defect=is_defect,
-        outcome="NG" if score >= 0.5 else "OK",
-        score=score,
-        threshold=0.5,
-        overlap_px=found * is_defect,
-        true_area_px=4 * is_defect,
-        found_area_px=found,
+def segmenter_of(**options):
+    """A network whose weights and statistics are none of a fresh one."""
+    model = build_tuned(None, output="probability", **options)
+    for number, variable in enumerate(model.variables):
+        variable.assign(np.full(variable.shape, 1 + number, np.float32))
+    return model
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_a_stage_starts_from_the_backbone_of_a_network_trained_before(
+    teach, tmp_path, fitted, depth
+):
+    before = segmenter_of(depth=depth)  # a deeper one has layers to spare
+    model = start(teach, tmp_path, {"segmenter": before})
+    other = before.get_layer("backbone")
+    for layer in model.get_layer("backbone").layers[1:]:
+        pairs = zip(layer.get_weights(), other.get_layer(layer.name).get_weights(), strict=True)
+        for value, expected in pairs:
+            np.testing.assert_array_equal(value, expected)
+    # The head is its own, as its seed says.
+    fresh = fit_stage(teach, tmp_path, built=build_tuned)
+    for value, expected in zip(
+        model.get_layer("class_probability").get_weights(),
+        fresh.get_layer("class_probability").get_weights(),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(value, expected)
+
+
+@pytest.mark.parametrize("trained", [None, {}, {"other": None}])
+def test_a_stage_starts_from_a_network_there_is(teach, tmp_path, fitted, trained):
+    with pytest.raises(errors.ConfigError, match=r"trained before\. Got 'segmenter' of \["):
+        start(teach, tmp_path, trained)
+    assert fitted == []
+
+
+@pytest.mark.parametrize(("options", "layer"), [({"filters": 5}, "conv0"), ({"depth": 1}, "conv1")])
+def test_a_stage_does_not_start_from_another_backbone(teach, tmp_path, fitted, options, layer):
+    with pytest.raises(errors.ConfigError, match=f"Got another {layer} in the segmenter"):
+        start(teach, tmp_path, {"segmenter": segmenter_of(**options)})
+    assert fitted == []
+
+
+# What is checked before a run begins
+
+
+def section(*, start="", **backbone):
+    return types.SimpleNamespace(
+        model=types.SimpleNamespace(backbone=backbones.Options(**backbone)), start=start
     )
 
 
-@pytest.mark.parametrize("split", ["test", "out_of_fold"])
-def test_finish_writes_the_evaluation_and_prints_table_and_next_commands(split, tmp_path, capsys):
-    run = RunFolder(tmp_path, is_resumed=False)
-    point = thresholds.OperatingPoint(threshold=0.5, mask_threshold=0.5)
-    rows = [
-        result("a", 0.9, is_defect=True),
-        result("b", 0.1, is_defect=False),
-        result("c", 0.7, is_defect=False),
-    ]
-    report = evaluation.report(rows, split=split, operating_point=point, dataset_sha256="0" * 64)
-    data = bundle.Data(format="synthetic", sha256="0" * 64, splits={"train": [], split: []})
+def check(size, **specs):
+    stages.check_backbones(size, {name: stages.Network(None, spec) for name, spec in specs.items()})
 
-    def show(name):
-        probability = np.zeros((8, 8), np.float32)
-        verdict = decision.decide(probability, point, decision.Rules())
-        return np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.bool_), verdict
 
-    shipped = types.SimpleNamespace(
-        manifest=types.SimpleNamespace(
-            operating_point=point, provenance=types.SimpleNamespace(data=data)
-        ),
-        rows=rows,
-        report=report,
-        show=show,
-    )
-    assert stages.finish(run, shipped) == report
-    for name in ("metrics.json", "per_image.csv", "pr.png", "roc.png", "scores.png", "worst.png"):
-        assert (tmp_path / "evaluation" / name).is_file(), name
-    printed = capsys.readouterr().out
-    assert "dice_defective" in printed
-    # A network that was cross-validated has seen every image; there is no test split to repeat.
-    images = "--split test" if split == "test" else "ROOT"
-    assert f"inspection evaluate {tmp_path}/bundle {images} --out DIR" in printed
-    assert f"inspection verify {tmp_path}/bundle" in printed
+def test_weights_of_every_stage_are_looked_for_before_a_run_begins(tmp_path):
+    sound, absent = section(name="vgg10"), section(name="vgg10", weights=tmp_path / "no.weights.h5")
+    check((32, 32), segmenter=sound)
+    with pytest.raises(errors.ConfigError, match=r"weights must be a file. Got .*no.weights.h5"):
+        check((32, 32), segmenter=sound, classifier=absent)
+
+
+def test_the_size_is_checked_as_a_shrinking_stage_sees_it():
+    spec = section(name="vgg10", strides=(8,))
+    check((16, 32), classifier=spec)
+    spec.model.input_shrink = 4  # 16 / 4 = 4, which 8 does not divide
+    with pytest.raises(errors.ConfigError, match=r"divisible by 8. Got \(4, 8\)"):
+        check((16, 32), classifier=spec)
+
+
+def test_a_start_that_will_not_fit_ends_a_run_before_it_begins():
+    before = section(name="mobilenet", strides=(2, 4), first_stride=2)
+    same = section(name="mobilenet", strides=(4,), first_stride=2, start="segmenter")
+    check((32, 32), segmenter=before, classifier=same)
+    other = section(name="vgg10", strides=(4,), start="segmenter")
+    with pytest.raises(errors.ConfigError, match=r"Got another block1_conv1\w* in the segmenter"):
+        check((32, 32), segmenter=before, classifier=other)
+    with pytest.raises(errors.ConfigError, match=r"trained before\. Got 'segmenter' of \[\]"):
+        check((32, 32), classifier=same, segmenter=before)
+
+
+def test_every_network_is_built_and_compiled_before_one_is_trained():
+    found = toy_records.make()
+    sound = toy()
+    preprocessing = images.Preprocessing(size=(16, 16))
+
+    def built(options, *, image_size, channels, template):
+        assert (image_size, channels, template) == ((16, 16), 1, False)
+        return build(options)
+
+    def check_all(**specs):
+        networks = {name: stages.Network(built, spec) for name, spec in specs.items()}
+        stages.check_models(preprocessing, found, networks)
+
+    def trained(**changes):
+        return sound.model_copy(update={"train": sound.train.model_copy(update=changes)})
+
+    check_all(segmenter=sound)
+    wrong = trained(loss="cross_entropy")
+    with pytest.raises(errors.ConfigError, match=r"train\.loss must fit the output probability"):
+        check_all(segmenter=sound, other=wrong)
+    phased = trained(phases=(phases.Phase(epochs=1, backbone="frozen"),))
+    with pytest.raises(errors.ConfigError, match="backbone"):
+        check_all(unet=phased)
