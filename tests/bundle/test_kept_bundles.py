@@ -81,8 +81,7 @@ def test_the_model_py_of_an_older_repository_of_triton_still_starts(name, monkey
     loading.loader.exec_module(module)
     (tmp_path / "1").mkdir()
     shutil.copy(KEPT / name / bundle.MANIFEST, tmp_path / "1")
-    manifest = bundle.read(KEPT / name)
-    networks = runtime.Inspector.load(KEPT / name, threads=1)
+    inspector = runtime.Inspector.load(KEPT / name, threads=1)
     model = module.TritonPythonModel()
     model.initialize(
         {
@@ -98,23 +97,10 @@ def test_the_model_py_of_an_older_repository_of_triton_still_starts(name, monkey
         module._Remote,
         "run",
         lambda self, image, template=None: (
-            asked.append(self.name)
-            or networks_by_output(manifest, networks)[self.name].run(image, template)
+            asked.append(self.name) or inspector.networks[self.name].run(image, template)
         ),
     )
     image = next(iter(VERDICTS[name]["onnx"]))
     found = model.inspector.inspect(KEPT / name / image).to_dict()
     assert asked
     assert found["outcome"] == VERDICTS[name]["onnx"][image]["outcome"]
-
-
-def networks_by_output(manifest, inspector):
-    """Return the networks of an inspector by their graphs' names."""
-    found = {manifest.main: inspector.engine}
-    for name, network in (
-        (bundle.CLASSIFIER, inspector.classifier),
-        (bundle.REFINER, inspector.refiner),
-    ):
-        if network is not None:
-            found[name] = network
-    return found

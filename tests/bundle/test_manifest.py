@@ -69,8 +69,14 @@ def test_a_schema_that_is_no_whole_number_is_refused(spoil, version):
     [
         ({"schema_version": 0}, "schema_version must be valid"),
         ({"noise": 1}, r"may hold only known fields. Got 'noise'"),
-        ({"task": "corner"}, "task must be valid"),
-        ({"task": "corners"}, r"graphs must be .'locator'.\. Got .'segmenter'."),
+        ({"task": "corner"}, "task must be one of segmentation, .* Got .corner."),
+        ({"task": "corners"}, "manifest.json: settings may hold only known fields"),
+        ({"task": "corners", "settings": {}}, r"graphs must be .'locator'.\. Got .'segmenter'."),
+        (
+            {"settings": {"rules": {"min_area_px": "x"}}},
+            "rules.min_area_px must be valid",
+        ),
+        ({"settings": None}, "manifest.json: settings"),
         ({"graphs": []}, "graphs must be valid"),
         ({"inputs": []}, "inputs must be valid"),
         ({"outputs": []}, "outputs must be valid"),
@@ -290,13 +296,10 @@ def test_the_model_repeats_what_decides_and_nothing_private(toy_shipped):
         "inputs",
         "outputs",
         "alignment",
-        "closeups",
-        "field_rules",
         "operating_point",
         "stage_points",
-        "rules",
+        "settings",
         "mm_per_px",
-        "tiles",
     }
 
 

@@ -30,7 +30,9 @@ FIELDS_1 = {
 def bundle_1(toy_bundle_copy, reseal):
     """The toy bundle as schema 1 had it."""
     path = toy_bundle_copy / bundle.MANIFEST
-    values = {k: v for k, v in json.loads(path.read_text()).items() if k in FIELDS_1}
+    written = json.loads(path.read_text())
+    written["rules"] = written.pop("settings")["rules"]
+    values = {name: value for name, value in written.items() if name in FIELDS_1}
     for output in values["outputs"]:
         del output["graph"]
     del values["rules"]["class_min_area_px"]
@@ -67,7 +69,7 @@ def test_a_bundle_of_schema_1_is_read_as_one_stage_without_template(bundle_1):
     assert set(json.loads((bundle_1 / bundle.MANIFEST).read_text())) == FIELDS_1
     manifest = bundle.read(bundle_1)
     assert manifest.schema_version == 1
-    assert (manifest.is_cascade, manifest.has_template) == (False, False)
+    assert (manifest.task, manifest.has_template) == ("segmentation", False)
     assert manifest.stage_points == {}
     assert manifest.alignment == registration.AlignSpec()
     assert [output.graph for output in manifest.outputs] == ["segmenter"]
@@ -95,15 +97,15 @@ def test_a_bundle_of_schema_1_is_verified_and_evaluated_on_its_own_split(
 # Schema 2
 
 
-def test_what_is_written_now_is_schema_3(toy_bundle, toy_cascade, toy_pair):
-    for root, is_cascade, has_template in (
-        (toy_bundle, False, False),
-        (toy_cascade.path, True, False),
-        (toy_pair.path, False, True),
+def test_what_is_written_now_is_schema_5(toy_bundle, toy_cascade, toy_pair):
+    for root, task, has_template in (
+        (toy_bundle, "segmentation", False),
+        (toy_cascade.path, "two_stage_segmentation", False),
+        (toy_pair.path, "segmentation", True),
     ):
         manifest = bundle.read(root)
-        assert manifest.schema_version == bundle.SCHEMA_VERSION == 4
-        assert (manifest.is_cascade, manifest.has_template) == (is_cascade, has_template)
+        assert manifest.schema_version == bundle.SCHEMA_VERSION == 5
+        assert (manifest.task, manifest.has_template) == (task, has_template)
 
 
 def test_a_graph_is_found_by_its_name(toy_cascade):

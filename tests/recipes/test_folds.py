@@ -12,7 +12,7 @@ from inspection_tf.training.run_folder import RunFolder
 @pytest.fixture
 def divide(tmp_path, monkeypatch):
     """Divide records; returns the division and what the networks of each fold were trained on."""
-    monkeypatch.setattr(folds, "convert", lambda models: models)
+    monkeypatch.setattr(folds.ship, "convert", lambda models: models)
 
     def run(records, **fields):
         trained = []

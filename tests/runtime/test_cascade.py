@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import bundle, decision, errors, images, runtime, thresholds
+from inspection_tf.tasks import cascade
 
 ROOT = Path(__file__).parents[2]
 BLANK = np.zeros((64, 64), np.uint8)
@@ -47,15 +48,18 @@ def join(toy_cascade):
     """Return a function that joins two networks: t1 = 0.25, t2 = 0.5, unless said otherwise."""
 
     def run(first, second, *, threshold=0.5, first_threshold=0.25, review_from=None, **changes):
+        rules = changes.pop("rules", decision.Rules())
         stage = thresholds.OperatingPoint(threshold=first_threshold, review_from=review_from)
         manifest = toy_cascade.shipped.manifest.model_copy(
             update={
                 "operating_point": thresholds.OperatingPoint(threshold=threshold),
                 "stage_points": {"classifier": stage},
+                "settings": cascade.Settings(rules=rules),
                 **changes,
             }
         )
-        return runtime.Inspector(manifest, second, model_sha256="", classifier=first)
+        networks = {"classifier": first, "segmenter": second}
+        return runtime.Inspector(manifest, networks, model_sha256="")
 
     return run
 
@@ -201,14 +205,19 @@ def test_a_classifier_that_returns_something_else_is_refused(join, shape):
 
 
 def test_a_cascade_without_its_classifier_is_refused_and_one_too_many_as_well(join, toy_shipped):
-    match = "A bundle of two stages, and no other, must have a classifier. Got 2 graphs and none"
+    match = "must be those of the manifest, classifier, segmenter. Got segmenter"
     with pytest.raises(errors.BundleError, match=match):
-        join(None, segmenter(1.0))
-    manifest = toy_shipped.shipped.manifest
-    with pytest.raises(errors.BundleError, match="Got 1 graphs and one"):
-        runtime.Inspector(
-            manifest, segmenter(1.0), model_sha256="", classifier=classifier(0.0, 1.0)
-        )
+        runtime.Inspector(join(None, None).manifest, segmenter(1.0), model_sha256="")
+    networks = {"segmenter": segmenter(1.0), "classifier": classifier(0.0, 1.0)}
+    with pytest.raises(errors.BundleError, match=r"manifest, segmenter\. Got classifier"):
+        runtime.Inspector(toy_shipped.shipped.manifest, networks, model_sha256="")
+
+
+def test_networks_are_also_taken_as_older_repositories_of_triton_give_them(join):
+    first, second = classifier(0.875, 0.125), segmenter(1.0)
+    manifest = join(first, second).manifest
+    inspector = runtime.Inspector(manifest, second, model_sha256="", classifier=first, refiner=None)
+    assert list(inspector.networks.items()) == [("classifier", first), ("segmenter", second)]
 
 
 def test_both_stages_may_name_the_class(join):
@@ -229,8 +238,9 @@ def test_both_stages_may_name_the_class(join):
 
 def test_a_single_network_has_no_first_score(toy_bundle):
     alone = runtime.Inspector.load(toy_bundle, threads=1)
-    with pytest.raises(errors.BundleError, match="Only a bundle of two stages"):
-        alone.ng_score(alone.prepare(BLANK))
+    prepared = alone.prepare(BLANK)
+    (output,) = alone.run([prepared], every_stage=True)
+    assert alone.stage_scores(output, prepared) == {}
 
 
 # The shipped bundle
@@ -252,9 +262,10 @@ def test_verdicts_are_those_of_both_networks_on_every_image(inspector, toy_class
     t1, t2 = manifest.stage_points["classifier"].threshold, manifest.operating_point.threshold
     for record in toy_classes:
         prepared = inspector.prepare(record.read_image())
-        second = inspector.decide(inspector.defect_map(prepared)).score
-        is_ng = inspector.ng_score(prepared) >= t1 and second >= t2
-        assert inspector.judge(prepared)[0].outcome == ("NG" if is_ng else "OK")
+        (output,) = inspector.run([prepared], every_stage=True)
+        scores = inspector.task.scores(output, prepared, inspector.context)
+        is_ng = scores["first_score"] >= t1 and scores["score"] >= t2
+        assert inspector.judge(prepared).outcome == ("NG" if is_ng else "OK")
 
 
 def test_four_threads_share_a_cascade(inspector, toy_classes):

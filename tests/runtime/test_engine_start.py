@@ -10,6 +10,7 @@ from inspection_tf import bundle, errors, runtime
 from inspection_tf.engines.entry import BatchProfile, EngineEntry
 from inspection_tf.images.tile_plan import TilePlan
 from inspection_tf.runtime import engine_start
+from inspection_tf.tasks import segmentation
 
 
 @pytest.mark.parametrize("engine", ["onnx", "auto"])
@@ -122,6 +123,8 @@ def test_tiles_beyond_the_profile_are_refused_at_the_start(toy_bundle):
         kind="tensorrt", precision="float32", state="passed", batch=BatchProfile(largest=8)
     )
     plan = TilePlan(stride=16, margin=8, total_stride=2, batch=9)
-    manifest = bundle.read(toy_bundle).model_copy(update={"engines": {"own": entry}, "tiles": plan})
+    manifest = bundle.read(toy_bundle).model_copy(
+        update={"engines": {"own": entry}, "settings": segmentation.Settings(tiles=plan)}
+    )
     with pytest.raises(errors.ConfigError, match="and 9 tiles a call"):
         engine_start.start(toy_bundle, manifest, "own")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import bundle, decision, errors, images, runtime
-from inspection_tf.engines import onnxruntime_engine
+from inspection_tf.engines import network
 from inspection_tf.runtime import golden
 
 
@@ -123,7 +123,8 @@ def test_a_manifest_of_another_image_size_is_refused(toy_bundle_copy, reseal):
 
 def test_rules_that_cannot_be_applied_are_refused(toy_bundle_copy, reseal):
     rules = decision.Rules(min_area_mm2=1.0).model_dump(mode="json")
-    refused(reseal(toy_bundle_copy, rules=rules), "Rules in mm need the scale")
+    settings = {"rules": rules}
+    refused(reseal(toy_bundle_copy, settings=settings), "Rules in mm need the scale")
 
 
 def test_golden_samples_may_be_left_out_where_nothing_is_at_stake(toy_bundle_copy, reseal):
@@ -148,29 +149,29 @@ def test_what_is_replaced_after_it_was_checked_is_refused(toy_bundle_copy, monke
 
 
 def test_a_score_that_is_not_finite_in_one_class_is_nan():
-    assert math.isnan(onnxruntime_engine.ng_score(np.array([math.nan, 0.1, 0.2])))
-    assert math.isnan(onnxruntime_engine.ng_score(np.array([0.7, 0.1, math.inf])))
-    assert onnxruntime_engine.ng_score(np.array([0.7, 0.1, 0.2])) == pytest.approx(0.3)
+    assert math.isnan(network.ng_score(np.array([math.nan, 0.1, 0.2])))
+    assert math.isnan(network.ng_score(np.array([0.7, 0.1, math.inf])))
+    assert network.ng_score(np.array([0.7, 0.1, 0.2])) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
-    ("is_located", "precision", "is_refused"),
+    ("is_exact", "precision", "is_refused"),
     # One of nine numbers off by 0.04 is 0.0044 in the mean: within 0.005.
     [(True, "int8", True), (False, "int8", False), (False, "float32", True)],
 )
-def test_each_corner_counts_when_an_engine_is_started(is_located, precision, is_refused):
+def test_each_corner_counts_when_an_engine_is_started(is_exact, precision, is_refused):
     recorded = np.linspace(0.1, 0.9, 9, dtype=np.float32)
     found = recorded.copy()
     found[0] += 0.04
-    inspector = SimpleNamespace(
-        manifest=SimpleNamespace(is_located=is_located),
-        output=lambda prepared: found,
-        judge=lambda prepared: (SimpleNamespace(score=0.05, outcome="OK"), 0.0),
-        engine_name="own",
+    runner = SimpleNamespace(
+        task=SimpleNamespace(graphs=lambda *_: [SimpleNamespace(is_exact=is_exact)]),
+        context=SimpleNamespace(settings=None, preprocessing=None, classes=()),
+        record=lambda prepared: found,
+        judge=lambda prepared: SimpleNamespace(score=0.05, outcome="OK"),
     )
     entry = SimpleNamespace(precision=precision, output_tolerance=0.005, score_tolerance=0.02)
     sample = SimpleNamespace(score=0.05, outcome="OK", output="engines/own/golden/0.npy")
     with contextlib.ExitStack() as stack:
         if is_refused:
             stack.enter_context(pytest.raises(errors.BundleError, match=r"the output by 0\.04"))
-        golden._compare_engine(inspector, entry, sample, None, recorded)
+        golden._compare_engine(runner, "own", entry, sample, None, recorded)

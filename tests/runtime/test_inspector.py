@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import bundle, decision, errors, images, runtime
+from inspection_tf.tasks import segmentation
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("tensorflow", "keras", "scipy", "sklearn", "matplotlib", "tyro", "rich")
@@ -169,7 +170,7 @@ def test_a_verdict_does_not_wait_for_the_next_image(inspector, good):
 def test_images_are_decoded_run_and_decided_at_the_same_time(toy_bundle, good, monkeypatch):
     inspector = runtime.Inspector.load(toy_bundle, threads=1)
     prepared, ran = threading.Semaphore(0), threading.Semaphore(0)
-    prepare, run, decide = inspector.prepare, inspector.engine.run, inspector.decide
+    prepare, run, decide = inspector.prepare, inspector.networks["segmenter"].run, inspector.decide
     seen = []
 
     def first(name):
@@ -192,7 +193,7 @@ def test_images_are_decoded_run_and_decided_at_the_same_time(toy_bundle, good, m
         return decide(*given, **options)
 
     monkeypatch.setattr(inspector, "prepare", preparing)
-    monkeypatch.setattr(inspector.engine, "run", running)
+    monkeypatch.setattr(inspector.networks["segmenter"], "run", running)
     monkeypatch.setattr(inspector, "decide", deciding)
     assert [verdict.outcome for verdict in inspector.inspect_many([good] * 4)] == ["OK"] * 4
     assert seen.count("run") == seen.count("decide") == 4
@@ -283,13 +284,21 @@ def test_an_absent_image_is_a_data_error(inspector, tmp_path):
 
 def test_rules_decide_after_the_network(inspector, defective):
     rules = decision.Rules(min_area_px=64 * 64)
+    settings = segmentation.Settings(rules=rules)
     strict = runtime.Inspector(
-        inspector.manifest.model_copy(update={"rules": rules}), inspector.engine, model_sha256=""
+        inspector.manifest.model_copy(update={"settings": settings}),
+        inspector.networks,
+        model_sha256="",
     )
     verdict = strict.inspect(defective)
     assert verdict.outcome == "OK"
     assert any("min_area_px" in reason for reason in verdict.reasons)
-    hidden = strict.hidden_defects(strict.probability(defective), np.ones((64, 64), bool))
+    hidden = decision.hidden_defects(
+        strict.probability(defective),
+        rules,
+        np.ones((64, 64), bool),
+        mask_threshold=strict.manifest.operating_point.mask_threshold,
+    )
     assert [defect.rules for defect in hidden] == [("min_area_px",)]
 
 
@@ -340,7 +349,7 @@ def test_verdicts_of_a_batch_do_not_wait_for_the_next_batch(toy_bundle, good):
 
 def test_a_network_that_fails_does_not_take_the_verdicts_before_it_along(toy_bundle, good):
     inspector = runtime.Inspector.load(toy_bundle, threads=1, batch=2)
-    run, calls = inspector.engine.run, []
+    run, calls = inspector.networks["segmenter"].run, []
 
     def fail(batch, template=None):
         calls.append(len(batch))
@@ -348,7 +357,7 @@ def test_a_network_that_fails_does_not_take_the_verdicts_before_it_along(toy_bun
             raise errors.StorageError("no memory")
         return run(batch, template)
 
-    inspector.engine = SimpleNamespace(run=fail)
+    inspector.networks = {"segmenter": SimpleNamespace(run=fail)}
     verdicts = inspector.inspect_many([good] * 6)
     assert [next(verdicts).outcome for _ in range(2)] == ["OK", "OK"]
     with pytest.raises(errors.StorageError, match="no memory"):

@@ -34,7 +34,7 @@ def facts(verdict):
 
 def changed(inspector, **changes):
     manifest = inspector.manifest.model_copy(update=changes)
-    return runtime.Inspector(manifest, inspector.engine, model_sha256=inspector.model_sha256)
+    return runtime.Inspector(manifest, inspector.networks, model_sha256=inspector.model_sha256)
 
 
 def test_a_disc_too_many_is_ng_and_the_template_says_which(inspector, records):

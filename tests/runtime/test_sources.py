@@ -1,17 +1,18 @@
 """What an inspector is given stays its owner's; what is no image, or no metadata, is refused."""
 
 import copy
+import dataclasses
 import io
 import json
 import pickle
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
 from inspection_tf import errors, images, runtime
+from inspection_tf.tasks import fields
 from inspection_tf.tasks.fields import closeups
 
 
@@ -134,10 +135,10 @@ def test_what_a_verdict_keeps_is_a_copy(inspector, frames):
 
 
 def test_what_is_prepared_is_a_copy_and_with_it_the_pixels_of_a_second_look(inspector, frames):
-    manifest = inspector.manifest.model_copy(update={"closeups": closeups.CloseupSpec()})
-    looks_twice = runtime.Inspector(
-        manifest, inspector.engine, model_sha256="", refiner=SimpleNamespace(run=None)
-    )
+    settings = fields.Settings(closeups=closeups.CloseupSpec())
+    context = dataclasses.replace(inspector.context, settings=settings)
+    looks_twice = copy.copy(inspector)
+    looks_twice.task, looks_twice.context = fields.TASK, context
     buffer = frames[1].copy()
     prepared = looks_twice.prepare(buffer)
     shared = looks_twice.prepare(buffer, copy=False)
@@ -223,14 +224,14 @@ def test_whatever_gives_images_one_after_the_other_is_taken(inspector, frames, t
 @pytest.mark.parametrize("copied", [pickle.dumps, copy.deepcopy])
 def test_an_inspector_that_is_pickled_says_how_to_load_one(inspector, copied):
     said = r"must stay in its process.*in each process: runtime\.Inspector\.load\(BUNDLE\)"
-    for given in (inspector, inspector.inspect, inspector.engine):
+    for given in (inspector, inspector.inspect, inspector.networks["segmenter"]):
         with pytest.raises(errors.ConfigError, match=said):
             copied(given)
 
 
 def test_a_copy_within_the_process_shares_the_networks(inspector, frames):
     assert copy.copy(inspector).inspect(frames[1]).outcome == "NG"
-    assert copy.copy(inspector).engine is inspector.engine
+    assert copy.copy(inspector).networks is inspector.networks
 
 
 # Metadata
