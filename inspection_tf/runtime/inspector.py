@@ -23,6 +23,7 @@ from inspection_tf.runtime.runner import Runner
 if TYPE_CHECKING:
     from inspection_tf import bundle, decision, images
     from inspection_tf.images import Source
+    from inspection_tf.tasks.base import Context, Task
 
 
 class Inspector(Runner):
@@ -70,6 +71,36 @@ class Inspector(Runner):
         self.engine_name = ONNX
         self.batch = 1
         self.preprocessing = manifest.inputs[0].preprocessing
+
+    @property
+    def task(self) -> "Task":
+        """What the bundle is for."""
+        from inspection_tf import tasks
+
+        return tasks.get(self.manifest.task)
+
+    @property
+    def context(self) -> "Context":
+        """What its task decides by."""
+        from inspection_tf.tasks.base import Context
+
+        manifest = self.manifest
+        values = {
+            "rules": manifest.field_rules if manifest.is_located else manifest.rules,
+            "tiles": manifest.tiles,
+            "closeups": manifest.closeups,
+        }
+        section = self.task.settings
+        known = {name: value for name, value in values.items() if name in section.model_fields}
+        return Context(
+            classes=manifest.classes,
+            preprocessing=self.preprocessing,
+            settings=section(**known),
+            operating_point=manifest.operating_point,
+            stage_points=manifest.stage_points,
+            mm_per_px=manifest.mm_per_px,
+            alignment=manifest.alignment if manifest.has_template else None,
+        )
 
     @classmethod
     def load(
