@@ -1,6 +1,6 @@
 """Results of images -> metrics with intervals: what is reported is what is shipped."""
 
-from inspection_tf.evaluation.class_results import (
+from inspection_tf.tasks.segmentation.regions import (
     score_regions,
     without_ignored,
 )

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from inspection_tf import decision, errors, images, process
 from inspection_tf.datasets import records
-from inspection_tf.evaluation import class_results
+from inspection_tf.tasks.segmentation import regions as class_results
 from inspection_tf.images import geometry
-from inspection_tf.tasks.fields import results
-from inspection_tf.tasks.fields.results import CornerResult
+from inspection_tf.tasks.fields import measures as results
+from inspection_tf.tasks.fields.measures import CornerResult
 
 _LOG = logging.getLogger("inspection_tf")
 

@@ -37,7 +37,7 @@ from numpy.typing import NDArray
 from inspection_tf import config, decision, files, process, runtime
 from inspection_tf.datasets import records
 from inspection_tf.evaluation import image_results, summary
-from inspection_tf.evaluation.class_results import score_regions, without_ignored
+from inspection_tf.tasks.segmentation.regions import score_regions, without_ignored
 from inspection_tf.evaluation.image_results import (
     Audit,
     ImageResult,

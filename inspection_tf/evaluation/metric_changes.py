@@ -8,7 +8,7 @@ from inspection_tf import errors
 from inspection_tf.evaluation import intervals, summary
 from inspection_tf.evaluation.image_results import ImageResult
 from inspection_tf.evaluation.intervals import Estimate, Floats, Statistic
-from inspection_tf.tasks.fields import results
+from inspection_tf.tasks.fields import measures as results
 
 LOWER_IS_BETTER = ("escape_rate", "overkill_rate", "review_rate", "corner_error_")
 """Starts of the names of metrics that should fall; all others should rise."""

@@ -11,7 +11,7 @@ from inspection_tf.datasets import records
 from inspection_tf.evaluation import intervals
 from inspection_tf.evaluation.image_results import ImageResult
 from inspection_tf.evaluation.intervals import Estimate, Floats, Statistic
-from inspection_tf.tasks.fields import results
+from inspection_tf.tasks.fields import measures as results
 
 MEANING = {
     "dice_defective": "mean Dice, defective images",
