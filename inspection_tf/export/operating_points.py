@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import bundle, decision, errors, evaluation, images, runtime, thresholds
+from inspection_tf import bundle, decision, errors, images, runtime, thresholds
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.images import registration
 from inspection_tf.tasks.fields.closeups import CloseupSpec
 from inspection_tf.tasks.fields.rules import FieldRules
+from inspection_tf.tasks.segmentation import labels, regions
 
 _LOWEST_MASK_THRESHOLD = 0.01
 _NO_MAP = 0.5
@@ -176,17 +177,15 @@ class Scorer:
                 mm_per_px=manifest.mm_per_px,
                 classes=manifest.classes,
             )
-            truth = evaluation.read_truth(record, turn)
-            counted = evaluation.without_ignored(
-                verdict.regions, evaluation.read_ignored(record, turn)
-            )
-            found.append(evaluation.score_regions(truth, counted, manifest.classes))
+            truth = labels.read(record, turn)
+            counted = regions.without_ignored(verdict.regions, truth.ignored)
+            found.append(regions.score_regions(truth.ids, counted, manifest.classes))
         return found
 
     def _counted(self, row: int, turn: images.Orientation) -> NDArray[Any]:
         """Return the map of any defect, 0 where pixels count for nothing."""
         probability = _any_class(self._probability(row))
-        ignored = evaluation.read_ignored(self._records[row], turn)
+        ignored = self._records[row].read_ignored(orientation=turn)
         return probability if ignored is None else np.where(ignored, 0, probability)
 
     def mask_threshold(self) -> float:

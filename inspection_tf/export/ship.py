@@ -10,9 +10,8 @@ from typing import Any
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
 
-from inspection_tf import bundle, decision, errors, evaluation, files, process, runtime, thresholds
+from inspection_tf import bundle, errors, evaluation, files, process, runtime, thresholds
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.export import card, gate, kit, onnx, operating_points
 from inspection_tf.export.operating_points import Networks, Terms
@@ -154,7 +153,7 @@ def _golden_records(
     half, is_cascade = _GOLDEN_COUNT // 2, inspector.classifier is not None
     counts = (_GOLDEN_NG, _GOLDEN_OK) if is_cascade else (half, half)
     for wanted, count in zip((True, False), counts, strict=True):
-        candidates = [row for row in rows if row.is_defect == wanted and np.isfinite(row.score)]
+        candidates = [row for row in rows if row.is_ng == wanted and np.isfinite(row.score)]
         candidates.sort(key=lambda r: (bool(r.error), -abs(r.score - r.threshold), r.id))
         if wanted and is_cascade:  # the score above is the second stage's; NG hangs on both
             del candidates[_SHORTLIST * count :]
@@ -191,8 +190,8 @@ class Shipped:
     report: dict[str, Any]
     inspectors: tuple[tuple[runtime.Inspector, Records], ...]
 
-    def show(self, name: str) -> tuple[NDArray[Any], NDArray[np.bool_], decision.Verdict]:
-        """Return image, true mask and verdict of a measured image, by its id."""
+    def show(self, name: str) -> evaluation.Look:
+        """Return image, labels and verdict of a measured image, by its id."""
         for inspector, chosen in self.inspectors:
             for record in chosen:
                 if record.id == name:

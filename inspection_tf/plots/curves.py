@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Cell: TypeAlias = str | float | None
+"""A number of a history, or its text; None or "" where it was not measured."""
+Numbers: TypeAlias = evaluation.Estimate | Mapping[str, float | None]
+"""A metric with its interval: an `Estimate`, or what its `to_dict` returns."""
+History: TypeAlias = Sequence[Mapping[str, Cell]] | Mapping[str, Sequence[Cell]]
+"""What training measured: a line for each epoch, or a column for each quantity."""
 _LONGEST_LINE, _LONGEST_LABEL = 61, 31  # letters
 GOOD, BAD, LINE = "#0072B2", "#D55E00", "#333333"
 
@@ -92,21 +98,23 @@ def _scores(
     rows: Sequence[evaluation.ImageResult],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     score = np.array([math.inf if math.isnan(row.score) else row.score for row in rows])
-    return score, np.array([row.is_defect for row in rows], bool)
+    return score, np.array([row.is_ng for row in rows], bool)
 
 
-def numbers(estimate: Any) -> tuple[float, float, float]:
+def numbers(estimate: Numbers) -> tuple[float, float, float]:
     """Return value, low and high of an `Estimate` or its dict; nan where there is none."""
     if isinstance(estimate, evaluation.Estimate):
         estimate = estimate.to_dict()
     value, low, high = (
-        math.nan if estimate.get(key) is None else float(estimate[key])
+        math.nan if (number := estimate.get(key)) is None else float(number)
         for key in ("value", "low", "high")
     )
     return value, low, high
 
 
-def _cumulated(rows: Sequence[evaluation.ImageResult]) -> tuple[NDArray[Any], NDArray[Any]]:
+def _cumulated(
+    rows: Sequence[evaluation.ImageResult],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return defective and good images at or above each distinct score, the highest first."""
     score, is_defect = _scores(rows)
     if not is_defect.any() or is_defect.all():
@@ -127,14 +135,14 @@ def _interval(rows: Sequence[evaluation.ImageResult], name: str) -> str:
 
 def _verdicts(rows: Sequence[evaluation.ImageResult]) -> tuple[int, int, int, int]:
     """Return defective NG, all defective, good NG, all good."""
-    ng = [row.is_defect for row in rows if row.outcome == "NG"]
-    defective = sum(row.is_defect for row in rows)
+    ng = [row.is_ng for row in rows if row.outcome == "NG"]
+    defective = sum(row.is_ng for row in rows)
     return sum(ng), defective, len(ng) - sum(ng), len(rows) - defective
 
 
 def counted(rows: Sequence[evaluation.ImageResult]) -> str:
     """Return how many images there are of each class, in words."""
-    defective = sum(row.is_defect for row in rows)
+    defective = sum(row.is_ng for row in rows)
     return f"{defective} defective, {len(rows) - defective} good images"
 
 
@@ -231,19 +239,21 @@ def score_histogram(
     return figure
 
 
-def _columns(history: Any) -> dict[str, NDArray[np.float64]]:
-    def numbers(cells: Sequence[Any]) -> NDArray[np.float64]:
-        return np.array([math.nan if cell in (None, "") else float(cell) for cell in cells])
-
-    if not isinstance(history, Mapping):
+def _columns(history: History) -> dict[str, NDArray[np.float64]]:
+    if isinstance(history, Mapping):
+        columns = history
+    else:
         lines = list(history)
         names = dict.fromkeys(name for line in lines for name in line)
-        history = {name: [line.get(name) for line in lines] for name in names}
-    return {name: numbers(cells) for name, cells in history.items()}
+        columns = {name: [line.get(name) for line in lines] for name in names}
+    return {
+        name: np.array([math.nan if cell in (None, "") else float(cell) for cell in cells])
+        for name, cells in columns.items()
+    }
 
 
 def learning_curves(
-    history: Sequence[Mapping[str, Any]] | Mapping[str, Sequence[Any]],
+    history: History,
     *,
     names: Sequence[str] | None = None,
 ) -> "Figure":

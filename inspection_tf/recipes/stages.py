@@ -12,12 +12,12 @@ import keras
 from inspection_tf import (
     bundle,
     config,
-    decision,
     errors,
     evaluation,
     images,
     plots,
     process,
+    tasks,
 )
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.loading import augment, loader
@@ -50,8 +50,8 @@ class Measured(Protocol):
         """In the layout of `metrics.json`."""
         ...
 
-    def show(self, name: str) -> tuple[Any, Any, decision.Verdict]:
-        """Return image, true mask and verdict of a measured image."""
+    def show(self, name: str) -> evaluation.Look:
+        """Return image, labels and verdict of a measured image."""
         ...
 
 
@@ -301,10 +301,16 @@ def finish(run: RunFolder, shipped: Measured) -> dict[str, Any]:
     folder = run.path / "evaluation"
     evaluation.write(folder, shipped.rows, shipped.report)
     point = shipped.manifest.operating_point
+    task = tasks.get(shipped.manifest.task)
     plots.write_evaluation(
-        folder, shipped.rows, threshold=point.threshold, show=shipped.show, report=shipped.report
+        folder,
+        shipped.rows,
+        task=task,
+        threshold=point.threshold,
+        show=shipped.show,
+        report=shipped.report,
     )
-    process.show_table(evaluation.table(shipped.report))
+    process.show_table(evaluation.table(shipped.report, task.measures))
     splits = shipped.manifest.provenance.data.splits
     commands = _next_commands(run.path / "bundle", has_test="test" in splits)
     for line in (*([point.note] if point.note else ()), *commands):

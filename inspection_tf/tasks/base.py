@@ -216,10 +216,29 @@ class Task(Protocol):
         """
         ...
 
+    def labels(self, record: "Record", context: Context) -> "evaluation.Labels":
+        """Read what is true of an image: a value of the task's.
+
+        Raises:
+            errors.ImageError: the labels cannot be read.
+        """
+        ...
+
     def compare(
-        self, record: "Record", verdict: "decision.Verdict", context: Context
+        self,
+        record: "Record",
+        verdict: "decision.Verdict",
+        context: Context,
+        *,
+        audit: bool = False,
     ) -> "evaluation.ImageResult":
         """Compare a verdict with the labels of its image.
+
+        Args:
+            record: of the image.
+            verdict: on it.
+            context: of the bundle.
+            audit: also find out which true defects the rules hide, where there are such rules.
 
         Raises:
             errors.ImageError: the labels cannot be read.
@@ -236,13 +255,16 @@ class Task(Protocol):
         self,
         rows: "Sequence[evaluation.ImageResult]",
         show: "plots.Show",
-        report: Mapping[str, object],
-    ) -> "Mapping[str, Callable[[], Figure]]":
-        """Return the pictures of an evaluation that this task adds or replaces, by file name.
+        report: "evaluation.Report",
+    ) -> "Mapping[str, Callable[[], Figure] | None]":
+        """Return the pictures of an evaluation that this task adds, by file name.
 
         Args:
             rows: of `compare`.
             show: gives image, labels and verdict of an image by its id.
-            report: of the evaluation.
+            report: of the evaluation; empty: it was not made.
+
+        Returns:
+            What draws each of them; None: these images do not define it.
         """
         ...

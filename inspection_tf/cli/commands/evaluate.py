@@ -1,7 +1,7 @@
 """`inspection evaluate`: measure a bundle on labelled images."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
@@ -74,10 +74,10 @@ def evaluate(
     evaluation.write(folder, rows, report)
     by_id = {record.id: record for record in chosen}
 
-    def show(name: str) -> Any:
+    def show(name: str) -> evaluation.Look:
         return evaluation.look(inspector, by_id[name])
 
-    threshold = manifest.operating_point.threshold
-    plots.write_evaluation(folder, rows, threshold=threshold, show=show, report=report)
-    process.show_table(evaluation.table(report))
+    task, threshold = inspector.task, manifest.operating_point.threshold
+    plots.write_evaluation(folder, rows, task=task, threshold=threshold, show=show, report=report)
+    process.show_table(evaluation.table(report, task.measures))
     return errors.OK

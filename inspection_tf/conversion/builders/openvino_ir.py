@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import process
+from inspection_tf import process, tasks
 from inspection_tf.conversion import engine_gate, retreat
 from inspection_tf.conversion import request as request_
 from inspection_tf.engines import openvino_engine
@@ -252,10 +252,11 @@ def _quantized(
 
 def _validation(order: request_.Order, graph: str) -> Any:
     """Return NNCF's judge: 1 minus what the worst metric loses with this network in its place."""
+    measures = tasks.get(order.manifest.task).measures
 
     def validate(model: Any, _data: Any) -> tuple[float, None]:
         parity = order.judge({graph: _Compiled(model)})
-        return 1.0 - engine_gate.worst_drop(parity), None
+        return 1.0 - engine_gate.worst_drop(parity, measures), None
 
     return validate
 

@@ -1,6 +1,6 @@
 """Fields: a network locates the four corners of a field, a second one refines each of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,11 @@ from inspection_tf.tasks.fields.looks import FieldCorners
 from inspection_tf.tasks.fields.settings import Settings
 
 if TYPE_CHECKING:
-    from inspection_tf import config, images
+    from matplotlib.figure import Figure
+
+    from inspection_tf import config, evaluation, images, plots
+    from inspection_tf.datasets.records import Record
+    from inspection_tf.tasks.fields.comparison import CornerLabels
 
 LOCATOR, REFINER = "locator", "refiner"
 _OUTPUT = "corners"
@@ -121,6 +125,43 @@ class Fields:
     def scores(self, output: Output, verdict: decision.Verdict) -> dict[str, float]:
         """Return the score of the verdict."""
         return {"score": verdict.score}
+
+    @property
+    def measures(self) -> "evaluation.Measures":
+        """Errors of corners."""
+        from inspection_tf.tasks.fields.measures import MEASURES
+
+        return MEASURES
+
+    def labels(self, record: "Record", context: Context) -> "CornerLabels":
+        """Read the corners of the field on a photo, if it shows one."""
+        from inspection_tf.tasks.fields import comparison
+
+        return comparison.read_labels(record, context.preprocessing.orientation)
+
+    def compare(
+        self,
+        record: "Record",
+        verdict: decision.Verdict,
+        context: Context,
+        *,
+        audit: bool = False,
+    ) -> "evaluation.ImageResult":
+        """Compare the corners of a verdict with the true ones; no rule hides any."""
+        from inspection_tf.tasks.fields import comparison
+
+        return comparison.compare(record, verdict, context)
+
+    def pictures(
+        self,
+        rows: "Sequence[evaluation.ImageResult]",
+        show: "plots.Show",
+        report: "evaluation.Report",
+    ) -> "Mapping[str, Callable[[], Figure] | None]":
+        """Return the worst photos and the errors of their corners."""
+        from inspection_tf.tasks.fields import pictures
+
+        return pictures.draw(rows, show)
 
 
 TASK = Fields()

@@ -1,6 +1,6 @@
 """Segmentation: one network finds where defects are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,11 @@ from inspection_tf.tasks.segmentation.maps import MapOutput
 from inspection_tf.tasks.segmentation.settings import Settings
 
 if TYPE_CHECKING:
-    from inspection_tf import config, images
+    from matplotlib.figure import Figure
+
+    from inspection_tf import config, evaluation, images, plots
+    from inspection_tf.datasets.records import Record
+    from inspection_tf.tasks.segmentation.labels import MaskLabels
 
 SEGMENTER = "segmenter"
 
@@ -85,6 +89,44 @@ class Segmentation:
     def scores(self, output: Output, verdict: decision.Verdict) -> dict[str, float]:
         """Return the score of the verdict."""
         return {"score": verdict.score}
+
+    @property
+    def measures(self) -> "evaluation.Measures":
+        """Pixels and regions, of all defects together and of each class."""
+        from inspection_tf.tasks.segmentation.measures import MEASURES
+
+        return MEASURES
+
+    def labels(self, record: "Record", context: Context) -> "MaskLabels":
+        """Read the mask of an image, and what of it is ignored."""
+        from inspection_tf.tasks.segmentation import labels
+
+        return labels.read(record, context.preprocessing.orientation)
+
+    def compare(
+        self,
+        record: "Record",
+        verdict: decision.Verdict,
+        context: Context,
+        *,
+        audit: bool = False,
+    ) -> "evaluation.ImageResult":
+        """Compare the regions of a verdict with the mask of its image."""
+        from inspection_tf.tasks.segmentation import comparison
+
+        rules = context.settings_as(Settings).rules if audit else None
+        return comparison.compare(record, verdict, context, rules)
+
+    def pictures(
+        self,
+        rows: "Sequence[evaluation.ImageResult]",
+        show: "plots.Show",
+        report: "evaluation.Report",
+    ) -> "Mapping[str, Callable[[], Figure] | None]":
+        """Return the worst images and, with several classes, what tells these apart."""
+        from inspection_tf.tasks.segmentation import pictures
+
+        return pictures.draw(rows, show, report)
 
 
 def segmenter(
