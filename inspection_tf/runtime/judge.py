@@ -70,7 +70,7 @@ class Judge:
         from inspection_tf.tasks.fields import rules
 
         return rules.locate(
-            looks.to_px(located, size),
+            looks.FieldCorners.from_row(located).to_px(size),
             float(located[8]),
             self.manifest.operating_point,
             self.manifest.field_rules,

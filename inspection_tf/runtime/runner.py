@@ -99,7 +99,10 @@ class Runner(Judge):
         """
         if coarse is None:
             coarse = onnxruntime_engine.checked(self.engine.run(prepared.image), (1, 9))[0]
-        return looks.refined(coarse, prepared, self.manifest.closeups, self.refiner)
+        found = looks.refined(
+            looks.FieldCorners.from_row(coarse), prepared, self.manifest.closeups, self.refiner
+        )
+        return found.as_row()
 
     def run(self, prepared: Prepared) -> NDArray[np.float32]:
         """Return the segmenter's output: (1, height, width, classes) of the network's input.
