@@ -78,7 +78,7 @@ def from_root(
     from inspection_tf.datasets.sections import mask_legend
 
     data = manifest.provenance.data
-    usual = formats.usual(tasks.get(manifest.task).labels)
+    usual = formats.usual(tasks.get(manifest.task).label_kind)
     layout = labels.layout or (data.format if data.format in formats.FORMATS else usual.name)
     legend = data.source if layout == data.format else {}
     spec = formats.FORMATS[layout].section()

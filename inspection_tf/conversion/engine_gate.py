@@ -238,7 +238,8 @@ def compare(
             if progress is not None:
                 progress(done, steps)
         of_sizes.append(evaluation.changes(before, after, classes=manifest.classes))
-    changes = _worst(of_sizes)
+    measures = reference.task.measures
+    changes = _worst(of_sizes, measures)
     part_of = {record.id: record.group or record.id for record in records}
     return EngineParity(
         images=len(records),
@@ -251,7 +252,7 @@ def compare(
         changes={name: estimate.to_dict() for name, estimate in changes.items()},
         changed_verdicts=tuple(tally.flips),
         limits=spec,
-        failures=tuple(_failures(tally, changes, spec, part_of)),
+        failures=tuple(_failures(tally, changes, spec, part_of, measures)),
     )
 
 
@@ -284,20 +285,21 @@ def _compare_batch(
     tally.add_verdicts(records, before, after, batch_size)
     return [
         evaluation.inspect_records(
-            _Replay(found),
-            records,
-            classes=reference.manifest.classes,
-            orientation=reference.preprocessing.orientation,
+            _Replay(found), records, task=reference.task, context=reference.context
         )
         for found in (before, after)
     ]
 
 
-def _worst(each: Sequence[dict[str, evaluation.Estimate]]) -> dict[str, evaluation.Estimate]:
+def _worst(
+    each: Sequence[dict[str, evaluation.Estimate]], measures: evaluation.Measures
+) -> dict[str, evaluation.Estimate]:
     """Return of each metric the change that is worst."""
 
     def loss(name: str, change: evaluation.Estimate) -> float:
-        return -math.inf if change.value is None else evaluation.worsening(name, change.value)
+        if change.value is None:
+            return -math.inf
+        return evaluation.worsening(name, change.value, measures)
 
     return {
         name: max((changes[name] for changes in each), key=lambda change: loss(name, change))
@@ -310,6 +312,7 @@ def _failures(
     changes: dict[str, evaluation.Estimate],
     spec: GateSpec,
     parts: Mapping[str, str],
+    measures: evaluation.Measures,
 ) -> list[str]:
     """Return in words which limits were passed.
 
@@ -318,6 +321,7 @@ def _failures(
         changes: of metrics, at the batch size where each is worst.
         spec: the limits.
         parts: id of each image to the part it shows.
+        measures: of the task.
     """
     found = []
     if not math.isfinite(tally.worst):
@@ -339,7 +343,7 @@ def _failures(
             f"{spec.flipped_share:.0%} of the {unit}"
         )
     for name, limit in _limited(changes, spec).items():
-        worse = evaluation.worsening(name, changes[name].value or 0.0)
+        worse = evaluation.worsening(name, changes[name].value or 0.0, measures)
         if worse > limit:
             found.append(f"{name} worse by {worse:.4f}, more than {limit:g}")
     return found
@@ -355,15 +359,20 @@ def _limited(changes: Mapping[str, Any], spec: GateSpec) -> dict[str, float]:
     }
 
 
-def worst_drop(parity: EngineParity) -> float:
+def worst_drop(parity: EngineParity, measures: evaluation.Measures) -> float:
     """Return by how much the worst metric dropped, as a multiple of the default limit's unit.
 
     An error of corners counts as many times as its limit is tighter. 0 where none dropped.
+
+    Args:
+        parity: of an engine.
+        measures: of the task.
     """
     drops = [0.0]
     for name, limit in _limited(parity.changes, parity.limits).items():
         value = parity.changes[name]["value"] or 0.0
-        drops.append(evaluation.worsening(name, value) * parity.limits.metric_drop / limit)
+        worse = evaluation.worsening(name, value, measures)
+        drops.append(worse * parity.limits.metric_drop / limit)
     return max(drops)
 
 

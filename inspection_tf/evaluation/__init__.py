@@ -1,55 +1,50 @@
 """Results of images -> metrics with intervals: what is reported is what is shipped."""
 
-from inspection_tf.evaluation.class_results import (
-    score_regions,
-    without_ignored,
-)
-from inspection_tf.evaluation.intervals import (
-    Estimate,
-)
-from inspection_tf.evaluation.measurement import (
-    Audit,
+from inspection_tf.evaluation.image_results import (
+    Cell,
+    Column,
+    Compared,
     ImageResult,
+    Measures,
+)
+from inspection_tf.evaluation.intervals import Estimate
+from inspection_tf.evaluation.measurement import (
     Inspector,
+    Labels,
     Look,
+    Task,
     inspect_records,
     look,
     measure,
-    read_ignored,
-    read_truth,
-    report,
-    table,
-    write,
 )
-from inspection_tf.evaluation.metric_changes import (
-    changes,
-    worsening,
-)
-from inspection_tf.evaluation.summary import (
-    MEANING,
-    meaning,
-    summarize,
-)
+from inspection_tf.evaluation.metric_changes import changes, worsening
+from inspection_tf.evaluation.outcomes import OUTCOMES, groups
+from inspection_tf.evaluation.report_files import Report, report, table, write
+from inspection_tf.evaluation.summary import meanings, measures_of, summarize
 
 __all__ = [
-    "MEANING",
-    "Audit",
+    "OUTCOMES",
+    "Cell",
+    "Column",
+    "Compared",
     "Estimate",
     "ImageResult",
     "Inspector",
+    "Labels",
     "Look",
+    "Measures",
+    "Report",
+    "Task",
     "changes",
+    "groups",
     "inspect_records",
     "look",
-    "meaning",
+    "meanings",
     "measure",
-    "read_ignored",
-    "read_truth",
+    "measures_of",
     "report",
-    "score_regions",
     "summarize",
     "table",
-    "without_ignored",
     "worsening",
     "write",
 ]

@@ -5,24 +5,23 @@ from collections.abc import Sequence
 import numpy as np
 
 from inspection_tf import errors
-from inspection_tf.evaluation import intervals, summary
-from inspection_tf.evaluation.image_results import ImageResult
+from inspection_tf.evaluation import intervals, outcomes
+from inspection_tf.evaluation.image_results import ImageResult, Measures
 from inspection_tf.evaluation.intervals import Estimate, Floats, Statistic
-from inspection_tf.tasks.fields import results
-
-LOWER_IS_BETTER = ("escape_rate", "overkill_rate", "review_rate", "corner_error_")
-"""Starts of the names of metrics that should fall; all others should rise."""
 
 
-def _all(rows: Sequence[ImageResult], classes: Sequence[str]) -> dict[str, tuple[Statistic, int]]:
-    found = summary.of_fields(rows) if rows[0].is_located else summary.of_maps(rows, classes)
-    group_of = summary.groups(rows)
-    return found | {
+def _statistics(
+    rows: Sequence[ImageResult], classes: Sequence[str]
+) -> dict[str, tuple[Statistic, int]]:
+    group_of = outcomes.groups(rows)
+    rates = {
         name: intervals.ratio_of_sums(
             (event & among).astype(np.float64), among.astype(np.float64), group_of
         )
-        for name, (event, among) in summary.rates(rows).items()
+        for name, (event, among) in outcomes.rates(rows).items()
     }
+    measures = rows[0].measures
+    return {**measures.statistics(rows, classes), **outcomes.ranking(rows), **rates}
 
 
 def _difference(before: Statistic, after: Statistic) -> Statistic:
@@ -60,8 +59,8 @@ def changes(
             "A change must be measured on the same images, at least one. "
             f"Got {len(first)} and {len(second)}. Inspect the same records twice."
         )
-    old, new = _all(first, classes), _all(second, classes)
-    found = intervals.bootstrap(
+    old, new = _statistics(first, classes), _statistics(second, classes)
+    estimates = intervals.bootstrap(
         {
             name: (_difference(old[name][0], new[name][0]), min(old[name][1], new[name][1]))
             for name in old
@@ -72,11 +71,16 @@ def changes(
         resamples=resamples,
         confidence=confidence,
     )
-    of_classes = [name for name in found if name.startswith(summary.CLASS_PREFIX)]
-    ordered = (*results.MEANING, *summary.MEANING, *of_classes)
-    return {name: found[name] for name in ordered if name in found}
+    return {name: estimates[name] for name in first[0].measures.meanings(classes)}
 
 
-def worsening(name: str, change: float) -> float:
-    """Return by how much a metric got worse; negative where it got better."""
-    return change if name.startswith(LOWER_IS_BETTER) else -change
+def worsening(name: str, change: float, measures: Measures) -> float:
+    """Return by how much a metric got worse; negative where it got better.
+
+    Args:
+        name: of the metric.
+        change: what was added to it.
+        measures: of the task.
+    """
+    falling = (*outcomes.LOWER_IS_BETTER, *measures.lower_is_better)
+    return change if name.startswith(falling) else -change

@@ -132,7 +132,7 @@ def _golden_records(
     chosen: list[Record] = []
     has_stages = bool(inspector.context.stage_points)
     for wanted, count in zip((True, False), inspector.task.golden_counts, strict=True):
-        candidates = [row for row in rows if row.is_defect == wanted and np.isfinite(row.score)]
+        candidates = [row for row in rows if row.is_ng == wanted and np.isfinite(row.score)]
         candidates.sort(key=lambda r: (bool(r.error), -abs(r.score - r.threshold), r.id))
         if wanted and has_stages:  # the score above is the last network's; NG hangs on all
             del candidates[_SHORTLIST * count :]
@@ -175,7 +175,7 @@ class Shipped:
     inspectors: tuple[tuple[runtime.Inspector, Records], ...]
 
     def show(self, name: str) -> evaluation.Look:
-        """Return image, true mask and verdict of a measured image, by its id."""
+        """Return image, labels and verdict of a measured image, by its id."""
         for inspector, chosen in self.inspectors:
             for record in chosen:
                 if record.id == name:

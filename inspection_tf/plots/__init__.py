@@ -1,35 +1,25 @@
-"""Pictures of images, curves and results, one function each."""
+"""Pictures of images, curves and results: one function each returns a `matplotlib` figure.
 
-from inspection_tf.plots.evaluation_pictures import (
-    Example,
-    Located,
-    Show,
-    class_bars,
-    class_picture,
-    class_rgb,
-    comparison,
-    confusion,
-    corner_errors,
-    engine_times,
-    grid,
-    joint_thresholds,
-    learning_curves,
-    located,
-    overlay,
-    pareto,
-    precision_recall,
-    probability_map,
-    roc,
-    save,
-    score_histogram,
-    worst_cases,
-    worst_located,
-    write_evaluation,
-)
+Figures are made without pyplot, so they need no display, leak nothing and may be drawn in threads.
+`overlay` and `probability_map` return pixels and do not load matplotlib at all. Pictures that only
+one task has are in its folder of `tasks`.
+"""
+
+from inspection_tf.plots.classes import class_bars, confusion
+from inspection_tf.plots.comparisons import comparison, joint_thresholds
+from inspection_tf.plots.curves import learning_curves, precision_recall, roc, score_histogram
+from inspection_tf.plots.engines import engine_times
+from inspection_tf.plots.evaluation_pictures import save, write_evaluation
+from inspection_tf.plots.examples import Example, Show, grid
+from inspection_tf.plots.fields import Located, corner_errors, located
+from inspection_tf.plots.outlines import Outlined, outlined
+from inspection_tf.plots.overlays import class_picture, class_rgb, overlay, probability_map
+from inspection_tf.plots.pareto_front import pareto
 
 __all__ = [
     "Example",
     "Located",
+    "Outlined",
     "Show",
     "class_bars",
     "class_picture",
@@ -42,6 +32,7 @@ __all__ = [
     "joint_thresholds",
     "learning_curves",
     "located",
+    "outlined",
     "overlay",
     "pareto",
     "precision_recall",
@@ -49,7 +40,5 @@ __all__ = [
     "roc",
     "save",
     "score_histogram",
-    "worst_cases",
-    "worst_located",
     "write_evaluation",
 ]

@@ -1,8 +1,8 @@
 """Figures by class: the IoU of each class, and the confusion of classes."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,7 @@ def _bar(axes: "Axes", place: int, numbers: tuple[float, float, float]) -> None:
     axes.annotate(text, (1.02, place), xycoords=beside, va="center", fontsize=9)
 
 
-def class_bars(report: Mapping[str, Any]) -> "Figure":
+def class_bars(report: evaluation.Report) -> "Figure":
     """Return the IoU of each class with its interval, and the mean of the classes.
 
     Args:
@@ -79,25 +79,27 @@ _GOOD, _REVIEW, _NO_REGION, _UNMARKED = range(-1, -5, -1)
 _WORDS = {_GOOD: "OK", _REVIEW: "REVIEW", _NO_REGION: "NG, no region", _UNMARKED: "unmarked"}
 
 
-def _judged(row: evaluation.ImageResult, classes: Sequence[str]) -> int:
+def _judged(row: evaluation.ImageResult, found_class: str, classes: Sequence[str]) -> int:
     """Return the place of a class, or one of `_WORDS`: a class may be called as one of these."""
     if row.outcome != "NG":
         return _GOOD if row.outcome == "OK" else _REVIEW
-    name = row.found_class(classes)
-    return classes.index(name) if name else _NO_REGION
+    return classes.index(found_class) if found_class else _NO_REGION
 
 
 def _true(row: evaluation.ImageResult, classes: Sequence[str]) -> int:
-    if not row.is_defect:
+    if not row.is_ng:
         return _GOOD
     return classes.index(row.true_class) if row.true_class else _UNMARKED
 
 
 def _counts(
-    rows: Sequence[evaluation.ImageResult], classes: Sequence[str]
+    rows: Sequence[evaluation.ImageResult], classes: Sequence[str], found_classes: Sequence[str]
 ) -> tuple[NDArray[np.int64], list[str], list[str]]:
     """Return counts (true, judged) and the names of both; extra names only where they occur."""
-    pairs = [(_true(row, classes), _judged(row, classes)) for row in rows]
+    pairs = [
+        (_true(row, classes), _judged(row, found, classes))
+        for row, found in zip(rows, found_classes, strict=True)
+    ]
     known, odd = [_GOOD, *range(len(classes))], [_REVIEW, _NO_REGION, _UNMARKED]
     true, judged = (
         [*known, *(kind for kind in odd if kind in kinds)] for kinds in zip(*pairs, strict=True)
@@ -112,23 +114,28 @@ def _counts(
     return counts, names(true), names(judged)
 
 
-def confusion(rows: Sequence[evaluation.ImageResult], classes: Sequence[str]) -> "Figure":
+def confusion(
+    rows: Sequence[evaluation.ImageResult],
+    classes: Sequence[str],
+    *,
+    found_classes: Sequence[str],
+) -> "Figure":
     """Return how images of each class were judged: counts, and shares of the true class.
 
-    An NG image is judged to be of the class with most found pixels, and is truly of the class with
-    most true pixels. REVIEW, NG without a region, and defects without a mask have a place of their
-    own where they occur.
+    REVIEW, NG without a region, and images of no known class have a place of their own where they
+    occur.
 
     Args:
         rows: of `evaluation.inspect_records`; at least one.
-        classes: names of the class ids 1, 2, ...
+        classes: names of what can be wrong with an image.
+        found_classes: which of them each image was judged to be of; "" for none.
 
     Raises:
         errors.DataError: there is no row.
     """
     if not rows:
         raise errors.DataError("A confusion needs at least one image. Got none. Give some rows.")
-    counts, true, judged = _counts(rows, classes)
+    counts, true, judged = _counts(rows, classes, found_classes)
     totals = counts.sum(axis=1)
     share = counts / np.maximum(totals, 1)[:, None]
     figure = curves.new(len(judged) + 2.0, 0.72 * len(true) + 1.7)
@@ -150,6 +157,6 @@ def confusion(rows: Sequence[evaluation.ImageResult], classes: Sequence[str]) ->
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
     axes.set(xlabel="judged", ylabel="truth")
-    right = sum(row.outcome == ("NG" if row.is_defect else "OK") for row in rows)
+    right = sum(row.outcome == ("NG" if row.is_ng else "OK") for row in rows)
     axes.set_title(f"{right} of {len(rows)} images rightly OK or NG", fontsize=11)
     return figure

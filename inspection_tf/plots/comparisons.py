@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from inspection_tf import errors, evaluation
+from inspection_tf import errors
 from inspection_tf.plots import curves
 
 if TYPE_CHECKING:
@@ -139,18 +140,30 @@ def _point(axes: "Axes", y: float, numbers: tuple[float, float, float]) -> None:
     """Draw a value as a point with its interval as a line, and write the value above it."""
     value, low, high = numbers
     if math.isnan(value):
-        absent = axes.annotate("not defined", (0.02, y), xycoords=("axes fraction", "data"))
-        absent.set(va="center", fontsize=9, color=curves.LINE)
+        inside = ("axes fraction", "data")
+        axes.annotate(
+            "not defined", (0.02, y), xycoords=inside, va="center", fontsize=9, color=curves.LINE
+        )
         return
     if not math.isnan(low):
         axes.plot([low, high], [y, y], color=curves.GOOD, linewidth=3, solid_capstyle="butt")
     axes.plot(value, y, "o", color=curves.GOOD, ms=8, mec="white", clip_on=False)
-    above = axes.annotate(f"{value:.3f}", (value, y), (0, 8), textcoords="offset points")
-    above.set(ha="center", fontsize=9, color=curves.LINE)
+    axes.annotate(
+        f"{value:.3f}",
+        (value, y),
+        xytext=(0, 8),
+        textcoords="offset points",
+        ha="center",
+        fontsize=9,
+        color=curves.LINE,
+    )
 
 
 def comparison(
-    table: Mapping[str, Mapping[str, curves.Metric]], *, names: Sequence[str] | None = None
+    table: Mapping[str, Mapping[str, curves.Numbers | None]],
+    *,
+    names: Sequence[str] | None = None,
+    meanings: Mapping[str, str] = MappingProxyType({}),
 ) -> "Figure":
     """Return one panel per metric, in it a point with its interval for each arm.
 
@@ -158,6 +171,7 @@ def comparison(
         table: arm to metrics, such as `{"pretrained": report["metrics"], "random": ...}`; a metric
             is an `Estimate` or its `{"value", "low", "high"}`.
         names: the metrics; by default all that some arm has, in the order of their coming.
+        meanings: what they are in words, such as of `evaluation.meanings`.
 
     Raises:
         errors.DataError: there is no arm or no such metric.
@@ -178,8 +192,8 @@ def comparison(
         axes = figure.add_subplot(high, wide, index + 1)
         curves.tidy(axes)
         for place, metrics in enumerate(table.values()):
-            _point(axes, place, curves.numbers(metrics.get(name, {})))
-        axes.set(ylim=(len(table) - 0.5, -0.7), xlabel=evaluation.meaning(name))
+            _point(axes, place, curves.numbers(metrics.get(name) or {}))
+        axes.set(ylim=(len(table) - 0.5, -0.7), xlabel=meanings.get(name, ""))
         axes.set_yticks(
             range(len(table)), [curves.short(arm) for arm in table] if index % wide == 0 else []
         )

@@ -2,8 +2,8 @@
 
 import functools
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,14 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Cell: TypeAlias = str | float | None
+"""A number of a history, or its text; None or "" where it was not measured."""
+Numbers: TypeAlias = evaluation.Estimate | Mapping[str, float | None]
+"""A metric with its interval: an `Estimate`, or what its `to_dict` returns."""
+History: TypeAlias = Sequence[Mapping[str, Cell]] | Mapping[str, Sequence[Cell]]
+"""What training measured: a line for each epoch, or a column for each quantity."""
 _LONGEST_LINE, _LONGEST_LABEL = 61, 31  # letters
 GOOD, BAD, LINE = "#0072B2", "#D55E00", "#333333"
-
-Metric = evaluation.Estimate | Mapping[str, float | None]
-"""A metric as `evaluation.summarize` returns it, or as a report holds it."""
-Cell = str | float | None
-"""A number of a history, as it is or as CSV holds it; None and "" where nothing was measured."""
-History = Sequence[Mapping[str, Cell]] | Mapping[str, Sequence[Cell]]
-"""Lines, or columns."""
 
 
 def new(width_in: float, height_in: float) -> "Figure":
@@ -99,19 +98,23 @@ def _scores(
     rows: Sequence[evaluation.ImageResult],
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     score = np.array([math.inf if math.isnan(row.score) else row.score for row in rows])
-    return score, np.array([row.is_defect for row in rows], bool)
+    return score, np.array([row.is_ng for row in rows], bool)
 
 
-def numbers(estimate: Metric) -> tuple[float, float, float]:
+def numbers(estimate: Numbers) -> tuple[float, float, float]:
     """Return value, low and high of an `Estimate` or its dict; nan where there is none."""
     if isinstance(estimate, evaluation.Estimate):
         estimate = estimate.to_dict()
-    bounds = (estimate.get(key) for key in ("value", "low", "high"))
-    value, low, high = (math.nan if bound is None else float(bound) for bound in bounds)
+    value, low, high = (
+        math.nan if (number := estimate.get(key)) is None else float(number)
+        for key in ("value", "low", "high")
+    )
     return value, low, high
 
 
-def _cumulated(rows: Sequence[evaluation.ImageResult]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def _cumulated(
+    rows: Sequence[evaluation.ImageResult],
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return defective and good images at or above each distinct score, the highest first."""
     score, is_defect = _scores(rows)
     if not is_defect.any() or is_defect.all():
@@ -132,14 +135,14 @@ def _interval(rows: Sequence[evaluation.ImageResult], name: str) -> str:
 
 def _verdicts(rows: Sequence[evaluation.ImageResult]) -> tuple[int, int, int, int]:
     """Return defective NG, all defective, good NG, all good."""
-    ng = [row.is_defect for row in rows if row.outcome == "NG"]
-    defective = sum(row.is_defect for row in rows)
+    ng = [row.is_ng for row in rows if row.outcome == "NG"]
+    defective = sum(row.is_ng for row in rows)
     return sum(ng), defective, len(ng) - sum(ng), len(rows) - defective
 
 
 def counted(rows: Sequence[evaluation.ImageResult]) -> str:
     """Return how many images there are of each class, in words."""
-    defective = sum(row.is_defect for row in rows)
+    defective = sum(row.is_ng for row in rows)
     return f"{defective} defective, {len(rows) - defective} good images"
 
 
@@ -237,14 +240,16 @@ def score_histogram(
 
 
 def _columns(history: History) -> dict[str, NDArray[np.float64]]:
-    def numbers(cells: Iterable[Cell]) -> NDArray[np.float64]:
-        return np.array([math.nan if cell in (None, "") else float(cell) for cell in cells])
-
     if isinstance(history, Mapping):
-        return {name: numbers(cells) for name, cells in history.items()}
-    lines = list(history)
-    names = dict.fromkeys(name for line in lines for name in line)
-    return {name: numbers(line.get(name) for line in lines) for name in names}
+        columns = history
+    else:
+        lines = list(history)
+        names = dict.fromkeys(name for line in lines for name in line)
+        columns = {name: [line.get(name) for line in lines] for name in names}
+    return {
+        name: np.array([math.nan if cell in (None, "") else float(cell) for cell in cells])
+        for name, cells in columns.items()
+    }
 
 
 def learning_curves(

@@ -1,59 +1,39 @@
-"""Every picture: one function a picture, each returns a `matplotlib.figure.Figure`.
-
-Figures are made without pyplot, so they need no display, leak nothing and may be drawn in threads.
-`overlay` and `probability_map` return pixels and do not load matplotlib at all.
-"""
+"""The pictures of an evaluation, written to files: those of every task, and those of its own."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from inspection_tf import evaluation, images
-from inspection_tf.plots import curves, worst
-from inspection_tf.plots.classes import class_bars, confusion
-from inspection_tf.plots.comparisons import comparison, joint_thresholds
-from inspection_tf.plots.curves import learning_curves, precision_recall, roc, score_histogram
-from inspection_tf.plots.engines import engine_times
-from inspection_tf.plots.examples import Example, Show, grid
-from inspection_tf.plots.fields import Located, corner_errors, located, worst_located
-from inspection_tf.plots.overlays import class_picture, class_rgb, overlay, probability_map
-from inspection_tf.plots.pareto_front import pareto
-from inspection_tf.plots.worst import worst_cases
+from inspection_tf.plots import curves
+from inspection_tf.plots.examples import Show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = [
-    "Example",
-    "Located",
-    "Show",
-    "class_bars",
-    "class_picture",
-    "class_rgb",
-    "comparison",
-    "confusion",
-    "corner_errors",
-    "engine_times",
-    "grid",
-    "joint_thresholds",
-    "learning_curves",
-    "located",
-    "overlay",
-    "pareto",
-    "precision_recall",
-    "probability_map",
-    "roc",
-    "save",
-    "score_histogram",
-    "worst_cases",
-    "worst_located",
-    "write_evaluation",
-]
-
 _LOG = logging.getLogger("inspection_tf")
+
+
+class Task(Protocol):
+    """What `write_evaluation` asks a task, such as one of `tasks`."""
+
+    def pictures(
+        self, rows: Sequence[evaluation.ImageResult], show: Show, report: evaluation.Report
+    ) -> "Mapping[str, Callable[[], Figure] | None]":
+        """Return the pictures that the task adds, by file name.
+
+        Args:
+            rows: of `evaluation.inspect_records`.
+            show: gives image, labels and verdict of an image by its id.
+            report: of `evaluation.report`; empty: it was not made.
+
+        Returns:
+            What draws each of them; None: these images do not define it.
+        """
+        ...
 
 
 def save(figure: "Figure", path: str | Path) -> None:
@@ -73,20 +53,19 @@ def write_evaluation(
     folder: str | Path,
     rows: Sequence[evaluation.ImageResult],
     *,
+    task: Task,
     threshold: float | None,
     show: Show,
-    report: Mapping[str, Any] | None = None,
+    report: evaluation.Report | None = None,
 ) -> list[Path]:
-    """Write `pr.png`, `roc.png`, `scores.png` and `worst.png`; say in the log what is left out.
-
-    When the report names several classes, also `classes.png` and `confusion.png`. Of fields also
-    `corners.png`, and `worst.png` shows them.
+    """Write `pr.png`, `roc.png`, `scores.png` and what the task adds; log what is left out.
 
     Args:
         folder: exists.
         rows: of `evaluation.inspect_records`.
+        task: whose rows they are; it adds pictures.
         threshold: of the operating point; None where there are several (folds).
-        show: as in `worst_cases`.
+        show: gives image, labels and verdict of an id; called for the shown ones only.
         report: of `evaluation.report`; without it, all defects are one class.
 
     Returns:
@@ -95,26 +74,16 @@ def write_evaluation(
     Raises:
         errors.StorageError: the disk is full or the folder cannot be written.
     """
-    both = len({row.is_defect for row in rows}) == 2
-    report = report or {}
-    classes: Sequence[str] = report.get("classes", ("defect",))
-    is_worst = bool(worst.worst_rows(rows))
-    pictures: dict[str, tuple[bool, Callable[[], Figure]]] = {
-        "pr.png": (both, lambda: precision_recall(rows)),
-        "roc.png": (both, lambda: roc(rows)),
-        "scores.png": (bool(rows), lambda: score_histogram(rows, threshold)),
-        "worst.png": (is_worst, lambda: worst_cases(rows, show, classes=classes)),
+    both = len({row.is_ng for row in rows}) == 2
+    pictures: dict[str, Callable[[], Figure] | None] = {
+        "pr.png": (lambda: curves.precision_recall(rows)) if both else None,
+        "roc.png": (lambda: curves.roc(rows)) if both else None,
+        "scores.png": (lambda: curves.score_histogram(rows, threshold)) if rows else None,
+        **task.pictures(rows, show, {} if report is None else report),
     }
-    if rows and rows[0].is_located:
-        has_field = any(row.corners is not None for row in rows)
-        pictures["worst.png"] = (True, lambda: worst_located(rows, show))
-        pictures["corners.png"] = (has_field, lambda: corner_errors(rows))
-    if len(classes) > 1:
-        pictures["classes.png"] = (True, lambda: class_bars(report))
-        pictures["confusion.png"] = (bool(rows), lambda: confusion(rows, classes))
     written = []
-    for name, (is_defined, draw) in pictures.items():
-        if not is_defined:
+    for name, draw in pictures.items():
+        if draw is None:
             _LOG.info(
                 "%s is left out: these images do not define it (%s)", name, curves.counted(rows)
             )

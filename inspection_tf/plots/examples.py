@@ -1,26 +1,24 @@
-"""Pictures of single images: `plots.grid`, and what it shares with `plots.worst_cases`."""
+"""Pictures of single images: `plots.grid`, and what it shares with `plots.outlined`."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import decision, errors, evaluation, images
+from inspection_tf.images import Image
 from inspection_tf.plots import curves, overlays
+from inspection_tf.plots.overlays import Colour, Mask
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Inspected = tuple[images.Image, NDArray[Any], decision.Verdict]
-"""Image (H, W) or (H, W, 3), true mask (H, W), bool or class ids, and verdict. The template of an
-`evaluation.Look` is shown beside the image."""
-
-Show = Callable[[str], Inspected]
-"""From the id of a row to its image, its true mask and its verdict."""
+Show: TypeAlias = Callable[[str], evaluation.Look]
+"""Id of a row to its image, labels and verdict."""
 
 _CELL_IN = 2.3  # width of one picture in a grid, inch
 _SHARP_PX = 320  # smaller pictures are enlarged first, so that outlines stay fine
@@ -44,35 +42,13 @@ class Example:
         note: shown in place of the map where there is none.
     """
 
-    image: images.Image
-    probability: NDArray[np.floating[Any]] | None
-    mask_true: NDArray[Any] | None = None
-    mask_found: NDArray[Any] | None = None
+    image: Image
+    probability: NDArray[np.floating] | None
+    mask_true: Mask | None = None
+    mask_found: Mask | None = None
     caption: str = ""
-    template: images.Image | None = None
+    template: Image | None = None
     note: str = "no map"
-
-    @classmethod
-    def of(cls, inspected: Inspected, *, caption: str = "") -> "Example":
-        """Return a line for what `evaluation.look` returns, without pixels that do not count."""
-        image, truth, verdict = inspected
-        pixels = verdict.class_mask()
-        if isinstance(inspected, evaluation.Look) and inspected.ignored is not None:
-            pixels[inspected.ignored] = 0
-        return cls(
-            image=image,
-            probability=verdict.probability,
-            mask_true=truth,
-            mask_found=pixels,
-            caption=caption,
-            template=template_of(inspected),
-            note=stop_of(verdict) or "no map",
-        )
-
-
-def template_of(inspected: Inspected) -> images.Image | None:
-    """Return the template of an `evaluation.Look`; other tuples have none."""
-    return inspected.template if isinstance(inspected, evaluation.Look) else None
 
 
 def stop_of(verdict: decision.Verdict) -> str:
@@ -84,7 +60,7 @@ def stop_of(verdict: decision.Verdict) -> str:
     return f"{what} by {stage} {verdict.stages.get(stage, math.nan):.2g}"
 
 
-def show_picture(axes: "Axes", picture: NDArray[Any]) -> None:
+def show_picture(axes: "Axes", picture: NDArray[np.bool_] | NDArray[np.uint8]) -> None:
     """Fill axes with a bool mask, grey values or RGB, 0..255."""
     axes.imshow(picture, cmap="gray", vmin=0, vmax=1 if picture.dtype == np.bool_ else 255)
     axes.set(xticks=[], yticks=[])
@@ -108,11 +84,13 @@ def outline_legend(figure: "Figure", classes: Sequence[str], *, with_truth: bool
 
     names: list[str] = []
 
-    def line(name: str, rgb: tuple[int, int, int], width: float, *, dashed: bool = False) -> Line2D:
+    def line(name: str, rgb: Colour, width: float, *, dashed: bool = False) -> Line2D:
         names.append(curves.short(name))
         colour = (rgb[0] / 255, rgb[1] / 255, rgb[2] / 255)
-        style: Any = (0, (1.2, 0.8)) if dashed else "solid"
-        return Line2D([], [], color=colour, linewidth=width, linestyle=style, label="entry")
+        entry = Line2D([], [], color=colour, linewidth=width, label="entry")
+        if dashed:
+            entry.set_linestyle((0, (1.2, 0.8)))
+        return entry
 
     if len(classes) == 1:
         lines = [line("truth", overlays.TRUTH_RGB, 4)] if with_truth else []
@@ -133,13 +111,13 @@ def outline_legend(figure: "Figure", classes: Sequence[str], *, with_truth: bool
         entry.set_text(name)
 
 
-def height_ratio(picture: NDArray[Any]) -> float:
+def height_ratio(picture: Image) -> float:
     """Return height over width, within what a figure can show."""
     height, width = picture.shape[:2]
     return float(min(max(height / width, 0.2), 3.0))
 
 
-def zoom_of(image: images.Image) -> int:
+def zoom_of(image: Image) -> int:
     """Return how many times to enlarge a small picture so that outlines are fine."""
     longest: int = max(image.shape[:2])
     return max(1, round(_SHARP_PX / longest))
@@ -151,7 +129,7 @@ def _overlap(found: NDArray[np.bool_], truth: NDArray[np.bool_] | None) -> str:
     return f"Dice {2 * (found & truth).sum() / (found.sum() + truth.sum()):.2f}"
 
 
-def _maps(example: Example, mask_threshold: float) -> tuple[NDArray[Any] | None, NDArray[Any]]:
+def _maps(example: Example, mask_threshold: float) -> tuple[NDArray[np.floating] | None, Mask]:
     """Return the map of any defect (None if there is none) and the class ids that were found."""
     if example.probability is None:
         empty = np.zeros(example.image.shape[:2], np.uint8)
@@ -190,7 +168,7 @@ def _draw(cells: dict[str, "Axes"], example: Example, mask_threshold: float, man
     zoom = zoom_of(example.image)
     outlines = overlays.overlay(example.image, class_mask, truth, zoom=zoom, by_class=many)
     show_picture(cells["outlines"], outlines)
-    overlap = _overlap(class_mask > 0, None if truth is None else truth > 0)
+    overlap = _overlap(class_mask.astype(bool), None if truth is None else truth.astype(bool))
     cells["outlines"].set_xlabel(overlap, fontsize=9)
 
 

@@ -1,4 +1,4 @@
-"""Pictures of located fields and their corners."""
+"""Pictures of fields and their corners."""
 
 import math
 from collections.abc import Sequence
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from inspection_tf import errors, evaluation, images, process
-from inspection_tf.images import geometry
+from inspection_tf import errors, images
+from inspection_tf.images import Image, geometry
 from inspection_tf.plots import curves, examples, overlays
+from inspection_tf.plots.overlays import Colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,13 +34,13 @@ class Located:
         caption: over the picture.
     """
 
-    image: images.Image
+    image: Image
     found_xy: ArrayLike | None
     true_xy: ArrayLike | None = None
     caption: str = ""
 
 
-def _line(axes: "Axes", corners: ArrayLike, rgb: tuple[int, int, int], width: float) -> None:
+def _line(axes: "Axes", corners: ArrayLike, rgb: Colour, width: float) -> None:
     """Draw a quadrilateral, with a dot on its top left corner; or one corner."""
     colour = (rgb[0] / 255, rgb[1] / 255, rgb[2] / 255)
     points = np.asarray(corners)
@@ -92,61 +93,23 @@ def located(samples: Sequence[Located], *, title: str = "") -> "Figure":
     return figure
 
 
-def worst_located(
-    rows: Sequence[evaluation.ImageResult], show: examples.Show, *, count: int = 8
-) -> "Figure":
-    """Return the photos that went worst: false fields, fields refused, then the largest errors.
-
-    Args:
-        rows: of `evaluation.inspect_records`.
-        show: gives image, truth and verdict of an id; called for the shown ones only.
-        count: how many at most.
-
-    Raises:
-        errors.DataError: there is no row.
-    """
-
-    def badness(row: evaluation.ImageResult) -> tuple[float, ...]:
-        if row.error == "escape":
-            return 0, row.score
-        if row.error == "overkill":
-            return 1, -row.score
-        return 2, -(row.corners.relative if row.corners else -1.0)
-
-    chosen = sorted(sorted(rows, key=lambda row: row.id), key=badness)[:count]
-    return located(
-        [_example_of(row, show(row.id)) for row in chosen],
-        title=f"The worst {len(chosen)} of {curves.counted(rows)}",
-    )
-
-
-def _example_of(row: evaluation.ImageResult, inspected: examples.Inspected) -> Located:
-    image, _, verdict = inspected
-    off = "no field" if row.corners is None else f"{100 * row.corners.relative:.2f} % off"
-    truth = inspected.corners_xy if isinstance(inspected, evaluation.Look) else None
-    judged = f"{row.error or 'judged'} {row.outcome}, {off}, score {row.score:.3f}"
-    caption = f"{process.printable(row.id)}\n{judged}"
-    return Located(image, verdict.guess_xy, truth, caption)
-
-
-def corner_errors(rows: Sequence[evaluation.ImageResult]) -> "Figure":
+def corner_errors(errors_relative: Sequence[Sequence[float] | None]) -> "Figure":
     """Return the share of corners that lie within a distance, as a curve.
 
     Args:
-        rows: of `evaluation.inspect_records`, at least one of an image with a field.
+        errors_relative: of each image how far each of its corners is from the true one, in shares
+            of the image's width; None where it shows no field. At least one shows one.
 
     Raises:
         errors.DataError: no image shows a field.
     """
-    located_corners = [row.corners for row in rows if row.corners is not None]
-    if not located_corners:
+    with_field = [distances for distances in errors_relative if distances is not None]
+    if not with_field:
         raise errors.DataError(
-            f"Errors of corners need an image with a field. Got {len(rows)} without. "
+            f"Errors of corners need an image with a field. Got {len(errors_relative)} without. "
             "Choose other images."
         )
-    off = np.sort(
-        [100 * px / of_image.width_px for of_image in located_corners for px in of_image.errors_px]
-    )
+    off = np.sort([100 * distance for distances in with_field for distance in distances])
     figure = curves.new(5.2, 3.8)
     axes = figure.subplots()
     axes.plot(np.maximum(off, 1e-3), np.arange(1, len(off) + 1) / len(off), color="#0072B2")
@@ -159,7 +122,7 @@ def corner_errors(rows: Sequence[evaluation.ImageResult]) -> "Figure":
         xlabel="distance from the true corner, % of the image's width",
         ylabel="share of corners",
         ylim=(0, 1.02),
-        title=f"{len(located_corners)} images with a field, {len(off)} corners",
+        title=f"{len(with_field)} images with a field, {len(off)} corners",
     )
     axes.grid(alpha=0.3)
     return figure

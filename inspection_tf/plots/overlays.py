@@ -6,13 +6,19 @@ tell the truth from what was found.
 """
 
 import functools
-from typing import Any
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images
+from inspection_tf.images import Image
+
+Mask: TypeAlias = NDArray[np.generic]
+"""(height, width): bool, or ids of classes with 0 for the background."""
+Colour: TypeAlias = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
 
 TRUTH_RGB = (86, 180, 233)
 FOUND_RGB = (255, 140, 0)
@@ -30,7 +36,7 @@ CLASS_RGB = (
 _DASH = 6  # length of a dash, in widths of the thin line
 
 
-def class_rgb(class_id: int) -> tuple[int, int, int]:
+def class_rgb(class_id: int) -> Colour:
     """Return the colour of a class; from the eighth on they come again.
 
     Args:
@@ -39,7 +45,7 @@ def class_rgb(class_id: int) -> tuple[int, int, int]:
     return CLASS_RGB[(class_id - 1) % len(CLASS_RGB)]
 
 
-def _canvas(image: images.Image, zoom: int) -> NDArray[np.uint8]:
+def _canvas(image: Image, zoom: int) -> NDArray[np.uint8]:
     picture = images.to_uint8(images.read(image))
     if picture.ndim == 2:
         picture = picture[..., None].repeat(3, axis=2)
@@ -65,7 +71,7 @@ def _outline(
     canvas: NDArray[np.uint8],
     mask: NDArray[np.bool_],
     zoom: int,
-    colour: tuple[int, int, int],
+    colour: Colour,
     width: int,
     *,
     dash: int = 0,
@@ -79,7 +85,7 @@ def _outline(
     canvas[line] = colour
 
 
-def _require_size(mask: NDArray[Any], size: tuple[int, ...]) -> None:
+def _require_size(mask: Mask, size: tuple[int, ...]) -> None:
     if mask.shape != size:
         raise errors.DataError(
             f"A mask must have the size of its image. Got {mask.shape} for {size}, height first. "
@@ -88,9 +94,9 @@ def _require_size(mask: NDArray[Any], size: tuple[int, ...]) -> None:
 
 
 def overlay(
-    image: images.Image,
-    mask_found: NDArray[Any],
-    mask_true: NDArray[Any] | None = None,
+    image: Image,
+    mask_found: Mask,
+    mask_true: Mask | None = None,
     *,
     zoom: int = 1,
     by_class: bool = False,
@@ -129,19 +135,18 @@ def overlay(
         if not by_class:
             _outline(canvas, mask.astype(bool), zoom, rgb, line)
             continue
-        for number in np.unique(mask[mask > 0]):
-            _outline(canvas, mask == number, zoom, class_rgb(int(number)), line, dash=dash)
+        ids = mask.astype(np.uint8)
+        for number in np.unique(ids[ids > 0]):
+            _outline(canvas, ids == number, zoom, class_rgb(int(number)), line, dash=dash)
     return canvas
 
 
-def dimmed(image: images.Image) -> NDArray[np.uint8]:
+def dimmed(image: Image) -> NDArray[np.uint8]:
     """Return the image in RGB at a third of its brightness, so that white text can be read."""
     return _canvas(image, 1) // 3
 
 
-def beside(
-    template: images.Image, picture: NDArray[np.uint8], *, zoom: int = 1
-) -> NDArray[np.uint8]:
+def beside(template: Image, picture: NDArray[np.uint8], *, zoom: int = 1) -> NDArray[np.uint8]:
     """Return a template left of a picture, with a white gap.
 
     Args:
@@ -154,7 +159,7 @@ def beside(
     return np.hstack([left, gap, picture])
 
 
-def class_picture(ids: NDArray[Any]) -> NDArray[np.uint8]:
+def class_picture(ids: Mask) -> NDArray[np.uint8]:
     """Return class ids in colour: black is background.
 
     Args:
@@ -177,7 +182,7 @@ def _palette() -> NDArray[np.uint8]:
     return palette
 
 
-def probability_map(probability: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
+def probability_map(probability: NDArray[np.generic]) -> NDArray[np.uint8]:
     """Return a probability map in colour: black is 0, pale yellow 1, cyan a value that is neither.
 
     Args:

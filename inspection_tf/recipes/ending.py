@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import bundle, config, evaluation, plots, process
+from inspection_tf import bundle, config, evaluation, plots, process, tasks
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.records import Records, split_ids
 from inspection_tf.export import ship
@@ -107,10 +107,16 @@ def report(folder: RunFolder, shipped: ship.Shipped) -> dict[str, Any]:
     path = folder.path / "evaluation"
     evaluation.write(path, shipped.rows, shipped.report)
     point = shipped.manifest.operating_point
+    task = tasks.get(shipped.manifest.task)
     plots.write_evaluation(
-        path, shipped.rows, threshold=point.threshold, show=shipped.show, report=shipped.report
+        path,
+        shipped.rows,
+        task=task,
+        threshold=point.threshold,
+        show=shipped.show,
+        report=shipped.report,
     )
-    process.show_table(evaluation.table(shipped.report))
+    process.show_table(evaluation.table(shipped.report, task.measures))
     splits = shipped.manifest.provenance.data.splits
     commands = _next_commands(folder.path / "bundle", has_test="test" in splits)
     for line in (*([point.note] if point.note else ()), *commands):

@@ -188,7 +188,7 @@ class Task(Protocol):
         settings: the section of a manifest that holds its rules and whatever else it decides by.
         main: name of the network that finds what the bundle is for.
         compares: whether images may be compared with templates.
-        labels: what it is measured on; folders of images are read accordingly.
+        label_kind: what it is measured on; folders of images are read accordingly.
         limits: how far the export of a trained model may be off, by names of `distances`.
         golden_counts: images that should be NG and that should be OK among the golden samples.
     """
@@ -196,7 +196,7 @@ class Task(Protocol):
     name: str
     main: str
     compares: bool
-    labels: "LabelKind"
+    label_kind: "LabelKind"
     limits: Mapping[str, Limit]
     golden_counts: tuple[int, int]
 
@@ -365,10 +365,29 @@ class Task(Protocol):
         """Return what stands in a bundle's model card and on its page for integrators."""
         ...
 
+    def labels(self, record: "Record", context: Context) -> "evaluation.Labels":
+        """Read what is true of an image: a value of the task's.
+
+        Raises:
+            errors.ImageError: the labels cannot be read.
+        """
+        ...
+
     def compare(
-        self, record: "Record", verdict: "decision.Verdict", context: Context
+        self,
+        record: "Record",
+        verdict: "decision.Verdict",
+        context: Context,
+        *,
+        audit: bool = False,
     ) -> "evaluation.ImageResult":
         """Compare a verdict with the labels of its image.
+
+        Args:
+            record: of the image.
+            verdict: on it.
+            context: of the bundle.
+            audit: also find out which true defects the rules hide, where there are such rules.
 
         Raises:
             errors.ImageError: the labels cannot be read.
@@ -385,13 +404,16 @@ class Task(Protocol):
         self,
         rows: "Sequence[evaluation.ImageResult]",
         show: "plots.Show",
-        report: Mapping[str, object],
-    ) -> "Mapping[str, Callable[[], Figure]]":
-        """Return the pictures of an evaluation that this task adds or replaces, by file name.
+        report: "evaluation.Report",
+    ) -> "Mapping[str, Callable[[], Figure] | None]":
+        """Return the pictures of an evaluation that this task adds, by file name.
 
         Args:
             rows: of `compare`.
             show: gives image, labels and verdict of an image by its id.
-            report: of the evaluation.
+            report: of the evaluation; empty: it was not made.
+
+        Returns:
+            What draws each of them; None: these images do not define it.
         """
         ...

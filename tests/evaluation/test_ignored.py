@@ -5,7 +5,7 @@ import pytest
 
 from inspection_tf import decision, evaluation, plots, thresholds
 from inspection_tf.datasets import records
-from inspection_tf.evaluation import class_results
+from inspection_tf.tasks.segmentation import regions as class_results
 
 POINT = thresholds.OperatingPoint(threshold=0.7, mask_threshold=0.5)
 CLASSES = ("crack", "fray")

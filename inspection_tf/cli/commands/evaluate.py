@@ -76,7 +76,7 @@ def evaluate(
     def show(name: str) -> evaluation.Look:
         return evaluation.look(inspector, by_id[name])
 
-    threshold = manifest.operating_point.threshold
-    plots.write_evaluation(folder, rows, threshold=threshold, show=show, report=report)
-    process.show_table(evaluation.table(report))
+    task, threshold = inspector.task, manifest.operating_point.threshold
+    plots.write_evaluation(folder, rows, task=task, threshold=threshold, show=show, report=report)
+    process.show_table(evaluation.table(report, task.measures))
     return errors.OK

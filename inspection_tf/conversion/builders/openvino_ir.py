@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import process
+from inspection_tf import process, tasks
 from inspection_tf.conversion import engine_gate, libraries, retreat
 from inspection_tf.conversion.calibration_set import GraphSamples
 from inspection_tf.conversion.request import Builder, ConversionRequest, Networks, start_built
@@ -269,10 +269,11 @@ def _validation(
     request: ConversionRequest, graph: str
 ) -> Callable[[OpenVinoCompiled, Iterable[Foreign]], tuple[float, None]]:
     """Return NNCF's judge: 1 minus what the worst metric loses with this network in its place."""
+    measures = tasks.get(request.manifest.task).measures
 
     def validate(model: OpenVinoCompiled, _data: Iterable[Foreign]) -> tuple[float, None]:
         parity = request.compare({graph: _Compiled(model)})
-        return 1.0 - engine_gate.worst_drop(parity), None
+        return 1.0 - engine_gate.worst_drop(parity, measures), None
 
     return validate
 

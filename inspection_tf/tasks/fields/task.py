@@ -1,7 +1,7 @@
 """Fields: a network locates the four corners of a field, a second one refines each of them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,10 +27,13 @@ from inspection_tf.tasks.fields.looks import FieldCorners
 from inspection_tf.tasks.fields.settings import Settings
 
 if TYPE_CHECKING:
-    from inspection_tf import config, images
+    from matplotlib.figure import Figure
+
+    from inspection_tf import config, evaluation, images, plots
     from inspection_tf.datasets.readers.layouts import LabelKind
     from inspection_tf.datasets.records import Record, Records
     from inspection_tf.images.tile_plan import TilePlan
+    from inspection_tf.tasks.fields.comparison import CornerLabels
 
 NAME = "corners"
 LOCATOR, REFINER = "locator", "refiner"
@@ -59,7 +62,7 @@ class Fields:
     main = LOCATOR
     settings = Settings
     compares = False
-    labels: "LabelKind" = "corners"
+    label_kind: "LabelKind" = "corners"
     limits: Mapping[str, Limit] = {"corner_difference_px": Limit(0.1, "corners", "px")}
     golden_counts = (2, 2)
 
@@ -230,6 +233,43 @@ class Fields:
                 groups=preparation.parts_of(tuned),
             )
         )
+
+    @property
+    def measures(self) -> "evaluation.Measures":
+        """Errors of corners."""
+        from inspection_tf.tasks.fields.measures import MEASURES
+
+        return MEASURES
+
+    def labels(self, record: "Record", context: Context) -> "CornerLabels":
+        """Read the corners of the field on a photo, if it shows one."""
+        from inspection_tf.tasks.fields import comparison
+
+        return comparison.read_labels(record, context.preprocessing.orientation)
+
+    def compare(
+        self,
+        record: "Record",
+        verdict: decision.Verdict,
+        context: Context,
+        *,
+        audit: bool = False,
+    ) -> "evaluation.ImageResult":
+        """Compare the corners of a verdict with the true ones; no rule hides any."""
+        from inspection_tf.tasks.fields import comparison
+
+        return comparison.compare(record, verdict, context)
+
+    def pictures(
+        self,
+        rows: "Sequence[evaluation.ImageResult]",
+        show: "plots.Show",
+        report: "evaluation.Report",
+    ) -> "Mapping[str, Callable[[], Figure] | None]":
+        """Return the worst photos and the errors of their corners."""
+        from inspection_tf.tasks.fields import pictures
+
+        return pictures.draw(rows, show)
 
 
 TASK = Fields()

@@ -1,7 +1,7 @@
 """Segmentation: one network finds where defects are."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,10 +26,13 @@ from inspection_tf.tasks.segmentation.maps import MapOutput
 from inspection_tf.tasks.segmentation.settings import Settings
 
 if TYPE_CHECKING:
-    from inspection_tf import config, images
+    from matplotlib.figure import Figure
+
+    from inspection_tf import config, evaluation, images, plots
     from inspection_tf.datasets.readers.layouts import LabelKind
     from inspection_tf.datasets.records import Record
     from inspection_tf.images.tile_plan import TilePlan
+    from inspection_tf.tasks.segmentation.labels import MaskLabels
 
 NAME = "segmentation"
 SEGMENTER = "segmenter"
@@ -42,7 +45,7 @@ class Segmentation:
     main = SEGMENTER
     settings = Settings
     compares = True
-    labels: "LabelKind" = "masks"
+    label_kind: "LabelKind" = "masks"
     limits: Mapping[str, Limit] = {}
     golden_counts = (2, 2)
 
@@ -176,6 +179,44 @@ class Segmentation:
 
         rules = context.settings_as(Settings).rules
         return tuning.choose_for_maps(tuning.Scorer(tuned, context, rules, run_one), spec)
+
+    @property
+    def measures(self) -> "evaluation.Measures":
+        """Pixels and regions, of all defects together and of each class."""
+        from inspection_tf.tasks.segmentation.measures import MEASURES
+
+        return MEASURES
+
+    def labels(self, record: "Record", context: Context) -> "MaskLabels":
+        """Read the mask of an image, and what of it is ignored."""
+        from inspection_tf.tasks.segmentation import labels
+
+        return labels.read(record, context.preprocessing.orientation)
+
+    def compare(
+        self,
+        record: "Record",
+        verdict: decision.Verdict,
+        context: Context,
+        *,
+        audit: bool = False,
+    ) -> "evaluation.ImageResult":
+        """Compare the regions of a verdict with the mask of its image."""
+        from inspection_tf.tasks.segmentation import comparison
+
+        rules = context.settings_as(Settings).rules if audit else None
+        return comparison.compare(record, verdict, context, rules)
+
+    def pictures(
+        self,
+        rows: "Sequence[evaluation.ImageResult]",
+        show: "plots.Show",
+        report: "evaluation.Report",
+    ) -> "Mapping[str, Callable[[], Figure] | None]":
+        """Return the worst images and, with several classes, what tells these apart."""
+        from inspection_tf.tasks.segmentation import pictures
+
+        return pictures.draw(rows, show, report)
 
 
 def segmenter(

@@ -9,11 +9,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import decision, errors, evaluation, images, thresholds
+from inspection_tf import decision, errors, images, thresholds
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.tasks import preparation
 from inspection_tf.tasks.base import Context, Networks, OperatingPoints, Prepared
-from inspection_tf.tasks.segmentation import maps
+from inspection_tf.tasks.segmentation import labels, maps, regions
 from inspection_tf.tasks.segmentation.maps import MapOutput
 
 _LOWEST_MASK_THRESHOLD = 0.01
@@ -119,17 +119,15 @@ class Scorer:
                 mm_per_px=context.mm_per_px,
                 classes=context.classes,
             )
-            truth = evaluation.read_truth(record, turn)
-            counted = evaluation.without_ignored(
-                verdict.regions, evaluation.read_ignored(record, turn)
-            )
-            found.append(evaluation.score_regions(truth, counted, context.classes))
+            truth = labels.read(record, turn)
+            counted = regions.without_ignored(verdict.regions, truth.ignored)
+            found.append(regions.score_regions(truth.ids, counted, context.classes))
         return found
 
     def _counted(self, row: int, turn: images.Orientation) -> NDArray[np.float32]:
         """Return the map of any defect, 0 where pixels count for nothing."""
         probability = _any_class(self._probability(row))
-        ignored = evaluation.read_ignored(self._records[row], turn)
+        ignored = labels.read_ignored(self._records[row], turn)
         return probability if ignored is None else np.where(ignored, 0, probability)
 
     def mask_threshold(self) -> float:

@@ -9,7 +9,7 @@ import pytest
 
 from inspection_tf import decision, errors, evaluation, plots, thresholds
 from inspection_tf.datasets import records
-from inspection_tf.tasks.fields import results
+from inspection_tf.tasks.fields import measures as results
 from inspection_tf.tasks.fields import rules as field_rules
 
 SIZE = (50, 100)

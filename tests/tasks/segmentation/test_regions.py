@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import decision, errors
-from inspection_tf.evaluation import class_results
+from inspection_tf.tasks.segmentation import regions as class_results
 
 CLASSES = ("crack", "fray")
 

@@ -1,0 +1,130 @@
+"""A verdict on defects compared with the mask of its image."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import decision, errors, evaluation
+from inspection_tf.datasets.records import Record
+from inspection_tf.tasks.base import Context
+from inspection_tf.tasks.segmentation import labels, regions
+from inspection_tf.tasks.segmentation.labels import MaskLabels
+from inspection_tf.tasks.segmentation.measures import MEASURES
+from inspection_tf.tasks.segmentation.results import MapResult
+
+
+def compare(
+    record: Record,
+    verdict: decision.Verdict,
+    context: Context,
+    audited: decision.Rules | None,
+) -> evaluation.ImageResult:
+    """Compare the regions of a verdict with the mask of its image, in pixels of the source.
+
+    Args:
+        record: of the image.
+        verdict: on it.
+        context: of the bundle.
+        audited: rules of which to count the true defects that they hide; None: none are counted.
+
+    Raises:
+        errors.ImageError: the mask cannot be read.
+        errors.DataError: the mask does not fit its image or its label, or it holds an id without a
+            name; the label is no mask; or the verdict is on other classes.
+    """
+    if record.has_corners:
+        raise errors.DataError(
+            f"{record.id}: images whose labels are corners need an inspector that locates a field. "
+            "Got one that looks for defects. Give a bundle of that task."
+        )
+    classes = context.classes
+    truth = labels.read(record, context.preprocessing.orientation)
+    _require_consistent(record, truth.ids, verdict, classes)
+    result = _overlap(truth, verdict, classes)
+    if audited is not None:
+        hidden = _hidden_defects(truth.ids, verdict, context, audited)
+        result = dataclasses.replace(result, hidden_defects=hidden)
+    return evaluation.ImageResult.of(
+        record,
+        verdict,
+        MEASURES,
+        result,
+        true_class=_true_class(record, result.class_true_px, classes),
+    )
+
+
+def _require_consistent(
+    record: Record,
+    truth: NDArray[np.uint8],
+    verdict: decision.Verdict,
+    classes: Sequence[str],
+) -> None:
+    # What a single class is called matters to nobody.
+    if len(verdict.classes) != len(classes) or (
+        len(classes) > 1 and tuple(verdict.classes) != tuple(classes)
+    ):
+        raise errors.DataError(
+            f"{record.id}: the verdict must be on the classes {', '.join(classes)}. "
+            f"Got {', '.join(verdict.classes)}. Evaluate with the classes of the bundle."
+        )
+    if truth.shape != verdict.image_size:
+        raise errors.DataError(
+            f"{record.id}: the mask must have the size of its image. Got {truth.shape} and "
+            f"{verdict.image_size}, height first. Correct the mask."
+        )
+    if truth.any() and not record.is_defect:
+        raise errors.DataError(
+            f"{record.id}: a good image must have no defective pixel. Got "
+            f"{np.count_nonzero(truth)} in its mask. Correct the label or the mask."
+        )
+    regions.require_ids(truth, classes, where=record.id)
+
+
+def _overlap(truth: MaskLabels, verdict: decision.Verdict, classes: Sequence[str]) -> MapResult:
+    found = verdict.class_mask()
+    if truth.ignored is not None:
+        found[truth.ignored] = 0
+    pixels = regions.count_pixels(truth.ids, found, classes=len(classes))
+    counted = regions.without_ignored(verdict.regions, truth.ignored)
+    counts = regions.match_regions(truth.ids, counted, verdict.classes)
+    return MapResult(
+        overlap_px=int(pixels[1:, 1:].sum()),
+        true_area_px=int(pixels[1:].sum()),
+        found_area_px=int(pixels[:, 1:].sum()),
+        regions=len(verdict.regions),
+        regions_true=counts.true,
+        regions_found=counts.found,
+        regions_matched=counts.matched,
+        class_overlap_px=tuple(pixels.diagonal()[1:].tolist()),
+        class_true_px=tuple(pixels.sum(axis=1)[1:].tolist()),
+        class_found_px=tuple(pixels.sum(axis=0)[1:].tolist()),
+    )
+
+
+def _hidden_defects(
+    truth: NDArray[np.uint8], verdict: decision.Verdict, context: Context, rules: decision.Rules
+) -> int | None:
+    """Return how many true defects the rules hide; None where there is no map to audit them on."""
+    probability = verdict.class_probability
+    probability = verdict.probability if probability is None else probability
+    if probability is None:
+        return None
+    if not truth.any():
+        return 0
+    hidden = decision.hidden_defects(
+        probability,
+        rules,
+        truth > 0,
+        mask_threshold=context.operating_point.mask_threshold,
+        mm_per_px=context.mm_per_px,
+        classes=context.classes,
+    )
+    return len(hidden)
+
+
+def _true_class(record: Record, pixels: Sequence[int], classes: Sequence[str]) -> str:
+    if len(classes) == 1:
+        return classes[0] if record.is_defect else ""
+    return classes[int(np.argmax(pixels))] if any(pixels) else ""
