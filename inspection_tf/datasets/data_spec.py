@@ -59,7 +59,7 @@ def _stored(spec: DataSpec) -> Records:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Alone:
+class _WithoutTemplate:
     """A source whose template is left out."""
 
     source: Source
@@ -93,7 +93,7 @@ def without_templates(found: Records) -> Records:
     """Return records of the same images, each without its template."""
     if not found.has_template:
         return found
-    alone = (dataclasses.replace(record, source=_Alone(record.source)) for record in found)
+    alone = (dataclasses.replace(record, source=_WithoutTemplate(record.source)) for record in found)
     return Records.of(alone, origin=found.origin, classes=found.classes)
 
 
