@@ -66,7 +66,7 @@ def start_from(student: keras.Model, teacher: keras.Model) -> None:
         else:
             weights = [value[reads] for value in weights]
         if [value.shape for value in weights] != [tuple(value.shape) for value in narrow.weights]:
-            raise _misfit(f"{narrow.name} of anwide kernel or wide inputs")
+            raise _misfit(f"{narrow.name} of another kernel or other inputs")
         narrow.set_weights(weights)
 
 

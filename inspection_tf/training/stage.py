@@ -1,16 +1,20 @@
 """One training of one network: how, on which batches, from which seed and into which folder."""
 
 import dataclasses
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 import pydantic_core
+import tyro
 
 from inspection_tf import config
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.training import output_kinds
 from inspection_tf.training.phases import Phase
 from inspection_tf.training.run_folder import RunFolder
+
+# The names and not STR. No `Literal`: a task may add losses of its own later.
+_HELP_OF_LOSS = tyro.conf.arg(metavar=f"{{{','.join(output_kinds.loss_names())}}}")
 
 
 class TrainSpec(config.Section):
@@ -31,9 +35,8 @@ class TrainSpec(config.Section):
     averaging: float = pydantic.Field(default=0.99, ge=0, lt=1)
     """Momentum of the moving average of the weights that is validated and shipped; 0: none. A run
     of few steps takes at most `1 - 5 / steps`, so that it does not ship its own beginning."""
-    loss: str = "bce_dice"
-    """Of maps soft_dice, bce_dice, focal, tversky or adaptive_bce_dice; of a classifier
-    cross_entropy or class_focal; of a field corner_mae. See `output_kinds.LOSSES`."""
+    loss: Annotated[str, _HELP_OF_LOSS] = "bce_dice"
+    """A loss of what the network returns: a map, a class or corners."""
     loss_options: dict[str, float | bool | tuple[float, ...]] = pydantic.Field(default_factory=dict)
     """Arguments of the loss: numbers, true or false, lists of numbers."""
     select: Literal["best", "last"] = "last"

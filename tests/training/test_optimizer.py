@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 
-from inspection_tf import errors
-from inspection_tf.training import fit
+from inspection_tf import config, errors, losses
+from inspection_tf.training import fit, output_kinds
 
 
 def compiled(make_model, steps_per_epoch=10, **values):
@@ -119,3 +119,16 @@ def test_options_that_the_loss_does_not_take_are_refused(make_model, loss, optio
 def test_a_training_of_nothing_is_refused(field):
     with pytest.raises(ValueError, match=field):
         fit.TrainSpec(**{field: 0})
+
+
+def test_a_loss_that_no_output_has_is_answered_with_the_names():
+    # As pydantic words a choice; the names are those of the registry, those of tasks among them.
+    expected = "Input should be 'soft_dice', .* 'class_focal' or 'corner_mae'"
+    for loss in ("dice", 3, ["bce_dice"]):
+        with pytest.raises(errors.ConfigError, match=expected):
+            config.validate(fit.TrainSpec, {"loss": loss}, origin="a.yaml")
+
+
+def test_a_loss_that_a_task_adds_may_be_named(monkeypatch):
+    monkeypatch.setitem(output_kinds.LOSSES, "brightness", {"brightness_mae": losses.SoftDice})
+    assert fit.TrainSpec(loss="brightness_mae").loss == "brightness_mae"
