@@ -4,12 +4,14 @@ import signal
 import subprocess
 import types
 
+import image_rows
 import numpy as np
 import pytest
 
 from inspection_tf import bundle, config, decision, errors, evaluation, thresholds
 from inspection_tf.datasets import data_spec, records
 from inspection_tf.recipes import stages
+from inspection_tf.tasks.segmentation.labels import MaskLabels
 from inspection_tf.training.run_folder import RunFolder
 
 
@@ -160,16 +162,15 @@ def test_provenance_needs_no_git(monkeypatch):
 
 def result(name, score, *, is_defect):
     found = 4 if score >= 0.5 else 0
-    return evaluation.ImageResult(
-        id=name,
+    return image_rows.of_map(
+        name,
         group="",
-        is_defect=is_defect,
+        is_ng=is_defect,
         outcome="NG" if score >= 0.5 else "OK",
         score=score,
-        threshold=0.5,
-        overlap_px=found * is_defect,
-        true_area_px=4 * is_defect,
-        found_area_px=found,
+        overlap=found * is_defect,
+        true=4 * is_defect,
+        found=found,
     )
 
 
@@ -188,11 +189,12 @@ def test_finish_writes_the_evaluation_and_prints_table_and_next_commands(split, 
     def show(name):
         probability = np.zeros((8, 8), np.float32)
         verdict = decision.decide(probability, point, decision.Rules())
-        return np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.bool_), verdict
+        blank = np.zeros((8, 8), np.uint8)
+        return evaluation.Look(blank, MaskLabels(blank), verdict)
 
     shipped = types.SimpleNamespace(
         manifest=types.SimpleNamespace(
-            operating_point=point, provenance=types.SimpleNamespace(data=data)
+            task="segmentation", operating_point=point, provenance=types.SimpleNamespace(data=data)
         ),
         rows=rows,
         report=report,
