@@ -242,8 +242,12 @@ def _corners_apart(trained: _Ran, exported: _Ran, prepared: runtime.Prepared) ->
 def _corners_px(ran: _Ran, prepared: runtime.Prepared) -> NDArray[np.float64]:
     """Return (8, 2) px of the source: the corners of both looks."""
     placed = prepared.placement
-    coarse = placed.points_to_source(looks.FieldCorners.from_row(ran.probability[0]).to_px(placed.size))
-    return np.concatenate([coarse, looks.FieldCorners.from_row(ran.probability[1]).to_px(placed.source_size)])
+    coarse = placed.points_to_source(
+        looks.FieldCorners.from_row(ran.probability[0]).to_px(placed.size)
+    )
+    return np.concatenate(
+        [coarse, looks.FieldCorners.from_row(ran.probability[1]).to_px(placed.source_size)]
+    )
 
 
 def _run(inspector: runtime.Inspector, prepared: runtime.Prepared) -> _Ran:
