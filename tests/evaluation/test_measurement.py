@@ -2,12 +2,14 @@ import csv
 import json
 import math
 
+import image_rows
 import numpy as np
 import pytest
 
 from inspection_tf import decision, errors, evaluation, thresholds
 from inspection_tf.datasets import records
 from inspection_tf.evaluation import intervals
+from inspection_tf.tasks.segmentation.measures import MEASURES
 
 POINT = thresholds.OperatingPoint(threshold=0.7, mask_threshold=0.5)
 
@@ -41,18 +43,16 @@ def record(name, image, mask, *, is_defect=None, group=""):
     return records.Record(name, label, Memory(image, mask), group)
 
 
-def row(name, *, is_defect, outcome="OK", score=0.0, overlap=0, true=0, found=0, group=""):
-    return evaluation.ImageResult(
-        name, group or name, is_defect, outcome, score, 0.5, overlap, true, found
-    )
+row = image_rows.of_map
+MEANINGS = MEASURES.meanings(("defect",))
 
 
 ROWS = [
-    row("a", is_defect=True, outcome="NG", score=0.9, overlap=30, true=40, found=50),
-    row("b", is_defect=True, outcome="OK", score=0.3, true=20),
-    row("c", is_defect=False, outcome="OK", score=0.1),
-    row("d", is_defect=False, outcome="NG", score=0.6, found=10),
-    row("e", is_defect=False, outcome="REVIEW", score=0.45, found=5),
+    row("a", is_ng=True, outcome="NG", score=0.9, overlap=30, true=40, found=50),
+    row("b", is_ng=True, outcome="OK", score=0.3, true=20),
+    row("c", is_ng=False, outcome="OK", score=0.1),
+    row("d", is_ng=False, outcome="NG", score=0.6, found=10),
+    row("e", is_ng=False, outcome="REVIEW", score=0.45, found=5),
 ]
 
 
@@ -64,10 +64,11 @@ def values(rows, **options):
 def test_masks_are_compared_in_source_pixels_after_the_threshold():
     image = [[90, 80, 0, 60, 0], [60, 0, 0, 0, 0], [0, 0, 0, 0, 10]]
     truth = [[0, 1, 1, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]]
-    (result,) = evaluation.inspect_records(Brightness(), [record("x", image, truth)])
+    (row,) = image_rows.inspected(Brightness(), record("x", image, truth))
+    result = row.result
     # Regions at 0.5 or more: {90, 80, 60} with peak 0.9, and {60}, whose peak is under 0.7.
     assert (result.found_area_px, result.true_area_px, result.overlap_px) == (3, 3, 1)
-    assert (result.outcome, result.regions) == ("NG", 1)
+    assert (row.outcome, result.regions) == ("NG", 1)
     assert result.dice == pytest.approx(1 / 3)  # 2 * 1 / (3 + 3)
     assert result.iou == pytest.approx(1 / 5)  # 1 / (3 + 3 - 1)
 
@@ -76,8 +77,8 @@ def test_every_record_gives_a_row_in_order_and_progress_is_told():
     seen = []
     dark = np.zeros((3, 5))
     labelled = [record("z", dark, dark, group="g"), record("a", dark, dark)]
-    rows = evaluation.inspect_records(
-        Brightness(), labelled, progress=lambda done, of: seen.append((done, of))
+    rows = image_rows.inspected(
+        Brightness(), *labelled, progress=lambda done, of: seen.append((done, of))
     )
     assert [(r.id, r.group) for r in rows] == [("z", "g"), ("a", "a")]
     assert seen == [(1, 2), (2, 2)]
@@ -86,32 +87,30 @@ def test_every_record_gives_a_row_in_order_and_progress_is_told():
 def test_an_audit_counts_hidden_defects():
     rules = decision.Rules(min_area_px=4)
     image = [[90, 80, 0], [0, 0, 0]]
-
-    def audit(probability, mask):
-        return decision.hidden_defects(probability, rules, mask, mask_threshold=0.5)
-
     labelled = [record("bad", image, np.array(image) > 0), record("good", image, np.zeros((2, 3)))]
-    rows = evaluation.inspect_records(Brightness(), labelled, audit=audit)
-    assert [r.hidden_defects for r in rows] == [1, 0]  # its one region has 2 px, under 4
+    rows = image_rows.inspected(Brightness(), *labelled, rules=rules, audit=True)
+    assert [r.result.hidden_defects for r in rows] == [1, 0]  # its one region has 2 px, under 4
+    rows = image_rows.inspected(Brightness(), *labelled, rules=rules)
+    assert [r.result.hidden_defects for r in rows] == [None, None]
 
 
 def test_a_mask_of_another_size_is_refused():
     with pytest.raises(errors.DataError, match=r"x: the mask must have the size.*\(3, 4\)"):
-        evaluation.inspect_records(
-            Brightness(), [record("x", np.zeros((3, 5)), np.ones((3, 4)), is_defect=True)]
+        image_rows.inspected(
+            Brightness(), record("x", np.zeros((3, 5)), np.ones((3, 4)), is_defect=True)
         )
 
 
 def test_a_good_image_with_defective_pixels_is_refused():
     with pytest.raises(errors.DataError, match=r"no defective pixel\. Got 15"):
-        evaluation.inspect_records(
-            Brightness(), [record("x", np.zeros((3, 5)), np.ones((3, 5)), is_defect=False)]
+        image_rows.inspected(
+            Brightness(), record("x", np.zeros((3, 5)), np.ones((3, 5)), is_defect=False)
         )
 
 
 def test_a_defective_image_without_a_mask_counts_for_rates_but_not_for_dice(caplog):
     dark = np.zeros((3, 5))
-    rows = evaluation.inspect_records(Brightness(), [record("x", dark, dark, is_defect=True)])
+    rows = image_rows.inspected(Brightness(), record("x", dark, dark, is_defect=True))
     assert "1 defective images have an empty mask, the first x" in caplog.text
     found = values(rows)
     assert found["escape_rate"] == 1.0
@@ -142,9 +141,9 @@ def test_ranking_metrics_by_hand():
 
 def test_equal_scores_share_a_level():
     rows = [
-        row("a", is_defect=True, score=0.5),
-        row("b", is_defect=False, score=0.5),
-        row("c", is_defect=False, score=0.2),
+        row("a", is_ng=True, score=0.5),
+        row("b", is_ng=False, score=0.5),
+        row("c", is_ng=False, score=0.2),
     ]
     found = values(rows)
     assert found["image_auroc"] == pytest.approx(1.5 / 2)  # one win, one draw, of two pairs
@@ -158,7 +157,7 @@ def test_ranking_agrees_with_scikit_learn():
     score = rng.integers(0, 12, 101) / 12  # many ties
     truth = rng.random(101) < score
     rows = [
-        row(f"{i:03}", is_defect=bool(bad), score=float(s))
+        row(f"{i:03}", is_ng=bool(bad), score=float(s))
         for i, (bad, s) in enumerate(zip(truth, score, strict=True))
     ]
     found = values(rows)
@@ -169,8 +168,8 @@ def test_ranking_agrees_with_scikit_learn():
 
 def test_a_score_that_is_not_finite_ranks_first():
     rows = [
-        row("a", is_defect=True, score=0.9),
-        row("b", is_defect=False, outcome="REVIEW", score=math.nan),
+        row("a", is_ng=True, score=0.9),
+        row("b", is_ng=False, outcome="REVIEW", score=math.nan),
     ]
     found = values(rows)
     assert found["image_auroc"] == 0.0
@@ -200,7 +199,7 @@ def test_clopper_pearson_by_hand():
 
 
 def test_one_class_leaves_what_needs_both_undefined():
-    found = evaluation.summarize([row("a", is_defect=False), row("b", is_defect=False)])
+    found = evaluation.summarize([row("a", is_ng=False), row("b", is_ng=False)])
     for name in ("dice_defective", "iou_pooled", "image_auroc", "image_average_precision"):
         assert found[name] == evaluation.Estimate(None)
     assert found["escape_rate"].value is None
@@ -212,7 +211,7 @@ def test_the_interval_is_that_of_a_plain_bootstrap_over_groups():
     dice = np.array([0.2, 0.4, 0.4, 0.9, 0.6])  # as overlap of 10 true and 10 found pixels
     groups = ["p", "p", "q", "r", "s"]
     rows = [
-        row(f"{i}", is_defect=True, overlap=round(10 * d), true=10, found=10, group=g)
+        row(f"{i}", is_ng=True, overlap=round(10 * d), true=10, found=10, group=g)
         for i, (d, g) in enumerate(zip(dice, groups, strict=True))
     ]
     estimate = evaluation.summarize(rows, seed=5, resamples=400, confidence=0.8)["dice_defective"]
@@ -225,9 +224,9 @@ def test_the_interval_is_that_of_a_plain_bootstrap_over_groups():
 
 def test_one_group_has_nothing_to_vary():
     rows = [
-        row("a", is_defect=True, overlap=5, true=10, found=10, group="one"),
-        row("b", is_defect=True, overlap=10, true=10, found=10, group="one"),
-        row("c", is_defect=False, group="two"),
+        row("a", is_ng=True, overlap=5, true=10, found=10, group="one"),
+        row("b", is_ng=True, overlap=10, true=10, found=10, group="one"),
+        row("c", is_ng=False, group="two"),
     ]
     # Dice 0.5 and 1.0, of one part: a value without an interval.
     found = evaluation.summarize(rows)
@@ -265,13 +264,13 @@ def test_the_report_has_the_layout_of_metrics_json():
     made = report()
     assert list(made) == ["split", "counts", "metrics", "operating_point", "dataset_sha256"]
     assert made["counts"] == {"images": 5, "defective": 2}
-    assert list(made["metrics"]) == list(evaluation.MEANING)
+    assert list(made["metrics"]) == list(MEANINGS)
     assert set(made["metrics"]["iou_pooled"]) == {"value", "low", "high"}
     assert thresholds.OperatingPoint.model_validate(made["operating_point"]) == POINT
 
 
 def test_written_files_read_back_and_do_not_depend_on_order(tmp_path):
-    rows = [*ROWS, row("f", is_defect=False, outcome="REVIEW", score=math.nan)]
+    rows = [*ROWS, row("f", is_ng=False, outcome="REVIEW", score=math.nan)]
     evaluation.write(tmp_path / "one" / "evaluation", rows, report(rows))
     evaluation.write(tmp_path / "two", rows[::-1], report(rows[::-1]))
     for name in ("metrics.json", "per_image.csv"):
@@ -304,10 +303,10 @@ def test_the_table_fits_80_columns_and_explains_each_metric():
     made = report(ROWS[2:])  # good images only: undefined metrics
     made["metrics"]["ok_ng_accuracy"] = {"value": 0.5, "low": None, "high": None}
     text = io.StringIO()
-    Console(file=text, width=80).print(evaluation.table(made))
+    Console(file=text, width=80).print(evaluation.table(made, MEASURES))
     shown = text.getvalue()
     assert "test split: 3 images, 0 defective" in shown
-    for name, meaning in evaluation.MEANING.items():
+    for name, meaning in MEANINGS.items():
         (line,) = [line for line in shown.splitlines() if line.startswith(f"{name} ")]
         assert meaning in line
     (line,) = [line for line in shown.splitlines() if line.startswith("image_auroc ")]

@@ -2,27 +2,29 @@
 
 import math
 
+import image_rows
 import numpy as np
 import pytest
 
 from inspection_tf import evaluation
 from inspection_tf.evaluation import intervals
+from inspection_tf.tasks.segmentation.measures import MEASURES
 
 
-def row(name, group, *, is_defect, outcome):
-    return evaluation.ImageResult(name, group, is_defect, outcome, 0.5, 0.5, 0, 0, 0)
+def row(name, group, *, is_ng, outcome):
+    return image_rows.of_map(name, group=group, is_ng=is_ng, outcome=outcome, score=0.5)
 
 
 # Parts a and b are defective, c and d are good; one image of a shows its good side.
 ROWS = [
-    row("a1", "a", is_defect=True, outcome="NG"),
-    row("a2", "a", is_defect=True, outcome="OK"),
-    row("a3", "a", is_defect=False, outcome="OK"),
-    row("b1", "b", is_defect=True, outcome="OK"),
-    row("b2", "b", is_defect=True, outcome="OK"),
-    row("c1", "c", is_defect=False, outcome="OK"),
-    row("c2", "c", is_defect=False, outcome="NG"),
-    row("d1", "d", is_defect=False, outcome="REVIEW"),
+    row("a1", "a", is_ng=True, outcome="NG"),
+    row("a2", "a", is_ng=True, outcome="OK"),
+    row("a3", "a", is_ng=False, outcome="OK"),
+    row("b1", "b", is_ng=True, outcome="OK"),
+    row("b2", "b", is_ng=True, outcome="OK"),
+    row("c1", "c", is_ng=False, outcome="OK"),
+    row("c2", "c", is_ng=False, outcome="NG"),
+    row("d1", "d", is_ng=False, outcome="REVIEW"),
 ]
 
 
@@ -34,19 +36,19 @@ def test_rates_of_parts_count_each_part_once():
     assert found["overkill_rate_parts"].value == 1 / 3  # c, of a, c and d
     one_of_two = intervals.clopper_pearson(1, 2, confidence=0.95)
     assert found["escape_rate_parts_each"] == one_of_two
-    assert all(evaluation.meaning(name) for name in found)
+    assert all(evaluation.meanings(MEASURES)[name] for name in found)
 
 
 def test_a_report_and_its_table_say_how_many_parts_there_are():
     report = evaluation.report(ROWS, split="test", operating_point=None, dataset_sha256="0")
     assert report["counts"] == {"images": 8, "defective": 4, "groups": 4, "defective_groups": 2}
     assert "test split: 8 images, 4 defective; 4 parts, 2 defective" in str(
-        evaluation.table(report).title
+        evaluation.table(report, MEASURES).title
     )
 
 
 def test_where_each_image_is_a_part_nothing_is_added():
-    single = [row(r.id, r.id, is_defect=r.is_defect, outcome=r.outcome) for r in ROWS]
+    single = [row(r.id, r.id, is_ng=r.is_ng, outcome=r.outcome) for r in ROWS]
     found = evaluation.summarize(single, resamples=50)
     assert not [name for name in found if "parts" in name]
     assert found["escape_rate"] == intervals.clopper_pearson(3, 4, confidence=0.95)
@@ -91,7 +93,7 @@ def test_images_that_cannot_show_the_event_do_not_count():
 
 
 def test_changes_of_rates_are_compared_part_by_part():
-    after = [row(r.id, r.group, is_defect=r.is_defect, outcome="NG") for r in ROWS]
+    after = [row(r.id, r.group, is_ng=r.is_ng, outcome="NG") for r in ROWS]
     found = evaluation.changes(ROWS, after, resamples=50)
     assert found["escape_rate"].value == -3 / 4
     assert found["overkill_rate"].value == 3 / 4  # one of four before, four of four after

@@ -7,6 +7,8 @@ import pytest
 
 from inspection_tf import decision, evaluation, thresholds
 from inspection_tf.conversion import engine_gate
+from inspection_tf.tasks.fields.measures import MEASURES as OF_CORNERS
+from inspection_tf.tasks.segmentation.measures import MEASURES
 
 
 def verdict(score, outcome=None, threshold=0.5):
@@ -17,7 +19,7 @@ def verdict(score, outcome=None, threshold=0.5):
     )
 
 
-def failures(pairs, spec=None, changes=None, images_per_part=1):
+def failures(pairs, spec=None, changes=None, images_per_part=1, measures=MEASURES):
     """Return what the gate says of (score before, score after) of images."""
 
     class Named:
@@ -28,7 +30,9 @@ def failures(pairs, spec=None, changes=None, images_per_part=1):
     for place, (before, after) in enumerate(pairs):
         tally.add_verdicts([Named(str(place))], [verdict(before)], [verdict(after)], 1)
     parts = {str(place): str(place // images_per_part) for place in range(len(pairs))}
-    found = engine_gate._failures(tally, changes or {}, spec or engine_gate.GateSpec(), parts)
+    found = engine_gate._failures(
+        tally, changes or {}, spec or engine_gate.GateSpec(), parts, measures
+    )
     return tally, found
 
 
@@ -131,7 +135,9 @@ def test_metrics_may_drop_a_little_and_rates_are_bounded_by_verdicts():
     assert failures([(0.1, 0.1)], changes=change(dice_defective=-0.005, image_auroc=0.1))[1] == []
     found = failures([(0.1, 0.1)], changes=change(dice_defective=-0.006))[1]
     assert found == ["dice_defective worse by 0.0060, more than 0.005"]
-    assert failures([(0.1, 0.1)], changes=change(escape_rate=0.2, corner_error_px_mean=9))[1] == []
-    found = failures([(0.1, 0.1)], changes=change(corner_error_relative_mean=0.001))[1]
+    risen = change(escape_rate=0.2, corner_error_px_mean=9)
+    assert failures([(0.1, 0.1)], changes=risen, measures=OF_CORNERS)[1] == []
+    risen = change(corner_error_relative_mean=0.001)
+    found = failures([(0.1, 0.1)], changes=risen, measures=OF_CORNERS)[1]
     assert found == ["corner_error_relative_mean worse by 0.0010, more than 0.0005"]
     assert failures([(0.1, 0.1)], changes=change(iou_pooled=None))[1] == []

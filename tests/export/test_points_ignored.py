@@ -79,5 +79,5 @@ def test_an_evaluation_counts_the_same_regions(make_scorer, toy_bundle):
     point = inspector.manifest.operating_point
     rows = evaluation.measure(inspector, bad)
     for row, found in zip(rows, scorer.regions(point.mask_threshold), strict=True):
-        assert row.regions_true == found.true
-        assert row.regions_found == np.count_nonzero(found.peak >= point.threshold)
+        assert row.result.regions_true == found.true
+        assert row.result.regions_found == np.count_nonzero(found.peak >= point.threshold)

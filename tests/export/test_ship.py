@@ -58,7 +58,7 @@ def test_the_model_file_repeats_the_manifest(toy_bundle, toy_shipped):
 
 def test_the_bundle_gives_the_reported_metrics_again(toy_bundle, toy_shipped, toy_parts):
     inspector = runtime.Inspector.load(toy_bundle)
-    rows = evaluation.inspect_records(inspector, toy_parts["test"], audit=inspector.hidden_defects)
+    rows = evaluation.measure(inspector, toy_parts["test"])
     assert rows == toy_shipped.shipped.rows
     again = evaluation.report(
         rows,
@@ -87,8 +87,9 @@ def test_without_a_good_image_the_threshold_comes_from_the_regions_of_the_verdic
         )
         inspector = networks.inspector(manifest.model_copy(update={"operating_point": lowered}))
         rows = evaluation.measure(inspector, bad)
-        matched = sum(row.regions_matched for row in rows)
-        return 2 * matched / sum(row.regions_true + row.regions_found for row in rows)
+        results = [row.result for row in rows]
+        matched = sum(result.regions_matched for result in results)
+        return 2 * matched / sum(r.regions_true + r.regions_found for r in results)
 
     others = np.linspace(point.mask_threshold, 0.999, 7)
     assert f1(point.threshold) >= max(f1(other) for other in others)
@@ -124,10 +125,10 @@ def test_the_source_model_has_the_trained_weights(toy_bundle, toy_model):
 
 def test_a_measured_image_can_be_shown_by_its_id(toy_shipped, toy_parts):
     record = toy_parts["test"].where(is_defect=True)[0]
-    image, mask, verdict = toy_shipped.shipped.show(record.id)
-    np.testing.assert_array_equal(image, record.read_image())
-    np.testing.assert_array_equal(mask, record.read_mask())
-    assert verdict.outcome == "NG"
+    look = toy_shipped.shipped.show(record.id)
+    np.testing.assert_array_equal(look.image, record.read_image())
+    np.testing.assert_array_equal(look.labels.ids, record.read_mask())
+    assert look.verdict.outcome == "NG"
     tuned = toy_parts["tune"][0].id
     with pytest.raises(errors.DataError, match=f"must have been measured. Got '{tuned}'"):
         toy_shipped.shipped.show(tuned)

@@ -132,11 +132,11 @@ def test_rows_and_table_tell_the_stage_and_the_pixels_of_each_class(toy_cascade,
     evaluation.write(tmp_path, shipped.rows, shipped.report)
     lines = list(csv.DictReader((tmp_path / "per_image.csv").read_text().splitlines()))
     for line, row in zip(lines, shipped.rows, strict=True):
-        assert line["decided_by"] == ("segmenter" if row.is_defect else "classifier")
+        assert line["decided_by"] == ("segmenter" if row.is_ng else "classifier")
         pixels = [int(line[f"true_px_{name}"]) for name in ("bright", "dark")]
-        assert sum(pixels) == row.true_area_px
-        assert (max(pixels) > 0) == row.is_defect
-        assert (line["true_class"] == "") != row.is_defect
+        assert sum(pixels) == row.result.true_area_px
+        assert (max(pixels) > 0) == row.is_ng
+        assert (line["true_class"] == "") != row.is_ng
 
 
 def test_golden_samples_hold_both_stages_of_both_labels(toy_cascade):

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
-from inspection_tf import bundle, cli, config, errors, evaluation, runtime
+from inspection_tf import bundle, cli, config, errors, runtime
 from inspection_tf.datasets import data_spec
 from inspection_tf.recipes import command_line
+from inspection_tf.tasks.segmentation.measures import MEASURES
 from pipelines import dagm_segmentation
 
 ROOT = Path(__file__).parents[2]
@@ -61,7 +62,7 @@ def test_the_report_is_what_metrics_json_and_the_bundle_hold(finished):
     out, report = finished
     assert json.loads((out / "evaluation" / "metrics.json").read_text()) == report
     assert bundle.read(out / "bundle").metrics == report
-    assert set(evaluation.MEANING) == set(report["metrics"])
+    assert set(MEASURES.meanings(("defect",))) == set(report["metrics"])
     # 32 images, a quarter tested
     assert report["counts"] == {"images": 8, "defective": 4}
 

@@ -2,43 +2,43 @@ import dataclasses
 import math
 
 import cv2
+import image_rows
 import numpy as np
 import pytest
 
 from inspection_tf import decision, errors, evaluation, plots, thresholds
 from inspection_tf.plots import overlays
+from inspection_tf.tasks.segmentation import pictures
+from inspection_tf.tasks.segmentation.labels import MaskLabels
+from inspection_tf.tasks.segmentation.measures import MEASURES
 
 POINT = thresholds.OperatingPoint(threshold=0.7, mask_threshold=0.5)
 CLASSES = ("crack", "fray")
 CRACK, FRAY = np.array(plots.class_rgb(1)), np.array(plots.class_rgb(2))
 
 
-def row(name, *, is_defect, outcome="OK", score=0.0, true=(0, 0), found=(0, 0), **other):
+def row(name, *, is_ng, outcome="OK", score=0.0, true=(0, 0), found=(0, 0)):
     names = [name for name, pixels in zip(CLASSES, true, strict=True) if pixels]
-    return evaluation.ImageResult(
+    return image_rows.of_map(
         name,
-        name,
-        is_defect,
-        outcome,
-        score,
-        0.5,
-        0,
-        sum(true),
-        sum(found),
+        is_ng=is_ng,
+        outcome=outcome,
+        score=score,
+        true=sum(true),
+        found=sum(found),
         true_class=names[0] if names else "",
         class_overlap_px=(0, 0),
         class_true_px=true,
         class_found_px=found,
-        **other,
     )
 
 
 ROWS = [
-    row("a", is_defect=True, outcome="NG", score=0.9, true=(24, 0), found=(24, 0)),
-    row("b", is_defect=True, outcome="OK", score=0.3, true=(24, 0)),
-    row("c", is_defect=False, outcome="OK", score=0.1),
-    row("d", is_defect=False, outcome="NG", score=0.6, found=(2, 9)),
-    row("e", is_defect=True, outcome="NG", score=0.8, true=(0, 9), found=(9, 0)),
+    row("a", is_ng=True, outcome="NG", score=0.9, true=(24, 0), found=(24, 0)),
+    row("b", is_ng=True, outcome="OK", score=0.3, true=(24, 0)),
+    row("c", is_ng=False, outcome="OK", score=0.1),
+    row("d", is_ng=False, outcome="NG", score=0.6, found=(2, 9)),
+    row("e", is_ng=True, outcome="NG", score=0.8, true=(0, 9), found=(9, 0)),
 ]
 
 
@@ -61,7 +61,7 @@ def show(name, *, template=None, verdict=None):
         ids[5:9, 4:10] = 1 + (name == "e")
     probability = np.stack([0.9 * (ids == k) for k in (1, 2)], axis=-1).astype(np.float32)
     verdict = verdict or decision.decide(probability, POINT, classes=CLASSES)
-    return evaluation.Look(image, ids, verdict, template)
+    return evaluation.Look(image, MaskLabels(ids), verdict, template)
 
 
 def marked(picture, rgb):
@@ -129,10 +129,10 @@ def test_without_classes_ids_are_one_mask():
 
 def test_the_grid_tells_classes_apart_in_truth_and_outlines():
     look = show("e")
-    figure = plots.grid([plots.Example.of(look, caption="first")], classes=CLASSES)
+    figure = plots.grid([pictures.example(look, caption="first")], classes=CLASSES)
     assert [axes.get_title() for axes in figure.axes][:2] == ["image", "truth"]
     truth = figure.axes[1].images[0].get_array()
-    assert (marked(truth, FRAY) == (look[1] == 2)).all()
+    assert (marked(truth, FRAY) == (look.labels.ids == 2)).all()
     assert marked(figure.axes[3].images[0].get_array(), FRAY).any()
     assert figure.axes[3].get_xlabel() == "Dice 1.00"
     assert legend(figure) == ["crack", "fray", "truth", "found"]
@@ -154,19 +154,19 @@ def test_a_map_by_class_is_shown_as_that_of_any_defect():
 
 def test_an_image_stopped_by_the_classifier_says_so_in_place_of_its_map():
     looks = [show("b", verdict=stopped()), show("b", verdict=stopped("REVIEW", 0.4))]
-    figure = plots.grid([plots.Example.of(look) for look in looks], classes=CLASSES)
+    figure = plots.grid([pictures.example(look) for look in looks], classes=CLASSES)
     assert figure.axes[2].texts[0].get_text() == "stopped by classifier 0.02"
     assert figure.axes[6].texts[0].get_text() == "review by classifier 0.4"
     shown = figure.axes[2].images[0].get_array()
     assert (shown == 90 // 3).all()  # the image, dimmed
     assert figure.axes[3].get_xlabel() == "Dice 0.00"
-    bare = plots.grid([plots.Example(looks[0][0], None)])
+    bare = plots.grid([plots.Example(looks[0].image, None)])
     assert bare.axes[2].texts[0].get_text() == "no map"
 
 
 def test_the_template_stands_beside_the_image():
     template = np.full((20, 31), 200, np.uint8)
-    examples = [plots.Example.of(show("a", template=template)), plots.Example.of(show("b"))]
+    examples = [pictures.example(show("a", template=template)), pictures.example(show("b"))]
     figure = plots.grid(examples, classes=CLASSES)
     assert [axes.get_title() for axes in figure.axes[:3]] == ["image", "template", "truth"]
     assert (figure.axes[1].images[0].get_array() == 200).all()
@@ -181,7 +181,7 @@ def test_each_line_of_a_grid_is_as_high_as_its_image():
 
 
 def test_worst_cases_name_the_true_class_and_what_it_was_taken_for():
-    figure = plots.worst_cases(ROWS, show, classes=CLASSES)
+    figure = pictures.worst_cases(ROWS, show, classes=CLASSES)
     assert [axes.get_title() for axes in figure.axes] == [
         "b\ncrack: OK (escape)\nscore 0.300, Dice 0.00",
         "d\ngood: NG as fray (overkill)\nscore 0.600",
@@ -189,8 +189,9 @@ def test_worst_cases_name_the_true_class_and_what_it_was_taken_for():
         "e\nfray: NG as crack\nscore 0.800, Dice 0.00",
     ]
     assert legend(figure) == ["crack", "fray", "truth", "found"]
-    unmarked = dataclasses.replace(ROWS[1], true_class="", true_area_px=0)
-    figure = plots.worst_cases([unmarked], show, classes=CLASSES)
+    result = dataclasses.replace(ROWS[1].result, true_area_px=0)
+    unmarked = dataclasses.replace(ROWS[1], true_class="", result=result)
+    figure = pictures.worst_cases([unmarked], show, classes=CLASSES)
     assert figure.axes[0].get_title() == "b\ndefective: OK (escape)\nscore 0.300"
 
 
@@ -199,15 +200,15 @@ def test_worst_cases_say_which_stage_stopped_an_image():
         return show(name, verdict=stopped())
 
     title = "stopped by classifier 0.02, Dice 0.00"
-    figure = plots.worst_cases(ROWS[1:2], see, classes=CLASSES)
+    figure = pictures.worst_cases(ROWS[1:2], see, classes=CLASSES)
     assert figure.axes[0].get_title() == f"b\ncrack: OK (escape)\n{title}"
-    figure = plots.worst_cases(ROWS[1:2], see)
+    figure = pictures.worst_cases(ROWS[1:2], see)
     assert figure.axes[0].get_title() == f"b\nescape: OK\n{title}"
 
 
 def test_worst_cases_show_the_template_left_of_the_image():
     template = np.full((20, 31), 200, np.uint8)
-    figure = plots.worst_cases(ROWS, lambda name: show(name, template=template), classes=CLASSES)
+    figure = pictures.worst_cases(ROWS, lambda name: show(name, template=template), classes=CLASSES)
     assert figure.get_suptitle() == "The worst 4 of 3 defective, 2 good images; left: template"
     shown = figure.axes[0].images[0].get_array()
     assert (shown[:, : 31 * 10] == 200).all()  # enlarged to 310 px
@@ -218,7 +219,7 @@ def test_worst_cases_show_the_template_left_of_the_image():
 
 
 def test_confusion_counts_images_by_their_largest_class():
-    figure = plots.confusion(ROWS, CLASSES)
+    figure = pictures.confusion(ROWS, CLASSES)
     axes = figure.axes[0]
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["OK", "crack", "fray"]
     named = [tick.get_text() for tick in axes.get_yticklabels()]
@@ -237,17 +238,17 @@ def test_confusion_counts_images_by_their_largest_class():
 
 def test_confusion_has_a_place_for_what_is_no_class():
     rows = [
-        row("f", is_defect=True, outcome="REVIEW", true=(1, 0)),
-        row("g", is_defect=False, outcome="NG"),
-        row("h", is_defect=True, outcome="OK"),  # no mask
+        row("f", is_ng=True, outcome="REVIEW", true=(1, 0)),
+        row("g", is_ng=False, outcome="NG"),
+        row("h", is_ng=True, outcome="OK"),  # no mask
     ]
-    axes = plots.confusion(rows, CLASSES).axes[0]
+    axes = pictures.confusion(rows, CLASSES).axes[0]
     judged = [tick.get_text() for tick in axes.get_xticklabels()]
     assert judged == ["OK", "crack", "fray", "REVIEW", "NG, no region"]
     assert axes.get_yticklabels()[-1].get_text() == "unmarked, n = 1"
     assert sorted(text.get_position()[::-1] for text in axes.texts) == [(0, 4), (1, 3), (3, 0)]
     with pytest.raises(errors.DataError, match="at least one image"):
-        plots.confusion([], CLASSES)
+        pictures.confusion([], CLASSES)
 
 
 def test_class_bars_show_each_class_in_its_colour_and_the_mean():
@@ -271,12 +272,16 @@ def test_class_bars_show_each_class_in_its_colour_and_the_mean():
 
 
 def test_an_evaluation_of_several_classes_has_two_more_pictures(tmp_path):
-    written = plots.write_evaluation(tmp_path, ROWS, threshold=0.5, show=show, report=report())
+    written = plots.write_evaluation(
+        tmp_path, ROWS, task=image_rows.SEGMENTATION, threshold=0.5, show=show, report=report()
+    )
     names = ["pr.png", "roc.png", "scores.png", "worst.png", "classes.png", "confusion.png"]
     assert [path.name for path in written] == names
     assert all(cv2.imread(str(path)) is not None for path in written)
     single = {key: value for key, value in report().items() if key != "classes"}
-    written = plots.write_evaluation(tmp_path, ROWS, threshold=0.5, show=show, report=single)
+    written = plots.write_evaluation(
+        tmp_path, ROWS, task=image_rows.SEGMENTATION, threshold=0.5, show=show, report=single
+    )
     assert [path.name for path in written] == names[:4]
 
 
@@ -329,7 +334,7 @@ def test_a_comparison_has_a_panel_per_metric_and_a_line_per_arm():
         "random": {"region_f1": {"value": 0.6, "low": None, "high": None}},
     }
     table["pretrained"]["image_auroc"] = evaluation.Estimate(0.9, 0.85, 0.95)
-    figure = plots.comparison(table)
+    figure = plots.comparison(table, meanings=evaluation.meanings(MEASURES))
     assert [axes.get_title() for axes in figure.axes] == ["region_f1", "image_auroc"]
     first, second = figure.axes
     assert [text.get_text() for text in first.texts] == ["0.800", "0.600"]
@@ -338,7 +343,7 @@ def test_a_comparison_has_a_panel_per_metric_and_a_line_per_arm():
     assert interval.get_xydata().tolist() == [[0.7, 0], [0.9, 0]]
     assert point.get_xydata().tolist() == [[0.8, 0]]
     assert alone.get_xydata().tolist() == [[0.6, 1]]
-    assert first.get_xlabel() == evaluation.meaning("region_f1")
+    assert first.get_xlabel() == "F1 of regions, IoU over 0.33"
     assert [tick.get_text() for tick in first.get_yticklabels()] == ["pretrained", "random"]
     assert len(plots.comparison(table, names=["image_auroc"]).axes) == 1
     for empty, names in (({}, None), (table, ["absent"])):

@@ -3,26 +3,29 @@ import subprocess
 import sys
 
 import cv2
+import image_rows
 import numpy as np
 import pytest
 
 from inspection_tf import decision, errors, evaluation, plots, thresholds
 from inspection_tf.plots import overlays
+from inspection_tf.tasks.segmentation import pictures
+from inspection_tf.tasks.segmentation.labels import MaskLabels
 
 POINT = thresholds.OperatingPoint(threshold=0.7, mask_threshold=0.5)
 TRUTH, FOUND = np.array(overlays.TRUTH_RGB), np.array(overlays.FOUND_RGB)
 
 
-def row(name, *, is_defect, outcome="OK", score=0.0, overlap=0, true=0, found=0):
-    return evaluation.ImageResult(name, name, is_defect, outcome, score, 0.5, overlap, true, found)
+row = image_rows.of_map
+TASK = image_rows.SEGMENTATION
 
 
 ROWS = [
-    row("a", is_defect=True, outcome="NG", score=0.9, overlap=30, true=40, found=50),
-    row("b", is_defect=True, outcome="OK", score=0.3, true=20),
-    row("c", is_defect=False, outcome="OK", score=0.1),
-    row("d", is_defect=False, outcome="NG", score=0.6, found=10),
-    row("e", is_defect=False, outcome="REVIEW", score=math.nan),
+    row("a", is_ng=True, outcome="NG", score=0.9, overlap=30, true=40, found=50),
+    row("b", is_ng=True, outcome="OK", score=0.3, true=20),
+    row("c", is_ng=False, outcome="OK", score=0.1),
+    row("d", is_ng=False, outcome="NG", score=0.6, found=10),
+    row("e", is_ng=False, outcome="REVIEW", score=math.nan),
 ]
 
 
@@ -30,7 +33,8 @@ def show(name):
     image = np.full((20, 31), 90, np.uint8)
     truth = np.zeros((20, 31), bool)
     truth[5:9, 4:10] = name in "ab"
-    return image, truth, decision.decide(np.where(truth, 0.9, 0.1).astype(np.float32), POINT)
+    verdict = decision.decide(np.where(truth, 0.9, 0.1).astype(np.float32), POINT)
+    return evaluation.Look(image, MaskLabels(truth.astype(np.uint8)), verdict)
 
 
 def marked(picture, rgb):
@@ -81,7 +85,8 @@ def test_a_probability_map_runs_from_black_to_pale_yellow_and_marks_what_is_not_
 
 
 def test_the_grid_has_a_line_of_four_pictures_per_example():
-    image, truth, verdict = show("a")
+    look = show("a")
+    image, truth, verdict = look.image, look.labels.ids, look.verdict
     known = plots.Example(image, verdict.probability, truth, verdict.mask(), "first")
     figure = plots.grid([known, plots.Example(image, verdict.probability)], title="epoch 3")
     assert len(figure.axes) == 8
@@ -119,7 +124,7 @@ def test_curves_of_one_class_are_refused():
 
 
 def test_precision_recall_without_a_single_ng_has_no_point():
-    rows = [row("a", is_defect=True, score=0.2), row("b", is_defect=False, score=0.1)]
+    rows = [row("a", is_ng=True, score=0.2), row("b", is_ng=False, score=0.1)]
     assert len(plots.precision_recall(rows).axes[0].lines) == 2
 
 
@@ -201,13 +206,13 @@ def test_worst_cases_show_escapes_first_then_overkills_then_reviews_then_dice():
         seen.append(name)
         return show(name)
 
-    figure = plots.worst_cases(ROWS, watch, count=3)
+    figure = pictures.worst_cases(ROWS, watch, count=3)
     assert seen == ["b", "d", "e"]  # c is good and OK
     assert figure.axes[0].get_title() == "b\nescape: OK, score 0.300, Dice 0.00"
     assert figure.axes[1].get_title() == "d\noverkill: NG, score 0.600"
-    assert len(plots.worst_cases(ROWS, show).axes) == 4
+    assert len(pictures.worst_cases(ROWS, show).axes) == 4
     with pytest.raises(errors.DataError, match="1 good images, all OK"):
-        plots.worst_cases([ROWS[2]], show)
+        pictures.worst_cases([ROWS[2]], show)
 
 
 def test_equal_figures_give_equal_files(tmp_path):
@@ -222,11 +227,11 @@ def test_equal_figures_give_equal_files(tmp_path):
 
 def test_an_evaluation_leaves_out_what_is_not_defined_and_says_so(tmp_path, caplog):
     caplog.set_level("INFO", logger="inspection_tf")
-    written = plots.write_evaluation(tmp_path, [ROWS[2]], threshold=0.5, show=show)
+    written = plots.write_evaluation(tmp_path, [ROWS[2]], task=TASK, threshold=0.5, show=show)
     assert [path.name for path in written] == ["scores.png"]
     for name in ("pr.png", "roc.png", "worst.png"):
         assert f"{name} is left out" in caplog.text
-    written = plots.write_evaluation(tmp_path, ROWS, threshold=None, show=show)
+    written = plots.write_evaluation(tmp_path, ROWS, task=TASK, threshold=None, show=show)
     assert written == [tmp_path / name for name in ("pr.png", "roc.png", "scores.png", "worst.png")]
     assert all(cv2.imread(str(path)) is not None for path in written)
 

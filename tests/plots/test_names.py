@@ -3,13 +3,15 @@
 import csv
 import json
 
+import image_rows
 import numpy as np
 import pytest
 from matplotlib import cbook
 
 from inspection_tf import cli, decision, evaluation, plots
-from inspection_tf.evaluation.image_results import ImageResult
 from inspection_tf.plots.curves import plain, short
+from inspection_tf.tasks.segmentation import pictures
+from inspection_tf.tasks.segmentation.labels import MaskLabels
 
 NAMES = [
     "a$1_$2",
@@ -31,16 +33,17 @@ MASK[4:9, 6:12] = True
 def row(number, name):
     kind = number % len(CLASSES)
     pixels = tuple(10 * (place == kind) for place in range(len(CLASSES)))
-    return ImageResult(
-        name, name, True, "NG", 0.5 + number / 100, 0.5, 10, 10, 10, 1, true_class=CLASSES[kind],
+    return image_rows.of_map(
+        name, is_ng=True, outcome="NG", score=0.5 + number / 100, overlap=10, true=10, found=10,
+        regions=1, true_class=CLASSES[kind],
         class_overlap_px=pixels, class_true_px=pixels, class_found_px=pixels,
     )  # fmt: skip
 
 
 def good(number):
     none = (0,) * len(CLASSES)
-    return ImageResult(
-        f"good$/{number}$", "", False, "OK", 0.1, 0.5, 0, 0, 0,
+    return image_rows.of_map(
+        f"good$/{number}$", group="", is_ng=False, score=0.1,
         class_overlap_px=none, class_true_px=none, class_found_px=none,
     )  # fmt: skip
 
@@ -52,7 +55,7 @@ def show(_name):
     verdict = decision.Verdict(
         outcome="NG", score=0.9, threshold=0.5, image_size=IMAGE.shape, classes=CLASSES
     )
-    return IMAGE, MASK, verdict
+    return evaluation.Look(IMAGE, MaskLabels(MASK.astype(np.uint8)), verdict)
 
 
 def shown(text):
@@ -95,7 +98,14 @@ def test_every_picture_is_drawn_whatever_things_are_called(tmp_path):
     report = evaluation.report(
         ROWS, split="te$t$", operating_point=None, dataset_sha256="", classes=CLASSES, resamples=20
     )
-    written = plots.write_evaluation(tmp_path, ROWS, threshold=0.5, show=show, report=report)
+    written = plots.write_evaluation(
+        tmp_path,
+        ROWS,
+        task=image_rows.SEGMENTATION,
+        threshold=0.5,
+        show=show,
+        report=report,
+    )
     assert len(written) == 6
     arms = {name: {"iou_class_a$b$c": {"value": 0.5, "low": 0.4, "high": 0.6}} for name in NAMES}
     examples = [plots.Example(IMAGE, 0.9 * MASK, MASK, caption=name, note=name) for name in NAMES]
@@ -121,7 +131,7 @@ def test_a_legend_shows_classes_that_begin_with_an_underscore():
 
 
 def test_a_class_called_as_a_verdict_is_counted_apart_from_it():
-    axes = plots.confusion(ROWS, CLASSES).axes[0]
+    axes = pictures.confusion(ROWS, CLASSES).axes[0]
     true = [shown(text.get_text()) for text in axes.get_yticklabels()]
     judged = [shown(text.get_text()) for text in axes.get_xticklabels()]
     # Nine images, the class of each the next one; the two good ones are the first "OK".

@@ -4,17 +4,24 @@ import csv
 import json
 import math
 
+import image_rows
 import numpy as np
 import pytest
 
-from inspection_tf import decision, errors, evaluation, plots, thresholds
+from inspection_tf import decision, errors, evaluation, images, plots, tasks, thresholds
 from inspection_tf.datasets import records
-from inspection_tf.tasks.fields import measures as results
+from inspection_tf.tasks.base import Context
+from inspection_tf.tasks.fields import measures, pictures
 from inspection_tf.tasks.fields import rules as field_rules
+from inspection_tf.tasks.fields.comparison import CornerLabels
+from inspection_tf.tasks.fields.settings import Settings
+from inspection_tf.tasks.segmentation.results import MapResult
 
 SIZE = (50, 100)
 FIELD = np.array([[20.0, 10.0], [60.0, 10.0], [60.0, 30.0], [20.0, 30.0]])
 POINT = thresholds.OperatingPoint(threshold=0.5)
+TASK = tasks.get("corners")
+CONTEXT = Context(("no field",), images.Preprocessing(size=SIZE), Settings(), POINT)
 
 
 class Photo:
@@ -53,7 +60,7 @@ def measured(*photos):
         for k, (truth, _, _) in enumerate(photos)
     ]
     answers = [(found, confidence) for _, found, confidence in photos]
-    return evaluation.inspect_records(Inspector(answers), made, classes=("no field",))
+    return evaluation.inspect_records(Inspector(answers), made, task=TASK, context=CONTEXT)
 
 
 def values(rows):
@@ -111,7 +118,7 @@ def test_photos_without_any_field_define_no_error():
 
 
 def test_a_quantile_is_the_smallest_value_that_covers_the_share():
-    statistic, _ = results.quantile(np.array([4.0, 1.0, 3.0, 2.0]), 0.5, np.array([0, 1, 1, 0]))
+    statistic, _ = measures.quantile(np.array([4.0, 1.0, 3.0, 2.0]), 0.5, np.array([0, 1, 1, 0]))
     assert statistic(np.array([[1.0, 1.0]])).tolist() == [2.0]
     # The first group alone: 2 and 4; twice the second: 1 and 3.
     assert statistic(np.array([[1.0, 0.0], [0.0, 2.0]])).tolist() == [2.0, 1.0]
@@ -136,7 +143,9 @@ def test_report_table_and_files(rows, tmp_path):
         first, *_, last = csv.DictReader(stream)
     assert [float(first[f"corner_error_px_{c}"]) for c in ("tl", "tr", "br", "bl")] == [5] * 4
     assert last["corner_error_px_tl"] == last["quad_iou"] == ""
-    lines = evaluation.table(report).columns
+    # The columns of masks stay, for whoever reads the table by its columns.
+    assert (last["dice"], last["overlap_px"], last["regions_matched"]) == ("", "0", "0")
+    lines = evaluation.table(report, measures.MEASURES).columns
     assert "mean distance of a corner, px" in list(lines[3].cells)
     assert "images without a field judged OK" in list(lines[3].cells)
 
@@ -145,14 +154,14 @@ def test_pictures_of_an_evaluation(rows, tmp_path):
     photos = {row.id: row for row in rows}
 
     def show(name):
-        truth = None if photos[name].is_defect else FIELD
+        truth = None if photos[name].is_ng else FIELD
         verdict = field_rules.locate(
             FIELD + 2, 0.9, POINT, field_rules.FieldRules(), image_size=SIZE
         )
         image = np.zeros((*SIZE, 3), np.uint8)
-        return evaluation.Look(image, np.zeros(SIZE, np.uint8), verdict, corners_xy=truth)
+        return evaluation.Look(image, CornerLabels(truth), verdict)
 
-    written = plots.write_evaluation(tmp_path, rows, threshold=0.5, show=show)
+    written = plots.write_evaluation(tmp_path, rows, task=TASK, threshold=0.5, show=show)
     assert {path.name for path in written} == {
         "pr.png", "roc.png", "scores.png", "worst.png", "corners.png"
     }  # fmt: skip
@@ -165,11 +174,28 @@ def test_masks_need_no_locator_and_corners_do():
 
     record = records.Record("a", False, Photo(FIELD))
     with pytest.raises(errors.DataError, match="an inspector that locates a field"):
-        evaluation.inspect_records(Segmenter(), [record])
+        image_rows.inspected(Segmenter(), record)
+
+
+def test_corners_need_labels_that_are_corners():
+    class Masked:
+        def read_image(self, *, orientation="apply"):
+            return np.zeros((*SIZE, 3), np.uint8)
+
+    record = records.Record("a", False, Masked())
+    with pytest.raises(errors.DataError, match=r"labels are corners\. Got one .* a mask"):
+        evaluation.inspect_records(Inspector([(FIELD, 0.9)]), [record], task=TASK, context=CONTEXT)
+
+
+def test_a_row_has_no_result_where_the_photo_shows_no_field(rows):
+    assert [row.result is None for row in rows] == [False, False, False, True, True]
+    assert rows[0].result.kind == "corners"
+    with pytest.raises(TypeError, match="a MapResult of 0, got CornerResult"):
+        rows[0].result_as(MapResult)
 
 
 def test_a_grid_of_photos_needs_one():
     with pytest.raises(errors.DataError, match="at least one photo"):
         plots.located([])
     with pytest.raises(errors.DataError, match="an image with a field"):
-        plots.corner_errors([])
+        pictures.corner_errors([])

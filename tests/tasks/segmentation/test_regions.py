@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import decision, errors
-from inspection_tf.tasks.segmentation import regions as class_results
+from inspection_tf.tasks.segmentation import regions
 
 CLASSES = ("crack", "fray")
 
@@ -20,7 +20,7 @@ def test_regions_match_over_a_third_and_not_at_it():
     truth[0, :200] = 1
     # 134 of 200 + 134 found, all on it: 134 / 200; at 66 px: 66 / 200 = 0.33 exactly.
     for width, matched in ((134, 1), (67, 1), (66, 0)):
-        found = class_results.match_regions(truth, [region(0, width)], CLASSES)
+        found = regions.match_regions(truth, [region(0, width)], CLASSES)
         assert found == (1, 1, matched)
 
 
@@ -30,38 +30,38 @@ def test_as_many_regions_match_as_possible():
     # The long one: 5 / 10 of the first, 4 / 10 of the second. The short one: 2 / 5 of the first.
     both = [region(0, 10), region(3, 5)]
     # By falling IoU the long one would take the first, and leave nothing for the short one.
-    assert class_results.match_regions(truth, both, CLASSES) == (2, 2, 2)
-    assert class_results.match_regions(truth, both[:1], CLASSES) == (2, 1, 1)
+    assert regions.match_regions(truth, both, CLASSES) == (2, 2, 2)
+    assert regions.match_regions(truth, both[:1], CLASSES) == (2, 1, 1)
 
 
 def test_true_regions_are_connected_over_corners():
     truth = np.eye(3, dtype=np.uint8)
     truth[0, 2] = 2  # touches, but is of another class
-    assert class_results.match_regions(truth, [], CLASSES) == (2, 0, 0)
+    assert regions.match_regions(truth, [], CLASSES) == (2, 0, 0)
 
 
 def test_a_region_of_another_class_or_without_pixels_of_its_own():
     truth = np.zeros((1, 6), np.uint8)
     truth[0, :3] = 1
-    assert class_results.match_regions(truth, [region(0, 3, name="fray")], CLASSES) == (1, 1, 0)
+    assert regions.match_regions(truth, [region(0, 3, name="fray")], CLASSES) == (1, 1, 0)
     boxed = dataclasses.replace(region(0, 3), mask=None)  # the whole box
-    assert class_results.match_regions(truth, [boxed], CLASSES) == (1, 1, 1)
+    assert regions.match_regions(truth, [boxed], CLASSES) == (1, 1, 1)
 
 
 def test_pixels_are_counted_by_true_and_found_id():
     truth, found = np.array([[0, 1, 2, 2]], np.uint8), np.array([[0, 0, 1, 2]], np.uint8)
-    counts = class_results.count_pixels(truth, found, classes=2)
+    counts = regions.count_pixels(truth, found, classes=2)
     assert counts.tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 1]]
     # 255 classes: the pair (255, 255) is far over what uint8 holds.
     many = np.full((1, 2), 255, np.uint8)
-    assert class_results.count_pixels(many, many, classes=255)[255, 255] == 2
+    assert regions.count_pixels(many, many, classes=255)[255, 255] == 2
 
 
 def test_ids_need_names():
-    class_results.require_ids(np.array([[0, 2]], np.uint8), CLASSES, where="x")
-    class_results.require_ids(np.zeros((0, 0), np.uint8), CLASSES, where="x")
+    regions.require_ids(np.array([[0, 2]], np.uint8), CLASSES, where="x")
+    regions.require_ids(np.zeros((0, 0), np.uint8), CLASSES, where="x")
     with pytest.raises(errors.DataError, match="x: class id out of range"):
-        class_results.require_ids(np.array([[3]], np.uint8), CLASSES, where="x")
+        regions.require_ids(np.array([[3]], np.uint8), CLASSES, where="x")
 
 
 def test_regions_are_scored_from_the_highest_peak_down():
@@ -75,11 +75,11 @@ def test_regions_are_scored_from_the_highest_peak_down():
     false = dataclasses.replace(region(12, 15), peak_score=0.8)
     other = dataclasses.replace(region(0, 4, row=1, name="fray"), peak_score=0.7)
     given = [short, other, false, long]
-    found = class_results.score_regions(truth, given, CLASSES)
+    found = regions.score_regions(truth, given, CLASSES)
     assert found.peak.tolist() == [0.9, 0.8, 0.7, 0.5]
     assert found.matched.tolist() == [1, 1, 2, 3]
     assert found.true == 3
     # The whole of it is what `match_regions` counts.
-    assert class_results.match_regions(truth, given, CLASSES) == (3, 4, 3)
-    nothing = class_results.score_regions(truth, [], CLASSES)
+    assert regions.match_regions(truth, given, CLASSES) == (3, 4, 3)
+    nothing = regions.score_regions(truth, [], CLASSES)
     assert (nothing.peak.size, nothing.matched.size, nothing.true) == (0, 0, 3)

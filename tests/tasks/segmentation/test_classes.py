@@ -3,11 +3,14 @@ import dataclasses
 import io
 import time
 
+import image_rows
 import numpy as np
 import pytest
 
 from inspection_tf import decision, errors, evaluation, thresholds
 from inspection_tf.datasets import records
+from inspection_tf.tasks.segmentation.labels import MaskLabels
+from inspection_tf.tasks.segmentation.measures import MEASURES
 
 POINT = thresholds.OperatingPoint(threshold=0.7, mask_threshold=0.5)
 CLASSES = ("crack", "fray")
@@ -51,7 +54,7 @@ def record(name, image, ids, *, is_defect=None, group="", template=None):
 
 
 def inspected(*labelled, classes=CLASSES):
-    return evaluation.inspect_records(Digits(classes), list(labelled), classes=classes)
+    return image_rows.inspected(Digits(classes), *labelled, classes=classes)
 
 
 def values(rows, **options):
@@ -66,24 +69,25 @@ TRUTH = [[1, 1, 0, 2, 1], [0, 0, 0, 0, 0], [0, 0, 0, 0, 2]]
 
 def test_pixels_and_regions_are_counted_class_by_class():
     (row,) = inspected(record("x", FOUND, TRUTH))
+    result = row.result
     # Truth: 3 pixels of crack, 2 of fray. Found: 4 of crack, 2 of fray. Any defect: 5 of 6.
-    assert (row.true_area_px, row.found_area_px, row.overlap_px) == (5, 6, 5)
-    assert (row.class_true_px, row.class_found_px) == ((3, 2), (4, 2))
+    assert (result.true_area_px, result.found_area_px, result.overlap_px) == (5, 6, 5)
+    assert (result.class_true_px, result.class_found_px) == ((3, 2), (4, 2))
     # Crack on crack: the first two. Fray on fray: column 3.
-    assert row.class_overlap_px == (2, 1)
+    assert result.class_overlap_px == (2, 1)
     assert row.true_class == "crack"
-    assert row.found_class(CLASSES) == "crack"
+    assert result.found_class(CLASSES) == "crack"
     # True crack: columns 0-1 and column 4. True fray: row 0 and row 2.
     # Found: crack of 3 px, fray of 2 px, crack of 1 px.
-    assert (row.regions_true, row.regions_found) == (4, 3)
+    assert (result.regions_true, result.regions_found) == (4, 3)
     # Crack 2 / 3 and fray 1 / 2 are over 0.33; the last crack lies on fray.
-    assert row.regions_matched == 2
+    assert result.regions_matched == 2
 
 
 def test_one_class_counts_as_before_and_is_called_by_its_name():
     ids = np.array(TRUTH) > 0
     rows = inspected(record("x", np.array(FOUND) > 0, ids), classes=("scratch",))
-    assert (rows[0].overlap_px, rows[0].class_overlap_px) == (5, (5,))
+    assert (rows[0].result.overlap_px, rows[0].result.class_overlap_px) == (5, (5,))
     assert rows[0].true_class == "scratch"
     dark = np.zeros((3, 5))
     good, unmarked = inspected(
@@ -92,18 +96,10 @@ def test_one_class_counts_as_before_and_is_called_by_its_name():
     assert (good.true_class, unmarked.true_class) == ("", "scratch")
 
 
-def test_a_record_that_knows_no_classes_is_read_by_its_mask():
-    class Bare:
-        id, group, is_defect = "x", "", True
-
-        def read_image(self, *, orientation):
-            return np.array(FOUND, np.uint8)
-
-        def read_mask(self, *, orientation):
-            return np.array(TRUTH) == 1
-
-    (row,) = evaluation.inspect_records(Digits(), [Bare()], classes=CLASSES)
-    assert row.class_true_px == (3, 0)
+def test_a_mask_without_classes_is_of_the_class_of_its_record():
+    source = Memory(np.array(FOUND, np.uint8), np.array(TRUTH) == 1)
+    (row,) = inspected(records.Record("x", True, source))
+    assert row.result.class_true_px == (3, 0)
 
 
 def test_the_template_is_passed_on_only_where_there_is_one():
@@ -116,7 +112,7 @@ def test_the_template_is_passed_on_only_where_there_is_one():
 
     template = np.full((3, 5), 7, np.uint8)
     labelled = [record("a", FOUND, TRUTH), record("b", FOUND, TRUTH, template=template)]
-    evaluation.inspect_records(Paired(), labelled, classes=CLASSES)
+    image_rows.inspected(Paired(), *labelled, classes=CLASSES)
     assert seen == [{}, {"template": template}]
 
 
@@ -128,25 +124,22 @@ def test_an_id_without_a_name_is_refused():
 def test_a_verdict_on_other_classes_is_refused():
     swapped = Digits(CLASSES[::-1])
     with pytest.raises(errors.DataError, match=r"on the classes crack, fray\. Got fray, crack"):
-        evaluation.inspect_records(swapped, [record("x", FOUND, TRUTH)], classes=CLASSES)
+        image_rows.inspected(swapped, record("x", FOUND, TRUTH), classes=CLASSES)
     with pytest.raises(errors.DataError, match=r"on the classes defect\. Got crack, fray"):
-        evaluation.inspect_records(swapped.__class__(), [record("x", FOUND, FOUND)])
+        image_rows.inspected(swapped.__class__(), record("x", FOUND, FOUND))
 
 
 # Metrics
 
 
-def row(name, *, is_defect, outcome="OK", overlap=(0, 0), true=(0, 0), found=(0, 0), **other):
-    return evaluation.ImageResult(
+def row(name, *, is_ng, outcome="OK", overlap=(0, 0), true=(0, 0), found=(0, 0), **other):
+    return image_rows.of_map(
         name,
-        other.pop("group", name),
-        is_defect,
-        outcome,
-        0.0,
-        0.5,
-        sum(overlap),
-        sum(true),
-        sum(found),
+        is_ng=is_ng,
+        outcome=outcome,
+        overlap=sum(overlap),
+        true=sum(true),
+        found=sum(found),
         class_overlap_px=overlap,
         class_true_px=true,
         class_found_px=found,
@@ -155,13 +148,13 @@ def row(name, *, is_defect, outcome="OK", overlap=(0, 0), true=(0, 0), found=(0,
 
 
 ROWS = [
-    row("a", is_defect=True, outcome="NG", overlap=(30, 0), true=(40, 0), found=(50, 5),
+    row("a", is_ng=True, outcome="NG", overlap=(30, 0), true=(40, 0), found=(50, 5),
         regions_true=2, regions_found=3, regions_matched=2),
-    row("b", is_defect=True, outcome="OK", true=(0, 20), regions_true=1),
-    row("c", is_defect=False, outcome="OK"),
-    row("d", is_defect=False, outcome="NG", found=(10, 0), regions_found=1),
-    row("e", is_defect=False, outcome="REVIEW", found=(0, 5), regions_found=1),
-    row("f", is_defect=True, outcome="REVIEW", found=(0, 7), regions_found=1),  # no mask
+    row("b", is_ng=True, outcome="OK", true=(0, 20), regions_true=1),
+    row("c", is_ng=False, outcome="OK"),
+    row("d", is_ng=False, outcome="NG", found=(10, 0), regions_found=1),
+    row("e", is_ng=False, outcome="REVIEW", found=(0, 5), regions_found=1),
+    row("f", is_ng=True, outcome="REVIEW", found=(0, 7), regions_found=1),  # no mask
 ]  # fmt: skip
 
 
@@ -198,19 +191,19 @@ def test_accuracy_takes_a_review_for_wrong():
 
 
 def test_a_class_neither_there_nor_found_is_not_defined_and_not_in_the_mean():
-    rows = [row("a", is_defect=True, overlap=(5, 0), true=(10, 0), found=(5, 0))]
+    rows = [row("a", is_ng=True, overlap=(5, 0), true=(10, 0), found=(5, 0))]
     found = evaluation.summarize(rows, classes=CLASSES, resamples=10)
     assert found["iou_class_fray"] == evaluation.Estimate(None)
     assert found["iou_class_mean"].value == found["iou_class_crack"].value == 0.5
-    none = evaluation.summarize([row("c", is_defect=False)], classes=CLASSES, resamples=10)
+    none = evaluation.summarize([row("c", is_ng=False)], classes=CLASSES, resamples=10)
     assert none["iou_class_mean"] == evaluation.Estimate(None)
 
 
 def test_the_mean_is_itself_drawn_again_over_the_classes_that_a_draw_defines():
     rows = [
-        row("a", is_defect=True, overlap=(2, 0), true=(10, 0), found=(2, 0)),
-        row("b", is_defect=True, overlap=(0, 6), true=(0, 10), found=(0, 6)),
-        row("c", is_defect=True, overlap=(4, 0), true=(10, 0), found=(4, 0)),
+        row("a", is_ng=True, overlap=(2, 0), true=(10, 0), found=(2, 0)),
+        row("b", is_ng=True, overlap=(0, 6), true=(0, 10), found=(0, 6)),
+        row("c", is_ng=True, overlap=(4, 0), true=(10, 0), found=(4, 0)),
     ]
     estimate = evaluation.summarize(rows, classes=CLASSES, seed=3, resamples=300, confidence=0.5)
     means = []
@@ -227,17 +220,17 @@ def test_the_mean_is_itself_drawn_again_over_the_classes_that_a_draw_defines():
 def test_one_class_has_no_metrics_of_classes_and_the_old_ones_keep_their_values():
     several = evaluation.summarize(ROWS, classes=CLASSES, seed=1, resamples=100)
     one = evaluation.summarize(ROWS, seed=1, resamples=100)
-    assert list(one) == list(evaluation.MEANING)
+    assert list(one) == list(MEASURES.meanings(("defect",)))
     of_classes = ["iou_class_crack", "iou_class_fray", "iou_class_mean"]
-    assert list(several) == [*evaluation.MEANING, *of_classes]
+    assert list(several) == [*one, *of_classes]
     assert {name: several[name] for name in one} == one
 
 
 def test_every_metric_has_a_meaning():
+    meanings = evaluation.meanings(MEASURES, CLASSES)
     for name in evaluation.summarize(ROWS, classes=CLASSES, resamples=10):
-        assert 0 < len(evaluation.meaning(name)) <= 32
-    assert evaluation.meaning("iou_class_crack") != evaluation.meaning("iou_class_mean")
-    assert evaluation.meaning("else") == ""
+        assert 0 < len(meanings[name]) <= 32
+    assert meanings["iou_class_crack"] != meanings["iou_class_mean"]
 
 
 def test_2000_resamples_of_1000_images_and_six_classes_take_seconds_at_most():
@@ -246,7 +239,7 @@ def test_2000_resamples_of_1000_images_and_six_classes_take_seconds_at_most():
     rows = [
         row(
             f"{number:04}",
-            is_defect=bool(number % 2),
+            is_ng=bool(number % 2),
             overlap=(0,) * 6,
             true=tuple(int(n) for n in rng.integers(0, 9, 6) * (number % 2)),
             found=tuple(int(n) for n in rng.integers(0, 9, 6)),
@@ -271,7 +264,14 @@ def report(rows=ROWS, classes=CLASSES):
 
 def test_the_report_names_several_classes_and_refuses_those_of_others():
     assert report()["classes"] == ["crack", "fray"]
-    assert "classes" not in report([dataclasses.replace(ROWS[0], class_true_px=(40,))], ("defect",))
+    assert "classes" not in report(
+        [
+            dataclasses.replace(
+                ROWS[0], result=dataclasses.replace(ROWS[0].result, class_true_px=(40,))
+            )
+        ],
+        ("defect",),
+    )
     with pytest.raises(errors.DataError, match=r"the same classes, defect\. Got rows of 2"):
         report(classes=("defect",))
     with pytest.raises(errors.DataError, match=r"the same classes, a, b, c\. Got rows of 2"):
@@ -297,7 +297,8 @@ def test_the_table_of_images_has_columns_for_each_class(tmp_path):
         *("2", "3", "4", "1", "2", "2"),
     ]
     assert second["true_class"] == ""
-    alone = [dataclasses.replace(each, class_true_px=(each.true_area_px,)) for each in rows]
+    totals = [dataclasses.replace(each.result, class_true_px=(1,)) for each in rows]
+    alone = [dataclasses.replace(each, result=one) for each, one in zip(rows, totals, strict=True)]
     evaluation.write(tmp_path, alone, report(alone, ("defect",)))
     with (tmp_path / "per_image.csv").open(newline="") as file:
         assert list(csv.DictReader(file).fieldnames or ())[15:] == list(first)[15:20]
@@ -308,7 +309,7 @@ def test_the_table_of_metrics_fits_80_columns(names):
     from rich.console import Console
 
     text = io.StringIO()
-    Console(file=text, width=80).print(evaluation.table(report(classes=names)))
+    Console(file=text, width=80).print(evaluation.table(report(classes=names), MEASURES))
     shown = text.getvalue()
     assert "…" not in shown
     for name in names:
@@ -324,38 +325,33 @@ def test_the_table_of_metrics_fits_80_columns(names):
 class Bundle(Digits):
     """Stands for `runtime.Inspector`."""
 
-    class preprocessing:  # noqa: N801
-        orientation = "apply"
-
-    class manifest:  # noqa: N801
-        classes = CLASSES
-        is_located = False
+    task = image_rows.SEGMENTATION
+    context = image_rows.context(CLASSES, rules=decision.Rules(min_area_px=9))
 
     def inspect(self, source, /, *, template=None):
         self.template = template
         return super().inspect(source)
 
-    def hidden_defects(self, probability, mask):
-        assert probability.shape == (*mask.shape, len(CLASSES))
-        assert mask.dtype == bool
-        return ("one",)
 
-
-def test_measure_takes_the_classes_of_the_bundle():
+def test_measure_takes_task_and_context_of_the_bundle_and_audits_its_rules():
     (found,) = evaluation.measure(Bundle(), [record("x", FOUND, TRUTH)])
-    assert found.class_true_px == (3, 2)
-    assert found.hidden_defects == 1
+    assert found.result.class_true_px == (3, 2)
+    # Of any class there are three true defects; regions touch each, and none of them has 9 px.
+    assert found.result.hidden_defects == 3
 
 
-def test_look_unpacks_into_three_and_holds_the_template():
+def test_look_holds_image_labels_verdict_and_template():
     inspector, template = Bundle(), np.full((3, 5), 7, np.uint8)
     look = evaluation.look(inspector, record("x", FOUND, TRUTH, template=template))
-    image, truth, verdict = look
-    assert image.tolist() == FOUND
-    assert (truth.dtype, truth.tolist()) == (np.uint8, TRUTH)
-    assert verdict.class_mask().tolist() == FOUND
+    assert look.image.tolist() == FOUND
+    truth = look.labels_as(MaskLabels)
+    assert (truth.ids.dtype, truth.ids.tolist()) == (np.uint8, TRUTH)
+    assert truth.ignored is None
+    assert look.verdict.class_mask().tolist() == FOUND
     assert look.template is inspector.template is template
     assert evaluation.look(inspector, record("x", FOUND, TRUTH)).template is None
+    with pytest.raises(TypeError, match="labels of builtins"):
+        look.labels_as(int)
 
 
 def test_an_image_stopped_by_the_classifier_finds_nothing():
@@ -371,9 +367,9 @@ def test_an_image_stopped_by_the_classifier_finds_nothing():
                 stages={"classifier": 0.02},
             )
 
-    (found,) = evaluation.inspect_records(
-        Stopped(), [record("x", FOUND, TRUTH)], classes=CLASSES, audit=lambda *_: [1]
+    (found,) = image_rows.inspected(
+        Stopped(), record("x", FOUND, TRUTH), classes=CLASSES, audit=True
     )
     assert (found.decided_by, found.error) == ("classifier", "escape")
-    assert (found.found_area_px, found.regions_matched) == (0, 0)
-    assert found.hidden_defects is None  # no map to audit
+    assert (found.result.found_area_px, found.result.regions_matched) == (0, 0)
+    assert found.result.hidden_defects is None  # no map to audit
