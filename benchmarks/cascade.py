@@ -43,9 +43,11 @@ def main(bundle: Path, *, split: str = "test", out: Path | None = None) -> int:
     first, second, is_ng = [], [], []
     for record in chosen:
         prepared = inspector.prepare(*record.read_pair(orientation=turn))
-        first.append(inspector.ng_score(prepared))
-        second.append(inspector.decide(inspector.defect_map(prepared)).score)
-        is_ng.append(inspector.judge(prepared)[0].outcome == "NG")
+        (output,) = inspector.run([prepared], every_stage=True)
+        scores = inspector.task.scores(output, prepared, inspector.context)
+        first.append(scores["first_score"])
+        second.append(scores["score"])
+        is_ng.append(inspector.decide(output, prepared).outcome == "NG")
     defective, ng = chosen.is_defect, np.array(is_ng)
     escapes, overkill = int((~ng & defective).sum()), int((ng & ~defective).sum())
     alone = overkill_at(np.array(second), defective, escapes)

@@ -20,18 +20,21 @@ from numpy.typing import NDArray
 
 from inspection_tf import bench, errors, images, runtime
 from inspection_tf.editing import tiles
+from inspection_tf.tasks.segmentation import maps
 
 _CHILD = """
 import json, sys, time
 from inspection_tf import runtime
 from inspection_tf.process import memory
+from inspection_tf.tasks.segmentation import maps
 inspector = runtime.Inspector.load(sys.argv[1])
+plan = inspector.manifest.settings.tiles
 began = time.perf_counter()
 verdict = inspector.inspect(sys.argv[2])
 seconds = time.perf_counter() - began
 print(json.dumps({
     "seconds": seconds,
-    "stated": inspector.memory_bytes(verdict.image_size),
+    "stated": maps.memory_bytes(plan, inspector.context, verdict.image_size),
     "peak": memory.peak_bytes(),
     "regions": len(verdict.regions),
 }))
@@ -83,7 +86,7 @@ def main(
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(shutil.copytree(bundle, Path(folder) / "bundle"))
-        plan = tiles.plan(root, blending=blending).tiles
+        plan = tiles.plan_of(tiles.plan(root, blending=blending))
         path = Path(folder) / "large.png"
         images.write_png(path, _side_by_side(root, size))
         words = [sys.executable, "-c", _CHILD, str(root), str(path)]
@@ -104,10 +107,14 @@ def main(
             image = _side_by_side(root, whole)
             expected = _whole(root, image)
             prepared = inspector.prepare(image)
-            off = float(np.abs(inspector.output(prepared) - expected).max())
+            off = float(np.abs(inspector.record(prepared) - expected).max())
+            whole_map = maps.MapOutput(expected[None, ..., None])
             tiled, at_once = (
                 [region.box_xyxy for region in verdict.regions]
-                for verdict in (inspector.inspect(image), inspector.conclude(expected, prepared))
+                for verdict in (
+                    inspector.inspect(image),
+                    inspector.decide(whole_map, prepared),
+                )
             )
             box_distance = (
                 float(np.abs(np.array(tiled) - np.array(at_once)).max(initial=0))

@@ -39,7 +39,8 @@ class Parity:
     Attributes:
         images: that were compared.
         max_score_difference: of all networks' scores.
-        max_probability_difference: of all numbers that the networks return.
+        max_probability_difference: of all numbers that golden samples keep of an output: of defects
+            the map in the size of the source.
         mean_probability_difference: of an image, over the images.
         flips: the verdicts that differ.
         limit: how far a score may be off.
@@ -128,8 +129,14 @@ def compare(
         progress: called with (done, of).
 
     Raises:
+        errors.BundleError: one side has networks that the other has not.
         errors.DataError: there is no image to compare on.
     """
+    if set(reference.networks) != set(candidate.networks):
+        raise errors.BundleError(
+            f"The trained models must have the networks {', '.join(candidate.networks)}. "
+            f"Got {', '.join(reference.networks)}. Give one for each export."
+        )
     if not records:
         raise errors.DataError(
             "The gate needs tune or test images. Got none. Give data.tune or data.test a share."
@@ -148,12 +155,11 @@ def compare(
         worst_score = max(
             worst_score, *(_difference(scores[0][name], scores[1][name]) for name in scores[0])
         )
-        off = [
-            _differences(*pair)
-            for pair in zip(task.arrays(alike), task.arrays(exported), strict=True)
-        ]
-        worst_output = max(worst_output, *(float(one.max()) for one in off))
-        total += float(np.mean([one.mean() for one in off]))
+        off = _differences(
+            *(task.record(output, prepared, context) for output in (alike, exported))
+        )
+        worst_output = max(worst_output, float(off.max()))
+        total += float(off.mean())
         for name, distance in task.distances(alike, exported, prepared, context).items():
             distances[name] = max(distances[name], distance)
         verdicts = [

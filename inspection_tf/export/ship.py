@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -28,6 +28,7 @@ from inspection_tf.export import card, gate, kit, networks, onnx
 from inspection_tf.export.networks import Converted, KerasNetwork, Trained, convert
 from inspection_tf.images import registration
 from inspection_tf.runtime.runner import Runner
+from inspection_tf.tasks.base import GraphSpec
 
 __all__ = ["BundleSpec", "Shipped", "Tuning", "convert", "ship"]
 
@@ -58,6 +59,25 @@ class BundleSpec:
     mm_per_px: float | None = None
     alignment: registration.AlignSpec = dataclasses.field(default_factory=registration.AlignSpec)
 
+    @property
+    def task_settings(self) -> config.Section:
+        """The settings, or the task's defaults."""
+        return tasks.get(self.task).settings() if self.settings is None else self.settings
+
+    def graphs(self, classes: Sequence[str]) -> tuple[GraphSpec, ...]:
+        """Return the networks that the bundle must have."""
+        return tasks.get(self.task).graphs(self.task_settings, self.preprocessing, classes)
+
+
+def _require_networks(names: Collection[str], spec: BundleSpec, classes: Sequence[str]) -> None:
+    """Refuse networks, by their names, that are not those of the bundle to be."""
+    needed = [graph.name for graph in spec.graphs(classes)]
+    if sorted(names) != sorted(needed):
+        raise errors.BundleError(
+            f"A bundle of the task {spec.task} must have the models {', '.join(needed)}. "
+            f"Got {', '.join(sorted(names))}. Train one for each."
+        )
+
 
 def _provisional(
     models: Trained,
@@ -68,15 +88,8 @@ def _provisional(
     model_id: str,
 ) -> bundle.Manifest:
     """Return the manifest of a bundle whose thresholds are still to be chosen."""
-    task = tasks.get(spec.task)
-    settings = task.settings() if spec.settings is None else spec.settings
-    specs = task.graphs(settings, spec.preprocessing, records.classes)
+    task, specs = tasks.get(spec.task), spec.graphs(records.classes)
     names = [graph.name for graph in specs]
-    if sorted(models) != sorted(names):
-        raise errors.BundleError(
-            f"A bundle of the task {spec.task} must have the models {', '.join(names)}. "
-            f"Got {', '.join(sorted(models))}. Train one for each."
-        )
     undecided = thresholds.OperatingPoint(threshold=0.5)
     inputs = [onnx.IMAGE, onnx.TEMPLATE][: 1 + records.has_template]
     return bundle.Manifest(
@@ -100,7 +113,7 @@ def _provisional(
         alignment=spec.alignment,
         operating_point=undecided,
         stage_points=dict.fromkeys(names[: names.index(task.main)], undecided),
-        settings=settings,
+        settings=spec.task_settings,
         mm_per_px=spec.mm_per_px,
         provenance=provenance,
     )
@@ -245,6 +258,8 @@ def ship(
         errors.StorageError: the disk is full; nothing is left behind.
     """
     files.require_free(out)
+    for given in (models, *(given for given, _ in (*tuning, *measured) if given is not None)):
+        _require_networks(given, spec, tuning[0][1].classes)
     task, converted = tasks.get(spec.task), convert(models)
     others = [model for name, model in converted.items() if name != task.main]
     digest = hashlib.sha256(b"".join([converted[task.main], *others])).hexdigest()

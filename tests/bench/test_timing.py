@@ -137,16 +137,18 @@ def test_the_first_batch_of_a_turn_does_not_count(toy_cascade, frames, monkeypat
     assert {timing.p99_ms for timing in found.values()} == {1.0}
 
 
-@pytest.mark.parametrize(("runs_both", "seen"), [(False, [1]), (True, [3])])
-def test_a_batch_is_stopped_image_by_image(toy_cascade, runs_both, seen):
+@pytest.mark.parametrize(("every_stage", "seen"), [(False, [1]), (True, [3])])
+def test_a_batch_is_stopped_image_by_image(toy_cascade, every_stage, seen):
     found = np.zeros((3, 64, 64, 2))
     found[:, 8:16, 8:16, 0] = 1.0  # the segmenter would say NG of each
     first = Fixed([1, 0, 0], [0, 0.5, 0.5], [0.5, math.nan, 0.5])
     second = Fixed(*found)
     inspector = runtime.Inspector(
-        toy_cascade.shipped.manifest, second, model_sha256="", classifier=first
+        toy_cascade.shipped.manifest,
+        {"segmenter": second, "classifier": first},
+        model_sha256="",
     )
-    way = timing.Way("fixed", inspector, runs_both)
+    way = timing.Way("fixed", inspector, every_stage)
     times, outcomes, segmented = timing.once(way, [(np.zeros((64, 64), np.uint8), None)] * 3)
     assert outcomes == ["OK", "NG", "REVIEW"]
     assert (first.seen, second.seen, segmented) == ([3], seen, seen[0])

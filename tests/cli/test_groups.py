@@ -73,7 +73,7 @@ def manifest(root):
     source = data_spec.DataSpec(format="folder", root=root, group_pattern=r"(\d\d)$")
     found = data_spec.read(source)
     return types.SimpleNamespace(
-        classes=found.classes, has_template=False, is_located=False,
+        classes=found.classes, has_template=False, task="segmentation",
         provenance=types.SimpleNamespace(
             data=bundle.Data(
                 format="folder", sha256=found.sha256(), splits={"test": list(found.ids[:2])},

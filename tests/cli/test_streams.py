@@ -140,15 +140,15 @@ def test_a_data_set_that_is_checked_and_decoded_shows_how_far_it_is(toy_classes_
 
 
 def test_an_export_shows_how_far_it_is(
-    toy_model, toy_parts, toy_terms, toy_provenance, tmp_path, bars
+    toy_model, toy_parts, toy_spec, toy_provenance, tmp_path, bars
 ):
     ship.ship(
-        toy_model,
+        {"segmenter": toy_model},
         out=tmp_path / "bundle",
         tuning=[(None, toy_parts["tune"])],
         measured=[(None, toy_parts["test"])],
         split="test",
-        terms=toy_terms,
+        spec=toy_spec,
         provenance=toy_provenance,
     )
     assert bars == {"measuring": (4, 4), "comparing": (8, 8)}

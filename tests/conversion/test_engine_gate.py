@@ -6,7 +6,6 @@ from engine_checks import contents, spec
 
 from inspection_tf import cli, errors, evaluation, images, runtime
 from inspection_tf.conversion import calibration_set, convert, engine_gate, request, retreat
-from inspection_tf.runtime import batches
 
 library = pytest.importorskip("onnx")
 pytest.importorskip("openvino")
@@ -118,7 +117,7 @@ def test_an_int8_engine_that_was_calibrated_on_black_images_is_caught(
 
 
 @pytest.fixture(scope="module")
-def colour_bundle(tmp_path_factory, toy_deliver, toy_terms):
+def colour_bundle(tmp_path_factory, toy_deliver, toy_spec):
     """A bundle that finds red discs among blue ones."""
     import dataclasses
 
@@ -154,9 +153,7 @@ def colour_bundle(tmp_path_factory, toy_deliver, toy_terms):
         model.train_on_batch({"image": np.stack(pictures)}, {"probability": target})
     preprocessing = images.Preprocessing(size=(64, 64), channels="rgb")
     path = tmp_path_factory.mktemp("colour") / "bundle"
-    toy_deliver(
-        path, root, model, terms=dataclasses.replace(toy_terms, preprocessing=preprocessing)
-    )
+    toy_deliver(path, root, model, spec=dataclasses.replace(toy_spec, preprocessing=preprocessing))
     return path
 
 
@@ -214,7 +211,7 @@ class Shifted:
 @pytest.mark.parametrize(("from_batch", "is_refused"), [(99, False), (1, True), (4, True)])
 def test_metrics_count_at_every_batch_size(toy_shipped, toy_records, from_batch, is_refused):
     inspector = runtime.Inspector.load(toy_shipped.path)
-    network = Shifted(inspector.engine, from_batch)
+    network = Shifted(inspector.networks["segmenter"], from_batch)
     other = engine_gate.inspector(inspector.manifest, {"segmenter": network}, "shifted")
     found = engine_gate.compare(
         inspector, other, {"test": toy_records}, engine_gate.GateSpec(batch_sizes=(1, 4))
@@ -292,13 +289,15 @@ def test_a_cascade_is_calibrated_on_what_each_network_sees(toy_cascade):
 def test_a_batch_of_a_cascade_runs_the_segmenter_on_what_passes(toy_cascade, toy_classes):
     inspector = runtime.Inspector.load(toy_cascade.path)
     prepared = [inspector.prepare(record.read_image()) for record in toy_classes]
-    outputs = batches.run(inspector, prepared)
-    stopped = {place for place, output in enumerate(outputs.main) if output is None}
-    assert stopped == set(outputs.stopped)
-    assert 0 < len(stopped) < len(prepared)
-    verdicts = batches.conclude(inspector, prepared, outputs)
-    single = [inspector.judge(item)[0] for item in prepared]
+    outputs = inspector.run(prepared)
+    verdicts = [
+        inspector.decide(output, item) for output, item in zip(outputs, prepared, strict=True)
+    ]
+    stopped = [output.segmented is None for output in outputs]
+    assert stopped == [verdict.decided_by == "classifier" for verdict in verdicts]
+    assert 0 < sum(stopped) < len(prepared)
+    single = [inspector.judge(item) for item in prepared]
     assert [v.outcome for v in verdicts] == [v.outcome for v in single]
     assert [v.decided_by for v in verdicts] == [v.decided_by for v in single]
-    both = batches.run(inspector, prepared, runs_both=True)
-    assert all(output is not None for output in both.main)
+    both = inspector.run(prepared, every_stage=True)
+    assert all(output.segmented is not None for output in both)

@@ -66,7 +66,7 @@ def in_openvino(path, samples, ranges):
     nncf = pytest.importorskip("nncf")
     conversion = SimpleNamespace(
         onnx_file=lambda _graph: path,
-        manifest=SimpleNamespace(is_located=False, main="segmenter"),
+        manifest=SimpleNamespace(graph_specs=(SimpleNamespace(is_exact=False),), main="segmenter"),
         spec=SimpleNamespace(accuracy_control=False),
     )
     how = retreat.Attempt(ranges=ranges)
@@ -177,9 +177,7 @@ def test_coordinates_are_computed_in_float32(tmp_path):
         constants = library.load_from_string(data).graph.initializer
         return {item.name for item in constants if item.data_type == library.TensorProto.FLOAT}
 
-    plain, located = (
-        onnx_int8.in_float16(path, is_located=is_located) for is_located in (False, True)
-    )
+    plain, located = (onnx_int8.in_float16(path, is_exact=is_exact) for is_exact in (False, True))
     # Where the cells of a heatmap lie is a constant of the network, as the weights are.
     assert in_float32(plain) < in_float32(located) < in_float32(path.read_bytes())
     pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 1), np.uint8)

@@ -160,7 +160,7 @@ def test_the_configuration_of_a_plan_fits_its_network(request, tmp_path, made):
     profile = BatchProfile(smallest=1, usual=3, largest=12)
     entry = SimpleNamespace(batch=profile, precision="float16")
     conversion = SimpleNamespace(
-        manifest=SimpleNamespace(**{**dict(manifest), "engines": {"plan": entry}}),
+        manifest=manifest.model_copy(update={"engines": {"plan": entry}}),
         spec=spec(engine="plan", instances=2),
     )
     for graph in manifest.graphs:

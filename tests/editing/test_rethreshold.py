@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from engine_checks import contents, manifest_values
 
-from inspection_tf import bundle, cli, errors, runtime, thresholds
+from inspection_tf import bundle, cli, errors, runtime, tasks, thresholds
 from inspection_tf.editing import rethreshold
 
 
@@ -207,11 +207,11 @@ def _asked_for(root, monkeypatch, **options):
     """Return the method and its numbers that thresholds are chosen with."""
     asked = []
 
-    def choose(tuning, manifest, spec):
+    def choose(tuned, spec, context):
         asked.append(spec)
         raise errors.DataError("enough")
 
-    monkeypatch.setattr(rethreshold.operating_points, "choose", choose)
+    monkeypatch.setattr(tasks.get(bundle.read(root).task), "choose", choose)
     with pytest.raises(errors.DataError, match="enough"):
         rethreshold.promise(root, 0.2, **options)
     return asked[0]

@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from gate_checks import compared
 
 from inspection_tf import decision, errors, runtime, thresholds
 from inspection_tf.datasets.records import Record
@@ -29,8 +30,8 @@ def compare(toy_model, toy_shipped, toy_records):
         point = thresholds.OperatingPoint(threshold=threshold, mask_threshold=0.1)
         manifest = toy_shipped.shipped.manifest.model_copy(update={"operating_point": point})
         engine = Altered(onnx.rebuild_float32(model), change)
-        inspector = runtime.Inspector(manifest, engine, model_sha256="")
-        return gate.compare(model, inspector, records)
+        inspector = runtime.Inspector(manifest, {"segmenter": engine}, model_sha256="")
+        return compared({"segmenter": model}, inspector, records)
 
     return run
 
@@ -125,9 +126,9 @@ def test_a_model_that_is_not_finite_is_refused_even_if_its_export_agrees(toy_rec
         def __call__(self, batch, training):
             return self.predict_on_batch(batch)
 
-    engine = Altered(Broken(), lambda x: x)
-    inspector = runtime.Inspector(toy_shipped.shipped.manifest, engine, model_sha256="")
-    parity = gate.compare(Broken(), inspector, toy_records)
+    engine, manifest = Altered(Broken(), lambda x: x), toy_shipped.shipped.manifest
+    inspector = runtime.Inspector(manifest, {"segmenter": engine}, model_sha256="")
+    parity = compared({"segmenter": Broken()}, inspector, toy_records)
     assert parity.flips == ()  # REVIEW on both sides
     refused(parity, "difference of inf")
 
@@ -141,11 +142,16 @@ def test_a_gate_without_images_is_no_gate(compare):
 def test_rules_are_part_of_what_is_compared(toy_model, toy_shipped, toy_records):
     # Everything is dropped by the rule on both sides, so a drift changes no verdict.
     rules = decision.Rules(min_area_px=64 * 64)
-    manifest = toy_shipped.shipped.manifest.model_copy(update={"rules": rules})
-    inspector = runtime.Inspector(manifest, Altered(toy_model, lambda x: x), model_sha256="")
-    parity = gate.compare(toy_model, inspector, toy_records[:2])
+    manifest = toy_shipped.shipped.manifest
+    settings = manifest.settings.model_copy(update={"rules": rules})
+    inspector = runtime.Inspector(
+        manifest.model_copy(update={"settings": settings}),
+        {"segmenter": Altered(toy_model, lambda x: x)},
+        model_sha256="",
+    )
+    parity = compared({"segmenter": toy_model}, inspector, toy_records[:2])
     assert parity.passed
-    assert inspector.decide(inspector.probability(toy_records[1].read_image())).outcome == "OK"
+    assert inspector.judge(inspector.prepare(toy_records[1].read_image())).outcome == "OK"
 
 
 def test_a_model_of_mixed_precision_is_compared_in_float32(compare, toy_records):

@@ -2,16 +2,17 @@ import math
 
 import numpy as np
 import pytest
+from gate_checks import compared
 
 from inspection_tf import errors, runtime, thresholds
-from inspection_tf.export import gate
+from inspection_tf.export import gate, networks
 
 
 class Altered:
     """A trained model as an engine, its output altered."""
 
     def __init__(self, model, change):
-        self.network, self.change = gate.KerasNetwork(model), change
+        self.network, self.change = networks.KerasNetwork(model), change
 
     def run(self, batch, template=None):
         return self.change(self.network.run(batch, template))
@@ -68,11 +69,10 @@ def compare(toy_cascade, toy_stages, toy_classes):
         )
         exported = runtime.Inspector(
             manifest,
-            Altered(segmenter, second),
+            {"segmenter": Altered(segmenter, second), "classifier": Altered(classifier, first)},
             model_sha256="",
-            classifier=Altered(classifier, first),
         )
-        return gate.compare(segmenter, exported, records, classifier=classifier)
+        return compared({"segmenter": segmenter, "classifier": classifier}, exported, records)
 
     return run
 
@@ -124,7 +124,7 @@ def test_a_verdict_changed_by_the_classifier_is_refused_however_small_the_drift(
 ):
     record = toy_classes.where(is_defect=True)[0]
     image = record.read_image()[None, ..., None]
-    score = float(gate.KerasNetwork(toy_stages.classifier).run(image)[0, 1:].sum())
+    score = float(networks.KerasNetwork(toy_stages.classifier).run(image)[0, 1:].sum())
     parity = compare(drift(-4e-5), records=[record], first_threshold=score - 2e-5)
     (flip,) = parity.flips
     assert (flip.id, flip.outcome_before, flip.outcome_after) == (record.id, "NG", "OK")
@@ -183,12 +183,12 @@ def test_classifiers_that_agree_on_nothing_finite_are_refused(compare, toy_class
 
 def test_a_cascade_is_not_compared_without_its_trained_classifier(toy_cascade, toy_stages):
     exported = runtime.Inspector.load(toy_cascade.path, check_golden=False)
-    with pytest.raises(errors.BundleError, match="must have a classifier"):
-        gate.compare(toy_stages.segmenter, exported, toy_cascade.parts["test"])
+    with pytest.raises(errors.BundleError, match="must have the networks classifier, segmenter"):
+        compared({"segmenter": toy_stages.segmenter}, exported, toy_cascade.parts["test"])
 
 
 def test_a_model_that_compares_is_gated_on_its_pairs(toy_pair, toy_comparer):
     exported = runtime.Inspector.load(toy_pair.path, check_golden=False)
-    parity = gate.compare(toy_comparer, exported, toy_pair.parts["test"])
+    parity = compared({"segmenter": toy_comparer}, exported, toy_pair.parts["test"])
     assert parity.images == len(toy_pair.parts["test"])
     parity.require()

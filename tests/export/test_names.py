@@ -55,7 +55,8 @@ def test_names_do_not_break_the_card(named, name, written):
 def test_the_page_for_integrators_shows_a_rule_of_a_class_as_it_is(named):
     manifest = named("a|b", "other")
     plain = kit.page(manifest)
-    rules = manifest.rules.model_copy(update={"class_min_area_px": {"*a|b*": 3.0}})
-    text = kit.page(manifest.model_copy(update={"rules": rules}))
+    rules = manifest.settings.rules.model_copy(update={"class_min_area_px": {"*a|b*": 3.0}})
+    settings = manifest.settings.model_copy(update={"rules": rules})
+    text = kit.page(manifest.model_copy(update={"settings": settings}))
     assert r"class_min_area_px {'\*a\|b\*': 3.0}" in text
     assert len(text.splitlines()) == len(plain.splitlines()) == 12

@@ -7,12 +7,24 @@ import os
 import numpy as np
 import pytest
 
-from inspection_tf import bundle, decision, errors, evaluation, files, images, runtime, thresholds
-from inspection_tf.export import card, operating_points, ship
+from inspection_tf import (
+    bundle,
+    decision,
+    errors,
+    evaluation,
+    files,
+    images,
+    runtime,
+    tasks,
+    thresholds,
+)
+from inspection_tf.export import card, networks, ship
+from inspection_tf.tasks.segmentation import tuning
+from inspection_tf.tasks.segmentation.settings import Settings
 
 
 @pytest.fixture
-def deliver(monkeypatch, tmp_path, toy_bundle, toy_model, toy_parts, toy_terms, toy_provenance):
+def deliver(monkeypatch, tmp_path, toy_bundle, toy_model, toy_parts, toy_spec, toy_provenance):
     """Return a function that ships the toy model; the conversion is that of the toy bundle."""
     data = (toy_bundle / "model.onnx").read_bytes()
     monkeypatch.setattr(ship.onnx, "convert", lambda model: data)
@@ -23,10 +35,10 @@ def deliver(monkeypatch, tmp_path, toy_bundle, toy_model, toy_parts, toy_terms, 
             "tuning": [(None, toy_parts["tune"])],
             "measured": [(None, toy_parts["test"])],
             "split": "test",
-            "terms": toy_terms,
+            "spec": toy_spec,
             "provenance": toy_provenance,
         }
-        return ship.ship(toy_model, **(options | changes))
+        return ship.ship({"segmenter": toy_model}, **(options | changes))
 
     return run
 
@@ -74,18 +86,19 @@ def test_without_a_good_image_the_threshold_comes_from_the_regions_of_the_verdic
     toy_bundle, toy_records
 ):
     manifest = bundle.read(toy_bundle)
-    networks = operating_points.Networks((toy_bundle / "model.onnx").read_bytes())
+    models = {"segmenter": (toy_bundle / "model.onnx").read_bytes()}
     bad = toy_records.where(is_defect=True)
-    scorer = operating_points.Scorer([(networks, bad)], manifest)
     spec = thresholds.ThresholdSpec(method="f_beta")
-    point = operating_points._for_maps(scorer, spec).whole
+    task = tasks.get(manifest.task)
+    point = task.choose([(networks.started(models), bad)], spec, manifest.context).whole
     assert point.method == "region_f_beta"
 
     def f1(threshold):
         lowered = manifest.operating_point.model_copy(
             update={"threshold": threshold, "mask_threshold": point.mask_threshold}
         )
-        inspector = networks.inspector(manifest.model_copy(update={"operating_point": lowered}))
+        changed = manifest.model_copy(update={"operating_point": lowered})
+        inspector = networks.inspector(models, changed)
         rows = evaluation.measure(inspector, bad)
         results = [row.result for row in rows]
         matched = sum(result.regions_matched for result in results)
@@ -135,7 +148,7 @@ def test_a_measured_image_can_be_shown_by_its_id(toy_shipped, toy_parts):
 
 
 def test_cross_validation_tunes_and_measures_on_every_fold(deliver, toy_bundle, toy_records):
-    data = ship.Networks((toy_bundle / "model.onnx").read_bytes())
+    data = {"segmenter": (toy_bundle / "model.onnx").read_bytes()}
     folds = [(data, toy_records[:6]), (data, toy_records[6:])]
     shipped = deliver(tuning=folds, measured=folds, split="out_of_fold")
     assert shipped.manifest.operating_point.counts == {"images": 12, "defective": 6}
@@ -144,11 +157,11 @@ def test_cross_validation_tunes_and_measures_on_every_fold(deliver, toy_bundle, 
     assert shipped.manifest.parity["images"] == 12  # each image once
 
 
-def test_rules_and_scale_reach_the_bundle(deliver, toy_terms, tmp_path):
-    rules = decision.Rules(min_area_mm2=0.01)
-    deliver(terms=dataclasses.replace(toy_terms, rules=rules, mm_per_px=0.1))
+def test_rules_and_scale_reach_the_bundle(deliver, toy_spec, tmp_path):
+    settings = Settings(rules=decision.Rules(min_area_mm2=0.01))
+    deliver(spec=dataclasses.replace(toy_spec, settings=settings, mm_per_px=0.1))
     manifest = runtime.Inspector.load(tmp_path / "runs" / "bundle").manifest
-    assert (manifest.rules, manifest.mm_per_px) == (rules, 0.1)
+    assert (manifest.settings, manifest.mm_per_px) == (settings, 0.1)
     text = (tmp_path / "runs" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
     assert "Rules: min_area_mm2 0.01." in text
 
@@ -170,7 +183,7 @@ def test_a_threshold_below_the_pixel_threshold_lowers_that_too():
         def regions(self, mask_threshold):
             raise AssertionError("one image is good")
 
-    points = operating_points._for_maps(Scorer(), thresholds.ThresholdSpec())
+    points = tuning.choose_for_maps(Scorer(), thresholds.ThresholdSpec())
     assert points.whole.threshold == pytest.approx(0.3)
     assert points.whole.mask_threshold <= points.whole.threshold
     assert points.stages == {}
@@ -198,6 +211,13 @@ def test_when_the_gate_refuses_there_is_no_bundle(deliver, monkeypatch, tmp_path
     with pytest.raises(errors.GateError, match="No bundle was written") as caught:
         deliver()
     assert caught.value.exit_code == 7
+    assert not (tmp_path / "runs").exists()
+
+
+def test_models_that_are_not_those_of_the_task_are_refused(deliver, toy_spec, tmp_path):
+    spec = dataclasses.replace(toy_spec, task="two_stage_segmentation")
+    with pytest.raises(errors.BundleError, match=r"models classifier, segmenter\. Got segmenter\."):
+        deliver(spec=spec)
     assert not (tmp_path / "runs").exists()
 
 

@@ -27,23 +27,18 @@ def deliver(monkeypatch, tmp_path, toy_cascade, toy_stages, toy_deliver):
     }
     monkeypatch.setattr(ship.onnx, "convert", data.__getitem__)
 
-    def run(**changes):
-        return toy_deliver(
-            tmp_path / "runs" / "bundle",
-            toy_cascade.root,
-            toy_stages.segmenter,
-            **({"classifier": toy_stages.classifier} | changes),
-        )
+    def run(*, graphs=("segmenter", "classifier"), **changes):
+        models = {"segmenter": toy_stages.segmenter, "classifier": toy_stages.classifier}
+        given = {name: models[name] for name in graphs}
+        return toy_deliver(tmp_path / "runs" / "bundle", toy_cascade.root, given, **changes)
 
     return run
 
 
 @pytest.fixture
 def networks(toy_cascade):
-    return ship.Networks(
-        (toy_cascade.path / "model.onnx").read_bytes(),
-        (toy_cascade.path / "classifier.onnx").read_bytes(),
-    )
+    files = {"segmenter": "model.onnx", "classifier": "classifier.onnx"}
+    return {name: (toy_cascade.path / file).read_bytes() for name, file in files.items()}
 
 
 def test_a_cascade_holds_both_networks_and_their_sources(toy_cascade):
@@ -149,17 +144,25 @@ def test_golden_samples_hold_both_stages_of_both_labels(toy_cascade):
         assert (sample["first_score"] >= t1) == is_ng
 
 
-def test_a_golden_ng_is_far_from_both_thresholds(monkeypatch):
+def test_a_golden_ng_is_far_from_both_thresholds():
     # The second score says a, then b, then c; the first one barely passes a, and c is an escape.
     rows = [
         types.SimpleNamespace(id=name, is_defect=True, score=score, threshold=0.5, error=error)
         for name, score, error in (("a", 0.99, None), ("b", 0.9, None), ("c", 0.0, "escape"))
     ]
-    records = [types.SimpleNamespace(id=row.id) for row in rows]
+    records = [
+        types.SimpleNamespace(id=row.id, read_pair=lambda orientation, name=row.id: (name, None))
+        for row in rows
+    ]
     first = {"a": 0.5001, "b": 0.8, "c": 0.9}
-    inspector = types.SimpleNamespace(classifier=object(), ng_score=first.__getitem__)
-    monkeypatch.setattr(ship.operating_points, "prepare", lambda _, record: record.id)
-    monkeypatch.setattr(ship, "_GOLDEN_NG", 1)
+    inspector = types.SimpleNamespace(
+        task=types.SimpleNamespace(golden_counts=(1, 0)),
+        context=types.SimpleNamespace(stage_points={"classifier": None}),
+        preprocessing=types.SimpleNamespace(orientation="apply"),
+        prepare_decoded=lambda image, template: image,
+        run=lambda batch, *, every_stage: batch,
+        stage_scores=lambda output, prepared: {"first_score": first[output]},
+    )
     assert [r.id for r in ship._golden_records(rows, records, inspector)] == ["b"]
 
 
@@ -174,9 +177,9 @@ def test_the_source_models_have_the_trained_weights(toy_cascade, toy_stages):
 
 
 def test_the_model_id_follows_from_both_networks(toy_cascade, deliver, toy_stages):
-    manifest = deliver(classifier=None).shipped.manifest
+    manifest = deliver(graphs=("segmenter",)).shipped.manifest
     assert manifest.task == "segmentation"
-    assert not manifest.is_cascade
+    assert [graph.name for graph in manifest.graphs] == ["segmenter"]
     assert manifest.model_id != toy_cascade.shipped.manifest.model_id
 
 
@@ -209,15 +212,14 @@ def test_cross_validation_tunes_both_stages_on_every_fold(deliver, networks, toy
 
 @pytest.mark.parametrize("where", ["tuning", "measured"])
 def test_a_fold_without_its_classifier_is_refused(deliver, networks, toy_classes, where):
-    alone = [(ship.Networks(networks.main), toy_classes)]
-    with pytest.raises(errors.BundleError, match="must have a classifier"):
+    alone = [({"segmenter": networks["segmenter"]}, toy_classes)]
+    with pytest.raises(errors.BundleError, match="must have the models classifier, segmenter"):
         deliver(**{where: alone})
 
 
-def test_the_thresholds_are_those_of_both_scores(deliver, toy_terms):
-    spec = thresholds.ThresholdSpec(method="overkill_rate", max_overkill_rate=0.5, confidence=0.9)
-    terms = dataclasses.replace(toy_terms, threshold=spec)
-    manifest = deliver(terms=terms).shipped.manifest
+def test_the_thresholds_are_those_of_both_scores(deliver, toy_spec):
+    method = thresholds.ThresholdSpec(method="overkill_rate", max_overkill_rate=0.5, confidence=0.9)
+    manifest = deliver(spec=dataclasses.replace(toy_spec, threshold=method)).shipped.manifest
     assert manifest.operating_point.method == "overkill_rate"
     assert manifest.stage_points["classifier"].method == "joint"
     assert manifest.operating_point.tune["overkill_rate"] <= 0.5

@@ -14,6 +14,7 @@ from inspection_tf.engines.entry import BatchProfile, EngineEntry
 from inspection_tf.export import onnx
 from inspection_tf.images import tile_plan, tiling
 from inspection_tf.models import segmenter, unet
+from inspection_tf.tasks.segmentation import maps
 
 onnx_package = pytest.importorskip("onnx")
 PLAN = tile_plan.TilePlan(stride=32, margin=8, total_stride=4)
@@ -154,6 +155,11 @@ def test_several_classes_may_have_tiles(tmp_path):
 # A bundle with a plan
 
 
+def memory_bytes(inspector, size):
+    """Return the most memory that an image of (height, width) px needs."""
+    return maps.memory_bytes(inspector.manifest.settings.tiles, inspector.context, size)
+
+
 @pytest.fixture
 def tiled(toy_bundle_copy):
     tiles.plan(toy_bundle_copy)
@@ -186,7 +192,7 @@ def test_tiles_say_what_the_network_says_of_the_whole_image(
     tiling.say.cache_clear()
     caplog.set_level("INFO", "inspection_tf")
     verdict = inspector.inspect(image)
-    most = inspector.memory_bytes(size) / 1e6
+    most = memory_bytes(inspector, size) / 1e6
     assert f"{size[0]} x {size[1]} px take at most {most:.0f} MB" in caplog.text
     assert verdict.image_size == size
     assert verdict.outcome == ("NG" if found.max() >= 0.5 else "OK")
@@ -198,18 +204,18 @@ def test_a_plan_is_written_noted_and_says_what_memory_it_takes(toy_bundle_copy, 
     assert cli.main(["tiles", str(toy_bundle_copy), "--blending", "linear"]) == 0
     said = capsys.readouterr().out
     inspector = runtime.Inspector.load(toy_bundle_copy)
-    found = inspector.manifest.tiles
+    found = inspector.manifest.settings.tiles
     assert found.blending == "linear"
     assert f"every {found.stride} px, margin {found.margin} px" in said
-    memory = inspector.memory_bytes((4096, 4096))
+    memory = memory_bytes(inspector, (4096, 4096))
     assert f"at most {memory / 1e6:.0f} MB" in said
-    assert memory > inspector.memory_bytes((64, 64)) > found.network_bytes > 30e6
+    assert memory > memory_bytes(inspector, (64, 64)) > found.network_bytes > 30e6
     (edit,) = inspector.manifest.audit
     assert (edit["what"], edit["before"]) == ("tiles", None)
     said = (toy_bundle_copy / "INTEGRATION.md").read_text()
     assert f"in tiles every {found.stride} px without the {found.margin} px" in said
     assert cli.main(["verify", str(toy_bundle_copy)]) == 0
-    assert runtime.Inspector.load(toy_bundle_copy).memory_bytes((64, 64)) is not None
+    assert memory_bytes(runtime.Inspector.load(toy_bundle_copy), (64, 64)) > 30e6
 
 
 @pytest.mark.parametrize(
@@ -242,12 +248,14 @@ def test_two_stages_get_no_tiles(toy_cascade, tmp_path):
     root = shutil.copytree(toy_cascade.path, tmp_path / "bundle")
     with pytest.raises(errors.BundleError, match="one segmenter for single images"):
         tiles.plan(root)
-    assert runtime.Inspector.load(root).memory_bytes((64, 64)) is None
+    with pytest.raises(errors.BundleError, match="must have a tile plan"):
+        tiles.plan_of(bundle.read(root))
 
 
 def test_a_manifest_with_a_plan_that_does_not_cover_is_refused(tiled, reseal):
-    found = bundle.read(tiled).tiles.model_dump(mode="json")
-    reseal(tiled, tiles=found | {"margin": 60})
+    settings = bundle.read(tiled).settings.model_dump(mode="json")
+    settings["tiles"]["margin"] = 60
+    reseal(tiled, settings=settings)
     with pytest.raises(errors.BundleError, match="must fit into 64 px"):
         bundle.read(tiled)
 
@@ -257,11 +265,12 @@ import sys
 import numpy as np
 from inspection_tf import runtime
 from inspection_tf.process import memory
+from inspection_tf.tasks.segmentation import maps
 inspector = runtime.Inspector.load(sys.argv[1])
 image = np.random.default_rng(0).normal(128, 20, (2048, 3000)).clip(0, 255).astype(np.uint8)
 verdict = inspector.inspect(image)
 print(memory.peak_bytes())
-print(inspector.memory_bytes(image.shape))
+print(maps.memory_bytes(inspector.manifest.settings.tiles, inspector.context, image.shape))
 """
 
 
@@ -283,13 +292,13 @@ def test_the_gate_gives_the_engine_as_many_tiles_as_it_says(tiled, toy_records):
     from inspection_tf.conversion import engine_gate
 
     inspector, other = (runtime.Inspector.load(tiled) for _ in range(2))
-    run, seen = other.engine.run, []
+    run, seen = other.networks["segmenter"].run, []
 
     def listen(batch, template=None):
         seen.append(len(batch))
         return run(batch, template)
 
-    other.engine = SimpleNamespace(run=listen)
+    other.networks = {"segmenter": SimpleNamespace(run=listen)}
     parity = engine_gate.compare(
         inspector, other, {"tune": toy_records}, engine_gate.GateSpec(batch_sizes=(1, 3))
     )
@@ -297,8 +306,8 @@ def test_the_gate_gives_the_engine_as_many_tiles_as_it_says(tiled, toy_records):
     # Images of the network's size are one tile each: as many a call as the batch has images.
     full, rest = divmod(len(toy_records), 3)
     assert seen == [1] * len(toy_records) + [3] * full + [rest] * (rest > 0)
-    assert other.manifest.tiles.batch == inspector.manifest.tiles.batch == 1
-    assert engine_gate._at(other, 5).manifest.tiles.batch == 5
+    plans = [one.context.settings.tiles for one in (inspector, other, engine_gate._at(other, 5))]
+    assert [plan.batch for plan in plans] == [1, 1, 5]
 
 
 def test_a_plan_that_an_engine_cannot_take_is_refused(toy_bundle_copy, reseal, capsys):
@@ -310,7 +319,6 @@ def test_a_plan_that_an_engine_cannot_take_is_refused(toy_bundle_copy, reseal, c
 
 
 def test_what_lies_in_the_working_folder_is_not_imported(toy_bundle, tmp_path, monkeypatch):
-    from inspection_tf.bench import peak_memory
 
     (tmp_path / "onnxruntime.py").write_text("raise SystemExit('imported from the folder')")
     monkeypatch.chdir(tmp_path)

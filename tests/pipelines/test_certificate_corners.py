@@ -7,14 +7,17 @@ import sys
 import numpy as np
 import pytest
 from field_recipe import PIPELINES, toy
+from gate_checks import compared
 
-from inspection_tf import bench, bundle, cli, config, errors, images, runtime
+from inspection_tf import bench, bundle, cli, config, errors, images, runtime, tasks
 from inspection_tf.datasets import data_spec, drawn_photos
 from inspection_tf.datasets.readers import corners
 from inspection_tf.export import gate, onnx
 from inspection_tf.tasks.fields import network as locators
 from inspection_tf.training import initial_weights
 from pipelines import certificate_corners
+
+CORNERS = tasks.get("corners").limits["corner_difference_px"]
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +72,7 @@ def test_the_bundle_says_what_it_locates(field_run):
     assert [output.shape[1] for output in manifest.outputs] == [9, 3]
     assert manifest.classes == ("no field",)
     assert manifest.metrics == report
-    assert manifest.parity["max_corner_difference_px"] <= gate.MAX_CORNER_DIFFERENCE_PX
+    assert manifest.parity["max_corner_difference_px"] <= CORNERS.at_most
     assert manifest.parity["changed_verdicts"] == []
     card = (out / "bundle" / "MODEL_CARD.md").read_text()
     assert "four corners" in card
@@ -97,8 +100,8 @@ def test_a_photo_gets_a_verdict_with_corners_in_its_own_pixels(inspector, photos
 
 def test_the_confidence_is_the_lowest_of_all_looks(inspector, photos):
     prepared = inspector.prepare(photos[0].read_image())
-    coarse = inspector.engine.run(prepared.image)[0]
-    assert inspector.located(prepared)[8] <= coarse[8]
+    coarse = inspector.networks["locator"].run(prepared.image)[0]
+    assert inspector.record(prepared)[8] <= coarse[8]
 
 
 class Fixed:
@@ -112,20 +115,25 @@ class Fixed:
         return self.rows
 
 
-def fixed(field_run, coarse, close):
-    manifest = bundle.read(field_run[0] / "bundle")
-    return runtime.Inspector(manifest, Fixed(coarse), model_sha256="", refiner=Fixed(*close))
+def fixed(manifest, coarse, close):
+    networks = {"locator": Fixed(coarse), "refiner": Fixed(*close)}
+    return runtime.Inspector(manifest, networks, model_sha256="")
+
+
+@pytest.fixture
+def manifest(field_run):
+    return bundle.read(field_run[0] / "bundle")
 
 
 FLAT = (0.25, 0.25, 0.75, 0.25, 0.75, 0.5, 0.25, 0.5)  # shares of the network's input
 
 
-def test_the_second_look_moves_each_corner_along_its_own_sides(field_run):
+def test_the_second_look_moves_each_corner_along_its_own_sides(manifest):
     # A close-up of 16 px spans this share of sqrt(64 x 24) px: what one px in it is of the photo.
     step = toy().refiner.closeups.span * (64 * 24) ** 0.5 / 16
     close = [(0.5 + 1 / 16, 0.5, 0.8), (0.5, 0.5, 0.7), (0.5, 0.5 + 2 / 16, 0.6), (0.5, 0.5, 0.9)]
-    inspector = fixed(field_run, (*FLAT, 0.95), close)
-    found = inspector.located(inspector.prepare(np.zeros((96, 128, 3), np.uint8)))
+    inspector = fixed(manifest, (*FLAT, 0.95), close)
+    found = inspector.record(inspector.prepare(np.zeros((96, 128, 3), np.uint8)))
     moved = found[:8].reshape(4, 2) * (128, 96) - np.array(FLAT).reshape(4, 2) * (128, 96)
     # Top left goes one px along the text; bottom right two px up, into the field.
     expected = [[step, 0], [0, 0], [0, -2 * step], [0, 0]]
@@ -133,46 +141,51 @@ def test_the_second_look_moves_each_corner_along_its_own_sides(field_run):
     assert found[8] == pytest.approx(0.6)
 
 
-def test_corners_without_an_area_get_no_second_look(field_run):
+def test_corners_without_an_area_get_no_second_look(manifest):
     crossed = (0.25, 0.25, 0.75, 0.5, 0.75, 0.25, 0.25, 0.5, 0.9)
-    inspector = fixed(field_run, crossed, [(0.5, 0.5, 0.1)] * 4)
+    inspector = fixed(manifest, crossed, [(0.5, 0.5, 0.1)] * 4)
     prepared = inspector.prepare(np.zeros((96, 128, 3), np.uint8))
-    found = inspector.located(prepared)
-    assert inspector.refiner.seen is None
+    found = inspector.record(prepared)
+    assert inspector.networks["refiner"].seen is None
     np.testing.assert_allclose(found, crossed, atol=1e-6)
-    assert inspector.locate(found, (96, 128)).outcome != "OK"
+    assert inspector.judge(prepared).outcome != "OK"
 
 
 @pytest.mark.parametrize("place", [0, 8])
-def test_what_is_not_finite_is_never_ok(field_run, place):
+def test_what_is_not_finite_is_never_ok(manifest, place):
     coarse = [*FLAT, 0.95]
     coarse[place] = np.nan
-    inspector = fixed(field_run, coarse, [(0.5, 0.5, 0.9)] * 4)
+    inspector = fixed(manifest, coarse, [(0.5, 0.5, 0.9)] * 4)
     assert inspector.inspect(np.zeros((96, 128, 3), np.uint8)).outcome == "REVIEW"
 
 
-def test_a_network_of_another_shape_is_refused(field_run):
-    inspector = fixed(field_run, FLAT, [(0.5, 0.5, 0.9)] * 4)
+def test_a_network_of_another_shape_is_refused(manifest):
+    inspector = fixed(manifest, FLAT, [(0.5, 0.5, 0.9)] * 4)
     with pytest.raises(errors.BundleError, match=r"must return float32 of shape \(1, 9\)"):
         inspector.inspect(np.zeros((96, 128, 3), np.uint8))
-    inspector = fixed(field_run, (*FLAT, 0.9), [(0.5, 0.5, 0.9)] * 3)
+    inspector = fixed(manifest, (*FLAT, 0.9), [(0.5, 0.5, 0.9)] * 3)
     with pytest.raises(errors.BundleError, match=r"must return float32 of shape \(4, 3\)"):
         inspector.inspect(np.zeros((96, 128, 3), np.uint8))
 
 
-def test_a_refiner_and_its_close_ups_belong_together(field_run):
-    manifest = bundle.read(field_run[0] / "bundle")
-    with pytest.raises(errors.BundleError, match="must have a refiner"):
-        runtime.Inspector(manifest, Fixed((*FLAT, 0.9)), model_sha256="")
+def test_a_refiner_and_its_close_ups_belong_together(manifest):
+    with pytest.raises(errors.BundleError, match="must be those of the manifest, locator, refiner"):
+        runtime.Inspector(manifest, {"locator": Fixed((*FLAT, 0.9))}, model_sha256="")
+    settings = manifest.settings.model_copy(update={"closeups": None})
+    alone = manifest.model_copy(update={"settings": settings, "graphs": manifest.graphs[:1]})
+    with pytest.raises(errors.BundleError, match=r"must be those of the manifest, locator\. Got"):
+        fixed(alone, (*FLAT, 0.9), [(0.5, 0.5, 0.9)] * 4)
 
 
-def test_the_gate_refuses_corners_that_moved(field_run):
-    from inspection_tf.export.gate import Parity
+def test_the_gate_refuses_corners_that_moved():
+    name = "corner_difference_px"
 
-    parity = Parity(3, 1e-6, 1e-3, 1e-4, (), max_corner_difference_px=0.2)
+    def parity(px):
+        return gate.Parity(3, 1e-6, 1e-3, 1e-4, (), distances={name: px}, limits={name: CORNERS})
+
     with pytest.raises(errors.GateError, match=r"corners within 0\.1 px.*of 0\.2 px"):
-        parity.require()
-    Parity(3, 1e-6, 1e-3, 1e-4, (), max_corner_difference_px=0.09).require()
+        parity(0.2).require()
+    parity(0.09).require()
 
 
 # The command line
@@ -251,7 +264,7 @@ def test_a_process_that_has_not_built_the_networks_times_them_too(field_run):
 def test_the_integrators_page_says_which_corner_is_which(field_run):
     text = (field_run[0] / "bundle" / "INTEGRATION.md").read_text()
     assert "top left, top right, bottom right, bottom left of the text" in text
-    spec = bundle.read(field_run[0] / "bundle").closeups
+    spec = bundle.read(field_run[0] / "bundle").settings.closeups
     assert f"{spec.size_px} px for {spec.span:g} times the square root of the field's area" in text
     assert len([line for line in text.splitlines() if line[:1].isdigit()]) == 10
 
@@ -275,28 +288,22 @@ def looks(field_run):
     dense = first.get_layer("coordinates")
     dense.set_weights([np.zeros(dense.kernel.shape), np.array(FLAT)])
     path = field_run[0] / "bundle" / "source" / "refiner.keras"
-    return locators.deployed(first), initial_weights.load_network(path)
+    return {"locator": locators.deployed(first), "refiner": initial_weights.load_network(path)}
 
 
 @pytest.mark.parametrize(
     ("look", "by", "px"),
     # 0.01 of 128 x 96 px aside; and of a close-up, which shows 0.75 of sqrt(64 x 24) px: 0.59 px.
-    [("", 0.0, 0.0), ("engine", 0.01, 1.6), ("refiner", 0.02, 0.02 * 0.75 * 39.19 * 2**0.5)],
+    [("", 0.0, 0.0), ("locator", 0.01, 1.6), ("refiner", 0.02, 0.02 * 0.75 * 39.19 * 2**0.5)],
 )
-def test_the_gate_compares_both_looks(field_run, looks, photos, look, by, px):
-    manifest = bundle.read(field_run[0] / "bundle")
+def test_the_gate_compares_both_looks(manifest, looks, photos, look, by, px):
     never_ng = manifest.operating_point.model_copy(update={"threshold": 1.1})
-    networks = [runtime.Engine(onnx.convert(model)) for model in looks]
-    engine, refiner = (
-        Aside(network, by) if name == look else network
-        for name, network in zip(("engine", "refiner"), networks, strict=True)
-    )
+    networks = {name: runtime.Engine(onnx.convert(model)) for name, model in looks.items()}
+    if look:
+        networks[look] = Aside(networks[look], by)
     inspector = runtime.Inspector(
-        manifest.model_copy(update={"operating_point": never_ng}),
-        engine,
-        model_sha256="",
-        refiner=refiner,
+        manifest.model_copy(update={"operating_point": never_ng}), networks, model_sha256=""
     )
-    parity = gate.compare(looks[0], inspector, photos, refiner=looks[1])
-    assert parity.max_corner_difference_px == pytest.approx(px, abs=1e-3)
+    parity = compared(looks, inspector, photos)
+    assert parity.distances["corner_difference_px"] == pytest.approx(px, abs=1e-3)
     assert parity.passed == (not look)

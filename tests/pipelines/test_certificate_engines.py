@@ -35,7 +35,7 @@ def test_every_engine_of_a_bundle_of_fields_agrees(field_run, tmp_path, monkeypa
     assert sorted(entry.files) == ["locator", "refiner"]
     plain, other = runtime.Inspector.load(root), runtime.Inspector.load(root, engine=to)
     for image, _ in bench.golden_frames(root):
-        expected, found = (one.output(one.prepare(image)) for one in (plain, other))
+        expected, found = (one.probability(image) for one in (plain, other))
         assert np.abs(expected - found).max() < (1e-4 if entry.precision == "float32" else 0.2)
 
 

@@ -16,7 +16,7 @@ from pipelines import certificate_corners
 def test_one_look_alone_makes_a_bundle(tmp_path):
     certificate_corners.run(toy(refine=False), tmp_path / "run")
     manifest = bundle.read(tmp_path / "run" / "bundle")
-    assert manifest.closeups is None
+    assert manifest.settings.closeups is None
     assert [graph.name for graph in manifest.graphs] == ["locator"]
 
 

@@ -107,8 +107,8 @@ def test_the_classifier_is_trained_in_the_phases_of_the_settings(finished):
 def test_the_bundle_is_a_cascade_and_its_report_is_the_one_written(finished):
     out, report = finished
     manifest = bundle.read(out / "bundle")
-    assert manifest.is_cascade
     assert manifest.task == "two_stage_segmentation"
+    assert [graph.name for graph in manifest.graphs] == list(STAGES)
     assert set(manifest.stage_points) == {"classifier"}
     assert manifest.metrics == report
     assert json.loads((out / "evaluation" / "metrics.json").read_text()) == report
@@ -186,7 +186,7 @@ def test_a_single_stage_writes_a_bundle_of_one_network(tmp_path):
     out = tmp_path / "run"
     report = two_stage_defects.run(toy(cascade=False), out)
     manifest = bundle.read(out / "bundle")
-    assert not manifest.is_cascade
+    assert manifest.task == "segmentation"
     assert manifest.metrics == report
     assert not (out / "bundle" / "classifier.onnx").exists()
     assert not (out / "classifier").exists()
@@ -207,7 +207,7 @@ def test_cross_validation_trains_both_networks_in_each_fold(tmp_path):
             assert (out / "folds" / fold / stage / "history.csv").is_file()
         assert (out / stage / "history.csv").is_file()
     manifest = bundle.read(out / "bundle")
-    assert manifest.is_cascade
+    assert manifest.task == "two_stage_segmentation"
     assert manifest.operating_point.counts == {"images": 44, "defective": 10}
     assert len(manifest.provenance.data.splits["train"]) == 44
 
@@ -302,7 +302,7 @@ def test_magnetic_tiles_train_a_cascade_over_five_classes(tiles, tmp_path):
     cfg = toy("magnetic_tile", data={"root": tiles, "folds": 0})
     report = two_stage_defects.run(cfg, tmp_path / "run")
     manifest = bundle.read(tmp_path / "run" / "bundle")
-    assert manifest.is_cascade
+    assert manifest.task == "two_stage_segmentation"
     assert manifest.classes == ("Blowhole", "Break", "Crack", "Fray", "Uneven")
     assert manifest.outputs[0].shape[-1] == 5
     assert manifest.outputs[1].shape[-1] == 6  # and OK
@@ -341,7 +341,7 @@ def test_boards_are_compared_with_their_templates_each_left_out_in_turn(boards, 
     assert report["counts"] == {"images": 4, "defective": 4, "groups": 2, "defective_groups": 2}
     manifest = bundle.read(tmp_path / "run" / "bundle")
     assert manifest.has_template
-    assert not manifest.is_cascade
+    assert manifest.task == "segmentation"
     assert manifest.classes == ("open", "short", "mousebite", "spur", "copper", "pin-hole")
     pair = sorted((boards / "group00041").rglob("*_test.jpg"))[0]
     template = pair.with_name(pair.name.replace("_test", "_temp"))

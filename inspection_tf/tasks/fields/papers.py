@@ -30,9 +30,9 @@ ones are shares of the photo's width. An escape is a photo without the field tha
 ## Check
 
 `inspection verify BUNDLE` reads every hash and runs the golden samples. The export was compared
-with the trained model on {parity_images} photos: largest difference of a corner
-{parity[max_corner_difference_px]:.2g} px, of a score {parity_score:.2g}, {parity_flips} changed
-verdicts.
+with the trained model on {parity_images} photos: largest difference of a corner \
+{parity[max_corner_difference_px]:.2g} px,
+of a score {parity_score:.2g}, {parity_flips} changed verdicts.
 {engines}
 ## Where it fails
 

@@ -9,7 +9,7 @@ import pytest
 
 from inspection_tf import images, thresholds
 from inspection_tf.images import geometry
-from inspection_tf.runtime.preparation import Prepared
+from inspection_tf.tasks.base import Prepared
 from inspection_tf.tasks.fields import closeups, looks
 from inspection_tf.tasks.fields import rules as field_rules
 
@@ -138,13 +138,14 @@ def test_a_second_look_that_is_not_finite_is_never_ok(value, place):
     prepared = Prepared(pixels[None, ..., None], None, images.placement(size, spec), pixels)
     seen = np.array([[0.5, 0.5, 0.9]] * 4, np.float32)
     seen[3, place] = value
-    coarse = np.array([0.2, 0.2, 0.8, 0.2, 0.8, 0.8, 0.2, 0.8, 0.95], np.float32)
+    row = np.array([0.2, 0.2, 0.8, 0.2, 0.8, 0.8, 0.2, 0.8, 0.95], np.float32)
+    coarse = looks.FieldCorners.from_row(row)
     refiner = SimpleNamespace(run=lambda batch: seen)
     found = looks.refined(coarse, prepared, closeups.CloseupSpec(), refiner)
-    assert np.isnan(found).all()
+    assert np.isnan(found.as_row()).all()
     verdict = field_rules.locate(
-        looks.to_px(found, size),
-        float(found[8]),
+        found.to_px(size),
+        found.confidence,
         thresholds.OperatingPoint(threshold=0.5),
         field_rules.FieldRules(),
         image_size=size,

@@ -7,7 +7,8 @@ import pytest
 
 from inspection_tf import bundle, evaluation
 from inspection_tf.datasets import records
-from inspection_tf.export import operating_points
+from inspection_tf.export import networks
+from inspection_tf.tasks.segmentation import maps, tuning
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,15 +39,19 @@ class Ignoring:
 
 @pytest.fixture
 def make_scorer(toy_bundle, toy_records):
-    manifest = bundle.read(toy_bundle)
-    networks = operating_points.Networks((toy_bundle / "model.onnx").read_bytes())
+    context = bundle.read(toy_bundle).context
+    started = networks.started({"segmenter": (toy_bundle / "model.onnx").read_bytes()})
+
+    def run_one(given, prepared):
+        return maps.run(given["segmenter"], [prepared], context)[0], None
 
     def make(rows):
         bad = [
             dataclasses.replace(record, source=Ignoring(record.source, rows))
             for record in toy_records.where(is_defect=True)
         ]
-        return operating_points.Scorer([(networks, records.Records.of(bad))], manifest), bad
+        chosen = [(started, records.Records.of(bad))]
+        return tuning.Scorer(chosen, context, context.settings.rules, run_one), bad
 
     return make
 
