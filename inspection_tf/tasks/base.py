@@ -190,6 +190,8 @@ class Task(Protocol):
         compares: whether images may be compared with templates.
         label_kind: what it is measured on; folders of images are read accordingly.
         limits: how far the export of a trained model may be off, by names of `distances`.
+        keras_modules: modules whose Keras classes saved networks may hold, beside those of
+            `models`, `losses` and `metrics`; imported only where a network is loaded.
         golden_counts: images that should be NG and that should be OK among the golden samples.
     """
 
@@ -198,6 +200,7 @@ class Task(Protocol):
     compares: bool
     label_kind: "LabelKind"
     limits: Mapping[str, Limit]
+    keras_modules: tuple[str, ...]
     golden_counts: tuple[int, int]
 
     @property
@@ -355,10 +358,6 @@ class Task(Protocol):
 
     def at_batch_size(self, context: Context, size: int) -> Context:
         """Return a context in which a network is given so many parts of one image a call."""
-        ...
-
-    def register_layers(self) -> None:
-        """Import the Keras classes that saved networks of this task may hold."""
         ...
 
     def papers(self, context: Context) -> Papers:

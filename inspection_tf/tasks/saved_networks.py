@@ -1,5 +1,6 @@
 """The `.keras` files of bundles, whichever task they are for."""
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,5 +19,6 @@ def load(path: Path) -> "keras.Model":
     from inspection_tf.models import saved
 
     for name in tasks.TASKS:
-        tasks.get(name).register_layers()
+        for module in tasks.get(name).keras_modules:
+            importlib.import_module(module)
     return saved.load(path)

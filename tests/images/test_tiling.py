@@ -9,6 +9,7 @@ import pytest
 from engine_checks import contents
 
 from inspection_tf import bundle, cli, errors, runtime
+from inspection_tf.bench import peak_memory
 from inspection_tf.editing import receptive, tiles
 from inspection_tf.engines.entry import BatchProfile, EngineEntry
 from inspection_tf.export import onnx

@@ -24,7 +24,7 @@ from inspection_tf.tasks.base import (
 from inspection_tf.tasks.cascade import stages
 from inspection_tf.tasks.cascade.settings import Settings
 from inspection_tf.tasks.cascade.stages import CLASSIFIER, CascadeOutput
-from inspection_tf.tasks.segmentation import maps, papers, tuning
+from inspection_tf.tasks.segmentation import maps, papers
 from inspection_tf.tasks.segmentation.maps import MapOutput
 from inspection_tf.tasks.segmentation.task import SEGMENTER, segmenter
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from inspection_tf.datasets.readers.layouts import LabelKind
     from inspection_tf.datasets.records import Record
     from inspection_tf.images.tile_plan import TilePlan
+    from inspection_tf.tasks.segmentation import tuning
     from inspection_tf.tasks.segmentation.labels import MaskLabels
 
 NAME = "two_stage_segmentation"
@@ -46,6 +47,7 @@ class Cascade:
     name = NAME
     main = SEGMENTER
     settings = Settings
+    keras_modules: tuple[str, ...] = ()
     compares = True
     label_kind: "LabelKind" = "masks"
     limits: Mapping[str, Limit] = {}
@@ -145,6 +147,8 @@ class Cascade:
 
         An image may be NG below the pixel threshold; then the verdict shows the region as well.
         """
+        from inspection_tf.tasks.segmentation import tuning
+
         return tuning.pixel_threshold(chosen, threshold)
 
     def tiled(self, settings: "config.Section", plan: "TilePlan") -> "config.Section | None":
@@ -154,9 +158,6 @@ class Cascade:
     def at_batch_size(self, context: Context, size: int) -> Context:
         """Return the context as it is: an image is seen as a whole."""
         return context
-
-    def register_layers(self) -> None:
-        """Do nothing: the layers of all models are known."""
 
     def papers(self, context: Context) -> Papers:
         """Return what a bundle says that segments defects, and what comes before."""
@@ -206,9 +207,10 @@ class Cascade:
         """Do nothing: with every stage both networks see every image."""
 
     def choose(
-        self, tuned: tuning.Tuned, spec: thresholds.ThresholdSpec, context: Context
+        self, tuned: "tuning.Tuned", spec: thresholds.ThresholdSpec, context: Context
     ) -> OperatingPoints:
         """Choose the pixel threshold, and those of both scores together."""
+        from inspection_tf.tasks.segmentation import tuning
 
         def run_one(networks: Networks, prepared: Prepared) -> tuple[MapOutput, float]:
             (output,) = self.run(networks, [prepared], context, every_stage=True)

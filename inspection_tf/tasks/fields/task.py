@@ -61,6 +61,10 @@ class Fields:
     name = NAME
     main = LOCATOR
     settings = Settings
+    keras_modules: tuple[str, ...] = (
+        "inspection_tf.tasks.fields.network",
+        "inspection_tf.tasks.fields.losses",
+    )
     compares = False
     label_kind: "LabelKind" = "corners"
     limits: Mapping[str, Limit] = {"corner_difference_px": Limit(0.1, "corners", "px")}
@@ -150,10 +154,6 @@ class Fields:
     def at_batch_size(self, context: Context, size: int) -> Context:
         """Return the context as it is: the corners of an image are seen together."""
         return context
-
-    def register_layers(self) -> None:
-        """Import the layers of the networks that locate a field."""
-        from inspection_tf.tasks.fields import losses, network  # noqa: F401
 
     def papers(self, context: Context) -> Papers:
         """Return what a bundle says that locates a field."""

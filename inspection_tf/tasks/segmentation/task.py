@@ -21,7 +21,7 @@ from inspection_tf.tasks.base import (
     Prepared,
     output_as,
 )
-from inspection_tf.tasks.segmentation import maps, papers, tuning
+from inspection_tf.tasks.segmentation import maps, papers
 from inspection_tf.tasks.segmentation.maps import MapOutput
 from inspection_tf.tasks.segmentation.settings import Settings
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from inspection_tf.datasets.readers.layouts import LabelKind
     from inspection_tf.datasets.records import Record
     from inspection_tf.images.tile_plan import TilePlan
+    from inspection_tf.tasks.segmentation import tuning
     from inspection_tf.tasks.segmentation.labels import MaskLabels
 
 NAME = "segmentation"
@@ -44,6 +45,7 @@ class Segmentation:
     name = NAME
     main = SEGMENTER
     settings = Settings
+    keras_modules: tuple[str, ...] = ()
     compares = True
     label_kind: "LabelKind" = "masks"
     limits: Mapping[str, Limit] = {}
@@ -113,6 +115,8 @@ class Segmentation:
 
         An image may be NG below the pixel threshold; then the verdict shows the region as well.
         """
+        from inspection_tf.tasks.segmentation import tuning
+
         return tuning.pixel_threshold(chosen, threshold)
 
     def tiled(self, settings: "config.Section", plan: "TilePlan") -> "config.Section | None":
@@ -127,9 +131,6 @@ class Segmentation:
         tiles = settings.tiles.model_copy(update={"batch": size})
         changed = settings.model_copy(update={"tiles": tiles})
         return dataclasses.replace(context, settings=changed)
-
-    def register_layers(self) -> None:
-        """Do nothing: the layers of all models are known."""
 
     def papers(self, context: Context) -> Papers:
         """Return what a bundle says that segments defects, in tiles or as a whole."""
@@ -170,9 +171,10 @@ class Segmentation:
         """Do nothing: the segmenter sees every image."""
 
     def choose(
-        self, tuned: tuning.Tuned, spec: thresholds.ThresholdSpec, context: Context
+        self, tuned: "tuning.Tuned", spec: thresholds.ThresholdSpec, context: Context
     ) -> OperatingPoints:
         """Choose the pixel threshold and that of the score."""
+        from inspection_tf.tasks.segmentation import tuning
 
         def run_one(networks: Networks, prepared: Prepared) -> tuple[MapOutput, None]:
             return maps.run(networks[SEGMENTER], [prepared], context)[0], None
