@@ -24,11 +24,11 @@ SURFACE = {
 @pytest.fixture(scope="session")
 def toy_records():
     """Twelve synthetic surfaces of 64 x 64 px; those with an odd number hold bold spots."""
-    from inspection_tf.datasets import drawn_surfaces
+    from inspection_tf.datasets.drawn import surfaces
     from inspection_tf.synthesis import surface
 
     spec = surface.SurfaceSpec(**SURFACE)
-    return drawn_surfaces.surfaces(count=COUNT, defective_fraction=0.5, spec=spec, seed=3)
+    return surfaces.surfaces(count=COUNT, defective_fraction=0.5, spec=spec, seed=3)
 
 
 @pytest.fixture(scope="session")

@@ -8,18 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images, process
-from inspection_tf.datasets import checks, drawn_surfaces, groups, records
+from inspection_tf.datasets import checks, groups, records
+from inspection_tf.datasets.drawn import sections, surfaces
 from inspection_tf.datasets.readers import formats, recognition
 from inspection_tf.datasets.records import Record, Records, Source
-from inspection_tf.datasets.sections import base, drawn, mask_legend, masks
+from inspection_tf.datasets.sections import base, mask_legend, masks
 
 _LOG = logging.getLogger("inspection_tf")
 DataSpec = base.DataSpec
 StoredSpec = base.StoredSpec
 PairedSpec = base.PairedSpec
-SurfacesSpec = drawn.SurfacesSpec
-CertificatesSpec = drawn.CertificatesSpec
-GridsSpec = drawn.GridsSpec
+SurfacesSpec = sections.SurfacesSpec
+CertificatesSpec = sections.CertificatesSpec
+GridsSpec = sections.GridsSpec
 ComposeSpec = masks.ComposeSpec
 
 
@@ -124,7 +125,7 @@ def check(found: Records, spec: DataSpec, preprocessing: images.Preprocessing) -
 
 
 def _composed(good: Records, spec: masks.MasksSpec, *, per_image: int) -> Records:
-    return drawn_surfaces.compose(
+    return surfaces.compose(
         good,
         per_image=per_image,
         spec=spec.compose.surface,

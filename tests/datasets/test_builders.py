@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import drawn_surfaces, readers
+from inspection_tf.datasets import readers
+from inspection_tf.datasets.drawn import surfaces
 from inspection_tf.datasets.loading import loader
 from inspection_tf.synthesis import surface
 
@@ -46,7 +47,7 @@ def test_synthetic_surfaces_load_as_their_records(tmp_path):
         with_info=True,
         builder_kwargs={"config": chosen},
     )
-    found = drawn_surfaces.surfaces(
+    found = surfaces.surfaces(
         count=12, defective_fraction=0.25, spec=spec, seed=4, weak_labels=True
     )
     assert_equal_caches(dataset, found, (40, 56))

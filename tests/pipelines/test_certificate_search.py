@@ -5,7 +5,7 @@ from field_recipe import toy
 
 from benchmarks import locators
 from inspection_tf import bundle, config, errors
-from inspection_tf.datasets import drawn_photos
+from inspection_tf.datasets.drawn import photos
 from inspection_tf.recipes import ladder
 from pipelines import certificate_corners
 
@@ -30,12 +30,12 @@ def test_two_runs_with_one_seed_are_equal_bit_by_bit(field_run, tmp_path):
 @pytest.mark.slow
 def test_real_photos_of_a_table_without_a_missing_field_are_cross_validated(tmp_path):
     folder = tmp_path / "set"
-    shown = drawn_photos.certificates(
+    shown = photos.certificates(
         count=12,
         spec=toy().data.certificate.model_copy(update={"without_field_share": 0.0}),
         seed=3,
     )
-    drawn_photos.write_folder(shown, folder, settings=toy().data.certificate, seed=3)
+    photos.write_folder(shown, folder, settings=toy().data.certificate, seed=3)
     values = toy().model_dump()
     values["data"] = toy().data.converted("corners").model_dump() | {"root": folder, "folds": 2}
     cfg = config.validate(certificate_corners.Config, values, origin="test")

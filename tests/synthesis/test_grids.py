@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from inspection_tf.datasets import data_spec, drawn_photos
+from inspection_tf.datasets import data_spec
+from inspection_tf.datasets.drawn import photos
 from inspection_tf.images import geometry
 from inspection_tf.synthesis import certificate, grids, photo
 
@@ -68,6 +69,6 @@ def test_records_of_drawn_grids():
     found = data_spec.read(spec)
     assert found.has_corners
     assert found.is_defect.sum() == 2
-    again = drawn_photos.printed_grids(count=8, spec=SPEC, seed=2)
+    again = photos.printed_grids(count=8, spec=SPEC, seed=2)
     assert found.sha256() == again.sha256()
     np.testing.assert_array_equal(found[0].read_image(), grids.draw(0, seed=2, spec=SPEC).image)

@@ -60,7 +60,7 @@ class Certificates:
 
     def write(self, progress: process.Progress) -> Path:
         """Write the set; `progress` is called after each image."""
-        from inspection_tf.datasets import drawn_photos
+        from inspection_tf.datasets.drawn import photos as drawn_photos
 
         photos = drawn_photos.certificates(count=self.count, spec=self.spec, seed=self.seed)
         return _write_photos(self, photos, progress)
@@ -81,7 +81,7 @@ class Grids:
 
     def write(self, progress: process.Progress) -> Path:
         """Write the set; `progress` is called after each image."""
-        from inspection_tf.datasets import drawn_photos
+        from inspection_tf.datasets.drawn import photos as drawn_photos
 
         photos = drawn_photos.printed_grids(count=self.count, spec=self.spec, seed=self.seed)
         return _write_photos(self, photos, progress)
@@ -109,7 +109,7 @@ class Copies:
 
     def write(self, progress: process.Progress) -> Path:
         """Write the set; `progress` is called after each image."""
-        from inspection_tf.datasets import drawn_photos
+        from inspection_tf.datasets.drawn import photos as drawn_photos
         from inspection_tf.datasets.readers import markers
 
         image = images.to_uint8(images.read(self.scan))
@@ -136,7 +136,7 @@ class Copies:
 def _write_photos(
     kind: Certificates | Grids | Copies, photos: "Records", progress: process.Progress
 ) -> Path:
-    from inspection_tf.datasets import drawn_photos
+    from inspection_tf.datasets.drawn import photos as drawn_photos
 
     return drawn_photos.write_folder(
         photos,

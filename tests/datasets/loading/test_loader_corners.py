@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import drawn_photos, records
+from inspection_tf.datasets import records
+from inspection_tf.datasets.drawn import photos as drawn_photos
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.synthesis import certificate, photo
 from inspection_tf.tasks.fields import closeup_data, closeups

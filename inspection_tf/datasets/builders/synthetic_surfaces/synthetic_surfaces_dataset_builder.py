@@ -6,8 +6,8 @@ from typing import ClassVar
 
 import tensorflow_datasets as tfds
 
-from inspection_tf.datasets import drawn_surfaces
 from inspection_tf.datasets.builders import features
+from inspection_tf.datasets.drawn import surfaces
 from inspection_tf.synthesis import surface
 
 
@@ -36,7 +36,7 @@ class SyntheticSurfaces(tfds.core.GeneratorBasedBuilder):
     """One split, `train`; split it by `group` as any other set."""
 
     # The drawing's version, so that a prepared set is not taken for one that is drawn differently.
-    VERSION = tfds.core.Version(f"{drawn_surfaces.DRAWING_VERSION}.0.0")
+    VERSION = tfds.core.Version(f"{surfaces.DRAWING_VERSION}.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {str(VERSION): "See CHANGELOG.md."}
     BUILDER_CONFIGS: ClassVar[list[SurfacesConfig]] = [
         SurfacesConfig(name="exact", description="Exact pixel masks."),
@@ -65,7 +65,7 @@ class SyntheticSurfaces(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self) -> Iterator[tuple[int, features.Example]]:
         chosen = self.builder_config
-        drawn = drawn_surfaces.surfaces(
+        drawn = surfaces.surfaces(
             count=chosen.count,
             defective_fraction=chosen.defective_fraction,
             spec=chosen.spec,

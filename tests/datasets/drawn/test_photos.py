@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import drawn_photos
+from inspection_tf.datasets.drawn import photos
 from inspection_tf.datasets.readers import corners
 from inspection_tf.synthesis import certificate, photo
 
@@ -16,11 +16,11 @@ def template(value=200):
 
 
 def copies(value=200, seed=1):
-    return drawn_photos.of_templates([template(value)], count=4, spec=PHOTO, seed=seed)
+    return photos.of_templates([template(value)], count=4, spec=PHOTO, seed=seed)
 
 
 def test_certificates_are_what_the_generator_draws():
-    found = drawn_photos.certificates(count=6, spec=SPEC, seed=2)
+    found = photos.certificates(count=6, spec=SPEC, seed=2)
     for index, record in enumerate(found):
         drawn = certificate.draw(index, seed=2, spec=SPEC)
         np.testing.assert_array_equal(record.read_image(), drawn.image)
@@ -37,7 +37,7 @@ def test_certificates_are_what_the_generator_draws():
 def test_the_hash_of_a_set_follows_what_it_is_drawn_from():
     def sha256(seed=2, **changes):
         spec = SPEC.model_copy(update=changes)
-        return drawn_photos.certificates(count=2, spec=spec, seed=seed).sha256()
+        return photos.certificates(count=2, spec=spec, seed=seed).sha256()
 
     assert sha256() == sha256()
     assert len({sha256(), sha256(seed=3), sha256(margin=0.2)}) == 3
@@ -47,15 +47,13 @@ def test_the_hash_of_a_set_follows_what_it_is_drawn_from():
 
 def test_a_set_has_a_photo():
     with pytest.raises(errors.ConfigError, match="count must be at least 1"):
-        drawn_photos.certificates(count=0, spec=SPEC, seed=0)
+        photos.certificates(count=0, spec=SPEC, seed=0)
 
 
 def test_a_written_set_is_read_again(tmp_path):
-    drawn = drawn_photos.certificates(count=5, spec=SPEC, seed=2)
+    drawn = photos.certificates(count=5, spec=SPEC, seed=2)
     done = []
-    out = drawn_photos.write_folder(
-        drawn, tmp_path / "set", settings=SPEC, seed=2, progress=done.append
-    )
+    out = photos.write_folder(drawn, tmp_path / "set", settings=SPEC, seed=2, progress=done.append)
     assert done == [1, 2, 3, 4, 5]
     found = corners.read_corners(out)
     for record, original in zip(found, drawn, strict=True):
@@ -67,7 +65,7 @@ def test_a_written_set_is_read_again(tmp_path):
             np.testing.assert_allclose(record.read_corners(), expected, atol=5e-5)
     assert (out / "settings.yaml").read_text().startswith("seed: 2\ncount: 5\nspec:\n")
     with pytest.raises(errors.ConfigError, match="holds something"):
-        drawn_photos.write_folder(drawn, out, settings=SPEC, seed=2)
+        photos.write_folder(drawn, out, settings=SPEC, seed=2)
 
 
 @pytest.fixture
@@ -109,7 +107,7 @@ def test_the_corners_of_a_form_may_be_painted(tmp_path, scan, capsys):
         image[y, x] = markers.COLOURS[corner]
     images.write_png(scan, image)
     assert synthesize(*words, "--out", tmp_path / "set") == 0
-    drawn = drawn_photos.of_templates([template()], count=3, spec=PHOTO, seed=0)
+    drawn = photos.of_templates([template()], count=3, spec=PHOTO, seed=0)
     for record, expected in zip(corners.read_corners(tmp_path / "set"), drawn, strict=True):
         assert record.is_defect == expected.is_defect
         if not record.is_defect:

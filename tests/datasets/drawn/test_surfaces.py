@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors
-from inspection_tf.datasets import drawn_surfaces, records
+from inspection_tf.datasets import records
+from inspection_tf.datasets.drawn import surfaces as drawn_surfaces
 from inspection_tf.synthesis import surface
 
 SPEC = surface.SurfaceSpec(size=(40, 56))

@@ -4,7 +4,7 @@ from typing import Literal
 
 import pydantic
 
-from inspection_tf.datasets import drawn_photos, drawn_surfaces
+from inspection_tf.datasets.drawn import photos, surfaces
 from inspection_tf.datasets.records import Records
 from inspection_tf.datasets.sections.base import DrawnSpec
 from inspection_tf.datasets.sections.masks import MasksSpec
@@ -29,7 +29,7 @@ class SurfacesSpec(MasksSpec, DrawnSpec):
 
     def draw(self) -> Records:
         """Return the records of the surfaces."""
-        return drawn_surfaces.surfaces(
+        return surfaces.surfaces(
             count=self.count,
             defective_fraction=self.defective_share,
             spec=self.surface,
@@ -54,10 +54,10 @@ class CertificatesSpec(DrawnSpec):
 
     def draw(self) -> Records:
         """Return the records of the photos; those drawn from `unseen` are in the split `test`."""
-        known = drawn_photos.certificates(count=self.count, spec=self.certificate, seed=self.seed)
+        known = photos.certificates(count=self.count, spec=self.certificate, seed=self.seed)
         if self.unseen is None:
             return known
-        unseen = drawn_photos.certificates(
+        unseen = photos.certificates(
             count=self.unseen_count, spec=self.unseen, seed=self.seed, name="unseen", split="test"
         )
         return known.joined(unseen)
@@ -75,4 +75,4 @@ class GridsSpec(DrawnSpec):
 
     def draw(self) -> Records:
         """Return the records of the photos."""
-        return drawn_photos.printed_grids(count=self.count, spec=self.grid, seed=self.seed)
+        return photos.printed_grids(count=self.count, spec=self.grid, seed=self.seed)
