@@ -93,7 +93,9 @@ def without_templates(found: Records) -> Records:
     """Return records of the same images, each without its template."""
     if not found.has_template:
         return found
-    alone = (dataclasses.replace(record, source=_WithoutTemplate(record.source)) for record in found)
+    alone = (
+        dataclasses.replace(record, source=_WithoutTemplate(record.source)) for record in found
+    )
     return Records.of(alone, origin=found.origin, classes=found.classes)
 
 
