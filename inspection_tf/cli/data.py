@@ -87,12 +87,13 @@ def from_root(
         spec = spec.model_copy(update={"corner_order": order})
     with formats.explained(layout):
         records = spec.read_from(root)
-    values, ignored = labels.mask_values, labels.mask_ignore
-    records = mask_legend.with_meaning(
-        records,
-        legend.get("mask_values", {}) if values is None else values,
-        legend.get("mask_ignore", ()) if ignored is None else ignored,
-    )
+    if not isinstance(spec, corners.CornersSpec):  # a table of corners has no masks
+        values, ignored = labels.mask_values, labels.mask_ignore
+        records = mask_legend.with_meaning(
+            records,
+            legend.get("mask_values", {}) if values is None else values,
+            legend.get("mask_ignore", ()) if ignored is None else ignored,
+        )
     pattern = labels.group_pattern
     if pattern is None and not any(record.group for record in records):
         pattern = data.source.get("group_pattern")
