@@ -19,7 +19,9 @@ import numpy as np
 import rich.table
 import tyro
 
-from inspection_tf import config, plots, process
+from inspection_tf import config, evaluation, plots, process
+from inspection_tf.datasets.readers import magnetic_tile
+from inspection_tf.tasks.segmentation.measures import MEASURES
 from pipelines import two_stage_defects as recipe
 
 RECIPE = Path(recipe.__file__).with_name("magnetic_tile.yaml")
@@ -155,7 +157,8 @@ def main(
     for row in rows:
         if row["kind"] == "value":
             compared[row["arm"]][row["metric"]] = row
-    plots.save(plots.comparison(compared), out / "comparison.png")
+    meanings = evaluation.meanings(MEASURES, magnetic_tile.CLASSES)
+    plots.save(plots.comparison(compared, meanings=meanings), out / "comparison.png")
     return 0
 
 

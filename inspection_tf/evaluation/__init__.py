@@ -20,7 +20,7 @@ from inspection_tf.evaluation.measurement import (
 from inspection_tf.evaluation.metric_changes import changes, worsening
 from inspection_tf.evaluation.outcomes import OUTCOMES, groups
 from inspection_tf.evaluation.report_files import Report, report, table, write
-from inspection_tf.evaluation.summary import meanings, measures_of, summarize
+from inspection_tf.evaluation.summary import meanings, measures_of, ranking, summarize
 
 __all__ = [
     "OUTCOMES",
@@ -42,6 +42,7 @@ __all__ = [
     "meanings",
     "measure",
     "measures_of",
+    "ranking",
     "report",
     "summarize",
     "table",

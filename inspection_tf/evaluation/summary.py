@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from inspection_tf import errors
 from inspection_tf.datasets import records
 from inspection_tf.evaluation import intervals, outcomes
@@ -55,6 +57,39 @@ def require_classes(rows: Sequence[ImageResult], classes: Sequence[str]) -> None
         )
 
 
+def ranking(
+    rows: Sequence[ImageResult],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+    confidence: float = 0.95,
+) -> dict[str, Estimate]:
+    """Return average precision and AUROC of the scores as `summarize` measures them, and no more.
+
+    Args:
+        rows: at least one.
+        seed: of the bootstrap.
+        resamples: of the bootstrap.
+        confidence: of every interval, 0..1.
+
+    Returns:
+        `image_average_precision` and `image_auroc`.
+
+    Raises:
+        errors.DataError: there is no row.
+    """
+    measures_of(rows)
+    ordered = sorted(rows, key=lambda row: row.id)
+    return intervals.bootstrap(
+        outcomes.ranking(ordered),
+        groups=len(np.unique(outcomes.groups(ordered))),
+        images=len(ordered),
+        seed=seed,
+        resamples=resamples,
+        confidence=confidence,
+    )
+
+
 def summarize(
     rows: Sequence[ImageResult],
     *,
@@ -92,7 +127,7 @@ def summarize(
     group_of = outcomes.groups(ordered)
     estimates = intervals.bootstrap(
         {**measures.statistics(ordered, classes), **outcomes.ranking(ordered)},
-        groups=len(set(group_of.tolist())),
+        groups=len(np.unique(group_of)),
         images=len(ordered),
         seed=seed,
         resamples=resamples,

@@ -128,7 +128,7 @@ def _cumulated(
 
 
 def _interval(rows: Sequence[evaluation.ImageResult], name: str) -> str:
-    estimate = evaluation.summarize(rows)[name]
+    estimate = evaluation.ranking(rows)[name]
     text = f"{estimate.value or 0:.3f}"
     return text if estimate.low is None else f"{text} ({estimate.low:.3f} - {estimate.high:.3f})"
 

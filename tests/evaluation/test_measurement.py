@@ -139,6 +139,15 @@ def test_ranking_metrics_by_hand():
     assert found["image_auroc"] == pytest.approx(4 / 6)
 
 
+def test_the_ranking_alone_is_that_of_the_summary():
+    whole = evaluation.summarize(ROWS)
+    assert evaluation.ranking(ROWS[::-1]) == {
+        name: whole[name] for name in ("image_average_precision", "image_auroc")
+    }
+    with pytest.raises(errors.DataError, match="at least one image"):
+        evaluation.ranking([])
+
+
 def test_equal_scores_share_a_level():
     rows = [
         row("a", is_ng=True, score=0.5),

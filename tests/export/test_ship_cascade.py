@@ -147,7 +147,7 @@ def test_golden_samples_hold_both_stages_of_both_labels(toy_cascade):
 def test_a_golden_ng_is_far_from_both_thresholds():
     # The second score says a, then b, then c; the first one barely passes a, and c is an escape.
     rows = [
-        types.SimpleNamespace(id=name, is_defect=True, score=score, threshold=0.5, error=error)
+        types.SimpleNamespace(id=name, is_ng=True, score=score, threshold=0.5, error=error)
         for name, score, error in (("a", 0.99, None), ("b", 0.9, None), ("c", 0.0, "escape"))
     ]
     records = [

@@ -244,3 +244,13 @@ def test_pictures_of_pixels_do_not_load_matplotlib():
         "sys.exit('matplotlib' in sys.modules or 'tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_outlines_need_an_image_and_stand_under_their_headings():
+    case = plots.Outlined(np.zeros((20, 31), np.uint8), np.zeros((20, 31), bool), heading="one")
+    figure = plots.outlined([case, case], title="two")
+    assert [axes.get_title() for axes in figure.axes] == ["one", "one"]
+    assert figure.get_suptitle() == "two"
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["found"]  # no truth
+    with pytest.raises(errors.DataError, match="at least one image"):
+        plots.outlined([])
