@@ -28,7 +28,8 @@ from inspection_tf.datasets.records import Records
 from inspection_tf.models import unet
 from inspection_tf.recipes import experiment, folds
 from inspection_tf.tasks import segmentation
-from inspection_tf.training import fit, run_folder
+from inspection_tf.training import fit
+from inspection_tf.training.runs import run_folder
 from pipelines import dagm_segmentation as recipe
 
 DicePerImage = dict[str, NDArray[np.float64]]  # image -> its Dice in each of `_KINDS`

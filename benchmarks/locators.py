@@ -21,8 +21,8 @@ from inspection_tf.datasets import data_spec, records
 from inspection_tf.datasets.loading import loader
 from inspection_tf.recipes import field_stages, stages
 from inspection_tf.tasks import saved_networks
-from inspection_tf.tasks.fields import closeup_data, network
-from inspection_tf.training import run_folder
+from inspection_tf.tasks.fields.learning import closeup_data, network
+from inspection_tf.training.runs import run_folder
 from pipelines import certificate_corners
 
 PHOTOS = 320  # that are timed on

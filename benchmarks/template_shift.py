@@ -24,7 +24,7 @@ from inspection_tf.datasets import data_spec, records
 from inspection_tf.export import networks
 from inspection_tf.images import alignment
 from inspection_tf.recipes import experiment, folds
-from inspection_tf.training import run_folder
+from inspection_tf.training.runs import run_folder
 from pipelines import two_stage_defects as recipe
 
 

@@ -16,7 +16,7 @@ from inspection_tf.models import unet
 from inspection_tf.recipes import command_line, ending, experiment, folds
 from inspection_tf.tasks import segmentation
 from inspection_tf.training import distilling, fit
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.training.runs.run_folder import RunFolder
 
 NAME = "dagm_segmentation"
 

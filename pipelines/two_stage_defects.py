@@ -18,7 +18,7 @@ from inspection_tf.images import registration
 from inspection_tf.models import classifier, segmenter
 from inspection_tf.recipes import command_line, ending, experiment, folds, stages
 from inspection_tf.tasks import cascade, segmentation
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.training.runs.run_folder import RunFolder
 
 NAME = "two_stage_defects"
 

@@ -11,7 +11,7 @@ from inspection_tf.datasets.records import Records, split_ids
 from inspection_tf.export import ship
 from inspection_tf.recipes.experiment import Run
 from inspection_tf.recipes.folds import Division, Models
-from inspection_tf.training.run_folder import RunFolder, versions
+from inspection_tf.training.runs.run_folder import RunFolder, versions
 
 
 def finish(run: Run, models: Models, division: Division, spec: ship.BundleSpec) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from inspection_tf import config, images, thresholds
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.records import Records
-from inspection_tf.training import run_folder, run_inputs
+from inspection_tf.training.runs import run_folder, run_inputs
 
 
 class Experiment(config.Section):

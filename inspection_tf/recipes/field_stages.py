@@ -9,9 +9,10 @@ from inspection_tf import config, errors, images
 from inspection_tf.datasets.loading import loader
 from inspection_tf.datasets.records import Records
 from inspection_tf.recipes import ladder, stages
-from inspection_tf.tasks.fields import LOCATOR, REFINER, closeup_data, closeups, network
+from inspection_tf.tasks.fields import LOCATOR, REFINER, closeups
+from inspection_tf.tasks.fields.learning import closeup_data, network
 from inspection_tf.training import fit, phases
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.training.runs.run_folder import RunFolder
 
 
 class Locator(stages.StageSpec):

@@ -10,7 +10,7 @@ from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.records import Records
 from inspection_tf.export import ship
 from inspection_tf.recipes.experiment import Run
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.training.runs.run_folder import RunFolder
 
 Models = Mapping[str, keras.Model]
 """Trained networks by their names in the bundle; the first is its `model.onnx`."""

@@ -19,7 +19,7 @@ import pydantic
 from inspection_tf import config, errors, files, plots, process
 from inspection_tf.models import complexity
 from inspection_tf.training import doctor
-from inspection_tf.training.run_folder import History, RunFolder
+from inspection_tf.training.runs.run_folder import History, RunFolder
 
 _LOG = logging.getLogger("inspection_tf")
 

@@ -11,7 +11,7 @@ from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.datasets.records import Records
 from inspection_tf.models import backbones
 from inspection_tf.training import fit, initial_weights, phases
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.training.runs.run_folder import RunFolder
 
 Build = Callable[..., keras.Model]
 """Builds a network from `image_size`, `channels`, `template` and `options`."""

@@ -11,9 +11,10 @@ import numpy as np
 
 from inspection_tf import process
 from inspection_tf.losses.keras_types import Dataset
-from inspection_tf.training import averaging, checkpoints
+from inspection_tf.training import averaging
 from inspection_tf.training.averaging import AveragedWeights
-from inspection_tf.training.run_folder import History, RunFolder
+from inspection_tf.training.runs import checkpoints
+from inspection_tf.training.runs.run_folder import History, RunFolder
 
 if TYPE_CHECKING:
     import tqdm

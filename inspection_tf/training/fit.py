@@ -13,8 +13,9 @@ import keras
 from inspection_tf import errors, files, plots
 from inspection_tf.datasets.loading import loader
 from inspection_tf.losses.keras_types import Optimizer, Schedule
-from inspection_tf.training import callbacks, checkpoints, doctor, output_kinds, phases
-from inspection_tf.training.run_folder import History, RunFolder
+from inspection_tf.training import callbacks, doctor, output_kinds, phases
+from inspection_tf.training.runs import checkpoints
+from inspection_tf.training.runs.run_folder import History, RunFolder
 from inspection_tf.training.stage import Stage, TrainSpec
 
 __all__ = ["Stage", "TrainSpec", "compile_model", "fit", "seed_everything"]

@@ -9,9 +9,9 @@ import numpy as np
 from inspection_tf import errors, losses, metrics, plots
 from inspection_tf.datasets.loading import loader
 from inspection_tf.images import geometry
-from inspection_tf.tasks.fields import losses as field_losses
+from inspection_tf.tasks.fields.learning import losses as field_losses
 from inspection_tf.training import averaging
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.training.runs.run_folder import RunFolder
 
 MAP, CLASS, CORNERS = "probability", "class_probability", "corners"
 TAUGHT = "taught"

@@ -11,7 +11,7 @@ from inspection_tf import config
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.training import output_kinds
 from inspection_tf.training.phases import Phase
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.training.runs.run_folder import RunFolder
 
 # The names and not STR. No `Literal`: a task may add losses of its own later.
 _HELP_OF_LOSS = tyro.conf.arg(metavar=f"{{{','.join(output_kinds.loss_names())}}}")

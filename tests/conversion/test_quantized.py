@@ -11,7 +11,7 @@ from inspection_tf.conversion import retreat
 from inspection_tf.conversion.builders import onnx_int8, openvino_ir
 from inspection_tf.export import onnx as export_onnx
 from inspection_tf.models import unet
-from inspection_tf.tasks.fields import network
+from inspection_tf.tasks.fields.learning import network
 
 
 def test_what_stays_in_float32_is_read_from_the_network_itself():

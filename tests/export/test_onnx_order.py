@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from inspection_tf.export import onnx
-from inspection_tf.tasks.fields import network
+from inspection_tf.tasks.fields.learning import network
 
 
 def locator():

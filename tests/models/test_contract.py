@@ -12,8 +12,8 @@ import tensorflow as tf
 from inspection_tf import losses, runtime
 from inspection_tf.export import onnx
 from inspection_tf.models import classifier, segmenter, unet
-from inspection_tf.tasks.fields import losses as field_losses
-from inspection_tf.tasks.fields import network
+from inspection_tf.tasks.fields.learning import losses as field_losses
+from inspection_tf.tasks.fields.learning import network
 
 
 @dataclasses.dataclass(frozen=True)

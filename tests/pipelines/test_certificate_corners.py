@@ -14,7 +14,7 @@ from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.drawn import photos as drawn_photos
 from inspection_tf.datasets.readers import corners
 from inspection_tf.export import gate, onnx
-from inspection_tf.tasks.fields import network as locators
+from inspection_tf.tasks.fields.learning import network as locators
 from inspection_tf.training import initial_weights
 from pipelines import certificate_corners
 

@@ -13,7 +13,8 @@ from inspection_tf import bundle, config, errors, runtime
 from inspection_tf.datasets import data_spec
 from inspection_tf.models import backbones
 from inspection_tf.recipes import command_line
-from inspection_tf.training import fit, run_folder
+from inspection_tf.training import fit
+from inspection_tf.training.runs import run_folder
 from pipelines import two_stage_defects
 
 PIPELINES = Path(__file__).parents[2] / "pipelines"

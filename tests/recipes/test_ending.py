@@ -8,7 +8,7 @@ import toy_records
 from inspection_tf import bundle, config, decision, evaluation, thresholds
 from inspection_tf.datasets import data_spec, records
 from inspection_tf.recipes import ending
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.training.runs.run_folder import RunFolder
 
 
 class Settings(config.Section):

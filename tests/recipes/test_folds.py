@@ -6,7 +6,7 @@ import toy_records
 from inspection_tf import errors, images, thresholds
 from inspection_tf.datasets import data_spec
 from inspection_tf.recipes import experiment, folds
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.training.runs.run_folder import RunFolder
 
 
 @pytest.fixture

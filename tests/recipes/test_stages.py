@@ -12,8 +12,9 @@ from inspection_tf import config, errors, images
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.models import backbones, unet
 from inspection_tf.recipes import stages
-from inspection_tf.training import checkpoints, fit, phases
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.training import fit, phases
+from inspection_tf.training.runs import checkpoints
+from inspection_tf.training.runs.run_folder import RunFolder
 
 
 class Network(config.Section):

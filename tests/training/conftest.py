@@ -8,8 +8,9 @@ from tiny_training import SIZE, assert_same_variables, make_cache
 
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.models import unet
-from inspection_tf.training import checkpoints, fit
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.training import fit
+from inspection_tf.training.runs import checkpoints
+from inspection_tf.training.runs.run_folder import RunFolder
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 import pytest
 
-from inspection_tf.training import averaging, callbacks, checkpoints, fit
-from inspection_tf.training.run_folder import History, RunFolder
+from inspection_tf.training import averaging, callbacks, fit
+from inspection_tf.training.runs import checkpoints
+from inspection_tf.training.runs.run_folder import History, RunFolder
 
 
 @pytest.fixture

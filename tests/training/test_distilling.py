@@ -9,9 +9,10 @@ import pytest
 from inspection_tf import bundle, errors, images
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.models import unet
-from inspection_tf.tasks.fields import network
-from inspection_tf.training import checkpoints, distilling, fit
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.tasks.fields.learning import network
+from inspection_tf.training import distilling, fit
+from inspection_tf.training.runs import checkpoints
+from inspection_tf.training.runs.run_folder import RunFolder
 
 SIZE = (16, 16)
 BUILD = functools.partial(unet.build, image_size=SIZE)

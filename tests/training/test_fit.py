@@ -12,8 +12,9 @@ import pytest
 from inspection_tf import images
 from inspection_tf.datasets import records
 from inspection_tf.datasets.loading import augment, loader
-from inspection_tf.training import checkpoints, doctor, fit
-from inspection_tf.training.run_folder import History, RunFolder
+from inspection_tf.training import doctor, fit
+from inspection_tf.training.runs import checkpoints
+from inspection_tf.training.runs.run_folder import History, RunFolder
 
 ROOT = Path(__file__).parents[2]
 
@@ -200,7 +201,7 @@ import conftest
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.models import unet
 from inspection_tf.training import fit
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.training.runs.run_folder import RunFolder
 fit.seed_everything(7)
 model = unet.build(image_size=(16, 16), filters=(4, 8), normalization="batch", dropout=0.3)
 spec = fit.TrainSpec(epochs=4, validate_every=3, pictures=2, learning_rate=0.01)

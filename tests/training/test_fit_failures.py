@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors
-from inspection_tf.training import checkpoints, fit
-from inspection_tf.training.run_folder import History
+from inspection_tf.training import fit
+from inspection_tf.training.runs import checkpoints
+from inspection_tf.training.runs.run_folder import History
 
 
 def fill(value):

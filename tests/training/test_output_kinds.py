@@ -8,7 +8,7 @@ import pytest
 
 from inspection_tf import errors, plots
 from inspection_tf.training import fit, output_kinds
-from inspection_tf.training.run_folder import RunFolder
+from inspection_tf.training.runs.run_folder import RunFolder
 
 
 def build(*, classes=1, template=False, is_map=True):

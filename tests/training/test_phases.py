@@ -4,7 +4,7 @@ import pytest
 
 from inspection_tf import config, errors
 from inspection_tf.training import fit, phases
-from inspection_tf.training.run_folder import History, RunFolder
+from inspection_tf.training.runs.run_folder import History, RunFolder
 
 TWO = (
     phases.Phase(epochs=2, backbone="frozen", learning_rate=0.02),

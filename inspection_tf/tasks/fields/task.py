@@ -62,8 +62,8 @@ class Fields:
     main = LOCATOR
     settings = Settings
     keras_modules: tuple[str, ...] = (
-        "inspection_tf.tasks.fields.network",
-        "inspection_tf.tasks.fields.losses",
+        "inspection_tf.tasks.fields.learning.network",
+        "inspection_tf.tasks.fields.learning.losses",
     )
     compares = False
     label_kind: "LabelKind" = "corners"

@@ -8,7 +8,8 @@ from inspection_tf.datasets import records
 from inspection_tf.datasets.drawn import photos as drawn_photos
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.synthesis import certificate, photo
-from inspection_tf.tasks.fields import closeup_data, closeups
+from inspection_tf.tasks.fields import closeups
+from inspection_tf.tasks.fields.learning import closeup_data
 
 SPEC = certificate.CertificateSpec(photo=photo.PhotoSpec(size=(96, 128)), without_field_share=0.25)
 SMALL = images.Preprocessing(size=(48, 80), fit="letterbox")

@@ -23,7 +23,7 @@ from keras import layers
 
 from inspection_tf import config, errors
 from inspection_tf.models import blocks, input_layers
-from inspection_tf.tasks.fields import heads
+from inspection_tf.tasks.fields.learning import heads
 
 CORNERS, GRID, HEATMAP = "corners", "grid", "heatmap"
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from inspection_tf import config, errors, files, process
-from inspection_tf.training import run_folder
+from inspection_tf.training.runs import run_folder
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 class Settings(config.Section):

@@ -14,7 +14,7 @@ import pydantic
 from inspection_tf import config, errors, files, images
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.records import Records
-from inspection_tf.training.run_folder import CONFIG, INPUTS, RunFolder
+from inspection_tf.training.runs.run_folder import CONFIG, INPUTS, RunFolder
 
 _LOG = logging.getLogger("inspection_tf")
 _DATA_ROOT = "data.root"  # the records say what it holds

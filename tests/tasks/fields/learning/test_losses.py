@@ -8,7 +8,7 @@ import pytest
 from loss_checks import each, gradient
 
 from inspection_tf import errors, metrics
-from inspection_tf.tasks.fields import losses
+from inspection_tf.tasks.fields.learning import losses
 
 HERE = np.array([[0.1, 0.2, 0.5, 0.2, 0.5, 0.4, 0.1, 0.4, 1.0]], np.float32)
 NOWHERE = HERE * [1, 1, 1, 1, 1, 1, 1, 1, 0]
@@ -101,14 +101,14 @@ def test_what_a_head_returns_is_what_its_loss_wants(head):
     if head == "grid":
         box = [1.2 - 1.5, 0.6 - 0.5, 1.6, 0.4]
         places = [0.4 - 1.5, 0.4 - 0.5, 2 - 1.5, -0.1, 2 - 1.5, 0.8 - 0.5, 0.4 - 1.5, 0.8 - 0.5]
-        from inspection_tf.tasks.fields import heads
+        from inspection_tf.tasks.fields.learning import heads
 
         ideal = grid_of(2, 4, r0_1=[4.0, *box, *places])
         found = np.asarray(heads.GridDecoder()(ideal))
         np.testing.assert_allclose(found[0, :8], HERE[0, :8], atol=1e-6)
         assert found[0, 8] == pytest.approx(1 / (1 + math.exp(-4)), rel=1e-5)
         return
-    from inspection_tf.tasks.fields import heads
+    from inspection_tf.tasks.fields.learning import heads
 
     logits = np.full((1, 3, 4, 4), -20.0, np.float32)
     offsets = np.zeros((1, 3, 4, 8), np.float32)

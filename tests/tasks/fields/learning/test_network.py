@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors
-from inspection_tf.tasks.fields import losses, network
+from inspection_tf.tasks.fields.learning import losses, network
 
 
 @pytest.mark.parametrize(
