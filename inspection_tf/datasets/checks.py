@@ -175,7 +175,7 @@ def _examine(
     except errors.ImageError as problem:
         return "", [Problem("unreadable", record.id, str(problem))]
     found = _fitting(record, image, preprocessing)
-    if not record.has_corners:  # their reader has looked at the corners
+    if record.has_mask:  # their reader has looked at the corners
         found += _mask_problems(record, image, turn, of_classes)
     if paired:
         found += _template_problems(record, image, turn, preprocessing)

@@ -163,7 +163,7 @@ def split(found: Records, spec: DataSpec, *, seed: int) -> dict[str, Records]:
             tune=spec.tune,
             test=spec.test,
             seed=seed,
-            require_defects=not composes and not found.has_corners,
+            require_defects=not composes and found.has_masks,
         )
         return {**parts, "train": for_training(parts["train"], spec)}
     tested = set(found.where(is_defect=True).groups)
@@ -199,7 +199,7 @@ def folds(found: Records, spec: DataSpec, *, seed: int) -> list[dict[str, Record
     Raises:
         errors.DataError: too few images, or no defect to learn from.
     """
-    if not found.has_corners:  # the field can be learned from photos that all show it
+    if found.has_masks:  # the field can be learned from photos that all show it
         found.require_defects(purpose="Cross-validation of a segmentation")
     parts = records.folds(found, count=spec.folds, seed=seed)
     return [{**part, "train": for_training(part["train"], spec)} for part in parts]

@@ -134,9 +134,9 @@ class Record:
         return read(orientation=orientation) if read else None
 
     @property
-    def has_corners(self) -> bool:
-        """Whether its label is four corners, or that there are none, and not a mask."""
-        return hasattr(self.source, "read_corners")
+    def has_mask(self) -> bool:
+        """Whether its label is a mask, or that it has none, and not where something lies."""
+        return not hasattr(self.source, "read_corners")
 
     def class_ids(self) -> tuple[int, ...]:
         """Return the classes of its defects, rising; none where it is good.

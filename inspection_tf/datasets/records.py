@@ -153,19 +153,19 @@ class Records(Sequence[Record]):
         return any(record.has_ignored for record in self.items)
 
     @property
-    def has_corners(self) -> bool:
-        """Whether the labels are corners.
+    def has_masks(self) -> bool:
+        """Whether the labels are masks, and not corners.
 
         Raises:
             errors.DataError: some are corners and some are masks.
         """
-        found = {record.has_corners for record in self.items}
+        found = {record.has_mask for record in self.items}
         if len(found) > 1:
             raise errors.DataError(
                 f"The labels of {self.origin} must all be corners, or all masks. Got both. "
                 "Read one data set."
             )
-        return found == {True}
+        return found != {False}
 
     def counts(self) -> dict[str, int]:
         """Return `{"images": ..., "defective": ...}`."""

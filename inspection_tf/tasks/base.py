@@ -190,6 +190,7 @@ class Task(Protocol):
         compares: whether images may be compared with templates.
         label_kind: what it is measured on; folders of images are read accordingly.
         limits: how far the export of a trained model may be off, by names of `distances`.
+        learning: modules whose `LEARNING` says how its networks learn; imported for training alone.
         keras_modules: modules whose Keras classes saved networks may hold, beside those of
             `models`, `losses` and `metrics`; imported only where a network is loaded.
         golden_counts: images that should be NG and that should be OK among the golden samples.
@@ -200,6 +201,7 @@ class Task(Protocol):
     compares: bool
     label_kind: "LabelKind"
     limits: Mapping[str, Limit]
+    learning: tuple[str, ...]
     keras_modules: tuple[str, ...]
     golden_counts: tuple[int, int]
 

@@ -17,7 +17,7 @@ from inspection_tf import bundle, config, errors
 from inspection_tf.datasets.loading import loader
 from inspection_tf.losses.keras_types import Config, Option, Tensor
 from inspection_tf.models import unet
-from inspection_tf.training import fit, initial_weights, output_kinds, pruning
+from inspection_tf.training import fit, initial_weights, outputs, pruning
 
 
 class Teacher(config.Section):
@@ -79,11 +79,11 @@ def beside(student: keras.Model, teacher: keras.Model, *, share: float) -> keras
             f"Got {shapes[1]} for a student of {shapes[0]}. Choose another teacher."
         )
     teacher.trainable = False
-    joined = Taught(share, name=output_kinds.TAUGHT)(
-        [student.output[output_kinds.MAP], teacher(student.input)[output_kinds.MAP]]
+    joined = Taught(share, name=outputs.TAUGHT)(
+        [student.output[outputs.MAP], teacher(student.input)[outputs.MAP]]
     )
-    outputs = {output_kinds.MAP: student.output[output_kinds.MAP], output_kinds.TAUGHT: joined}
-    return keras.Model(student.input, outputs, name="distilled")
+    both = {outputs.MAP: student.output[outputs.MAP], outputs.TAUGHT: joined}
+    return keras.Model(student.input, both, name="distilled")
 
 
 def _begin(student: keras.Model, teacher: keras.Model, start: str) -> None:
@@ -97,13 +97,13 @@ def _begin(student: keras.Model, teacher: keras.Model, start: str) -> None:
 
 
 def _shapes(model: keras.Model) -> dict[str, tuple[int | None, ...]]:
-    if output_kinds.of(model).output != output_kinds.MAP:
+    if outputs.of(model).output != outputs.MAP:
         raise errors.ConfigError(
             f"Distillation needs networks that give a map. Got {list(model.output)}. Train the "
             "network alone."
         )
     named = {tensor.name: tensor.shape for tensor in model.inputs}
-    return {**named, output_kinds.MAP: model.output[output_kinds.MAP].shape}
+    return {**named, outputs.MAP: model.output[outputs.MAP].shape}
 
 
 def _of_bundle(root: Path, images: loader.Cache) -> keras.Model:

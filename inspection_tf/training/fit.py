@@ -13,7 +13,7 @@ import keras
 from inspection_tf import errors, files, plots
 from inspection_tf.datasets.loading import loader
 from inspection_tf.losses.keras_types import Optimizer, Schedule
-from inspection_tf.training import callbacks, doctor, output_kinds, phases
+from inspection_tf.training import callbacks, doctor, outputs, phases
 from inspection_tf.training.runs import checkpoints
 from inspection_tf.training.runs.run_folder import History, RunFolder
 from inspection_tf.training.stage import Stage, TrainSpec
@@ -59,17 +59,18 @@ def compile_model(
         errors.ConfigError: the output is another, or the loss does not fit it or does not take one
             of `loss_options`.
     """
-    task = output_kinds.of(model)
-    if spec.loss not in task.losses:
+    trained = outputs.of(model)
+    learning = trained.learning
+    if spec.loss not in learning.losses:
         raise errors.ConfigError(
-            f"train.loss must fit the output {task.output}. Got {spec.loss}. "
-            f"Choose one of {', '.join(task.losses)}."
+            f"train.loss must fit the output {trained.output}. Got {spec.loss}. "
+            f"Choose one of {', '.join(learning.losses)}."
         )
-    # Only maps have pixels; what is beside them, a teacher's map, has the same.
-    has_ignored = ignored_id is not None and task.output == output_kinds.MAP
+    # What is beside a map, a teacher's, has the same pixels.
+    has_ignored = ignored_id is not None and learning.has_pixels
     ignored = {"ignored_id": ignored_id} if has_ignored else {}
     try:
-        loss = task.losses[spec.loss](**{**spec.loss_options, **ignored})
+        loss = learning.losses[spec.loss](**{**spec.loss_options, **ignored})
     except TypeError as problem:
         raise errors.ConfigError(
             f"train.loss_options must fit the loss {spec.loss}. Got {spec.loss_options}: "
@@ -89,11 +90,11 @@ def compile_model(
     model.compile(
         optimizer=optimizer,
         loss={
-            task.output: loss,
-            **{name: output_kinds.BESIDE[name](**ignored) for name in task.beside},
+            trained.output: loss,
+            **{name: learning.beside[name](**ignored) for name in trained.beside},
         },
-        loss_weights=task.loss_weights,
-        metrics={task.output: task.metrics(ignored_id=ignored_id)},
+        loss_weights=trained.loss_weights,
+        metrics={trained.output: trained.metrics(ignored_id=ignored_id)},
     )
     model.optimizer.build(model.trainable_variables)
 
@@ -134,7 +135,7 @@ def _last_checkpoint(folder: RunFolder) -> tuple[checkpoints.Values | None, int]
 
 
 def _watchers(
-    task: output_kinds.Task,
+    trained: outputs.TrainedOutput,
     train: loader.Cache,
     tune: loader.Cache | None,
     stage: Stage,
@@ -147,20 +148,20 @@ def _watchers(
     batches = None
     if tune is not None:
         batches = loader.shared(
-            loader.for_evaluation(tune, batch_size=stage.loading.batch_size, target=task.target),
-            names=task.outputs,
+            trained.learning.for_evaluation(tune, batch_size=stage.loading.batch_size),
+            names=trained.names,
         )
     validate = callbacks.Validate(
         batches,
-        monitor=task.monitor,
+        monitor=trained.monitor,
         every=spec.validate_every,
         epochs=spec.epochs,
         run=folder,
         guard=guard,
-        picture=output_kinds.picture(task, tune or train, folder, spec.pictures),
+        picture=outputs.picture(trained, tune or train, folder, spec.pictures),
         phase_ends=ends,
-        is_lower_better=task.is_lower_better,
-        prefix=task.prefix,
+        is_lower_better=trained.learning.is_lower_better,
+        prefix=trained.prefix,
     )
     record = callbacks.Record(folder, history, epochs=spec.epochs, guard=guard, phase_ends=ends)
     return guard, validate, record
@@ -198,22 +199,21 @@ def fit(
     """
     spec, folder = stage.spec, stage.folder
     phases.check(model, spec.phases)
-    task = output_kinds.of(model)
+    trained = outputs.of(model)
     steps = loader.steps_per_epoch(train, stage.loading)
     ignored_id = train.ignored_id or (None if tune is None else tune.ignored_id)
     values, done = _last_checkpoint(folder)
     history = History(folder.path / "history.csv")
     history.keep(done)
-    watchers = _watchers(task, train, tune, stage, history)
+    watchers = _watchers(trained, train, tune, stage, history)
     guard, validate, _ = watchers
     validate.resume(done)
     draw = functools.partial(
-        loader.for_training,
+        trained.learning.for_training,
         train,
         spec=stage.loading,
         augmentation=stage.augmentation,
         seed=stage.seed,
-        target=task.target,
     )
     before = None
     for scheduled in phases.plan(spec.phases, epochs=spec.epochs):
@@ -228,7 +228,7 @@ def fit(
         first, last = max(done, scheduled.first), scheduled.last
         if first < last:
             model.fit(
-                loader.shared(draw(epochs=last, first_epoch=first), names=task.outputs),
+                loader.shared(draw(epochs=last, first_epoch=first), names=trained.names),
                 epochs=last,
                 initial_epoch=first,
                 steps_per_epoch=steps,

@@ -9,12 +9,12 @@ import tyro
 
 from inspection_tf import config
 from inspection_tf.datasets.loading import augment, loader
-from inspection_tf.training import output_kinds
+from inspection_tf.training import outputs
 from inspection_tf.training.phases import Phase
 from inspection_tf.training.runs.run_folder import RunFolder
 
 # The names and not STR. No `Literal`: a task may add losses of its own later.
-_HELP_OF_LOSS = tyro.conf.arg(metavar=f"{{{','.join(output_kinds.loss_names())}}}")
+_HELP_OF_LOSS = tyro.conf.arg(metavar=f"{{{','.join(outputs.loss_names())}}}")
 
 
 class TrainSpec(config.Section):
@@ -56,7 +56,7 @@ class TrainSpec(config.Section):
     @pydantic.field_validator("loss", mode="before")
     @classmethod
     def _loss_is_known(cls, value: object) -> object:
-        names = output_kinds.loss_names()
+        names = outputs.loss_names()
         if value not in names:
             *most, last = map(repr, names)
             raise pydantic_core.PydanticCustomError(

@@ -1,11 +1,15 @@
 """What `fit.compile_model` gives a model."""
 
+import dataclasses
+import sys
+import types
+
 import keras
 import numpy as np
 import pytest
 
-from inspection_tf import config, errors, losses
-from inspection_tf.training import fit, output_kinds
+from inspection_tf import config, errors, losses, tasks
+from inspection_tf.training import fit, outputs
 
 
 def compiled(make_model, steps_per_epoch=10, **values):
@@ -130,5 +134,14 @@ def test_a_loss_that_no_output_has_is_answered_with_the_names():
 
 
 def test_a_loss_that_a_task_adds_may_be_named(monkeypatch):
-    monkeypatch.setitem(output_kinds.LOSSES, "brightness", {"brightness_mae": losses.SoftDice})
+    added = dataclasses.replace(
+        outputs.learnings()["probability"],
+        output="brightness",
+        losses={"brightness_mae": losses.SoftDice},
+    )
+    module = types.SimpleNamespace(LEARNING=added)
+    monkeypatch.setitem(sys.modules, "brightness_learning", module)
+    task = types.SimpleNamespace(learning=("brightness_learning",))
+    monkeypatch.setitem(sys.modules, "brightness_task", types.SimpleNamespace(TASK=task))
+    monkeypatch.setitem(tasks.TASKS, "brightness", "brightness_task")
     assert fit.TrainSpec(loss="brightness_mae").loss == "brightness_mae"

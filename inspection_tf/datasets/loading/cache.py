@@ -210,9 +210,8 @@ def _read_record(
         corners = record.read_corners(orientation=turn)
         if corners is not None:
             corners = placement.points_to_input(corners)
-        if record.has_corners:
-            mask = np.zeros(placement.size, np.uint8)
-        else:
+        mask = np.zeros(placement.size, np.uint8)
+        if record.has_mask:
             mask = _ids_to_input(
                 record.read_classes(orientation=turn),
                 record.read_ignored(orientation=turn),
@@ -230,7 +229,7 @@ def _read_record(
         corners_xy=corners,
         has_ignored=record.has_ignored,
     )
-    if record.is_defect and not record.has_corners and not sample.is_marked:
+    if record.is_defect and record.has_mask and not sample.is_marked:
         _LOG.warning("%s is defective but its mask is empty", record.id)
     return sample
 
@@ -296,7 +295,7 @@ def cache(
         errors.StorageError: neither memory nor disk holds the cache.
     """
     spec = spec or LoaderSpec()
-    has_template = has_corners = has_ignored = False
+    has_masks, has_template, has_ignored = True, False, False
     if isinstance(source, tf.data.Dataset):
         count = int(source.cardinality())
         if count == tf.data.INFINITE_CARDINALITY:
@@ -309,7 +308,7 @@ def cache(
     else:
         count = len(source)
         has_template = getattr(source, "has_template", False)
-        has_corners = getattr(source, "has_corners", False)
+        has_masks = getattr(source, "has_masks", True)
         has_ignored = getattr(source, "has_ignored", False)
         samples = _record_samples(
             list(source), preprocessing, alignment or registration.AlignSpec()
@@ -321,7 +320,7 @@ def cache(
     classes = tuple(getattr(source, "classes", ("defect",)))
     shape = (count, *preprocessing.input_shape)
     shapes: dict[str, tuple[int, ...]] = {"image": shape}
-    if not has_corners:
+    if has_masks:
         shapes["mask"] = (*shape[:3], 1)
     if has_template:
         shapes["template"] = shape

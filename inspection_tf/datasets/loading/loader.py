@@ -18,20 +18,23 @@ __all__ = [
     "LoaderSpec",
     "Target",
     "cache",
+    "dealer",
     "epoch_order",
     "for_evaluation",
     "for_training",
+    "in_order",
     "shared",
     "steps_per_epoch",
+    "untuned",
 ]
 
-Target = Literal["mask", "label", "corners"]
-"""What a network learns: the class of every pixel, or of the image, or where its field lies."""
+Target = Literal["mask", "label"]
+"""What a network learns: the class of every pixel, or of the image."""
 Named = dict[str, tf.Tensor]
 Batch = tuple[Named, Named]
 """Inputs and targets by the names that the network has for them."""
 _TRANSPLANT = 5  # keeps these draws apart from the others
-_OUTPUT = {"mask": "probability", "label": "class_probability", "corners": "corners"}
+_OUTPUT = {"mask": "probability", "label": "class_probability"}
 
 
 def _endless(rows: NDArray[np.int64], first: int, count: int, key: list[int]) -> NDArray[np.int64]:
@@ -117,7 +120,7 @@ def _order(
 _Batch = tuple[int, range, NDArray[np.int64], NDArray[np.float32]]
 
 
-def _dealer(
+def dealer(
     held: Cache,
     *,
     spec: LoaderSpec,
@@ -207,28 +210,18 @@ def for_training(
     Returns:
         Batches `({"image": uint8 (b, h, w, c)}, {"probability": uint8 (b, h, w, 1)})`, class ids,
         with `held.ignored_id` where a pixel does not count, if the cache has any such; or for
-        labels `{"class_probability": uint8 (b, 1)}`, or for corners `{"corners": float32
-        (b, 9)}`, see `augment.corner_target`; with a `"template"` like the image where there are
-        templates.
+        labels `{"class_probability": uint8 (b, 1)}`; with a `"template"` like the image where there
+        are templates.
 
     Raises:
         errors.ConfigError: defects are to be transplanted, but there is no good image, or there are
             templates, which would not show them.
     """
-    if target == "corners":
-        return _corners_for_training(
-            held,
-            spec=spec,
-            augmentation=augmentation,
-            seed=seed,
-            steps=range(first_epoch, epochs),
-            first_step=first_step,
-        )
     share = augmentation.transplanted_share
     if share > 0:
         _check_transplants(held)
     per_epoch = steps_per_epoch(held, spec)
-    deal = _dealer(held, spec=spec, augmentation=augmentation, seed=seed, target=target)
+    deal = dealer(held, spec=spec, augmentation=augmentation, seed=seed, target=target)
     names = ("image",) if held.template is None else ("image", "template")
 
     def read_batch(step: np.int64) -> tuple[NDArray[np.generic], ...]:
@@ -266,49 +259,7 @@ def for_training(
         return inputs, {_OUTPUT[target]: mask if target == "mask" else label}
 
     steps = tf.data.Dataset.range(first_epoch * per_epoch + first_step, epochs * per_epoch)
-    return _untuned(steps.map(make_batch, num_parallel_calls=2, deterministic=True).prefetch(2))
-
-
-def _corners_of(held: Cache) -> NDArray[np.float32]:
-    if held.corners_xy is None:
-        raise errors.DataError(
-            "A network that locates a field needs images whose labels are corners. Got masks. "
-            "Choose a data.format with corners."
-        )
-    return held.corners_xy
-
-
-def _corners_for_training(
-    held: Cache,
-    *,
-    spec: LoaderSpec,
-    augmentation: augment.AugmentSpec,
-    seed: int,
-    steps: range,
-    first_step: int,
-) -> tf.data.Dataset:
-    """Serve the epochs `steps` as `for_training` does, where the labels are corners."""
-    corners_xy, per_epoch = _corners_of(held), steps_per_epoch(held, spec)
-    deal = _dealer(held, spec=spec, augmentation=augmentation, seed=seed, target="corners")
-
-    def read_batch(step: np.int64) -> tuple[NDArray[np.generic], ...]:
-        _, _, rows, drawn = deal(int(step))
-        return held.image[rows], corners_xy[rows], held.label[rows] == 0, drawn
-
-    def make_batch(step: tf.Tensor) -> Batch:
-        kinds = (tf.uint8, tf.float32, tf.bool, tf.float32)
-        image, corners, has_field, parameters = tf.numpy_function(
-            read_batch, [step], kinds, stateful=False
-        )
-        image = tf.ensure_shape(image, (spec.batch_size, *held.image.shape[1:]))
-        corners = tf.ensure_shape(corners, (spec.batch_size, *corners_xy.shape[1:]))
-        has_field = tf.ensure_shape(has_field, (spec.batch_size,))
-        parameters = tf.ensure_shape(parameters, (spec.batch_size, augment.WIDTH))
-        image, label = augment.apply_to_corners(image, corners, has_field, parameters, augmentation)
-        return {"image": image}, {"corners": label}
-
-    served = tf.data.Dataset.range(steps.start * per_epoch + first_step, steps.stop * per_epoch)
-    return _untuned(served.map(make_batch, num_parallel_calls=2, deterministic=True).prefetch(2))
+    return untuned(steps.map(make_batch, num_parallel_calls=2, deterministic=True).prefetch(2))
 
 
 def shared(served: tf.data.Dataset, *, names: tuple[str, ...]) -> tf.data.Dataset:
@@ -318,10 +269,10 @@ def shared(served: tf.data.Dataset, *, names: tuple[str, ...]) -> tf.data.Datase
         (target,) = targets.values()
         return inputs, dict.fromkeys(names, target)
 
-    return _untuned(served.map(give)) if len(names) > 1 else served
+    return untuned(served.map(give)) if len(names) > 1 else served
 
 
-def _untuned(served: tf.data.Dataset) -> tf.data.Dataset:
+def untuned(served: tf.data.Dataset) -> tf.data.Dataset:
     """Return batches that nothing tunes while they are served: here all numbers are given.
 
     The thread that would tune sleeps 10 ms, then twice as long each time up to a minute, and the
@@ -338,16 +289,23 @@ def for_evaluation(held: Cache, *, batch_size: int = 4, target: Target = "mask")
     Returns:
         Batches as `for_training`.
     """
+    value = held.mask if target == "mask" else held.label[:, None]
+    return in_order(held, {_OUTPUT[target]: value}, batch_size=batch_size)
+
+
+def in_order(
+    held: Cache, targets: Mapping[str, NDArray[np.generic]], *, batch_size: int
+) -> tf.data.Dataset:
+    """Serve every image once, in order, unchanged, with targets; the last batch may be smaller.
+
+    Args:
+        held: the images.
+        targets: by the names of the outputs, a row for each image.
+        batch_size: images a batch.
+    """
     inputs = {"image": held.image}
     if held.template is not None:
         inputs["template"] = held.template
-    targets: Mapping[str, NDArray[np.generic]]
-    if target == "corners":
-        corners = _corners_of(held)
-        label = augment.corner_target(corners, held.label == 0, size=held.size)
-        targets = {"corners": label.numpy()}
-    else:
-        targets = {_OUTPUT[target]: held.mask if target == "mask" else held.label[:, None]}
 
     def generate() -> Iterator[tuple[dict[str, NDArray[np.generic]], ...]]:
         for first in range(0, len(held), batch_size):
@@ -366,4 +324,4 @@ def for_evaluation(held: Cache, *, batch_size: int = 4, target: Target = "mask")
     )
     counted = tf.data.Dataset.from_generator(generate, output_signature=signature)
     counted = counted.apply(tf.data.experimental.assert_cardinality(-(-len(held) // batch_size)))
-    return _untuned(counted.prefetch(2))
+    return untuned(counted.prefetch(2))

@@ -47,6 +47,10 @@ class Cascade:
     name = NAME
     main = SEGMENTER
     settings = Settings
+    learning: tuple[str, ...] = (
+        "inspection_tf.tasks.cascade.learning",
+        "inspection_tf.tasks.segmentation.learning",
+    )
     keras_modules: tuple[str, ...] = ()
     compares = True
     label_kind: "LabelKind" = "masks"

@@ -33,7 +33,7 @@ def compare(record: Record, verdict: decision.Verdict, context: Context) -> eval
     Raises:
         errors.DataError: the labels of the photo are not corners.
     """
-    if not record.has_corners:
+    if record.has_mask:
         raise errors.DataError(
             f"{record.id}: an inspector that locates a field needs images whose labels are "
             "corners. Got one whose label is a mask. Give images with corners, or a bundle that "

@@ -61,6 +61,7 @@ class Fields:
     name = NAME
     main = LOCATOR
     settings = Settings
+    learning: tuple[str, ...] = ("inspection_tf.tasks.fields.learning.kind",)
     keras_modules: tuple[str, ...] = (
         "inspection_tf.tasks.fields.learning.network",
         "inspection_tf.tasks.fields.learning.losses",

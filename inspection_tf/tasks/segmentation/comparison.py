@@ -34,7 +34,7 @@ def compare(
         errors.DataError: the mask does not fit its image or its label, or it holds an id without a
             name; the label is no mask; or the verdict is on other classes.
     """
-    if record.has_corners:
+    if not record.has_mask:
         raise errors.DataError(
             f"{record.id}: images whose labels are corners need an inspector that locates a field. "
             "Got one that looks for defects. Give a bundle of that task."

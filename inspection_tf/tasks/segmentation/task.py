@@ -45,6 +45,7 @@ class Segmentation:
     name = NAME
     main = SEGMENTER
     settings = Settings
+    learning: tuple[str, ...] = ("inspection_tf.tasks.segmentation.learning",)
     keras_modules: tuple[str, ...] = ()
     compares = True
     label_kind: "LabelKind" = "masks"

@@ -9,6 +9,7 @@ from inspection_tf.datasets.drawn import photos as drawn_photos
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.synthesis import certificate, photo
 from inspection_tf.tasks.fields import closeups
+from inspection_tf.tasks.fields.learning import batches as batches_of_corners
 from inspection_tf.tasks.fields.learning import closeup_data
 
 SPEC = certificate.CertificateSpec(photo=photo.PhotoSpec(size=(96, 128)), without_field_share=0.25)
@@ -27,8 +28,10 @@ def held(photos):
 
 def serve(held, **changes):
     spec = loader.LoaderSpec(batch_size=4, defective_share=None)
-    asked = {"augmentation": augment.NONE, "seed": 1, "epochs": 2, "target": "corners"}
-    return list(loader.for_training(held, spec=spec, **(asked | changes)).as_numpy_iterator())
+    asked = {"augmentation": augment.NONE, "seed": 1, "epochs": 2}
+    return list(
+        batches_of_corners.for_training(held, spec=spec, **(asked | changes)).as_numpy_iterator()
+    )
 
 
 def test_a_cache_holds_corners_of_the_networks_input(photos, held):
@@ -65,14 +68,14 @@ def test_batches_follow_from_the_seed_and_can_begin_anywhere(held):
 
 
 def test_evaluation_serves_every_photo_once(held):
-    (first, second), (third, fourth) = loader.for_evaluation(held, batch_size=5, target="corners")
+    (first, second), (third, fourth) = batches_of_corners.for_evaluation(held, batch_size=5)
     np.testing.assert_array_equal(np.concatenate([first["image"], third["image"]]), held.image)
     found = np.concatenate([second["corners"], fourth["corners"]])
     assert (found[:, 8] == (held.label == 0)).all()
 
 
 def test_one_target_teaches_several_outputs(held):
-    served = loader.for_evaluation(held, batch_size=8, target="corners")
+    served = batches_of_corners.for_evaluation(held, batch_size=8)
     ((_, targets),) = loader.shared(served, names=("corners", "grid")).as_numpy_iterator()
     assert set(targets) == {"corners", "grid"}
     np.testing.assert_array_equal(targets["corners"], targets["grid"])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors, plots
-from inspection_tf.training import fit, output_kinds
+from inspection_tf.training import fit, outputs
 from inspection_tf.training.runs.run_folder import RunFolder
 
 
@@ -35,18 +35,18 @@ def in_classes(held):
 
 
 @pytest.mark.parametrize(
-    ("options", "output", "target", "monitor"),
+    ("options", "output", "monitor"),
     [
-        ({}, "probability", "mask", "val_dice_defective"),
-        ({"classes": 3}, "probability", "mask", "val_iou_class_mean"),
-        ({"classes": 2, "is_map": False}, "class_probability", "label", "val_ok_ng_accuracy"),
+        ({}, "probability", "val_dice_defective"),
+        ({"classes": 3}, "probability", "val_iou_class_mean"),
+        ({"classes": 2, "is_map": False}, "class_probability", "val_ok_ng_accuracy"),
     ],
 )
-def test_the_output_tells_the_task(options, output, target, monitor):
-    task = output_kinds.of(build(**options))
-    assert (task.output, task.classes) == (output, options.get("classes", 1))
-    assert (task.target, task.monitor) == (target, monitor)
-    assert monitor.removeprefix("val_") in [metric.name for metric in task.metrics()]
+def test_the_output_tells_how_it_is_learned(options, output, monitor):
+    trained = outputs.of(build(**options))
+    assert (trained.output, trained.classes) == (output, options.get("classes", 1))
+    assert trained.monitor == monitor
+    assert monitor.removeprefix("val_") in [metric.name for metric in trained.metrics()]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_another_output_is_refused(names):
     value = keras.Input((2,))
     model = keras.Model(value, {name: keras.layers.Dense(1, name=name)(value) for name in names})
     with pytest.raises(errors.ConfigError, match=rf"must return.*Got \['{names[0]}'"):
-        output_kinds.of(model)
+        outputs.of(model)
 
 
 def test_several_classes_are_trained_measured_and_drawn(train, teach, tune, tmp_path):
@@ -147,9 +147,7 @@ def test_a_picture_says_whose_weights_it_shows(tune, tmp_path, monkeypatch):
     monkeypatch.setattr(plots, "grid", titled)
     model = build()
     fit.compile_model(model, fit.TrainSpec(averaging=0.5), steps_per_epoch=50)
-    draw = output_kinds.picture(
-        output_kinds.of(model), tune, RunFolder(tmp_path, is_resumed=False), 1
-    )
+    draw = outputs.picture(outputs.of(model), tune, RunFolder(tmp_path, is_resumed=False), 1)
     for epoch, steps in ((1, 7), (2, 8)):  # 0.5 ** 6 is over a hundredth and 0.5 ** 7 under
         model.optimizer.iterations.assign(steps)
         draw(model, epoch)
