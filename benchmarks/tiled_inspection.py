@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import bench, errors, images, runtime
 from inspection_tf.editing import tiles
+from inspection_tf.tasks import saved_networks
 from inspection_tf.tasks.segmentation import maps
 
 _CHILD = """
@@ -55,9 +56,7 @@ def _side_by_side(root: Path, side: int) -> NDArray[np.uint8]:
 
 def _whole(root: Path, image: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return what the network says of the whole image: (height, width)."""
-    import keras
-
-    model = keras.saving.load_model(root / "source" / "model.keras", compile=False)
+    model = saved_networks.load(root / "source" / "model.keras")
     config = model.get_config()
     for layer in config["layers"]:
         if layer["class_name"] == "InputLayer":

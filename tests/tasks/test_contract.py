@@ -11,7 +11,7 @@ import pytest
 from inspection_tf import bench, bundle, config, errors, runtime, tasks, thresholds
 from inspection_tf.export import card, kit
 from inspection_tf.images.tile_plan import TilePlan
-from inspection_tf.tasks import base
+from inspection_tf.tasks import base, saved_networks
 
 KEPT = Path(__file__).parents[1] / "bundles"
 ROOTS = {
@@ -298,12 +298,9 @@ def test_a_context_knows_nothing_of_thresholds_that_do_not_matter(toy):
         )
 
 
-def test_its_saved_networks_load_once_its_layers_are_registered(toy):
-    from inspection_tf.models import saved
-
-    toy.task.register_layers()
+def test_its_saved_networks_load_and_return_what_its_graphs_say(toy):
     for spec in toy.manifest.graph_specs:
-        network = saved.load(toy.root / spec.source)
+        network = saved_networks.load(toy.root / spec.source)
         assert list(network.output) == [spec.output]
 
 
