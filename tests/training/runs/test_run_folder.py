@@ -99,7 +99,7 @@ class At(run_folder.datetime.datetime):
 def test_two_processes_that_start_together_both_train(tmp_path):
     program = (
         "import sys\n"
-        "from inspection_tf.training import run_folder\n"
+        "from inspection_tf.training.runs import run_folder\n"
         "from tests.training.test_run_folder import At, Settings\n"
         "run_folder.datetime.datetime = At\n"
         "sys.stdin.read()\n"
@@ -198,7 +198,7 @@ def test_another_configuration_is_refused_and_names_the_one_that_fits(tmp_path):
 def test_a_folder_in_which_another_process_trains_is_refused_until_it_ends(tmp_path):
     program = (
         "import sys\n"
-        "from inspection_tf.training import run_folder\n"
+        "from inspection_tf.training.runs import run_folder\n"
         "from tests.training.test_run_folder import Settings\n"
         "folder = run_folder.open_run(sys.argv[1], Settings(), name='recipe')\n"
         "print('open', flush=True)\n"
