@@ -107,19 +107,6 @@ CODE = sorted(
     for path in ROOT.glob(pattern)
     if (ROOT / "tests" / "bundles") not in path.parents
 )
-# Private names that tests take of other rooms than their own: to be made public, or not used.
-# Nothing comes in; what is mended goes out.
-KNOWN = {
-    "tests/conversion/test_convert.py: runtime.engine_start._times",
-    "tests/engines/test_tensorrt_engine.py: conversion.builders.tensorrt_plan._module",
-    "tests/engines/test_tensorrt_engine.py: conversion.builders.tensorrt_plan._set_target",
-    "tests/export/test_gate_limits.py: conversion.engine_gate._Tally",
-    "tests/export/test_gate_limits.py: conversion.engine_gate._crossed",
-    "tests/export/test_gate_limits.py: conversion.engine_gate._failures",
-    "tests/images/test_tiling.py: conversion.engine_gate._at",
-    "tests/images/test_tiling.py: editing.tiles._network_bytes",
-    "tests/runtime/test_fork.py: engines.tensorrt_engine._release",
-}
 
 
 def own_room(path):
@@ -140,8 +127,7 @@ def private_names_of_other_rooms():
 
 def test_nothing_takes_a_private_name_of_another_room():
     found = private_names_of_other_rooms()
-    assert sorted(found - KNOWN) == [], "a name that is used elsewhere is public: drop its _"
-    assert sorted(KNOWN - found) == [], "mended: take it out of KNOWN"
+    assert sorted(found) == [], "a name that is used elsewhere is public: drop its _"
 
 
 def test_every_way_to_a_private_name_is_seen():

@@ -118,8 +118,17 @@ class _Replay:
         return next(self._left)
 
 
-class _Tally:
-    """What adds up over the batches of one comparison."""
+class Tally:
+    """What adds up over the batches of one comparison.
+
+    Attributes:
+        stage_points: thresholds of the stages before the one that decides, by name.
+        worst: the largest difference of any output.
+        total: sum of the mean differences of all outputs.
+        count: number of these outputs.
+        worst_score: the largest difference of any score.
+        flips: the verdicts that changed.
+    """
 
     def __init__(self, stage_points: Mapping[str, Any] | None = None) -> None:
         """Begin with nothing; `stage_points` are those of the manifest."""
@@ -131,6 +140,7 @@ class _Tally:
     def add_outputs(
         self, first: Sequence[NDArray[np.float32]], second: Sequence[NDArray[np.float32]]
     ) -> None:
+        """Add the outputs of every network for one image, before and after."""
         for one, other in zip(first, second, strict=True):
             with np.errstate(invalid="ignore"):
                 apart = np.abs(np.asarray(one, np.float64) - other)
@@ -146,6 +156,7 @@ class _Tally:
         after: Sequence[decision.Verdict],
         batch_size: int,
     ) -> None:
+        """Add the verdicts on a batch of images, before and after."""
         for record, old, new in zip(records, before, after, strict=True):
             # Where one of the two stopped an image, the stages before that can be compared.
             pairs = [
@@ -155,7 +166,7 @@ class _Tally:
                 off = abs(one - other)
                 self.worst_score = max(self.worst_score, math.inf if math.isnan(off) else off)
             if old.outcome != new.outcome:
-                stage, (one, other), margin = _crossed(old, new, self.stage_points)
+                stage, (one, other), margin = changed_stage(old, new, self.stage_points)
                 flip = EngineFlip(
                     id=record.id,
                     batch_size=batch_size,
@@ -169,7 +180,7 @@ class _Tally:
                 self.flips.append(flip)
 
 
-def _crossed(
+def changed_stage(
     old: decision.Verdict, new: decision.Verdict, stage_points: Mapping[str, Any]
 ) -> tuple[str, tuple[float, float], float]:
     """Return the stage that changed a verdict, its scores, and the margin of the further one.
@@ -221,12 +232,12 @@ def compare(
             "The gate needs tune or test images. Got none. Give the data of the bundle."
         )
     manifest = reference.manifest
-    tally = _Tally(manifest.stage_points)
+    tally = Tally(manifest.stage_points)
     steps = len(records) * len(spec.batch_sizes)
     done = 0
     of_sizes: list[dict[str, evaluation.Estimate]] = []
     for size in spec.batch_sizes:
-        sides = _at(reference, size), _at(candidate, size)
+        sides = at_batch_size(reference, size), at_batch_size(candidate, size)
         before: list[evaluation.ImageResult] = []
         after: list[evaluation.ImageResult] = []
         for first in range(0, len(records), size):
@@ -252,11 +263,11 @@ def compare(
         changes={name: estimate.to_dict() for name, estimate in changes.items()},
         changed_verdicts=tuple(tally.flips),
         limits=spec,
-        failures=tuple(_failures(tally, changes, spec, part_of, measures)),
+        failures=tuple(failures(tally, changes, spec, part_of, measures)),
     )
 
 
-def _at(inspector: runtime.Inspector, size: int) -> runtime.Inspector:
+def at_batch_size(inspector: runtime.Inspector, size: int) -> runtime.Inspector:
     """Return an inspector that also gives its networks this many tiles a call."""
     changed = copy.copy(inspector)
     changed.context = inspector.task.at_batch_size(inspector.context, size)
@@ -267,7 +278,7 @@ def _compare_batch(
     reference: runtime.Inspector,
     candidate: runtime.Inspector,
     records: Sequence[Record],
-    tally: _Tally,
+    tally: Tally,
     batch_size: int,
 ) -> list[list[evaluation.ImageResult]]:
     """Add a batch to the tally; return its rows of the reports, before and after."""
@@ -307,8 +318,8 @@ def _worst(
     }
 
 
-def _failures(
-    tally: _Tally,
+def failures(
+    tally: Tally,
     changes: dict[str, evaluation.Estimate],
     spec: GateSpec,
     parts: Mapping[str, str],

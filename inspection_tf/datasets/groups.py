@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 
 from inspection_tf import errors, files, images
-from inspection_tf.datasets.readers import tables
+from inspection_tf.datasets import tables
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.datasets.sections import group_patterns
 

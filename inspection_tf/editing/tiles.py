@@ -92,7 +92,7 @@ def plan(
         blending=blending,
         edges=edges,
         batch=batch,
-        network_bytes=_network_bytes(root, batch),
+        network_bytes=network_bytes(root, batch),
     )
     if problem := tile_plan.problem(spec.size):
         raise errors.ConfigError(f"{problem}. Got {stride}. Leave --stride out.")
@@ -131,7 +131,7 @@ def _is_stopped(entry: EngineEntry) -> bool:
     return entry.of_kind.copies_manifest
 
 
-def _network_bytes(root: Path, batch: int) -> int:
+def network_bytes(root: Path, batch: int) -> int:
     """Return the most memory of a process that runs a batch of tiles, and some more."""
     done = subprocess.run(
         [sys.executable, "-P", "-c", _CHILD, str(root), str(batch)],

@@ -62,7 +62,7 @@ def capability() -> str | None:
     return ".".join(parts)
 
 
-def _release(
+def release(
     cuda: Library, buffers: dict[str, tuple[int, int]], stream: Foreign, process: int
 ) -> None:
     """Give back buffers and stream; a GPU that fails now has nothing left to lose."""
@@ -83,7 +83,7 @@ class _Memory:
         self.stream = self.call("cudaStreamCreate")
         # Nobody else gives memory of the GPU back before the process ends.
         self.release = weakref.finalize(
-            self, _release, self._cuda, self._buffers, self.stream, os.getpid()
+            self, release, self._cuda, self._buffers, self.stream, os.getpid()
         )
 
     def call(self, name: str, *arguments: Foreign) -> Foreign:

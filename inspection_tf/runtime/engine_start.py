@@ -205,16 +205,23 @@ def fastest(
         started[name] = networks
     if not started:
         raise refused[0]
-    times = _times(manifest, started, batch)
+    times = batch_seconds(manifest, started, batch)
     best = min(times, key=times.__getitem__)
     _remember(key, best)
     return best, started[best]
 
 
-def _times(
+def batch_seconds(
     manifest: "bundle.Manifest", started: Mapping[str, dict[str, Network]], batch: int
 ) -> dict[str, float]:
-    """Return the median seconds of a batch through each, in turns; without those that fail.
+    """Return the median seconds that each engine takes for a batch; without those that fail.
+
+    The engines take turns, so that what else the machine does slows all of them alike.
+
+    Args:
+        manifest: of the bundle.
+        started: name of each engine to its networks, by graph.
+        batch: images a call.
 
     Raises:
         errors.InspectionError: each fails; of the last one.

@@ -67,7 +67,7 @@ def test_auto_takes_the_fastest_that_reproduces_itself_and_remembers(
         timed.append(sorted(started))
         return {name: {"onnx": 2.0, "openvino": 1.0}[name] for name in started}
 
-    monkeypatch.setattr(engine_start, "_times", times)
+    monkeypatch.setattr(engine_start, "batch_seconds", times)
     assert runtime.Inspector.load(converted, engine="auto").engine_name == "openvino"
     assert runtime.Inspector.load(converted, engine="auto").engine_name == "openvino"
     assert timed == [["onnx", "openvino"]]  # once

@@ -181,12 +181,12 @@ def test_the_gpu_says_what_plans_it_runs(stand_in, monkeypatch):
 def test_a_tensorrt_that_knows_no_other_gpu_says_so(monkeypatch):
     config, trt = types.SimpleNamespace(), types.SimpleNamespace()
     monkeypatch.setattr(tensorrt_engine, "capability", lambda: "9.0")
-    assert tensorrt_plan._set_target(trt, config, "") == "SM90"
-    assert tensorrt_plan._set_target(trt, config, "9.0") == "SM90"
+    assert tensorrt_plan.set_target(trt, config, "") == "SM90"
+    assert tensorrt_plan.set_target(trt, config, "9.0") == "SM90"
     with pytest.raises(errors.ConfigError, match=r"GPU alone \(9\.0\)\. Got '8\.6'"):
-        tensorrt_plan._set_target(trt, config, "8.6")
+        tensorrt_plan.set_target(trt, config, "8.6")
     monkeypatch.setattr(tensorrt_engine, "capability", lambda: None)
-    assert tensorrt_plan._set_target(trt, config, "") == "the GPU that built it"
+    assert tensorrt_plan.set_target(trt, config, "") == "the GPU that built it"
 
 
 def test_a_tensorrt_that_cannot_be_imported_is_left_out(monkeypatch, tmp_path, caplog):
@@ -194,10 +194,10 @@ def test_a_tensorrt_that_cannot_be_imported_is_left_out(monkeypatch, tmp_path, c
         (tmp_path / f"{name}.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(tensorrt_plan, "MODULES", ("absent_trt", "broken_trt", "other_trt"))
-    assert tensorrt_plan._module() == "other_trt"
+    assert tensorrt_plan.installed_module() == "other_trt"
     assert "broken_trt is left out: libnvinfer.so" in caplog.text
     monkeypatch.setattr(tensorrt_plan, "MODULES", ("absent_trt", "broken_trt"))
-    assert tensorrt_plan._module() is None
+    assert tensorrt_plan.installed_module() is None
 
 
 def test_plans_are_for_the_gpu_that_is_there_unless_another_is_asked_for(monkeypatch, caplog):
@@ -209,9 +209,9 @@ def test_plans_are_for_the_gpu_that_is_there_unless_another_is_asked_for(monkeyp
     # TensorRT-RTX has no plans for 9.0: the default is that without a GPU.
     for present, expected in (("8.6", "SM86"), (None, "SM89"), ("9.0", "SM89")):
         monkeypatch.setattr(tensorrt_engine, "capability", lambda present=present: present)
-        assert tensorrt_plan._set_target(trt, config, "") == expected
+        assert tensorrt_plan.set_target(trt, config, "") == expected
     assert "no plans for this machine's GPU (9.0): this one is for 8.9" in caplog.text
-    assert tensorrt_plan._set_target(trt, config, "8.6") == "SM86"
+    assert tensorrt_plan.set_target(trt, config, "8.6") == "SM86"
     with pytest.raises(errors.ConfigError, match=r"must be one of 8\.6, 8\.9\. Got '9\.0'"):
-        tensorrt_plan._set_target(trt, config, "9.0")
+        tensorrt_plan.set_target(trt, config, "9.0")
     assert set_up == ["a", "b", "b", "a"]

@@ -26,11 +26,11 @@ def failures(pairs, spec=None, changes=None, images_per_part=1, measures=MEASURE
         def __init__(self, name):
             self.id = name
 
-    tally = engine_gate._Tally()
+    tally = engine_gate.Tally()
     for place, (before, after) in enumerate(pairs):
         tally.add_verdicts([Named(str(place))], [verdict(before)], [verdict(after)], 1)
     parts = {str(place): str(place // images_per_part) for place in range(len(pairs))}
-    found = engine_gate._failures(
+    found = engine_gate.failures(
         tally, changes or {}, spec or engine_gate.GateSpec(), parts, measures
     )
     return tally, found
@@ -99,10 +99,10 @@ def passed(first, second):
     ],
 )
 def test_the_stage_that_changed_a_verdict_says_how_near_it_was(old, new, expected):
-    stage, scores, margin = engine_gate._crossed(old, new, STAGES)
+    stage, scores, margin = engine_gate.changed_stage(old, new, STAGES)
     assert (stage, *scores) == expected[:3]
     assert margin == pytest.approx(expected[3])
-    tally = engine_gate._Tally(STAGES)
+    tally = engine_gate.Tally(STAGES)
     tally.add_verdicts([SimpleNamespace(id="a")], [old], [new], 1)
     assert (tally.flips[0].stage, tally.flips[0].margin) == (stage, pytest.approx(margin))
     shared = [abs(old.stages[name] - new.stages[name]) for name in old.stages if name in new.stages]
@@ -124,7 +124,7 @@ def test_the_border_that_was_crossed_counts(before, after, margin):
     old, new = (
         decision.Verdict(outcome, score, 0.5, review_from=0.3) for outcome, score in (before, after)
     )
-    found = engine_gate._crossed(old, new, {})
+    found = engine_gate.changed_stage(old, new, {})
     assert found[2] == pytest.approx(margin, nan_ok=True)
 
 

@@ -242,7 +242,7 @@ def test_a_process_that_does_not_run_says_why(monkeypatch, tmp_path, code, said,
     ended = subprocess.CompletedProcess([], code, "", f"Traceback\n{said}" if said else "")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: ended)
     with pytest.raises(error, match=match):
-        tiles._network_bytes(tmp_path, 2)
+        tiles.network_bytes(tmp_path, 2)
 
 
 def test_two_stages_get_no_tiles(toy_cascade, tmp_path):
@@ -307,7 +307,10 @@ def test_the_gate_gives_the_engine_as_many_tiles_as_it_says(tiled, toy_records):
     # Images of the network's size are one tile each: as many a call as the batch has images.
     full, rest = divmod(len(toy_records), 3)
     assert seen == [1] * len(toy_records) + [3] * full + [rest] * (rest > 0)
-    plans = [one.context.settings.tiles for one in (inspector, other, engine_gate._at(other, 5))]
+    plans = [
+        one.context.settings.tiles
+        for one in (inspector, other, engine_gate.at_batch_size(other, 5))
+    ]
     assert [plan.batch for plan in plans] == [1, 1, 5]
 
 

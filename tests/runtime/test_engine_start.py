@@ -67,7 +67,7 @@ def test_all_networks_that_see_the_image_count_at_the_batch_that_is_asked(toy_ca
     manifest = bundle.read(toy_cascade.path)
     fast_second = {"classifier": Network(clock, 9), "segmenter": Network(clock, 1)}
     even = {"classifier": Network(clock, 4), "segmenter": Network(clock, 4)}
-    times = engine_start._times(manifest, {"a": fast_second, "b": even}, 3)
+    times = engine_start.batch_seconds(manifest, {"a": fast_second, "b": even}, 3)
     assert times == {"a": 10, "b": 8}
     assert set(even["classifier"].seen) == {3}
 
@@ -104,9 +104,9 @@ class Refusing:
 def test_an_engine_that_fails_at_the_batch_that_is_asked_is_not_the_fastest(toy_bundle, clock):
     manifest = bundle.read(toy_bundle)
     engines = {"onnx": {"segmenter": Network(clock, 3)}, "own": {"segmenter": Refusing()}}
-    assert engine_start._times(manifest, engines, 4) == {"onnx": 3}
+    assert engine_start.batch_seconds(manifest, engines, 4) == {"onnx": 3}
     with pytest.raises(errors.StorageError, match="no memory"):
-        engine_start._times(manifest, {"own": engines["own"]}, 4)
+        engine_start.batch_seconds(manifest, {"own": engines["own"]}, 4)
 
 
 def test_whoever_has_no_home_is_served_all_the_same(toy_bundle, monkeypatch):

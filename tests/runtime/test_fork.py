@@ -210,9 +210,9 @@ def test_the_bytes_of_a_network_are_kept_only_where_a_child_may_need_them(surviv
 def test_the_memory_of_a_gpu_is_not_given_back_by_a_child(monkeypatch):
     freed = []
     cuda = SimpleNamespace(cudaFree=freed.append, cudaStreamDestroy=freed.append)
-    tensorrt_engine._release(cuda, {"image": (5, 10)}, 7, os.getpid() + 1)
+    tensorrt_engine.release(cuda, {"image": (5, 10)}, 7, os.getpid() + 1)
     assert freed == []
-    tensorrt_engine._release(cuda, {"image": (5, 10)}, 7, os.getpid())
+    tensorrt_engine.release(cuda, {"image": (5, 10)}, 7, os.getpid())
     assert freed == [5, 7]
 
 

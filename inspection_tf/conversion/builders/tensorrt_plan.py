@@ -39,7 +39,7 @@ def build(request: ConversionRequest) -> EngineEntry:
         )
     _require_batches(request)
     models = _models(request)
-    module = _module()
+    module = installed_module()
     if module is None:
         _LOG.warning(
             "Neither %s can be used here: a script for trtexec is written.", " nor ".join(MODULES)
@@ -61,8 +61,8 @@ def _require_batches(request: ConversionRequest) -> None:
         )
 
 
-def _module() -> str | None:
-    """Return the first TensorRT that can be imported."""
+def installed_module() -> str | None:
+    """Return the name of the first TensorRT that can be imported; None: there is none."""
     for name in MODULES:
         if importlib.util.find_spec(name) is None:
             continue
@@ -148,7 +148,7 @@ def _plan(trt: Library, request: ConversionRequest, graph: str, data: bytes) -> 
             "Choose another precision, or another engine."
         )
     config = builder.create_builder_config()
-    target = _set_target(trt, config, request.spec.compute_capability)
+    target = set_target(trt, config, request.spec.compute_capability)
     profile = builder.create_optimization_profile()
     batch = request.spec.batch
     for place in range(network.num_inputs):
@@ -172,10 +172,20 @@ def _name(capability: str) -> str:
     return f"SM{capability.replace('.', '')}"
 
 
-def _set_target(trt: Library, config: TensorRtConfig, asked: str) -> str:
-    """Say what the plan is for where it can be built without that GPU; returns it.
+def set_target(trt: Library, config: TensorRtConfig, asked: str) -> str:
+    """Set the GPU that a plan is for, where it can be built without that GPU.
 
-    Where nothing is asked, that is this machine's GPU, and 8.9 without one that it can be for.
+    Args:
+        trt: TensorRT, or TensorRT-RTX.
+        config: of the build.
+        asked: compute capability, such as `8.9`; empty: that of this machine's GPU, and 8.9 where
+            there is none or no plan can be built for it.
+
+    Returns:
+        What the plan is for, such as `SM89`.
+
+    Raises:
+        errors.ConfigError: this TensorRT cannot build for it.
     """
     own = tensorrt_engine.capability()
     if not hasattr(config, "set_compute_capability"):

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors, files, images
-from inspection_tf.datasets import file_hashes
-from inspection_tf.datasets.readers import layouts, listing, tables
+from inspection_tf.datasets import file_hashes, tables
+from inspection_tf.datasets.readers import layouts, listing
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.datasets.sections.base import StoredSpec
 from inspection_tf.images import geometry

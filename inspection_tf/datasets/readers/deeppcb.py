@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import file_hashes, image_files
-from inspection_tf.datasets.readers import box_masks, layouts, listing, tables
+from inspection_tf.datasets import file_hashes, image_files, tables
+from inspection_tf.datasets.readers import box_masks, layouts, listing
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.datasets.sections.base import PairedSpec
 from inspection_tf.datasets.sections.masks import StoredMasksSpec

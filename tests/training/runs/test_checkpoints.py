@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors
-from inspection_tf.training import fit; from inspection_tf.training.runs import checkpoints
+from inspection_tf.training import fit
+from inspection_tf.training.runs import checkpoints
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from inspection_tf import config, errors, images
 from inspection_tf.datasets import data_spec
-from inspection_tf.training.runs import run_folder; from inspection_tf.training.runs import run_inputs
+from inspection_tf.training.runs import run_folder, run_inputs
 
 EXACT = images.Preprocessing(size=(12, 16))
 
