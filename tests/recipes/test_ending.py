@@ -1,6 +1,7 @@
 import subprocess
 import types
 
+import image_rows
 import numpy as np
 import pytest
 import toy_records
@@ -8,6 +9,7 @@ import toy_records
 from inspection_tf import bundle, config, decision, evaluation, thresholds
 from inspection_tf.datasets import data_spec, records
 from inspection_tf.recipes import ending
+from inspection_tf.tasks.segmentation.labels import MaskLabels
 from inspection_tf.training.runs.run_folder import RunFolder
 
 
@@ -56,18 +58,16 @@ def test_provenance_needs_no_git(monkeypatch):
     assert provenance()[0].commit is None
 
 
-def result(name, score, *, is_defect):
+def result(name, score, *, is_ng):
     found = 4 if score >= 0.5 else 0
-    return evaluation.ImageResult(
-        id=name,
-        group="",
-        is_defect=is_defect,
+    return image_rows.of_map(
+        name,
+        is_ng=is_ng,
         outcome="NG" if score >= 0.5 else "OK",
         score=score,
-        threshold=0.5,
-        overlap_px=found * is_defect,
-        true_area_px=4 * is_defect,
-        found_area_px=found,
+        overlap=found * is_ng,
+        true=4 * is_ng,
+        found=found,
     )
 
 
@@ -76,9 +76,9 @@ def test_a_run_ends_with_its_evaluation_a_table_and_the_next_commands(split, tmp
     run = RunFolder(tmp_path, is_resumed=False)
     point = thresholds.OperatingPoint(threshold=0.5, mask_threshold=0.5)
     rows = [
-        result("a", 0.9, is_defect=True),
-        result("b", 0.1, is_defect=False),
-        result("c", 0.7, is_defect=False),
+        result("a", 0.9, is_ng=True),
+        result("b", 0.1, is_ng=False),
+        result("c", 0.7, is_ng=False),
     ]
     report = evaluation.report(rows, split=split, operating_point=point, dataset_sha256="0" * 64)
     data = bundle.Data(format="synthetic", sha256="0" * 64, splits={"train": [], split: []})
@@ -86,11 +86,14 @@ def test_a_run_ends_with_its_evaluation_a_table_and_the_next_commands(split, tmp
     def show(name):
         probability = np.zeros((8, 8), np.float32)
         verdict = decision.decide(probability, point, decision.Rules())
-        return np.zeros((8, 8), np.uint8), np.zeros((8, 8), np.bool_), verdict
+        labels = MaskLabels(np.zeros((8, 8), np.uint8), None)
+        return evaluation.Look(np.zeros((8, 8), np.uint8), labels, verdict)
 
     shipped = types.SimpleNamespace(
         manifest=types.SimpleNamespace(
-            operating_point=point, provenance=types.SimpleNamespace(data=data)
+            task="segmentation",
+            operating_point=point,
+            provenance=types.SimpleNamespace(data=data),
         ),
         rows=rows,
         report=report,

@@ -55,7 +55,8 @@ def facts(verdict):
 
 
 def test_importing_the_runtime_loads_nothing_heavy():
-    code = f"import sys, inspection_tf.runtime; print([n for n in {HEAVY + SECTIONS} if n in sys.modules])"
+    names = HEAVY + SECTIONS
+    code = f"import sys, inspection_tf.runtime; print([n for n in {names} if n in sys.modules])"
     found = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )

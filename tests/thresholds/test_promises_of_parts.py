@@ -141,17 +141,17 @@ def test_what_leaves_defaults_out_leaves_them_out():
 
 
 @pytest.mark.parametrize(
-    ("is_located", "counts", "unit"),
+    ("task", "counts", "unit"),
     [
-        (False, {}, "defective images"),
-        (False, {"groups": 3}, "defective parts"),
-        (True, {}, "photos without the field"),
-        (True, {"groups": 3}, "parts without the field"),
+        ("segmentation", {}, "defective images"),
+        ("two_stage_segmentation", {"groups": 3}, "defective parts"),
+        ("corners", {}, "photos without the field"),
+        ("corners", {"groups": 3}, "parts without the field"),
     ],
 )
-def test_the_unit_of_a_promise_is_the_part_also_where_a_field_is_located(is_located, counts, unit):
+def test_the_unit_of_a_promise_is_the_part_also_where_a_field_is_located(task, counts, unit):
     manifest = types.SimpleNamespace(
-        is_located=is_located, operating_point=types.SimpleNamespace(counts=counts)
+        task=task, operating_point=types.SimpleNamespace(counts=counts)
     )
     assert bundle.Manifest.unit_of_promise.fget(manifest) == unit
 

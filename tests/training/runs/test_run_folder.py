@@ -100,7 +100,7 @@ def test_two_processes_that_start_together_both_train(tmp_path):
     program = (
         "import sys\n"
         "from inspection_tf.training.runs import run_folder\n"
-        "from tests.training.test_run_folder import At, Settings\n"
+        "from tests.training.runs.test_run_folder import At, Settings\n"
         "run_folder.datetime.datetime = At\n"
         "sys.stdin.read()\n"
         "print(run_folder.open_run(None, Settings(), name='recipe').path)\n"
@@ -199,7 +199,7 @@ def test_a_folder_in_which_another_process_trains_is_refused_until_it_ends(tmp_p
     program = (
         "import sys\n"
         "from inspection_tf.training.runs import run_folder\n"
-        "from tests.training.test_run_folder import Settings\n"
+        "from tests.training.runs.test_run_folder import Settings\n"
         "folder = run_folder.open_run(sys.argv[1], Settings(), name='recipe')\n"
         "print('open', flush=True)\n"
         "sys.stdin.read()\n"
