@@ -14,10 +14,10 @@ from inspection_tf.engines.network import Network
 from inspection_tf.engines.onnxruntime_engine import Engine
 from inspection_tf.runtime.golden import GOLDEN, GOLDEN_TOLERANCE
 from inspection_tf.runtime.inspector import Inspector
-from inspection_tf.tasks.base import Prepared
 
 if TYPE_CHECKING:
     from inspection_tf.images import Source
+    from inspection_tf.tasks.base import Prepared
 
 __all__ = [
     "AUTO",
@@ -37,4 +37,8 @@ def __getattr__(name: str) -> object:
         from inspection_tf import images
 
         return images.Source
+    if name == "Prepared":
+        from inspection_tf.tasks import base
+
+        return base.Prepared
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,13 +16,13 @@ from inspection_tf.engines.network import Network
 from inspection_tf.runtime import batches, engine_start, golden
 from inspection_tf.runtime import sources as given_sources
 from inspection_tf.runtime.runner import Runner
-from inspection_tf.tasks.base import Networks, Prepared
 
 # What declares pydantic sections is imported where it is first needed: `import pydantic` alone is
 # lazy, and the first section brings the other two thirds of it.
 if TYPE_CHECKING:
     from inspection_tf import bundle, decision, images
     from inspection_tf.images import Source
+    from inspection_tf.tasks.base import Networks, Prepared
 
 
 class Inspector(Runner):
@@ -39,7 +39,7 @@ class Inspector(Runner):
     def __init__(
         self,
         manifest: "bundle.Manifest",
-        networks: Networks | Network,
+        networks: "Networks | Network",
         *,
         model_sha256: str,
         engine_name: str = ONNX,
@@ -142,7 +142,7 @@ class Inspector(Runner):
 
     def prepare(
         self, image: "Source", template: "Source | None" = None, *, copy: bool = True
-    ) -> Prepared:
+    ) -> "Prepared":
         """Read, align and preprocess an image.
 
         Args:
