@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from inspection_tf import bundle, config, decision, errors, evaluation, process, runtime
 from inspection_tf.datasets.records import Record, Records
 
-OF_CORNERS = "corner_error_relative"
 # They count verdicts, of which it is already said how many may change.
 RATES = ("escape_rate", "overkill_rate", "review_rate", "ok_ng_accuracy")
 
@@ -353,34 +352,36 @@ def failures(
             f"{len(near)} changed verdicts{of} within {spec.band:g} of the threshold, more than "
             f"{spec.flipped_share:.0%} of the {unit}"
         )
-    for name, limit in _limited(changes, spec).items():
+    for name, limit in _limits(changes, spec, measures).items():
         worse = evaluation.worsening(name, changes[name].value or 0.0, measures)
         if worse > limit:
             found.append(f"{name} worse by {worse:.4f}, more than {limit:g}")
     return found
 
 
-def _limited(changes: Mapping[str, Any], spec: GateSpec) -> dict[str, float]:
+def _limits(
+    changes: Mapping[str, object], spec: GateSpec, measures: evaluation.Measures
+) -> dict[str, float]:
     """Return how much worse each metric may be, of those that have a limit."""
-    of_corners = (f"{OF_CORNERS}_mean", f"{OF_CORNERS}_median")
+    bounds = measures.bounds
     return {
-        name: spec.corner_error_rise if name in of_corners else spec.metric_drop
+        name: spec.corner_error_rise if bounds.get(name) == "exact" else spec.metric_drop
         for name in changes
-        if "_px_" not in name and name not in RATES
+        if bounds.get(name) != "none" and name not in RATES
     }
 
 
 def worst_drop(parity: EngineParity, measures: evaluation.Measures) -> float:
     """Return by how much the worst metric dropped, as a multiple of the default limit's unit.
 
-    An error of corners counts as many times as its limit is tighter. 0 where none dropped.
+    A metric with a tighter limit counts as many times as that is tighter. 0 where none dropped.
 
     Args:
         parity: of an engine.
         measures: of the task.
     """
     drops = [0.0]
-    for name, limit in _limited(parity.changes, parity.limits).items():
+    for name, limit in _limits(parity.changes, parity.limits, measures).items():
         value = parity.changes[name]["value"] or 0.0
         worse = evaluation.worsening(name, value, measures)
         drops.append(worse * parity.limits.metric_drop / limit)

@@ -40,6 +40,17 @@ class Result(Protocol):
         """Return what is shown behind it where the image is not at hand, 0..1; None: nothing."""
         ...
 
+    def pictures(self, image: NDArray[np.generic] | None) -> dict[str, NDArray[np.generic]]:
+        """Return pictures to be kept beside mask and overlay, by what their files are called after.
+
+        Args:
+            image: that it was found on; None where it is not at hand.
+
+        Returns:
+            (H, W) or (H, W, 3) RGB each.
+        """
+        ...
+
     def mark(self, picture: NDArray[np.uint8], colour: Colour, width: int) -> None:
         """Draw onto a picture of the image what an outline of the mask does not tell."""
         ...
@@ -135,6 +146,14 @@ class Regions:
         """Return the map of any defect."""
         return self.probability
 
+    def pictures(self, image: NDArray[np.generic] | None) -> dict[str, NDArray[np.generic]]:
+        """Return the map as grey values, `score`, where one was made."""
+        if self.probability is None:
+            return {}
+        # A value that is not finite shows as certain: it must catch the eye.
+        finite = np.nan_to_num(self.probability, nan=1.0, posinf=1.0, neginf=0.0)
+        return {"score": np.rint(255 * np.clip(finite, 0, 1)).astype(np.uint8)}
+
     def mark(self, picture: NDArray[np.uint8], colour: Colour, width: int) -> None:
         """Draw nothing: the outlines of the mask tell all."""
 
@@ -175,6 +194,17 @@ class Field:
     def backdrop(self) -> NDArray[np.floating] | None:
         """Return nothing: there is no map."""
         return None
+
+    def crop(self, image: NDArray[np.generic] | None) -> NDArray[np.generic] | None:
+        """Return the field as if seen from straight above; see `Verdict.crop`."""
+        if self.corners_xy is None or image is None:
+            return None
+        return geometry.rectify(image, self.corners_xy)
+
+    def pictures(self, image: NDArray[np.generic] | None) -> dict[str, NDArray[np.generic]]:
+        """Return the field as if seen from straight above, `field`, where one was found."""
+        cut = self.crop(image)
+        return {} if cut is None else {"field": cut}
 
     def mark(self, picture: NDArray[np.uint8], colour: Colour, width: int) -> None:
         """Draw a dot on the top left corner of the text."""

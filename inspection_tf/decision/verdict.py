@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf.decision.results import EMPTY, Colour, Corners, Field, Region, Regions, Result
-from inspection_tf.images import geometry
 
 Outcome = Literal["OK", "NG", "REVIEW"]
 
@@ -117,9 +116,15 @@ class Verdict:
         Height and width are the means of the two opposite sides, px. None where no field was found,
         or where the verdict does not hold its image.
         """
-        if self.corners_xy is None or self.image is None:
-            return None
-        return geometry.rectify(self.image, self.corners_xy)
+        return self._field.crop(self.image)
+
+    def pictures(self) -> dict[str, NDArray[np.generic]]:
+        """Return the pictures of what was found, by what their files are called after.
+
+        The map of defects is `score`, a field seen from straight above `field`. Empty where nothing
+        of the kind was found.
+        """
+        return self.result.pictures(self.image)
 
     def without_pixels(self) -> "Verdict":
         """Return the verdict without image, maps and whatever else `to_dict` leaves out."""

@@ -1,6 +1,7 @@
 """Results of images -> metrics with intervals: what is reported is what is shipped."""
 
 from inspection_tf.evaluation.image_results import (
+    Bound,
     Cell,
     Column,
     Compared,
@@ -24,6 +25,7 @@ from inspection_tf.evaluation.summary import meanings, measures_of, ranking, sum
 
 __all__ = [
     "OUTCOMES",
+    "Bound",
     "Cell",
     "Column",
     "Compared",

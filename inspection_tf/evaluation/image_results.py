@@ -6,7 +6,7 @@ what is measured on many of them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from inspection_tf import decision
 from inspection_tf.datasets import records
@@ -15,6 +15,9 @@ from inspection_tf.evaluation.intervals import Statistic
 Cell: TypeAlias = str | float | None
 """What stands in one cell of `per_image.csv`; None: the cell is empty."""
 Column: TypeAlias = "Callable[[ImageResult], Cell]"
+Bound = Literal["exact", "none"]
+"""How much of a metric an engine may cost, where it is not what it may cost of most: less, since
+the metric is an error of numbers that each count; or whatever, since another metric bounds it."""
 
 
 class Compared(Protocol):
@@ -39,6 +42,11 @@ class Measures(Protocol):
     @property
     def lower_is_better(self) -> tuple[str, ...]:
         """Starts of the names of its own metrics that should fall; its others should rise."""
+        ...
+
+    @property
+    def bounds(self) -> Mapping[str, Bound]:
+        """Its own metrics of which an engine may not cost as much as of most."""
         ...
 
     def statistics(

@@ -11,19 +11,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from inspection_tf import errors, runtime
+from inspection_tf import errors, runtime, tasks
 from inspection_tf.export.onnx_metadata import set_metadata
 
-__all__ = ["CORNERS", "IMAGE", "OPSET", "convert", "is_float32", "rebuild_float32", "set_metadata"]
+__all__ = ["IMAGE", "OPSET", "convert", "is_float32", "rebuild_float32", "set_metadata"]
 OPSET = 18
 _FIRST_NAME = 10**6  # all names of a graph have as many digits
 IMAGE, TEMPLATE = "image", "template"
-PROBABILITY, CLASS_PROBABILITY, CORNERS = "probability", "class_probability", "corners"
-_AXES = {
-    PROBABILITY: "batch, height, width, classes",
-    CLASS_PROBABILITY: "batch, classes",
-    CORNERS: "batch, numbers",
-}
 
 Shape = tuple[int, int, int]  # (height, width, channels)
 
@@ -89,16 +83,17 @@ def rebuild_float32(model: keras.Model) -> keras.Model:
 
 def _require_contract(model: keras.Model) -> tuple[dict[str, Shape], str]:
     """Return (height, width, channels) of each input, and the output, of a model to ship."""
+    known = tasks.output_axes()
     given, returned = getattr(model, "input", None), getattr(model, "output", None)
     received = f"inputs {_described(given)} and outputs {_described(returned)}"
     inputs = given if isinstance(given, dict) else {}
     outputs = returned if isinstance(returned, dict) else {}
     if set(inputs) not in ({IMAGE}, {IMAGE, TEMPLATE}) or list(outputs) not in (
-        [[name] for name in _AXES]
+        [[name] for name in known]
     ):
         raise errors.BundleError(
             f"The model must map {{{IMAGE!r}: ...}}, with or without {TEMPLATE!r}, to one of "
-            f"{', '.join(_AXES)}. Got {received}. Build it with inspection_tf.models."
+            f"{', '.join(known)}. Got {received}. Build it with inspection_tf.models."
         )
     for name, tensor in inputs.items():
         if tensor.dtype != "uint8" or len(tensor.shape) != 4 or None in tensor.shape[1:]:
@@ -107,10 +102,10 @@ def _require_contract(model: keras.Model) -> tuple[dict[str, Shape], str]:
                 f"Got {received}. Build the model for one image size."
             )
     ((output, tensor),) = outputs.items()
-    axes = _AXES[output]
-    if len(tensor.shape) != axes.count(",") + 1:
+    axes = known[output]
+    if len(tensor.shape) != len(axes):
         raise errors.BundleError(
-            f"The output {output} must be ({axes}). Got {received}. "
+            f"The output {output} must be ({', '.join(axes)}). Got {received}. "
             "Build the model with inspection_tf.models."
         )
     return {name: inputs[name].shape[1:] for name in sorted(inputs)}, output
@@ -258,9 +253,8 @@ def convert(model: keras.Model) -> bytes:
 
     Args:
         model: inputs `image` and perhaps `template`, uint8 (batch, height, width, channels);
-            output `{"probability": float32 (batch, height, width, classes)}`,
-            `{"class_probability": float32 (batch, classes)}` or `{"corners": float32 (batch,
-            numbers)}`.
+            one output, float32, whose name and axes are among `tasks.output_axes()`, such as
+            `{"probability": float32 (batch, height, width, classes)}`.
 
     Returns:
         The bytes of the file: opset 18, dynamic batch.

@@ -33,3 +33,11 @@ def get(name: str) -> "Task":
         )
     found: Task = importlib.import_module(module).TASK
     return found
+
+
+def output_axes() -> dict[str, tuple[str, ...]]:
+    """Return what a network of any task may return, by name, each with the names of its axes."""
+    known: dict[str, tuple[str, ...]] = {}
+    for name in TASKS:
+        known |= get(name).output_axes
+    return known

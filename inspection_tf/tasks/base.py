@@ -189,6 +189,7 @@ class Task(Protocol):
         main: name of the network that finds what the bundle is for.
         compares: whether images may be compared with templates.
         label_kind: what it is measured on; folders of images are read accordingly.
+        output_axes: what its networks may return, by name, each with the names of its axes.
         limits: how far the export of a trained model may be off, by names of `distances`.
         learning: modules whose `LEARNING` says how its networks learn; imported for training alone.
         keras_modules: modules whose Keras classes saved networks may hold, beside those of
@@ -200,6 +201,7 @@ class Task(Protocol):
     main: str
     compares: bool
     label_kind: "LabelKind"
+    output_axes: Mapping[str, tuple[str, ...]]
     limits: Mapping[str, Limit]
     learning: tuple[str, ...]
     keras_modules: tuple[str, ...]

@@ -22,6 +22,7 @@ class Brightness:
 
 class Measures:
     lower_is_better = ("brightness_error",)
+    bounds: ClassVar = {}
 
     def statistics(self, rows, classes):
         error = np.array([row.result_as(Brightness).error for row in rows])

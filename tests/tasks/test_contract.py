@@ -79,6 +79,7 @@ def test_its_graphs_are_those_of_the_bundle_each_with_a_name_and_files_of_its_ow
     for spec in specs:
         output = outputs[spec.name]
         assert (output.name, output.kind, output.unit) == (spec.output, spec.kind, spec.unit)
+        assert len(spec.shape) == len(toy.task.output_axes[spec.output])
         assert len(output.shape) == len(spec.shape)
         assert all(
             isinstance(size, str) or size == number

@@ -18,20 +18,10 @@ Line = dict[str, Any]
 
 
 def _write_pictures(out: Path, stem: str, verdict: "decision.Verdict") -> None:
-    import numpy as np
-
-    if verdict.probability is not None:
-        # A value that is not finite shows as certain: it must catch the eye.
-        finite = np.nan_to_num(verdict.probability, nan=1.0, posinf=1.0, neginf=0.0)
-        score = np.rint(255 * np.clip(finite, 0, 1)).astype(np.uint8)
-        images.write_png(out / f"{stem}.score.png", score)
-    images.write_png(out / f"{stem}.mask.png", verdict.mask())
-    overlay = verdict.overlay()
-    if overlay is not None:
-        images.write_png(out / f"{stem}.overlay.png", overlay)
-    field = verdict.crop()
-    if field is not None:
-        images.write_png(out / f"{stem}.field.png", field)
+    pictures = {"mask": verdict.mask(), "overlay": verdict.overlay(), **verdict.pictures()}
+    for name, picture in pictures.items():
+        if picture is not None:
+            images.write_png(out / f"{stem}.{name}.png", picture)
 
 
 def _refused(path: Path, problem: Exception) -> tuple[Line, int]:

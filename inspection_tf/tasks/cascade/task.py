@@ -54,6 +54,10 @@ class Cascade:
     keras_modules: tuple[str, ...] = ()
     compares = True
     label_kind: "LabelKind" = "masks"
+    output_axes: Mapping[str, tuple[str, ...]] = {
+        "class_probability": ("batch", "classes"),
+        "probability": ("batch", "height", "width", "classes"),
+    }
     limits: Mapping[str, Limit] = {}
     # The mix of the talk, 1 NG to 3.4 OK, so that timing them is fair.
     golden_counts = (2, 7)

@@ -100,6 +100,14 @@ class FieldMeasures:
     """Metrics of the corners of fields."""
 
     lower_is_better: ClassVar[tuple[str, ...]] = ("corner_error_",)
+    # Those in px are bounded by the ones in shares of the width.
+    bounds: ClassVar[Mapping[str, evaluation.Bound]] = {
+        "corner_error_px_mean": "none",
+        "corner_error_px_median": "none",
+        "corner_error_px_p95": "none",
+        "corner_error_relative_mean": "exact",
+        "corner_error_relative_median": "exact",
+    }
 
     def statistics(
         self, rows: Sequence[evaluation.ImageResult], classes: Sequence[str]

@@ -68,6 +68,7 @@ class Fields:
     )
     compares = False
     label_kind: "LabelKind" = "corners"
+    output_axes: Mapping[str, tuple[str, ...]] = {_OUTPUT: ("batch", "numbers")}
     limits: Mapping[str, Limit] = {"corner_difference_px": Limit(0.1, "corners", "px")}
     golden_counts = (2, 2)
 

@@ -40,6 +40,7 @@ class MapMeasures:
     """Metrics of pixels and regions, of all defects together and of each class."""
 
     lower_is_better: ClassVar[tuple[str, ...]] = ()
+    bounds: ClassVar[Mapping[str, evaluation.Bound]] = {}
 
     def statistics(
         self, rows: Sequence[evaluation.ImageResult], classes: Sequence[str]

@@ -49,6 +49,9 @@ class Segmentation:
     keras_modules: tuple[str, ...] = ()
     compares = True
     label_kind: "LabelKind" = "masks"
+    output_axes: Mapping[str, tuple[str, ...]] = {
+        "probability": ("batch", "height", "width", "classes")
+    }
     limits: Mapping[str, Limit] = {}
     golden_counts = (2, 2)
 

@@ -1,0 +1,321 @@
+"""A task that lives in tests/toy_task goes all the way, and the package knows nothing of it."""
+
+import json
+import os
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from inspection_tf import bundle, cli, errors, evaluation, images, plots, runtime, tasks, thresholds
+from inspection_tf.datasets import data_spec, records
+from inspection_tf.datasets.loading import augment, loader
+from inspection_tf.export import ship
+from inspection_tf.tasks import saved_networks
+from inspection_tf.training import fit
+from inspection_tf.training.runs.run_folder import RunFolder
+from tests.toy_task import network
+from tests.toy_task.results import Brightness
+from tests.toy_task.task import TASK, Settings
+
+ROOT = Path(__file__).parents[2]
+SIDE, COUNT = 24, 24
+MODULE = "tests.toy_task.task"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    """All that the package is told: the name of the module."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(tasks.TASKS, TASK.name, MODULE)
+        yield
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A folder of images: half of them of a grey value near 128, the others much darker."""
+    root = tmp_path_factory.mktemp("brightness")
+    rng = np.random.default_rng(0)
+    for index in range(COUNT):
+        is_defect = index % 2 == 1
+        mean = rng.uniform(20, 60) if is_defect else rng.uniform(118, 138)
+        image = np.clip(rng.normal(mean, 8, (SIDE, SIDE)), 0, 255).astype(np.uint8)
+        folder = root / ("defect" if is_defect else "good")
+        folder.mkdir(exist_ok=True)
+        images.write_png(folder / f"{index:02}.png", image)
+        if is_defect:  # all of it is too dark
+            (root / "masks").mkdir(exist_ok=True)
+            images.write_png(root / "masks" / f"{index:02}.png", np.ones_like(image))
+    return data_spec.DataSpec(format="folder", root=root, tune=1 / 3, test=1 / 3)
+
+
+@pytest.fixture(scope="module")
+def parts(data):
+    return data_spec.split(data_spec.read(data), data, seed=0)
+
+
+PREPROCESSING = images.Preprocessing(size=(SIDE, SIDE))
+
+
+@pytest.fixture(scope="module")
+def trained(parts, tmp_path_factory):
+    """The network after a training: `.model`, `.rows` of its history, `.run` its folder."""
+    folder = tmp_path_factory.mktemp("training")
+    fit.seed_everything(0, deterministic=False)
+    model = network.build((SIDE, SIDE))
+    stage = fit.Stage(
+        spec=fit.TrainSpec(
+            epochs=60, learning_rate=0.03, loss="brightness_mae", validate_every=30, pictures=3
+        ),
+        loading=loader.LoaderSpec(batch_size=4),
+        augmentation=augment.AugmentSpec(),
+        seed=0,
+        folder=RunFolder(folder, is_resumed=False),
+    )
+    caches = [loader.cache(parts[name], PREPROCESSING) for name in ("train", "tune")]
+    return types.SimpleNamespace(model=model, rows=fit.fit(model, *caches, stage), run=folder)
+
+
+@pytest.fixture(scope="module")
+def shipped(trained, data, parts, tmp_path_factory):
+    """The bundle: `.path`, and `.shipped`, what `ship.ship` returned. Tests only add to it."""
+    found, source = data_spec.read(data), data.model_dump(mode="json")
+    path = tmp_path_factory.mktemp("shipped") / "bundle"
+    written = ship.ship(
+        {"photometer": trained.model},
+        out=path,
+        tuning=[(None, parts["tune"])],
+        measured=[(None, parts["test"])],
+        split="test",
+        spec=ship.BundleSpec(
+            TASK.name,
+            PREPROCESSING,
+            thresholds.ThresholdSpec(method="f_beta"),
+            settings=Settings(nominal=130),
+        ),
+        provenance=bundle.Provenance(
+            recipe="toy",
+            config={"data": source},
+            seed=0,
+            versions={},
+            data=bundle.Data(
+                format="folder",
+                root=str(data.root),
+                sha256=found.sha256(),
+                splits=records.split_ids(parts),
+                source=source,
+            ),
+        ),
+    )
+    return types.SimpleNamespace(path=path, shipped=written)
+
+
+@pytest.fixture(scope="module")
+def inspector(shipped):
+    return runtime.Inspector.load(shipped.path, threads=1)
+
+
+def run(*words):
+    """Run the command line in this process; returns its exit code."""
+    return cli.main([str(word) for word in words])
+
+
+def flat(value):
+    return np.full((SIDE, SIDE), value, np.uint8)
+
+
+# One place
+
+
+def test_the_package_knows_nothing_of_it_and_it_lies_in_one_folder():
+    assert MODULE not in (ROOT / "inspection_tf" / "tasks" / "__init__.py").read_text()
+    words = ("toy_task", "photometer", "brightness_")
+    for folder in ("inspection_tf", "pipelines"):
+        for path in (ROOT / folder).rglob("*.py"):
+            text = path.read_text(encoding="utf-8").lower()
+            assert not [word for word in words if word in text], path
+    assert Path(sys.modules[MODULE].__file__).parent == ROOT / "tests" / "toy_task"
+    modules = (MODULE, *TASK.learning, *TASK.keras_modules)
+    assert {name.rpartition(".")[0] for name in modules} == {"tests.toy_task"}
+
+
+# From images to a bundle
+
+
+def test_its_network_is_trained_watched_and_drawn(trained):
+    first, last = (row["loss"] for row in (trained.rows[0], trained.rows[-1]))
+    assert last < 0.05 < first
+    assert trained.rows[-1]["val_brightness_error"] < 0.05
+    assert (trained.run / "validation" / "epoch_0060.png").is_file()
+
+
+def test_a_loss_of_another_output_is_refused(trained, data):
+    spec = fit.TrainSpec(epochs=1, loss="bce_dice")
+    with pytest.raises(
+        errors.ConfigError, match=r"output brightness.* Choose one of brightness_mae"
+    ):
+        fit.compile_model(keras.models.clone_model(trained.model), spec, steps_per_epoch=1)
+
+
+def test_its_bundle_is_verified_and_decides_by_the_threshold_that_was_chosen(inspector):
+    point = inspector.manifest.operating_point
+    # Off by 12 of 255 at most where they are good, by 70 at least where they are not.
+    assert 12 / 255 < point.threshold < 70 / 255
+    good, dark, bright = (inspector.inspect(flat(value)) for value in (128, 30, 240))
+    assert [verdict.outcome for verdict in (good, dark, bright)] == ["OK", "NG", "NG"]
+    low, high = good.result.limits
+    assert (low + high) / 2 == 130
+
+
+def test_a_verdict_has_its_keys_beside_those_of_all(inspector):
+    verdict = inspector.inspect(flat(128))
+    assert isinstance(verdict.result, Brightness)
+    found = verdict.to_dict()
+    assert found["brightness"] == pytest.approx(128, abs=12)
+    assert found["brightness_limits"] == list(verdict.result.limits)
+    assert found["regions"] == []
+    assert found["corners_xy"] is None
+    json.dumps(found)
+
+
+def test_an_output_that_is_not_finite_is_left_to_a_person(inspector):
+    prepared = inspector.prepare(flat(128))
+    verdict = inspector.decide(np.array([np.nan], np.float32), prepared)
+    assert verdict.outcome == "REVIEW"
+    assert verdict.to_dict()["brightness"] is None
+
+
+def test_the_gate_of_the_export_and_the_metrics_are_in_the_manifest(shipped):
+    manifest = shipped.shipped.manifest
+    assert manifest.parity["passed"]
+    assert (
+        manifest.parity["max_brightness_difference"] < TASK.limits["brightness_difference"].at_most
+    )
+    error = manifest.metrics["metrics"]["brightness_error_mean"]
+    assert error["low"] < error["value"] < error["high"] < 0.1
+    assert manifest.metrics["metrics"]["escape_rate"]["value"] == 0
+
+
+def test_the_card_and_the_page_have_its_words(shipped):
+    card = (shipped.path / "MODEL_CARD.md").read_text()
+    assert "Measures how bright images are" in card
+    assert "| brightness_error_mean | 0.0" in card
+    page = (shipped.path / "INTEGRATION.md").read_text()
+    assert "`brightness` float32 (batch, 1), brightness, share of white" in page
+    assert "NG when |255 brightness - 130| / 255 >=" in page
+
+
+def test_its_golden_samples_show_both_labels_and_are_checked_without_the_package(shipped):
+    samples = json.loads((shipped.path / runtime.GOLDEN).read_text())
+    assert sorted(sample["outcome"] for sample in samples) == ["NG", "NG", "OK", "OK"]
+    assert runtime.Inspector.load(shipped.path).check_golden(shipped.path) == 4
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, str(shipped.path / "golden" / "check.py")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_its_saved_network_is_loaded_with_its_own_layers(shipped):
+    model = saved_networks.load(shipped.path / "source" / "model.keras")
+    assert isinstance(model.get_layer("root"), network.SquareRoot)
+
+
+# Evaluation and the command line
+
+
+def test_images_are_measured_with_intervals_and_drawn(inspector, parts, tmp_path):
+    rows = evaluation.measure(inspector, parts["test"])
+    report = evaluation.report(rows, split="test", operating_point=None, dataset_sha256="")
+    assert list(report["metrics"]) == list(TASK.measures.meanings(("defect",)))
+    evaluation.write(tmp_path, rows, report)
+    header = (tmp_path / "per_image.csv").read_text().splitlines()[0]
+    assert header.endswith("brightness,brightness_error")
+    words = evaluation.table(report, TASK.measures).columns[3].cells
+    assert "mean error, grey values" in list(words)
+    by_id = {record.id: record for record in parts["test"]}
+
+    def show(name):
+        return evaluation.look(inspector, by_id[name])
+
+    written = plots.write_evaluation(tmp_path, rows, task=TASK, threshold=0.1, show=show)
+    assert [path.name for path in written] == ["pr.png", "roc.png", "scores.png", "brightness.png"]
+
+
+def test_the_command_line_predicts(shipped, data, tmp_path, capsys):
+    image = next((data.root / "defect").iterdir())
+    assert run("predict", shipped.path, image, "--json", "--out", tmp_path / "out") == errors.NOT_OK
+    line = json.loads(capsys.readouterr().out)
+    assert line["outcome"] == "NG"
+    assert line["brightness"] < line["brightness_limits"][0]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    pictures = {f"{image.stem}.mask.png", f"{image.stem}.overlay.png"}
+    assert names == {*pictures, "verdicts.jsonl"}
+    assert run("predict", shipped.path, image) == errors.NOT_OK
+    assert "limits" in capsys.readouterr().out
+
+
+def test_the_command_line_verifies_and_times(shipped, capsys):
+    assert run("verify", shipped.path) == errors.OK
+    capsys.readouterr()
+    options = ("--repeats", 1, "--batch-sizes", 1, 2, "--json")
+    assert run("bench", shipped.path, *options) == errors.OK
+    timings = json.loads(capsys.readouterr().out)
+    assert {row["batch_size"] for row in timings} == {1, 2}
+    assert {"OK", "NG"} == {outcome for row in timings for outcome in row["outcomes"]}
+
+
+def test_the_command_line_evaluates_its_own_data_and_a_folder(shipped, data, tmp_path, capsys):
+    assert run("evaluate", shipped.path, "--out", tmp_path / "own") == errors.OK
+    own = json.loads((tmp_path / "own" / "metrics.json").read_text())
+    assert own["metrics"] == shipped.shipped.report["metrics"]
+    assert run("evaluate", shipped.path, data.root, "--out", tmp_path / "all") == errors.OK
+    every = json.loads((tmp_path / "all" / "metrics.json").read_text())
+    assert every["counts"]["images"] == COUNT
+    assert (tmp_path / "all" / "brightness.png").is_file()
+    assert "mean error, share of white" in capsys.readouterr().out
+
+
+# Conversion and edits
+
+
+def test_it_becomes_an_engine_of_openvino(shipped):
+    pytest.importorskip("openvino")
+    assert run("convert", shipped.path, "--to", "openvino") == errors.OK
+    engine = runtime.Inspector.load(shipped.path, engine="openvino")
+    assert engine.inspect(flat(30)).outcome == "NG"
+    assert "brightness_error_mean" in engine.manifest.engines["openvino"].parity["changes"]
+
+
+def test_it_becomes_int8_on_onnxruntime(shipped):
+    pytest.importorskip("onnx")
+    options = ("--to", "onnx-int8", "--calibration-images", 4, "--judged-images", 4)
+    assert run("convert", shipped.path, *options) == errors.OK
+    engine = runtime.Inspector.load(shipped.path, engine="onnx-int8")
+    assert engine.manifest.engines["onnx-int8"].calibration.ids
+    assert engine.inspect(flat(30)).outcome == "NG"
+
+
+def test_it_becomes_a_repository_of_triton(shipped):
+    pytest.importorskip("onnx")
+    assert run("convert", shipped.path, "--to", "triton") == errors.OK
+    models = shipped.path / "engines" / "triton" / "models"
+    assert {path.name for path in models.iterdir()} == {"photometer", "inspection"}
+    text = (models / "photometer" / "config.pbtxt").read_text()
+    assert 'output [\n  { name: "brightness" data_type: TYPE_FP32 dims: [1] }\n]' in text
+
+
+def test_its_threshold_is_set_and_chosen_anew(shipped):
+    before = bundle.read(shipped.path).operating_point.threshold
+    assert run("threshold", shipped.path, "--set", 0.02) == errors.OK
+    strict = runtime.Inspector.load(shipped.path)
+    assert strict.manifest.operating_point.threshold == 0.02
+    assert strict.inspect(flat(100)).outcome == "NG"
+    assert run("threshold", shipped.path, "--f-beta", 1) == errors.OK
+    found = bundle.read(shipped.path)
+    assert found.operating_point.threshold == before
+    assert len(found.audit) == 2
+    assert "Edited on" in (shipped.path / "MODEL_CARD.md").read_text()

@@ -1,0 +1,4 @@
+"""A task that the package does not know: how bright an image is on average.
+
+An image is NG whose mean grey value lies too far from what the settings call nominal.
+"""
