@@ -54,7 +54,7 @@ class Output(config.Section):
 
     name: str
     kind: str
-    """`probability_map`, `class_probability`, or `corners`: x and y of each, then a confidence."""
+    """What it is, as the task calls it: such as `probability_map` or `class_probability`."""
     unit: str
     shape: tuple[int | str, ...]
     graph: str

@@ -114,8 +114,7 @@ class ConversionRequest:
 
     def keras_file(self, graph: str) -> Path:
         """Return the Keras file of a graph."""
-        stem = Path(self.manifest.graph(graph).file).stem
-        return self.root / "source" / f"{stem}.keras"
+        return self.root / self.manifest.graph_spec(graph).source
 
     def in_bundle(self, file: str) -> str:
         """Return a file of the build folder as the manifest will name it."""

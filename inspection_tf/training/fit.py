@@ -49,8 +49,7 @@ def compile_model(
     """Give a model its optimizer, loss and metrics.
 
     Args:
-        model: with one output, `probability`, `class_probability` or `corners`; beside the last,
-            what only teaches it.
+        model: with one output that a task knows how to learn, and what only helps to teach it.
         spec: its `phases` do not matter: the whole is compiled as one.
         steps_per_epoch: batches.
         ignored_id: stands in masks for pixels that count for nothing; None: all count.

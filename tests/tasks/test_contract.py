@@ -100,7 +100,8 @@ def test_settings_and_outputs_of_another_task_are_refused(toy):
         pass
 
     context = dataclasses.replace(toy.context, settings=Other())
-    with pytest.raises(TypeError, match="settings of inspection_tf"):
+    settings, output = type(toy.context.settings), type(toy.outputs[0])
+    with pytest.raises(TypeError, match=f"settings of {settings.__module__}"):
         toy.task.decide(toy.outputs[0], toy.prepared[0], context)
     for ask in (
         lambda: toy.task.decide(object(), toy.prepared[0], toy.context),
@@ -108,7 +109,7 @@ def test_settings_and_outputs_of_another_task_are_refused(toy):
         lambda: toy.task.scores(object(), toy.prepared[0], toy.context),
         lambda: toy.task.arrays(object()),
     ):
-        with pytest.raises(TypeError, match="an output of inspection_tf"):
+        with pytest.raises(TypeError, match=f"an output of {output.__module__}"):
             ask()
 
 

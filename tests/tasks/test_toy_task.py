@@ -12,18 +12,22 @@ import numpy as np
 import pytest
 
 from inspection_tf import bundle, cli, errors, evaluation, images, plots, runtime, tasks, thresholds
+from inspection_tf.conversion import engine_gate
 from inspection_tf.datasets import data_spec, records
 from inspection_tf.datasets.loading import augment, loader
-from inspection_tf.export import ship
+from inspection_tf.export import gate, ship
+from inspection_tf.runtime.runner import Runner
 from inspection_tf.tasks import saved_networks
 from inspection_tf.training import fit
 from inspection_tf.training.runs.run_folder import RunFolder
+from tests.tasks import test_contract
 from tests.toy_task import network
 from tests.toy_task.results import Brightness
-from tests.toy_task.task import TASK, Settings
+from tests.toy_task.task import NETWORK, TASK, Settings, Share
 
 ROOT = Path(__file__).parents[2]
 SIDE, COUNT = 24, 24
+FOLDER = ROOT / "tests" / "toy_task"
 MODULE = "tests.toy_task.task"
 
 
@@ -86,7 +90,7 @@ def shipped(trained, data, parts, tmp_path_factory):
     found, source = data_spec.read(data), data.model_dump(mode="json")
     path = tmp_path_factory.mktemp("shipped") / "bundle"
     written = ship.ship(
-        {"photometer": trained.model},
+        {NETWORK: trained.model},
         out=path,
         tuning=[(None, parts["tune"])],
         measured=[(None, parts["test"])],
@@ -131,16 +135,21 @@ def flat(value):
 # One place
 
 
-def test_the_package_knows_nothing_of_it_and_it_lies_in_one_folder():
-    assert MODULE not in (ROOT / "inspection_tf" / "tasks" / "__init__.py").read_text()
-    words = ("toy_task", "photometer", "brightness_")
+def test_the_package_knows_nothing_of_it_and_it_lies_in_one_folder(trained):
+    words = (FOLDER.name, TASK.name, NETWORK, "brightness_error")
     for folder in ("inspection_tf", "pipelines"):
-        for path in (ROOT / folder).rglob("*.py"):
-            text = path.read_text(encoding="utf-8").lower()
-            assert not [word for word in words if word in text], path
-    assert Path(sys.modules[MODULE].__file__).parent == ROOT / "tests" / "toy_task"
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and path.suffix != ".pyc":
+                text = path.read_text(encoding="utf-8")
+                assert not [word for word in words if word in text], path
     modules = (MODULE, *TASK.learning, *TASK.keras_modules)
-    assert {name.rpartition(".")[0] for name in modules} == {"tests.toy_task"}
+    assert {Path(sys.modules[name].__file__).parent for name in modules} == {FOLDER}
+    naming = {
+        path
+        for path in (ROOT / "tests").rglob("*.py")
+        if "tests.toy_task" in path.read_text(encoding="utf-8") and FOLDER not in path.parents
+    }
+    assert naming == {Path(__file__)}
 
 
 # From images to a bundle
@@ -184,7 +193,7 @@ def test_a_verdict_has_its_keys_beside_those_of_all(inspector):
 
 def test_an_output_that_is_not_finite_is_left_to_a_person(inspector):
     prepared = inspector.prepare(flat(128))
-    verdict = inspector.decide(np.array([np.nan], np.float32), prepared)
+    verdict = inspector.decide(Share(np.array([np.nan], np.float32)), prepared)
     assert verdict.outcome == "REVIEW"
     assert verdict.to_dict()["brightness"] is None
 
@@ -198,6 +207,40 @@ def test_the_gate_of_the_export_and_the_metrics_are_in_the_manifest(shipped):
     error = manifest.metrics["metrics"]["brightness_error_mean"]
     assert error["low"] < error["value"] < error["high"] < 0.1
     assert manifest.metrics["metrics"]["escape_rate"]["value"] == 0
+
+
+class Brighter:
+    """A network that is off by a share of white."""
+
+    def __init__(self, network, share):
+        self.network, self.share = network, share
+
+    def run(self, batch, template=None):
+        return self.network.run(batch) + np.float32(self.share)
+
+
+def brighter(inspector, share):
+    return {NETWORK: Brighter(inspector.networks[NETWORK], share)}
+
+
+def test_the_gate_of_the_export_refuses_by_its_limits(inspector, parts):
+    off = 0.2 / 255  # grey values; 0.05 are allowed
+    reference = Runner(TASK, brighter(inspector, off), inspector.context)
+    parity = gate.compare(reference, inspector, parts["test"])
+    assert parity.distances["brightness_difference"] == pytest.approx(0.2, abs=0.01)
+    with pytest.raises(errors.GateError, match=r"and mean grey values within 0\.05 of 255\. Got"):
+        parity.require()
+
+
+def test_the_gate_of_engines_refuses_by_its_metrics_as_they_are_bounded(inspector, parts):
+    manifest = inspector.manifest
+    other = engine_gate.inspector(manifest, brighter(inspector, 0.2), "brighter")
+    spec = engine_gate.GateSpec(band=1, flipped_share=1)
+    parity = engine_gate.compare(inspector, other, {"test": parts["test"]}, spec)
+    assert parity.changes["brightness_error_grey_mean"]["value"] > 10  # bounded by the other one
+    (failure,) = [text for text in parity.failures if "brightness" in text]
+    assert failure.startswith("brightness_error_mean worse by 0.")
+    assert failure.endswith("more than 0.0005")
 
 
 def test_the_card_and_the_page_have_its_words(shipped):
@@ -220,8 +263,22 @@ def test_its_golden_samples_show_both_labels_and_are_checked_without_the_package
 
 
 def test_its_saved_network_is_loaded_with_its_own_layers(shipped):
-    model = saved_networks.load(shipped.path / "source" / "model.keras")
+    model = saved_networks.load(shipped.path / "source" / "photometer.keras")
     assert isinstance(model.get_layer("root"), network.SquareRoot)
+
+
+# What holds for every task
+
+
+@pytest.fixture(scope="module")
+def toy(shipped):
+    """What the tests of `test_contract` ask for, here of this task."""
+    return test_contract.Toy(shipped.path)
+
+
+globals().update(
+    {name: value for name, value in vars(test_contract).items() if name.startswith("test_")}
+)
 
 
 # Evaluation and the command line
@@ -254,7 +311,7 @@ def test_the_command_line_predicts(shipped, data, tmp_path, capsys):
     names = {path.name for path in (tmp_path / "out").iterdir()}
     pictures = {f"{image.stem}.mask.png", f"{image.stem}.overlay.png"}
     assert names == {*pictures, "verdicts.jsonl"}
-    assert run("predict", shipped.path, image) == errors.NOT_OK
+    assert run("predict", shipped.path, image, "--part", "folder") == errors.NOT_OK
     assert "limits" in capsys.readouterr().out
 
 
@@ -293,9 +350,17 @@ def test_it_becomes_an_engine_of_openvino(shipped):
 def test_it_becomes_int8_on_onnxruntime(shipped):
     pytest.importorskip("onnx")
     options = ("--to", "onnx-int8", "--calibration-images", 4, "--judged-images", 4)
+    options += ("--gate.corner-error-rise", 0.05)  # processors round int8 differently
     assert run("convert", shipped.path, *options) == errors.OK
     engine = runtime.Inspector.load(shipped.path, engine="onnx-int8")
     assert engine.manifest.engines["onnx-int8"].calibration.ids
+    assert engine.inspect(flat(30)).outcome == "NG"
+
+
+def test_its_keras_file_becomes_a_network_of_litert(shipped):
+    pytest.importorskip("ai_edge_litert")
+    assert run("convert", shipped.path, "--to", "litert") == errors.OK
+    engine = runtime.Inspector.load(shipped.path, engine="litert")
     assert engine.inspect(flat(30)).outcome == "NG"
 
 
@@ -303,8 +368,8 @@ def test_it_becomes_a_repository_of_triton(shipped):
     pytest.importorskip("onnx")
     assert run("convert", shipped.path, "--to", "triton") == errors.OK
     models = shipped.path / "engines" / "triton" / "models"
-    assert {path.name for path in models.iterdir()} == {"photometer", "inspection"}
-    text = (models / "photometer" / "config.pbtxt").read_text()
+    assert {path.name for path in models.iterdir()} == {NETWORK, "inspection"}
+    text = (models / NETWORK / "config.pbtxt").read_text()
     assert 'output [\n  { name: "brightness" data_type: TYPE_FP32 dims: [1] }\n]' in text
 
 

@@ -1,5 +1,6 @@
 """What the runtime, the gates and the command line ask."""
 
+import dataclasses
 import math
 from typing import ClassVar
 
@@ -28,10 +29,17 @@ class Settings(config.Section):
     """Mean grey value of an image as it should be."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Share:
+    """What the network says of an image: (1,), a share of white."""
+
+    of_white: np.ndarray
+
+
 class MeanBrightness:
     """One network returns the mean grey value of an image, as a share of white."""
 
-    name = "brightness"
+    name = "mean_brightness"
     main = NETWORK
     settings = Settings
     learning = ("tests.toy_task.learning",)
@@ -45,7 +53,14 @@ class MeanBrightness:
     def graphs(self, settings, preprocessing, classes):
         return (
             GraphSpec(
-                NETWORK, "brightness", "brightness", "share of white", ("batch", 1), is_exact=True
+                NETWORK,
+                "brightness",
+                "brightness",
+                "share of white",
+                ("batch", 1),
+                file="photometer.onnx",
+                source="source/photometer.keras",
+                is_exact=True,
             ),
         )
 
@@ -55,10 +70,10 @@ class MeanBrightness:
 
     def run(self, networks, batch, context, *, every_stage=False):
         image, _ = preparation.batched(batch)
-        return list(networks[NETWORK].run(image))
+        return [Share(row) for row in networks[NETWORK].run(image)]
 
     def decide(self, output, prepared, context):
-        (share,) = output_as(output, np.ndarray).tolist()
+        (share,) = output_as(output, Share).of_white.tolist()
         point, nominal = context.operating_point, context.settings_as(Settings).nominal
         brightness = WHITE * share
         score = min(abs(brightness - nominal) / WHITE, 1.0) if math.isfinite(share) else math.nan
@@ -78,7 +93,7 @@ class MeanBrightness:
         )
 
     def record(self, output, prepared, context):
-        return output_as(output, np.ndarray)
+        return output_as(output, Share).of_white
 
     def problem(self, context):
         return ""
@@ -90,14 +105,14 @@ class MeanBrightness:
         return {"score": self.decide(output, prepared, context).score}
 
     def arrays(self, output):
-        return (output_as(output, np.ndarray),)
+        return (output_as(output, Share).of_white,)
 
     def follow(self, networks, prepared, leader, context):
         (output,) = self.run(networks, [prepared], context)
         return output, output
 
     def distances(self, first, second, prepared, context):
-        off = WHITE * float(np.abs(first - second).max())
+        off = WHITE * float(np.abs(first.of_white - second.of_white).max())
         return {"brightness_difference": off if math.isfinite(off) else math.inf}
 
     def run_on_labels(self, networks, record, prepared, context):
