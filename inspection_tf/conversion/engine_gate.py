@@ -10,12 +10,11 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pydantic
-from numpy.typing import NDArray
 
 from inspection_tf import bundle, config, decision, errors, evaluation, process, runtime
 from inspection_tf.datasets.records import Record, Records
+from inspection_tf.export.differences import Differences, Flip, finite, stage_scores
 
 # They count verdicts, of which it is already said how many may change.
 RATES = ("escape_rate", "overkill_rate", "review_rate", "ok_ng_accuracy")
@@ -45,23 +44,6 @@ class GateSpec(config.Section):
         return sizes
 
 
-class EngineFlip(config.Section):
-    """A verdict that an engine changed."""
-
-    id: str
-    batch_size: int
-    outcome_before: str
-    outcome_after: str
-    stage: str = ""
-    """Of a cascade: the stage that changed it. Scores and margin are that stage's own."""
-    score_before: float | None
-    score_after: float | None
-    margin: float | None
-    """Distance from the threshold that was crossed, of whichever score is further from it: before
-    or after. None: none was, as where a score is not finite, or four corners are no field any
-    more."""
-
-
 class EngineParity(config.Section):
     """How far an engine is from the float32 ONNX files, on every tune and test image."""
 
@@ -77,7 +59,7 @@ class EngineParity(config.Section):
     max_score_difference: float | None
     changes: dict[str, dict[str, float | None]]
     """Metric to what it changed by, with the 95 % interval, at the batch size where it is worst."""
-    changed_verdicts: tuple[EngineFlip, ...]
+    changed_verdicts: tuple[Flip, ...]
     limits: GateSpec
     failures: tuple[str, ...]
     """In words; empty: the engine is let through."""
@@ -117,95 +99,6 @@ class _Replay:
         return next(self._left)
 
 
-class Tally:
-    """What adds up over the batches of one comparison.
-
-    Attributes:
-        stage_points: thresholds of the stages before the one that decides, by name.
-        worst: the largest difference of any output.
-        total: sum of the mean differences of all outputs.
-        count: number of these outputs.
-        worst_score: the largest difference of any score.
-        flips: the verdicts that changed.
-    """
-
-    def __init__(self, stage_points: Mapping[str, Any] | None = None) -> None:
-        """Begin with nothing; `stage_points` are those of the manifest."""
-        self.stage_points = stage_points or {}
-        self.worst = self.total = self.worst_score = 0.0
-        self.count = 0
-        self.flips: list[EngineFlip] = []
-
-    def add_outputs(
-        self, first: Sequence[NDArray[np.float32]], second: Sequence[NDArray[np.float32]]
-    ) -> None:
-        """Add the outputs of every network for one image, before and after."""
-        for one, other in zip(first, second, strict=True):
-            with np.errstate(invalid="ignore"):
-                apart = np.abs(np.asarray(one, np.float64) - other)
-            apart[~np.isfinite(apart)] = math.inf
-            self.worst = max(self.worst, float(apart.max()))
-            self.total += float(apart.mean())
-            self.count += 1
-
-    def add_verdicts(
-        self,
-        records: Sequence[Record],
-        before: Sequence[decision.Verdict],
-        after: Sequence[decision.Verdict],
-        batch_size: int,
-    ) -> None:
-        """Add the verdicts on a batch of images, before and after."""
-        for record, old, new in zip(records, before, after, strict=True):
-            # Where one of the two stopped an image, the stages before that can be compared.
-            pairs = [
-                (old.stages[name], new.stages[name]) for name in old.stages if name in new.stages
-            ]
-            for one, other in pairs or [(old.score, new.score)]:
-                off = abs(one - other)
-                self.worst_score = max(self.worst_score, math.inf if math.isnan(off) else off)
-            if old.outcome != new.outcome:
-                stage, (one, other), margin = changed_stage(old, new, self.stage_points)
-                flip = EngineFlip(
-                    id=record.id,
-                    batch_size=batch_size,
-                    outcome_before=old.outcome,
-                    outcome_after=new.outcome,
-                    stage=stage,
-                    score_before=_finite(one),
-                    score_after=_finite(other),
-                    margin=_finite(margin),
-                )
-                self.flips.append(flip)
-
-
-def changed_stage(
-    old: decision.Verdict, new: decision.Verdict, stage_points: Mapping[str, Any]
-) -> tuple[str, tuple[float, float], float]:
-    """Return the stage that changed a verdict, its scores, and the margin of the further one.
-
-    Where one verdict stopped the image and the other did not, that is the stage that stops. Of two
-    borders that were crossed it is the further one; nan where none was.
-    """
-    stops = [verdict.decided_by for verdict in (old, new) if verdict.decided_by in stage_points]
-    stage = stops[0] if stops else old.decided_by
-    point = stage_points.get(stage, old)
-    one, other = (verdict.stages.get(stage, verdict.score) for verdict in (old, new))
-    borders = [b for b in (point.threshold, point.review_from) if b is not None]
-    margins = [
-        score - border
-        for border in borders
-        if (one >= border) != (other >= border)
-        for score in (one, other)
-    ]
-    is_known = math.isfinite(one) and math.isfinite(other) and margins
-    return stage, (one, other), max(margins, key=abs) if is_known else math.nan
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if math.isfinite(value) else None
-
-
 def compare(
     reference: runtime.Inspector,
     candidate: runtime.Inspector,
@@ -231,7 +124,7 @@ def compare(
             "The gate needs tune or test images. Got none. Give the data of the bundle."
         )
     manifest = reference.manifest
-    tally = Tally(manifest.stage_points)
+    found = Differences(manifest.stage_points)
     steps = len(records) * len(spec.batch_sizes)
     done = 0
     of_sizes: list[dict[str, evaluation.Estimate]] = []
@@ -241,7 +134,7 @@ def compare(
         after: list[evaluation.ImageResult] = []
         for first in range(0, len(records), size):
             chunk = records[first : first + size]
-            pair = _compare_batch(*sides, chunk, tally, size)
+            pair = _compare_batch(*sides, chunk, found, size)
             before += pair[0]
             after += pair[1]
             done += len(chunk)
@@ -256,13 +149,13 @@ def compare(
         groups=len(set(part_of.values())),
         splits=tuple(parts),
         batch_sizes=spec.batch_sizes,
-        max_output_difference=_finite(tally.worst),
-        mean_output_difference=_finite(tally.total / max(tally.count, 1)),
-        max_score_difference=_finite(tally.worst_score),
+        max_output_difference=finite(found.largest),
+        mean_output_difference=finite(found.mean),
+        max_score_difference=finite(found.largest_score),
         changes={name: estimate.to_dict() for name, estimate in changes.items()},
-        changed_verdicts=tuple(tally.flips),
+        changed_verdicts=tuple(found.flips),
         limits=spec,
-        failures=tuple(failures(tally, changes, spec, part_of, measures)),
+        failures=tuple(failures(found, changes, spec, part_of, measures)),
     )
 
 
@@ -277,7 +170,7 @@ def _compare_batch(
     reference: runtime.Inspector,
     candidate: runtime.Inspector,
     records: Sequence[Record],
-    tally: Tally,
+    differences: Differences,
     batch_size: int,
 ) -> list[list[evaluation.ImageResult]]:
     """Add a batch to the tally; return its rows of the reports, before and after."""
@@ -287,12 +180,14 @@ def _compare_batch(
     ]
     ran = [side.run(prepared, every_stage=True) for side in sides]
     for pair in zip(*ran, strict=True):
-        tally.add_outputs(*(reference.task.arrays(output) for output in pair))
+        differences.add_arrays(*(reference.task.arrays(output) for output in pair))
     before, after = (
         [side.decide(output, item) for output, item in zip(outputs, prepared, strict=True)]
         for side, outputs in zip(sides, ran, strict=True)
     )
-    tally.add_verdicts(records, before, after, batch_size)
+    for record, *verdicts in zip(records, before, after, strict=True):
+        differences.add_scores(*stage_scores(*verdicts))
+        differences.add_verdicts(record, *verdicts, batch_size=batch_size)
     return [
         evaluation.inspect_records(
             _Replay(found), records, task=reference.task, context=reference.context
@@ -318,7 +213,7 @@ def _worst(
 
 
 def failures(
-    tally: Tally,
+    differences: Differences,
     changes: dict[str, evaluation.Estimate],
     spec: GateSpec,
     parts: Mapping[str, str],
@@ -327,36 +222,36 @@ def failures(
     """Return in words which limits were passed.
 
     Args:
-        tally: of all batches.
+        differences: of all batches.
         changes: of metrics, at the batch size where each is worst.
         spec: the limits.
         parts: id of each image to the part it shows.
         measures: of the task.
     """
-    found = []
-    if not math.isfinite(tally.worst):
-        found.append("outputs that are not finite")
-    far = [flip for flip in tally.flips if flip.margin is None or abs(flip.margin) > spec.band]
+    passed_limits, flips = [], differences.flips
+    if not math.isfinite(differences.largest):
+        passed_limits.append("outputs that are not finite")
+    far = [flip for flip in flips if flip.margin is None or abs(flip.margin) > spec.band]
     if far:
-        named = "; ".join(_told(flip) for flip in far[:3])
-        found.append(
+        named = "; ".join(flip.in_words() for flip in far[:3])
+        passed_limits.append(
             f"{len(far)} changed verdicts further than {spec.band:g} from the threshold ({named})"
         )
-    near = {flip.id for flip in tally.flips} - {flip.id for flip in far}
+    near = {flip.id for flip in flips} - {flip.id for flip in far}
     # Images of one part are not so many chances: what counts is how many parts are decided anew.
     moved, every = {parts[name] for name in near}, set(parts.values())
     if len(moved) > spec.flipped_share * len(every):
         unit = "images" if len(every) == len(parts) else f"{len(every)} parts"
         of = "" if len(every) == len(parts) else f" of {len(moved)} parts"
-        found.append(
+        passed_limits.append(
             f"{len(near)} changed verdicts{of} within {spec.band:g} of the threshold, more than "
             f"{spec.flipped_share:.0%} of the {unit}"
         )
     for name, limit in _limits(changes, spec, measures).items():
         worse = evaluation.worsening(name, changes[name].value or 0.0, measures)
         if worse > limit:
-            found.append(f"{name} worse by {worse:.4f}, more than {limit:g}")
-    return found
+            passed_limits.append(f"{name} worse by {worse:.4f}, more than {limit:g}")
+    return passed_limits
 
 
 def _limits(
@@ -386,12 +281,6 @@ def worst_drop(parity: EngineParity, measures: evaluation.Measures) -> float:
         worse = evaluation.worsening(name, value, measures)
         drops.append(worse * parity.limits.metric_drop / limit)
     return max(drops)
-
-
-def _told(flip: EngineFlip) -> str:
-    old, new = ("nan" if s is None else f"{s:.4f}" for s in (flip.score_before, flip.score_after))
-    told = f"{flip.id} {flip.outcome_before} {old} -> {flip.outcome_after} {new}"
-    return f"{told}, {flip.stage}" if flip.stage else told
 
 
 def inspector(

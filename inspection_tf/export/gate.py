@@ -1,35 +1,16 @@
 """The gate: an export is let through when it decides as the trained model does."""
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from inspection_tf import decision, errors, process
+from inspection_tf import errors, process
 from inspection_tf.datasets.records import Record
+from inspection_tf.export.differences import Differences, Flip
 from inspection_tf.runtime.runner import Runner
 from inspection_tf.tasks.base import Limit
 
 MAX_SCORE_DIFFERENCE = 1e-4
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Flip:
-    """A verdict that the export changed."""
-
-    id: str
-    outcome_before: str
-    outcome_after: str
-    score_before: float
-    score_after: float
-    margin: float  # distance of the score before from the threshold
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return dataclasses.asdict(self)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -74,7 +55,7 @@ class Parity:
             "limit": self.limit,
             "max_probability_difference": self.max_probability_difference,
             "mean_probability_difference": self.mean_probability_difference,
-            "changed_verdicts": [flip.to_dict() for flip in self.flips],
+            "changed_verdicts": [flip.model_dump(mode="json") for flip in self.flips],
             "passed": self.passed,
             **{f"max_{name}": distance for name, distance in self.distances.items()},
         }
@@ -87,11 +68,7 @@ class Parity:
         """
         if self.passed:
             return
-        named = "; ".join(
-            f"{f.id} {f.outcome_before} {f.score_before:.6f} "
-            f"-> {f.outcome_after} {f.score_after:.6f}"
-            for f in self.flips[:3]
-        )
+        named = "; ".join(flip.in_words(digits=6) for flip in self.flips[:3])
         limits = "".join(
             f" and {limit.words} within {limit.at_most:g} {limit.unit}"
             for limit in self.limits.values()
@@ -142,64 +119,29 @@ def compare(
             "The gate needs tune or test images. Got none. Give data.tune or data.test a share."
         )
     task, context = reference.task, reference.context
-    worst_score = worst_output = total = 0.0
-    distances = dict.fromkeys(task.limits, 0.0)
-    flips: list[Flip] = []
+    differences = Differences(context.stage_points)
+    differences.add_distances(dict.fromkeys(task.limits, 0.0))
     for count, record in enumerate(records, start=1):
         prepared = candidate.prepare_decoded(
             *record.read_pair(orientation=context.preprocessing.orientation)
         )
         (exported,) = candidate.run([prepared], every_stage=True)
         trained, alike = task.follow(reference.networks, prepared, exported, context)
-        scores = [task.scores(output, prepared, context) for output in (alike, exported)]
-        worst_score = max(
-            worst_score, *(_difference(scores[0][name], scores[1][name]) for name in scores[0])
+        sides = (alike, exported)
+        differences.add_scores(*(task.scores(output, prepared, context) for output in sides))
+        differences.add_arrays(*([task.record(output, prepared, context)] for output in sides))
+        differences.add_distances(task.distances(alike, exported, prepared, context))
+        differences.add_verdicts(
+            record, reference.decide(trained, prepared), candidate.decide(exported, prepared)
         )
-        off = _differences(
-            *(task.record(output, prepared, context) for output in (alike, exported))
-        )
-        worst_output = max(worst_output, float(off.max()))
-        total += float(off.mean())
-        for name, distance in task.distances(alike, exported, prepared, context).items():
-            distances[name] = max(distances[name], distance)
-        verdicts = [
-            one.decide(output, prepared)
-            for one, output in ((reference, trained), (candidate, exported))
-        ]
-        if verdicts[0].outcome != verdicts[1].outcome:
-            flips.append(_flip(record.id, *verdicts))
         if progress is not None:
             progress(count, len(records))
     return Parity(
         len(records),
-        worst_score,
-        worst_output,
-        total / len(records),
-        tuple(flips),
-        distances=distances,
+        differences.largest_score,
+        differences.largest,
+        differences.mean,
+        tuple(differences.flips),
+        distances=differences.distances,
         limits=task.limits,
-    )
-
-
-def _differences(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the distances of all numbers; one that is not finite is far from all."""
-    with np.errstate(invalid="ignore"):
-        off: NDArray[np.float32] = np.abs(first - second)
-    off[np.isnan(off)] = np.inf
-    return off
-
-
-def _difference(first: float, second: float) -> float:
-    """Return the distance of two scores; one that is not finite is far from all, itself as well."""
-    return abs(first - second) if math.isfinite(first) and math.isfinite(second) else math.inf
-
-
-def _flip(name: str, before: decision.Verdict, after: decision.Verdict) -> Flip:
-    return Flip(
-        id=name,
-        outcome_before=before.outcome,
-        outcome_after=after.outcome,
-        score_before=before.score,
-        score_after=after.score,
-        margin=before.score - before.threshold,
     )

@@ -87,7 +87,7 @@ def test_a_changed_verdict_is_refused_however_small_the_drift(compare, toy_recor
     )
     (flip,) = parity.flips
     assert (flip.id, flip.outcome_before, flip.outcome_after) == (record.id, "NG", "OK")
-    assert flip.margin == pytest.approx(2e-5, rel=0.01)
+    assert abs(flip.margin) == pytest.approx(2e-5, rel=0.01)
     assert flip.score_before - flip.score_after == pytest.approx(4e-5, rel=0.01)
     assert parity.max_score_difference < gate.MAX_SCORE_DIFFERENCE
     assert parity.to_dict()["changed_verdicts"][0]["id"] == record.id

@@ -7,6 +7,7 @@ import pytest
 
 from inspection_tf import decision, evaluation, thresholds
 from inspection_tf.conversion import engine_gate
+from inspection_tf.export import differences
 from inspection_tf.tasks.fields.measures import MEASURES as OF_CORNERS
 from inspection_tf.tasks.segmentation.measures import MEASURES
 
@@ -26,9 +27,11 @@ def failures(pairs, spec=None, changes=None, images_per_part=1, measures=MEASURE
         def __init__(self, name):
             self.id = name
 
-    tally = engine_gate.Tally()
-    for place, (before, after) in enumerate(pairs):
-        tally.add_verdicts([Named(str(place))], [verdict(before)], [verdict(after)], 1)
+    tally = differences.Differences({})
+    for place, scores in enumerate(pairs):
+        verdicts = [verdict(score) for score in scores]
+        tally.add_scores(*differences.stage_scores(*verdicts))
+        tally.add_verdicts(Named(str(place)), *verdicts)
     parts = {str(place): str(place // images_per_part) for place in range(len(pairs))}
     found = engine_gate.failures(
         tally, changes or {}, spec or engine_gate.GateSpec(), parts, measures
@@ -40,7 +43,7 @@ def test_a_verdict_may_change_at_the_threshold_of_one_image_in_a_hundred():
     alike = [(0.1, 0.11)] * 99
     tally, found = failures([*alike, (0.51, 0.49)])
     assert found == []
-    assert tally.worst_score == pytest.approx(0.02)
+    assert tally.largest_score == pytest.approx(0.02)
     assert failures([*alike[:98], (0.51, 0.49), (0.49, 0.505)])[1] == [
         "2 changed verdicts within 0.02 of the threshold, more than 1% of the images"
     ]
@@ -99,14 +102,15 @@ def passed(first, second):
     ],
 )
 def test_the_stage_that_changed_a_verdict_says_how_near_it_was(old, new, expected):
-    stage, scores, margin = engine_gate.changed_stage(old, new, STAGES)
+    stage, scores, margin = differences.changed_stage(old, new, STAGES)
     assert (stage, *scores) == expected[:3]
     assert margin == pytest.approx(expected[3])
-    tally = engine_gate.Tally(STAGES)
-    tally.add_verdicts([SimpleNamespace(id="a")], [old], [new], 1)
+    tally = differences.Differences(STAGES)
+    tally.add_scores(*differences.stage_scores(old, new))
+    tally.add_verdicts(SimpleNamespace(id="a"), old, new)
     assert (tally.flips[0].stage, tally.flips[0].margin) == (stage, pytest.approx(margin))
     shared = [abs(old.stages[name] - new.stages[name]) for name in old.stages if name in new.stages]
-    assert tally.worst_score == pytest.approx(max(shared))
+    assert tally.largest_score == pytest.approx(max(shared))
 
 
 @pytest.mark.parametrize(
@@ -124,7 +128,7 @@ def test_the_border_that_was_crossed_counts(before, after, margin):
     old, new = (
         decision.Verdict(outcome, score, 0.5, review_from=0.3) for outcome, score in (before, after)
     )
-    found = engine_gate.changed_stage(old, new, {})
+    found = differences.changed_stage(old, new, {})
     assert found[2] == pytest.approx(margin, nan_ok=True)
 
 
