@@ -16,8 +16,8 @@ Cell: TypeAlias = str | float | None
 """What stands in one cell of `per_image.csv`; None: the cell is empty."""
 Column: TypeAlias = "Callable[[ImageResult], Cell]"
 Bound = Literal["exact", "none"]
-"""How much of a metric an engine may cost, where it is not what it may cost of most: less, since
-the metric is an error of numbers that each count; or whatever, since another metric bounds it."""
+"""How the gate of engines bounds a metric that it does not bound as most: `exact`, more tightly,
+since it is an error of numbers of which each counts; `none`, since another metric bounds it."""
 
 
 class Compared(Protocol):
@@ -46,7 +46,7 @@ class Measures(Protocol):
 
     @property
     def bounds(self) -> Mapping[str, Bound]:
-        """Its own metrics of which an engine may not cost as much as of most."""
+        """How the gate of engines bounds its own metrics; those that it bounds as most are absent."""
         ...
 
     def statistics(

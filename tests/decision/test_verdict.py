@@ -36,6 +36,15 @@ def test_the_overlay_falls_back_to_the_map_and_then_to_nothing():
     assert verdict.without_pixels()._repr_png_() is None
 
 
+def test_the_map_is_kept_as_a_picture_where_one_was_made():
+    probability = blank(value=0.4)
+    probability[0, 0] = np.nan  # shows as certain
+    score = decision.decide(probability, point()).pictures()["score"]
+    assert score[0, :2].tolist() == [255, 102]  # 0.4 * 255
+    assert score.dtype == np.uint8
+    assert decision.decide(blank(value=0.4), point()).without_pixels().pictures() == {}
+
+
 def test_jupyter_gets_a_png_with_the_outcome_above_it():
     png = decision.decide(with_boxes((4, 5, 10, 12, 0.9)), point())._repr_png_()
     picture = decode(png)

@@ -365,7 +365,6 @@ def test_its_keras_file_becomes_a_network_of_litert(shipped):
 
 
 def test_it_becomes_a_repository_of_triton(shipped):
-    pytest.importorskip("onnx")
     assert run("convert", shipped.path, "--to", "triton") == errors.OK
     models = shipped.path / "engines" / "triton" / "models"
     assert {path.name for path in models.iterdir()} == {NETWORK, "inspection"}

@@ -45,6 +45,7 @@ def test_without_a_field_there_are_no_corners_but_what_was_guessed():
     verdict = located(confidence=0.1)
     assert verdict.corners_xy is None
     assert verdict.crop() is None
+    assert verdict.pictures() == {}
     assert "no field: confidence 0.1" in verdict.reasons[0]
     assert verdict.to_dict()["corners_xy"] is None
     np.testing.assert_array_equal(verdict.guess_xy, FIELD)
@@ -113,6 +114,8 @@ def test_the_crop_is_upright_wherever_the_field_lies():
     image[40:50, 50:60] = 255  # marks one corner
     around = geometry.check_corners([[49.5, 39.5], [69.5, 39.5], [69.5, 79.5], [49.5, 79.5]])
     upright = dataclasses.replace(located(around), image=image).crop()
+    (picture,) = dataclasses.replace(located(around), image=image).pictures().values()
+    np.testing.assert_array_equal(picture, upright)
     assert upright.shape == (40, 20, 3)
     np.testing.assert_array_equal(upright, image[40:80, 50:70])
     # Read from the right: its top left corner is the one at the lower left.
