@@ -46,7 +46,7 @@ class Measures(Protocol):
 
     @property
     def bounds(self) -> Mapping[str, Bound]:
-        """How the gate of engines bounds its own metrics; those that it bounds as most are absent."""
+        """How the gate of engines bounds its own metrics; those bounded as most are absent."""
         ...
 
     def statistics(
