@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inspection_tf import bundle, config, decision, errors, evaluation, process, runtime
 from inspection_tf.datasets.records import Record, Records
 
-# They count verdicts, of which it is already said how many may change.
+# Rates of verdicts have no limit of their own: `GateSpec` bounds how many verdicts may change.
 RATES = ("escape_rate", "overkill_rate", "review_rate", "ok_ng_accuracy")
 
 
@@ -209,7 +209,7 @@ def _finite(value: float) -> float | None:
 def compare(
     reference: runtime.Inspector,
     candidate: runtime.Inspector,
-    parts: dict[str, Records],
+    splits: dict[str, Records],
     spec: GateSpec,
     progress: process.Progress | None = None,
 ) -> EngineParity:
@@ -218,14 +218,14 @@ def compare(
     Args:
         reference: of the bundle's own ONNX files.
         candidate: the same bundle on the engine.
-        parts: split to its records.
+        splits: name of each split to its records.
         spec: what may change.
         progress: called with (done, of).
 
     Raises:
         errors.DataError: there is no image to compare on.
     """
-    records = [record for part in parts.values() for record in part]
+    records = [record for split in splits.values() for record in split]
     if not records:
         raise errors.DataError(
             "The gate needs tune or test images. Got none. Give the data of the bundle."
@@ -254,7 +254,7 @@ def compare(
     return EngineParity(
         images=len(records),
         groups=len(set(part_of.values())),
-        splits=tuple(parts),
+        splits=tuple(splits),
         batch_sizes=spec.batch_sizes,
         max_output_difference=_finite(tally.worst),
         mean_output_difference=_finite(tally.total / max(tally.count, 1)),
@@ -338,7 +338,7 @@ def failures(
         found.append("outputs that are not finite")
     far = [flip for flip in tally.flips if flip.margin is None or abs(flip.margin) > spec.band]
     if far:
-        named = "; ".join(_told(flip) for flip in far[:3])
+        named = "; ".join(_in_words(flip) for flip in far[:3])
         found.append(
             f"{len(far)} changed verdicts further than {spec.band:g} from the threshold ({named})"
         )
@@ -372,9 +372,10 @@ def _limits(
 
 
 def worst_drop(parity: EngineParity, measures: evaluation.Measures) -> float:
-    """Return by how much the worst metric dropped, as a multiple of the default limit's unit.
+    """Return how much worse the metric became that comes nearest to its limit; 0 if none did.
 
-    A metric with a tighter limit counts as many times as that is tighter. 0 where none dropped.
+    On the scale of metrics whose limit is `GateSpec.metric_drop`; what became worse of another
+    metric is scaled by the ratio of the two limits.
 
     Args:
         parity: of an engine.
@@ -388,10 +389,10 @@ def worst_drop(parity: EngineParity, measures: evaluation.Measures) -> float:
     return max(drops)
 
 
-def _told(flip: EngineFlip) -> str:
+def _in_words(flip: EngineFlip) -> str:
     old, new = ("nan" if s is None else f"{s:.4f}" for s in (flip.score_before, flip.score_after))
-    told = f"{flip.id} {flip.outcome_before} {old} -> {flip.outcome_after} {new}"
-    return f"{told}, {flip.stage}" if flip.stage else told
+    sentence = f"{flip.id} {flip.outcome_before} {old} -> {flip.outcome_after} {new}"
+    return f"{sentence}, {flip.stage}" if flip.stage else sentence
 
 
 def inspector(
