@@ -98,11 +98,6 @@ class Way:
     file_bytes: int = 0
     largest: float = math.inf  # images a call
 
-    @property
-    def is_keras(self) -> bool:
-        """Whether Keras runs it."""
-        return any(isinstance(one, _Keras) for one in self.inspector.networks.values())
-
 
 class _Keras:
     """A source model as Keras predicts it."""

@@ -136,12 +136,12 @@ def convert(
         return calibration_set.record_inputs(manifest, networks, images.calibrating())
 
     def compare_on_tune(changed: Mapping[str, runtime.Network]) -> engine_gate.EngineParity:
-        shown = calibration_set.choose(images.tune(), count=spec.judged_images, seed=spec.seed)
+        judged = calibration_set.choose(images.tune(), count=spec.judged_images, seed=spec.seed)
         # At one batch size: it is the same network.
         limits = spec.gate.model_copy(update={"batch_sizes": spec.gate.batch_sizes[-1:]})
         other = engine_gate.inspector(manifest, {**networks, **changed}, name)
         with process.bar("judging") as progress:
-            return engine_gate.compare(inspector, other, {"tune": shown}, limits, progress)
+            return engine_gate.compare(inspector, other, {"tune": judged}, limits, progress)
 
     search = retreat.Search()
     attempts = 0
@@ -218,12 +218,12 @@ def _speed(
     spent: dict[str, dict[str, float]] = {"engine_ms": {}, "onnx_ms": {}}
     sides = {"engine_ms": candidate, "onnx_ms": reference}
     for size in request.spec.gate.batch_sizes:
-        shown = [frames[place % len(frames)] for place in range(size)]
+        batch = [frames[place % len(frames)] for place in range(size)]
         times: dict[str, list[float]] = {side: [] for side in sides}
         for turn in range(_WARM + _TIMED):
             for side, inspector in sides.items():
                 began = time.perf_counter()
-                bench.inspect_batch(inspector, shown)
+                bench.inspect_batch(inspector, batch)
                 if turn >= _WARM:
                     times[side].append(1e3 * (time.perf_counter() - began) / size)
         for side, values in times.items():

@@ -16,7 +16,7 @@ from inspection_tf import bundle, config, decision, errors, evaluation, process,
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.export.differences import Differences, Flip, finite, stage_scores
 
-# They count verdicts, of which it is already said how many may change.
+# Rates of verdicts have no limit of their own: `GateSpec` bounds how many verdicts may change.
 RATES = ("escape_rate", "overkill_rate", "review_rate", "ok_ng_accuracy")
 
 
@@ -102,7 +102,7 @@ class _Replay:
 def compare(
     reference: runtime.Inspector,
     candidate: runtime.Inspector,
-    parts: dict[str, Records],
+    splits: dict[str, Records],
     spec: GateSpec,
     progress: process.Progress | None = None,
 ) -> EngineParity:
@@ -111,14 +111,14 @@ def compare(
     Args:
         reference: of the bundle's own ONNX files.
         candidate: the same bundle on the engine.
-        parts: split to its records.
+        splits: name of each split to its records.
         spec: what may change.
         progress: called with (done, of).
 
     Raises:
         errors.DataError: there is no image to compare on.
     """
-    records = [record for part in parts.values() for record in part]
+    records = [record for split in splits.values() for record in split]
     if not records:
         raise errors.DataError(
             "The gate needs tune or test images. Got none. Give the data of the bundle."
@@ -147,7 +147,7 @@ def compare(
     return EngineParity(
         images=len(records),
         groups=len(set(part_of.values())),
-        splits=tuple(parts),
+        splits=tuple(splits),
         batch_sizes=spec.batch_sizes,
         max_output_difference=finite(found.largest),
         mean_output_difference=finite(found.mean),
@@ -228,13 +228,13 @@ def failures(
         parts: id of each image to the part it shows.
         measures: of the task.
     """
-    passed_limits, flips = [], differences.flips
+    exceeded, flips = [], differences.flips
     if not math.isfinite(differences.largest):
-        passed_limits.append("outputs that are not finite")
+        exceeded.append("outputs that are not finite")
     far = [flip for flip in flips if flip.margin is None or abs(flip.margin) > spec.band]
     if far:
         named = "; ".join(flip.in_words() for flip in far[:3])
-        passed_limits.append(
+        exceeded.append(
             f"{len(far)} changed verdicts further than {spec.band:g} from the threshold ({named})"
         )
     near = {flip.id for flip in flips} - {flip.id for flip in far}
@@ -243,15 +243,15 @@ def failures(
     if len(moved) > spec.flipped_share * len(every):
         unit = "images" if len(every) == len(parts) else f"{len(every)} parts"
         of = "" if len(every) == len(parts) else f" of {len(moved)} parts"
-        passed_limits.append(
+        exceeded.append(
             f"{len(near)} changed verdicts{of} within {spec.band:g} of the threshold, more than "
             f"{spec.flipped_share:.0%} of the {unit}"
         )
     for name, limit in _limits(changes, spec, measures).items():
         worse = evaluation.worsening(name, changes[name].value or 0.0, measures)
         if worse > limit:
-            passed_limits.append(f"{name} worse by {worse:.4f}, more than {limit:g}")
-    return passed_limits
+            exceeded.append(f"{name} worse by {worse:.4f}, more than {limit:g}")
+    return exceeded
 
 
 def _limits(
@@ -267,9 +267,10 @@ def _limits(
 
 
 def worst_drop(parity: EngineParity, measures: evaluation.Measures) -> float:
-    """Return by how much the worst metric dropped, as a multiple of the default limit's unit.
+    """Return how much worse the metric became that comes nearest to its limit; 0 if none did.
 
-    A metric with a tighter limit counts as many times as that is tighter. 0 where none dropped.
+    On the scale of metrics whose limit is `GateSpec.metric_drop`; what became worse of another
+    metric is scaled by the ratio of the two limits.
 
     Args:
         parity: of an engine.

@@ -31,8 +31,10 @@ class Listener:
         output = self.network.run(batch, template)
         for place in range(len(batch)):
             one = slice(place, place + 1)
-            given = {} if template is None else {"template": template[one].copy()}
-            self.seen.append(({"image": batch[one].copy(), **given}, output[one].copy()))
+            inputs = {"image": batch[one].copy()}
+            if template is not None:
+                inputs["template"] = template[one].copy()
+            self.seen.append((inputs, output[one].copy()))
         return output
 
 
@@ -54,7 +56,7 @@ def write_golden(
         chosen: id, image and template, decoded and turned.
     """
     samples: list[dict[str, Any]] = []
-    shown: set[str] = set()
+    outcomes_with_tensors: set[str] = set()
     for number, (name, image, template) in enumerate(chosen):
         prepared = inspector.prepare(image, template)
         (output,) = inspector.run([prepared], every_stage=True)
@@ -68,9 +70,11 @@ def write_golden(
         more: dict[str, Any] = {**inspector.stage_scores(output, prepared)}
         if more:
             more["decided_by"] = verdict.decided_by
-        if verdict.outcome not in shown:  # one of each says enough, and maps are large
+        if (
+            verdict.outcome not in outcomes_with_tensors
+        ):  # one of each says enough, and maps are large
             more["tensors"] = _write_tensors(draft, inspector, prepared, number)
-            shown.add(verdict.outcome)
+            outcomes_with_tensors.add(verdict.outcome)
         samples.append(
             {
                 **names,
@@ -104,10 +108,10 @@ def _write_tensors(
     for graph, listener in listeners.items():
         if not listener.seen:  # there is no field to look at a second time
             continue
-        given, output = listener.seen[0]
-        paths = {name: f"golden/tensors/{number}_{graph}_{name}.npy" for name in given}
+        inputs, output = listener.seen[0]
+        paths = {name: f"golden/tensors/{number}_{graph}_{name}.npy" for name in inputs}
         for name, path in paths.items():
-            draft.write(path, _npy(given[name]))
+            draft.write(path, _npy(inputs[name]))
         path = f"golden/tensors/{number}_{graph}_output.npy"
         draft.write(path, _npy(output))
         written.append({"graph": graph, "inputs": paths, "output": path})

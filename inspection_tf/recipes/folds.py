@@ -13,7 +13,7 @@ from inspection_tf.recipes.experiment import Run
 from inspection_tf.training.runs.run_folder import RunFolder
 
 Models = Mapping[str, keras.Model]
-"""Trained networks by their names in the bundle; the first is its `model.onnx`."""
+"""Trained networks by their names in the bundle; the task says which file each one becomes."""
 Train = Callable[[Records, Records | None, RunFolder], Models]
 """Trains the networks of a recipe on the first records, watching the second, into a folder."""
 

@@ -30,7 +30,7 @@ class Rung(config.Section):
     name: str
     """What it is called, also its folder."""
     settings: dict[str, Any]
-    """What it changes, by dotted names, such as `locator.model.filters: [8, 16, 32]`."""
+    """What it changes, by dotted names, such as `model.filters: [8, 16, 32]`, and `size`."""
 
 
 class LadderSpec(config.Section):

@@ -226,9 +226,9 @@ def batch_seconds(
     Raises:
         errors.InspectionError: each fails; of the last one.
     """
-    from inspection_tf import bundle
-
     spec = manifest.inputs[0].preprocessing
+    # Their batches are close-ups of one image, however many images there are.
+    sees_closeups = {network.name for network in manifest.graph_specs if network.size is not None}
     image = np.full((batch, *spec.input_shape), 127, np.uint8)
     template = image if manifest.has_template else None
     spent: dict[str, list[float]] = {name: [] for name in started}
@@ -237,7 +237,7 @@ def batch_seconds(
             began = time.perf_counter()
             try:
                 for graph, network in started[name].items():
-                    if graph != bundle.REFINER:  # it sees close-ups
+                    if graph not in sees_closeups:
                         network.run(image, template)
             except errors.InspectionError as problem:  # so many images do not fit, say
                 del spent[name]

@@ -63,14 +63,14 @@ class Inspector(Runner):
         from inspection_tf import tasks
 
         named = networks if isinstance(networks, Mapping) else {manifest.main: networks}
-        given = {**named, **{name: one for name, one in more.items() if one is not None}}
+        by_name = {**named, **{name: one for name, one in more.items() if one is not None}}
         graphs = [graph.name for graph in manifest.graphs]
-        if sorted(given) != sorted(graphs):
+        if sorted(by_name) != sorted(graphs):
             raise errors.BundleError(
                 f"The networks must be those of the manifest, {', '.join(graphs)}. "
-                f"Got {', '.join(sorted(given))}. Give one for each graph."
+                f"Got {', '.join(sorted(by_name))}. Give one for each graph."
             )
-        in_order = {name: given[name] for name in graphs}
+        in_order = {name: by_name[name] for name in graphs}
         super().__init__(tasks.get(manifest.task), in_order, manifest.context)
         self.manifest = manifest
         self.model_sha256 = model_sha256
@@ -195,14 +195,14 @@ class Inspector(Runner):
             errors.ImageError: the image cannot be read or does not fit the bundle.
             errors.ConfigError: JSON cannot hold the metadata.
         """
-        kept = self._metadata(metadata)
+        checked = self._metadata(metadata)
         loaded = self._load(self._take(source, template))
         ready = time.perf_counter()
         (output,) = self.run([loaded.prepared])
         ran = time.perf_counter()
         verdict = self.decide(output, loaded.prepared)
         post_s = time.perf_counter() - ran
-        return self._finished(verdict, loaded, 1e3 * (ran - ready), 1e3 * post_s, kept)
+        return self._finished(verdict, loaded, 1e3 * (ran - ready), 1e3 * post_s, checked)
 
     def inspect_part(
         self,
@@ -229,12 +229,12 @@ class Inspector(Runner):
         """
         from inspection_tf import decision
 
-        kept = self._metadata(metadata)
+        checked = self._metadata(metadata)
         verdicts: dict[str, decision.Verdict] = {}
         failures: dict[str, str] = {}
         for name, source, template in given_sources.named(sources, templates):
             try:
-                verdicts[name] = self.inspect(source, template=template, metadata=kept)
+                verdicts[name] = self.inspect(source, template=template, metadata=checked)
             except errors.ImageError as problem:
                 failures[name] = str(problem)
         return decision.CompositeVerdict.of(verdicts, failures)

@@ -44,11 +44,11 @@ def take(
     Raises:
         errors.ImageError: one of them is nothing that an image can be given by.
     """
-    kept, ms = _kept(image, orientation)
+    copied, ms = _snapshot(image, orientation)
     if template is None:
-        return Taken(kept, None, ms)
-    kept_template, template_ms = _kept(template, orientation)
-    return Taken(kept, kept_template, ms + template_ms)
+        return Taken(copied, None, ms)
+    copied_template, template_ms = _snapshot(template, orientation)
+    return Taken(copied, copied_template, ms + template_ms)
 
 
 def each(
@@ -64,16 +64,18 @@ def each(
             that an image can be given by, or there are not as many templates as images.
     """
 
-    def kept(given: "Iterable[images.Source]") -> "Iterator[tuple[images.Source, float]]":
-        return (_kept(source, orientation) for source in given)
+    def snapshots(owned: "Iterable[images.Source]") -> "Iterator[tuple[images.Source, float]]":
+        return (_snapshot(source, orientation) for source in owned)
 
     _require_several(sources, "images", "Put it into a list, or call inspect for one image.")
     if templates is None:
-        return (Taken(image, None, ms) for image, ms in kept(sources))
+        return (Taken(image, None, ms) for image, ms in snapshots(sources))
     _require_several(templates, "templates", "Give one for each image, in their order.")
     return (
         Taken(image, template, image_ms + template_ms)
-        for (image, image_ms), (template, template_ms) in _pairs(kept(sources), kept(templates))
+        for (image, image_ms), (template, template_ms) in _pairs(
+            snapshots(sources), snapshots(templates)
+        )
     )
 
 
@@ -107,10 +109,12 @@ def named(
 
 
 def _named(
-    given: "Iterable[tuple[str, images.Source]]", templates: "Iterable[images.Source] | None"
+    images_of_part: "Iterable[tuple[str, images.Source]]",
+    templates: "Iterable[images.Source] | None",
 ) -> "Iterator[tuple[str, images.Source, images.Source | None]]":
     names: set[str] = set()
-    pairs = _pairs(given, templates) if templates is not None else ((one, None) for one in given)
+    alone = ((image, None) for image in images_of_part)
+    pairs = alone if templates is None else _pairs(images_of_part, templates)
     for (name, image), template in pairs:
         if name in names:
             raise errors.ConfigError(
@@ -132,9 +136,10 @@ def _pairs(first: Iterable[First], second: Iterable[Second]) -> Iterator[tuple[F
         yield image, template
 
 
-def _kept(
+def _snapshot(
     source: "images.Source", orientation: "images.Orientation"
 ) -> "tuple[images.Source, float]":
+    """Return an image that its owner no longer changes, and the ms that copying it took."""
     from inspection_tf import images
 
     started = time.perf_counter()

@@ -38,7 +38,7 @@ class ServeTraining(Protocol):
 
     def __call__(
         self,
-        held: loader.Cache,
+        cached: loader.Cache,
         /,
         *,
         spec: loader.LoaderSpec,
@@ -55,7 +55,7 @@ class ServeTraining(Protocol):
 class ServeEvaluation(Protocol):
     """Serves every image once."""
 
-    def __call__(self, held: loader.Cache, /, *, batch_size: int) -> tf.data.Dataset:
+    def __call__(self, cached: loader.Cache, /, *, batch_size: int) -> tf.data.Dataset:
         """Serve every image once, in order, unchanged; see `loader.for_evaluation`."""
         ...
 

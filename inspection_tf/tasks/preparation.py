@@ -53,7 +53,7 @@ def one_image(
     return Prepared(prepared[None], None, placement, pixels if keeps_pixels else None)
 
 
-def usual(record: "Record", context: Context) -> Prepared:
+def from_record(record: "Record", context: Context) -> Prepared:
     """Read an image, with its template if the bundle compares, and preprocess it.
 
     Raises:

@@ -103,7 +103,7 @@ def of(model: keras.Model) -> TrainedOutput:
 
 
 def picture(
-    output: TrainedOutput, held: loader.Cache, run: RunFolder, count: int
+    output: TrainedOutput, cached: loader.Cache, run: RunFolder, count: int
 ) -> Callable[[keras.Model, int], None] | None:
     """Return a callback that draws the same images at each validation.
 
@@ -112,14 +112,14 @@ def picture(
     learning = output.learning
     if learning.pictured is None or learning.figure is None:
         return None
-    figure, rows = learning.figure, learning.pictured(held, count)
-    inputs = {"image": held.image[rows]}
-    if held.template is not None:
-        inputs["template"] = held.template[rows]
+    figure, rows = learning.figure, learning.pictured(cached, count)
+    inputs = {"image": cached.image[rows]}
+    if cached.template is not None:
+        inputs["template"] = cached.template[rows]
 
     def draw(model: keras.Model, epoch: int) -> None:
         predicted = model.predict_on_batch(inputs)[learning.output]
-        drawn = figure(held, rows, predicted, _title(model, epoch))
+        drawn = figure(cached, rows, predicted, _title(model, epoch))
         plots.save(drawn, run.path / "validation" / f"epoch_{epoch:04d}.png")
 
     return draw if len(rows) else None

@@ -131,7 +131,7 @@ class MeanBrightness:
         )
 
     def judge(self, networks, record, context):
-        prepared = preparation.usual(record, context)
+        prepared = preparation.from_record(record, context)
         (output,) = self.run(networks, [prepared], context)
         return self.decide(output, prepared, context)
 

@@ -111,17 +111,17 @@ def epoch_order(
 
 
 def _order(
-    held: Cache, *, spec: LoaderSpec, seed: int, epoch: int, target: Target
+    cached: Cache, *, spec: LoaderSpec, seed: int, epoch: int, target: Target
 ) -> NDArray[np.int64]:
-    is_defect = held.is_defect if target == "mask" else held.label > 0
-    return epoch_order(is_defect, spec=spec, seed=seed, epoch=epoch, label=held.label)
+    is_defect = cached.is_defect if target == "mask" else cached.label > 0
+    return epoch_order(is_defect, spec=spec, seed=seed, epoch=epoch, label=cached.label)
 
 
 _Batch = tuple[int, range, NDArray[np.int64], NDArray[np.float32]]
 
 
 def dealer(
-    held: Cache,
+    cached: Cache,
     *,
     spec: LoaderSpec,
     augmentation: augment.AugmentSpec,
@@ -129,17 +129,17 @@ def dealer(
     target: Target,
 ) -> Callable[[int], _Batch]:
     """Return a function from the number of a batch to epoch, positions, rows and parameters."""
-    per_epoch = steps_per_epoch(held, spec)
+    per_epoch = steps_per_epoch(cached, spec)
 
     @functools.lru_cache(maxsize=2)  # batches are asked for one after the other
     def order(epoch: int) -> NDArray[np.int64]:
-        return _order(held, spec=spec, seed=seed, epoch=epoch, target=target)
+        return _order(cached, spec=spec, seed=seed, epoch=epoch, target=target)
 
     def deal(step: int) -> _Batch:
         epoch, place = divmod(step, per_epoch)
         positions = range(place * spec.batch_size, (place + 1) * spec.batch_size)
         drawn = [
-            augment.draw(augmentation, seed=seed, epoch=epoch, position=p, size=held.size)
+            augment.draw(augmentation, seed=seed, epoch=epoch, position=p, size=cached.size)
             for p in positions
         ]
         return epoch, positions, order(epoch)[positions.start : positions.stop], np.stack(drawn)
@@ -147,22 +147,22 @@ def dealer(
     return deal
 
 
-def steps_per_epoch(held: Cache, spec: LoaderSpec) -> int:
+def steps_per_epoch(cached: Cache, spec: LoaderSpec) -> int:
     """Return the number of full batches in an epoch."""
-    return len(_order(held, spec=spec, seed=0, epoch=0, target="mask")) // spec.batch_size
+    return len(_order(cached, spec=spec, seed=0, epoch=0, target="mask")) // spec.batch_size
 
 
-def _check_transplants(held: Cache) -> None:
-    if held.template is not None or not (held.label == 0).any():
+def _check_transplants(cached: Cache) -> None:
+    if cached.template is not None or not (cached.label == 0).any():
         raise errors.ConfigError(
             "augment.transplanted_share needs good images, and images without templates. Got "
-            f"{np.count_nonzero(held.label == 0)} good images, "
-            f"{'no' if held.template is None else 'with'} templates. Set it to 0."
+            f"{np.count_nonzero(cached.label == 0)} good images, "
+            f"{'no' if cached.template is None else 'with'} templates. Set it to 0."
         )
 
 
 def _transplant(
-    held: Cache,
+    cached: Cache,
     batch: tuple[Pixels, Pixels],
     *,
     share: float,
@@ -172,20 +172,20 @@ def _transplant(
 
     What is ignored in an image goes with its defects.
     """
-    good = np.flatnonzero(held.label == 0)
+    good = np.flatnonzero(cached.label == 0)
     for image, mask, rng in zip(*batch, draws, strict=True):
         chosen, row = rng.random() < share, good[rng.integers(len(good))]
-        marked = mask if not held.has_ignored else mask[mask != IGNORED]
+        marked = mask if not cached.has_ignored else mask[mask != IGNORED]
         if chosen and marked.any():
-            made = transplant.onto(image, mask, held.image[row], rng=rng)
+            made = transplant.onto(image, mask, cached.image[row], rng=rng)
             if made is not None:
                 image[:], mask[:] = made
-                if held.has_ignored:  # what the good image has of it, under what came
-                    mask[(mask == 0) & (held.mask[row] == IGNORED)] = IGNORED
+                if cached.has_ignored:  # what the good image has of it, under what came
+                    mask[(mask == 0) & (cached.mask[row] == IGNORED)] = IGNORED
 
 
 def for_training(
-    held: Cache,
+    cached: Cache,
     *,
     spec: LoaderSpec,
     augmentation: augment.AugmentSpec,
@@ -198,7 +198,7 @@ def for_training(
     """Serve the batches of epochs `first_epoch` to `epochs - 1`.
 
     Args:
-        held: the training images.
+        cached: the training images.
         spec: batch size and sampling.
         augmentation: ranges.
         seed: of the run; with epoch and position it fixes every batch.
@@ -209,7 +209,7 @@ def for_training(
 
     Returns:
         Batches `({"image": uint8 (b, h, w, c)}, {"probability": uint8 (b, h, w, 1)})`, class ids,
-        with `held.ignored_id` where a pixel does not count, if the cache has any such; or for
+        with `cached.ignored_id` where a pixel does not count, if the cache has any such; or for
         labels `{"class_probability": uint8 (b, 1)}`; with a `"template"` like the image where there
         are templates.
 
@@ -219,30 +219,30 @@ def for_training(
     """
     share = augmentation.transplanted_share
     if share > 0:
-        _check_transplants(held)
-    per_epoch = steps_per_epoch(held, spec)
-    deal = dealer(held, spec=spec, augmentation=augmentation, seed=seed, target=target)
-    names = ("image",) if held.template is None else ("image", "template")
+        _check_transplants(cached)
+    per_epoch = steps_per_epoch(cached, spec)
+    deal = dealer(cached, spec=spec, augmentation=augmentation, seed=seed, target=target)
+    names = ("image",) if cached.template is None else ("image", "template")
 
     def read_batch(step: np.int64) -> tuple[NDArray[np.generic], ...]:
         epoch, positions, rows, drawn = deal(int(step))
-        pictures = [getattr(held, name)[rows] for name in names]
-        mask = held.mask[rows]
+        pictures = [getattr(cached, name)[rows] for name in names]
+        mask = cached.mask[rows]
         if share > 0:
             draws = (np.random.default_rng([seed, epoch, p, _TRANSPLANT]) for p in positions)
-            _transplant(held, (pictures[0], mask), share=share, draws=draws)
-        return mask, held.label[rows, None], drawn, *pictures
+            _transplant(cached, (pictures[0], mask), share=share, draws=draws)
+        return mask, cached.label[rows, None], drawn, *pictures
 
     def make_batch(step: tf.Tensor) -> Batch:
         kinds = (tf.uint8, tf.uint8, tf.float32, *(tf.uint8 for _ in names))
         mask, label, parameters, *pictures = tf.numpy_function(
             read_batch, [step], kinds, stateful=False
         )
-        mask = tf.ensure_shape(mask, (spec.batch_size, *held.mask.shape[1:]))
+        mask = tf.ensure_shape(mask, (spec.batch_size, *cached.mask.shape[1:]))
         label = tf.ensure_shape(label, (spec.batch_size, 1))
         parameters = tf.ensure_shape(parameters, (spec.batch_size, augment.WIDTH))
         image, *templates = (
-            tf.ensure_shape(picture, (spec.batch_size, *held.image.shape[1:]))
+            tf.ensure_shape(picture, (spec.batch_size, *cached.image.shape[1:]))
             for picture in pictures
         )
         image, mask = augment.apply(
@@ -250,8 +250,8 @@ def for_training(
             mask,
             parameters,
             augmentation,
-            classes=len(held.classes),
-            ignored_id=held.ignored_id,
+            classes=len(cached.classes),
+            ignored_id=cached.ignored_id,
         )
         inputs = {"image": image}
         for template in templates:
@@ -283,32 +283,34 @@ def untuned(served: tf.data.Dataset) -> tf.data.Dataset:
     return served.with_options(options)
 
 
-def for_evaluation(held: Cache, *, batch_size: int = 4, target: Target = "mask") -> tf.data.Dataset:
+def for_evaluation(
+    cached: Cache, *, batch_size: int = 4, target: Target = "mask"
+) -> tf.data.Dataset:
     """Serve every image once, in order, unchanged; the last batch may be smaller.
 
     Returns:
         Batches as `for_training`.
     """
-    value = held.mask if target == "mask" else held.label[:, None]
-    return in_order(held, {_OUTPUT[target]: value}, batch_size=batch_size)
+    value = cached.mask if target == "mask" else cached.label[:, None]
+    return in_order(cached, {_OUTPUT[target]: value}, batch_size=batch_size)
 
 
 def in_order(
-    held: Cache, targets: Mapping[str, NDArray[np.generic]], *, batch_size: int
+    cached: Cache, targets: Mapping[str, NDArray[np.generic]], *, batch_size: int
 ) -> tf.data.Dataset:
     """Serve every image once, in order, unchanged, with targets; the last batch may be smaller.
 
     Args:
-        held: the images.
+        cached: the images.
         targets: by the names of the outputs, a row for each image.
         batch_size: images a batch.
     """
-    inputs = {"image": held.image}
-    if held.template is not None:
-        inputs["template"] = held.template
+    inputs = {"image": cached.image}
+    if cached.template is not None:
+        inputs["template"] = cached.template
 
     def generate() -> Iterator[tuple[dict[str, NDArray[np.generic]], ...]]:
-        for first in range(0, len(held), batch_size):
+        for first in range(0, len(cached), batch_size):
             rows = slice(first, first + batch_size)
             yield (
                 {name: array[rows] for name, array in inputs.items()},
@@ -323,5 +325,5 @@ def in_order(
         {name: shape(array) for name, array in targets.items()},
     )
     counted = tf.data.Dataset.from_generator(generate, output_signature=signature)
-    counted = counted.apply(tf.data.experimental.assert_cardinality(-(-len(held) // batch_size)))
+    counted = counted.apply(tf.data.experimental.assert_cardinality(-(-len(cached) // batch_size)))
     return untuned(counted.prefetch(2))

@@ -1,4 +1,4 @@
-"""The two stages of a cascade: what the first says, and of the images that it passes the second."""
+"""The stages of a cascade: what the classifier says of an image, and whether it stops it there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def classify(network: Network, batch: Sequence[Prepared]) -> list[NDArray[np.flo
 
 
 def stopped(first_score: float, prepared: Prepared, context: Context) -> decision.Verdict | None:
-    """Return the verdict on an image that the classifier keeps from the segmenter; None: on none.
+    """Return the verdict of the classifier on an image that it stops; None where it passes it on.
 
     Args:
         first_score: of the classifier.

@@ -1,8 +1,8 @@
-"""The second look: a close-up of each corner, cut from the photo at its own resolution.
+"""Close-ups of the corners of a field, cut from the photo at its own resolution.
 
 A close-up is turned, and if need be mirrored, so that the field lies to its lower right whichever
 corner it is: what a network learns of one corner it knows of all four. Its two axes run along the
-two sides that meet at the corner, as far as they are known from the first look.
+two sides that meet at the corner, as far as the locator knows them.
 
 Source: coarse-to-fine corner refinement as in Javed and Shafait 2017, "Real-time document
 localization in natural images by recursive application of a CNN"; the axes are ours.
@@ -22,7 +22,7 @@ _COARSE = 2.0  # px of the photo in one of a close-up from which the photo is av
 
 
 class CloseupSpec(config.Section):
-    """What the second look sees."""
+    """What the refiner sees of each corner."""
 
     size_px: int = pydantic.Field(default=32, ge=8, le=512)
     """Height and width of a close-up, px."""

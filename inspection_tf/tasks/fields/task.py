@@ -22,8 +22,8 @@ from inspection_tf.tasks.base import (
     Prepared,
     output_as,
 )
-from inspection_tf.tasks.fields import closeups, looks, papers, rules
-from inspection_tf.tasks.fields.looks import FieldCorners
+from inspection_tf.tasks.fields import closeups, papers, refinement, rules
+from inspection_tf.tasks.fields.refinement import FieldCorners
 from inspection_tf.tasks.fields.settings import Settings
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Fields:
     name = NAME
     main = LOCATOR
     settings = Settings
-    learning: tuple[str, ...] = ("inspection_tf.tasks.fields.learning.kind",)
+    learning: tuple[str, ...] = ("inspection_tf.tasks.fields.learning.corner_learning",)
     keras_modules: tuple[str, ...] = (
         "inspection_tf.tasks.fields.learning.network",
         "inspection_tf.tasks.fields.learning.losses",
@@ -116,8 +116,10 @@ class Fields:
         spec, refiner = context.settings_as(Settings).closeups, networks.get(REFINER)
         image, _ = preparation.batched(batch)
         return [
-            FieldOutput(coarse, looks.refined(coarse, prepared, spec, refiner))
-            for coarse, prepared in zip(looks.locate(networks[LOCATOR], image), batch, strict=True)
+            FieldOutput(coarse, refinement.refined(coarse, prepared, spec, refiner))
+            for coarse, prepared in zip(
+                refinement.locate(networks[LOCATOR], image), batch, strict=True
+            )
         ]
 
     def decide(self, output: Output, prepared: Prepared, context: Context) -> decision.Verdict:
@@ -182,7 +184,7 @@ class Fields:
         (output,) = self.run(networks, [prepared], context)
         spec, refiner = context.settings_as(Settings).closeups, networks.get(REFINER)
         coarse = output_as(leader, FieldOutput).coarse
-        same = looks.refined(coarse, prepared, spec, refiner)
+        same = refinement.refined(coarse, prepared, spec, refiner)
         return output, FieldOutput(output_as(output, FieldOutput).coarse, same)
 
     def distances(
@@ -196,7 +198,7 @@ class Fields:
         verdicts = [self.decide(output, prepared, context) for output in outputs]
         off = 0.0
         if any(verdict.corners_xy is not None for verdict in verdicts):
-            px = [looks.both_px(output.coarse, output.located, prepared) for output in outputs]
+            px = [refinement.both_px(output.coarse, output.located, prepared) for output in outputs]
             off = float(np.hypot(*(px[0] - px[1]).T).max())
         return {"corner_difference_px": math.inf if math.isnan(off) else off}
 

@@ -14,7 +14,8 @@ class MaskLabels:
     """What is true of the pixels of an image.
 
     Attributes:
-        ids: (height, width), class k of defects is k, 0 is background.
+        ids: (height, width), class k of defects is k, 0 is background. Where a mask file says only
+            where a defect is, its pixels have the class of the record.
         ignored: (height, width), True where a pixel counts for nothing; None where all count.
     """
 
@@ -28,12 +29,8 @@ def read(record: Record, orientation: images.Orientation = "apply") -> MaskLabel
     Raises:
         errors.ImageError: its mask cannot be read.
     """
-    return MaskLabels(read_truth(record, orientation), read_ignored(record, orientation))
-
-
-def read_truth(record: Record, orientation: images.Orientation = "apply") -> NDArray[np.uint8]:
-    """Return the true class ids, (height, width); a bool mask is the class of its record."""
-    return record.read_classes(orientation=orientation)
+    ids = record.read_classes(orientation=orientation)
+    return MaskLabels(ids, read_ignored(record, orientation))
 
 
 def read_ignored(

@@ -22,26 +22,26 @@ def _metrics(fitted: Fitted) -> list[keras.metrics.Metric]:
     return found
 
 
-def _pictured(held: loader.Cache, count: int) -> Rows:
+def _pictured(cached: loader.Cache, count: int) -> Rows:
     """Return places of images, most of them defective."""
     if not count:
         return np.array([], np.intp)
-    defective = np.flatnonzero(held.is_defect)[: max(1, count - count // 4)]
-    good = np.flatnonzero(~held.is_defect)[: count - len(defective)]
+    defective = np.flatnonzero(cached.is_defect)[: max(1, count - count // 4)]
+    good = np.flatnonzero(~cached.is_defect)[: count - len(defective)]
     return np.concatenate([defective, good])
 
 
-def _figure(held: loader.Cache, rows: Rows, output: NDArray[np.float32], title: str) -> "Figure":
+def _figure(cached: loader.Cache, rows: Rows, output: NDArray[np.float32], title: str) -> "Figure":
     # What is decided about: any defect, whichever its class.
     probability = output.sum(axis=-1).clip(0, 1)
-    if held.has_ignored:
-        probability[held.mask[rows, ..., 0] == held.ignored_id] = 0
+    if cached.has_ignored:
+        probability[cached.mask[rows, ..., 0] == cached.ignored_id] = 0
     samples = [
         plots.Example(
-            image=held.image[row],
-            mask_true=held.marked(int(row)),
+            image=cached.image[row],
+            mask_true=cached.marked(int(row)),
             probability=probability[place],
-            caption=held.ids[row],
+            caption=cached.ids[row],
         )
         for place, row in enumerate(rows)
     ]

@@ -17,12 +17,12 @@ from inspection_tf.tasks.segmentation import labels, maps, regions
 from inspection_tf.tasks.segmentation.maps import MapOutput
 
 _LOWEST_MASK_THRESHOLD = 0.01
-_ROUNDS = 5  # of lowering it: scores of a weak network follow it down for ever
+_ROUNDS = 5  # of lowering the pixel threshold: scores of a weak network follow it for ever
 
 Tuned: TypeAlias = Sequence[tuple[Networks, Records]]
 """Networks and the images whose scores they may give: those they were not trained on."""
 RunOne: TypeAlias = Callable[[Networks, Prepared], tuple[MapOutput, float | None]]
-"""Networks and an image to its map and the score of a first stage, None without one."""
+"""Runs networks on a prepared image; returns the map, and the score of a first stage or None."""
 
 
 def _on_disk(shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -79,7 +79,7 @@ class Scorer:
                 self._add(record, *run_one(networks, self._prepared(record)))
 
     def _prepared(self, record: Record) -> Prepared:
-        prepared = preparation.usual(record, self._context)
+        prepared = preparation.from_record(record, self._context)
         self._placements.append(prepared.placement)
         return prepared
 

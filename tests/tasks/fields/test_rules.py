@@ -10,7 +10,7 @@ import pytest
 from inspection_tf import images, thresholds
 from inspection_tf.images import geometry
 from inspection_tf.tasks.base import Prepared
-from inspection_tf.tasks.fields import closeups, looks
+from inspection_tf.tasks.fields import closeups, refinement
 from inspection_tf.tasks.fields import rules as field_rules
 
 SIZE = (100, 200)
@@ -142,9 +142,9 @@ def test_a_second_look_that_is_not_finite_is_never_ok(value, place):
     seen = np.array([[0.5, 0.5, 0.9]] * 4, np.float32)
     seen[3, place] = value
     row = np.array([0.2, 0.2, 0.8, 0.2, 0.8, 0.8, 0.2, 0.8, 0.95], np.float32)
-    coarse = looks.FieldCorners.from_row(row)
+    coarse = refinement.FieldCorners.from_row(row)
     refiner = SimpleNamespace(run=lambda batch: seen)
-    found = looks.refined(coarse, prepared, closeups.CloseupSpec(), refiner)
+    found = refinement.refined(coarse, prepared, closeups.CloseupSpec(), refiner)
     assert np.isnan(found.as_row()).all()
     verdict = field_rules.locate(
         found.to_px(size),

@@ -7,7 +7,7 @@ import pytest
 
 from inspection_tf import images, tasks, thresholds
 from inspection_tf.tasks.base import Context, Prepared
-from inspection_tf.tasks.fields.looks import FieldCorners
+from inspection_tf.tasks.fields.refinement import FieldCorners
 from inspection_tf.tasks.fields.settings import Settings
 from inspection_tf.tasks.fields.task import FieldOutput
 

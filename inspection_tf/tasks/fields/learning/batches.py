@@ -11,22 +11,22 @@ OUTPUT = "corners"
 """What networks that locate a field call their output."""
 
 
-def corners_of(held: loader.Cache) -> NDArray[np.float32]:
+def corners_of(cached: loader.Cache) -> NDArray[np.float32]:
     """Return the corners of every photo, (photos, n, 2) px of the network's input.
 
     Raises:
         errors.DataError: the labels are masks.
     """
-    if held.corners_xy is None:
+    if cached.corners_xy is None:
         raise errors.DataError(
             "A network that locates a field needs images whose labels are corners. Got masks. "
             "Choose a data.format with corners."
         )
-    return held.corners_xy
+    return cached.corners_xy
 
 
 def for_training(
-    held: loader.Cache,
+    cached: loader.Cache,
     *,
     spec: loader.LoaderSpec,
     augmentation: augment.AugmentSpec,
@@ -44,19 +44,19 @@ def for_training(
     Raises:
         errors.DataError: the labels are no corners.
     """
-    corners_xy, per_epoch = corners_of(held), loader.steps_per_epoch(held, spec)
-    deal = loader.dealer(held, spec=spec, augmentation=augmentation, seed=seed, target="label")
+    corners_xy, per_epoch = corners_of(cached), loader.steps_per_epoch(cached, spec)
+    deal = loader.dealer(cached, spec=spec, augmentation=augmentation, seed=seed, target="label")
 
     def read_batch(step: np.int64) -> tuple[NDArray[np.generic], ...]:
         _, _, rows, drawn = deal(int(step))
-        return held.image[rows], corners_xy[rows], held.label[rows] == 0, drawn
+        return cached.image[rows], corners_xy[rows], cached.label[rows] == 0, drawn
 
     def make_batch(step: tf.Tensor) -> loader.Batch:
         kinds = (tf.uint8, tf.float32, tf.bool, tf.float32)
         image, corners, has_field, parameters = tf.numpy_function(
             read_batch, [step], kinds, stateful=False
         )
-        image = tf.ensure_shape(image, (spec.batch_size, *held.image.shape[1:]))
+        image = tf.ensure_shape(image, (spec.batch_size, *cached.image.shape[1:]))
         corners = tf.ensure_shape(corners, (spec.batch_size, *corners_xy.shape[1:]))
         has_field = tf.ensure_shape(has_field, (spec.batch_size,))
         parameters = tf.ensure_shape(parameters, (spec.batch_size, augment.WIDTH))
@@ -69,11 +69,11 @@ def for_training(
     )
 
 
-def for_evaluation(held: loader.Cache, *, batch_size: int = 4) -> tf.data.Dataset:
+def for_evaluation(cached: loader.Cache, *, batch_size: int = 4) -> tf.data.Dataset:
     """Serve every photo once, in order, unchanged; the last batch may be smaller.
 
     Returns:
         Batches as `for_training`.
     """
-    label = augment.corner_target(corners_of(held), held.label == 0, size=held.size)
-    return loader.in_order(held, {OUTPUT: label.numpy()}, batch_size=batch_size)
+    label = augment.corner_target(corners_of(cached), cached.label == 0, size=cached.size)
+    return loader.in_order(cached, {OUTPUT: label.numpy()}, batch_size=batch_size)

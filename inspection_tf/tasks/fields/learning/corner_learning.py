@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def _pictured(held: loader.Cache, count: int) -> Rows:
+def _pictured(cached: loader.Cache, count: int) -> Rows:
     """Return places of photos that show a field."""
-    return np.flatnonzero(held.label == 0)[:count]
+    return np.flatnonzero(cached.label == 0)[:count]
 
 
-def _figure(held: loader.Cache, rows: Rows, output: NDArray[np.float32], title: str) -> "Figure":
+def _figure(cached: loader.Cache, rows: Rows, output: NDArray[np.float32], title: str) -> "Figure":
     shown = [
         plots.Located(
-            image=held.image[row].squeeze(),
-            found_xy=geometry.from_shares(output[place, :-1].reshape(-1, 2), held.size),
-            true_xy=None if held.corners_xy is None else held.corners_xy[row],
-            caption=f"{held.ids[row]}, {output[place, -1]:.2f}",
+            image=cached.image[row].squeeze(),
+            found_xy=geometry.from_shares(output[place, :-1].reshape(-1, 2), cached.size),
+            true_xy=None if cached.corners_xy is None else cached.corners_xy[row],
+            caption=f"{cached.ids[row]}, {output[place, -1]:.2f}",
         )
         for place, row in enumerate(rows)
     ]
