@@ -106,7 +106,7 @@ def main(
             image = _side_by_side(root, whole)
             expected = _whole(root, image)
             prepared = inspector.prepare(image)
-            off = float(np.abs(inspector.record(prepared) - expected).max())
+            off = float(np.abs(inspector.array_of(prepared) - expected).max())
             whole_map = maps.MapOutput(expected[None, ..., None])
             tiled, at_once = (
                 [region.box_xyxy for region in verdict.regions]

@@ -200,7 +200,7 @@ def _golden(
         (output,) = candidate.run([prepared], every_stage=True)
         verdict = candidate.decide(output, prepared)
         buffer = io.BytesIO()
-        np.save(buffer, candidate.recorded(output, prepared), allow_pickle=False)
+        np.save(buffer, candidate.as_array(output, prepared), allow_pickle=False)
         sample = GoldenSample(
             outcome=verdict.outcome,
             score=verdict.to_dict()["score"],

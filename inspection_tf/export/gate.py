@@ -129,7 +129,7 @@ def compare(
         trained, alike = task.follow(reference.networks, prepared, exported, context)
         sides = (alike, exported)
         differences.add_scores(*(task.scores(output, prepared, context) for output in sides))
-        differences.add_arrays(*([task.record(output, prepared, context)] for output in sides))
+        differences.add_arrays(*([task.as_array(output, prepared, context)] for output in sides))
         differences.add_distances(task.distances(alike, exported, prepared, context))
         differences.add_verdicts(
             record, reference.decide(trained, prepared), candidate.decide(exported, prepared)

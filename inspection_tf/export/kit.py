@@ -62,7 +62,7 @@ def write_golden(
         (output,) = inspector.run([prepared], every_stage=True)
         verdict = inspector.decide(output, prepared)
         names = {"image": f"golden/{number}.png", "output": f"golden/{number}.npy"}
-        draft.write(names["output"], _npy(inspector.recorded(output, prepared)))
+        draft.write(names["output"], _npy(inspector.as_array(output, prepared)))
         draft.write(names["image"], images.encode_png(image))
         if template is not None:
             names["template"] = f"golden/{number}_template.png"

@@ -135,7 +135,7 @@ def _compare_engine(
     prepared: "Prepared",
     expected: NDArray[np.float32],
 ) -> None:
-    computed, off = runner.record(prepared), math.inf
+    computed, off = runner.array_of(prepared), math.inf
     if computed.shape == expected.shape:
         with np.errstate(invalid="ignore"):
             differences = np.abs(computed - expected)
@@ -169,7 +169,7 @@ def _compare(
     expected: NDArray[np.float32],
 ) -> None:
     (output,) = runner.run([prepared], every_stage=True)
-    computed, off = runner.recorded(output, prepared), math.inf
+    computed, off = runner.as_array(output, prepared), math.inf
     if computed.shape == expected.shape:
         with np.errstate(invalid="ignore"):
             off = float(np.abs(computed - expected).max())

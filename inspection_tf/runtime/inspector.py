@@ -163,7 +163,7 @@ class Inspector(Runner):
         )
 
     def probability(self, image: "Source", template: "Source | None" = None) -> NDArray[np.float32]:
-        """Return what the networks say of an image, whatever stage decides; see `record`.
+        """Return what the networks say of an image, whatever stage decides; see `array_of`.
 
         Args:
             image: as `inspect` takes it.
@@ -173,7 +173,7 @@ class Inspector(Runner):
             Of defects their probability map in the size of the image: (height, width), or (height,
             width, classes) where there are several; 0..1.
         """
-        return self.record(self.prepare(image, template))
+        return self.array_of(self.prepare(image, template))
 
     def inspect(
         self,

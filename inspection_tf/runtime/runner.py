@@ -61,14 +61,14 @@ class Runner:
         (output,) = self.run([prepared])
         return self.decide(output, prepared)
 
-    def record(self, prepared: "Prepared") -> NDArray[np.float32]:
+    def array_of(self, prepared: "Prepared") -> NDArray[np.float32]:
         """Return what the networks say of an image as one array, whatever stage decides.
 
         Of defects the map in the size of the source, (height, width) or (height, width, classes);
         of a field (9,), its corners in shares of width and height and the confidence.
         """
         (output,) = self.run([prepared], every_stage=True)
-        return self.recorded(output, prepared)
+        return self.as_array(output, prepared)
 
     def stage_scores(self, output: "Output", prepared: "Prepared") -> dict[str, float]:
         """Return the scores of the networks before the one that decides, of an output of all."""
@@ -77,6 +77,6 @@ class Runner:
         scores = self.task.scores(output, prepared, self.context)
         return {name: score for name, score in scores.items() if name != "score"}
 
-    def recorded(self, output: "Output", prepared: "Prepared") -> NDArray[np.float32]:
-        """Return an output of `run` with every stage as one array; see `record`."""
-        return self.task.record(output, prepared, self.context)
+    def as_array(self, output: "Output", prepared: "Prepared") -> NDArray[np.float32]:
+        """Return an output of `run` with every stage as one array; see `array_of`."""
+        return self.task.as_array(output, prepared, self.context)

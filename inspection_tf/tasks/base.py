@@ -265,7 +265,7 @@ class Task(Protocol):
         """Apply thresholds and rules to what the networks returned for an image."""
         ...
 
-    def record(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
+    def as_array(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
         """Return an output of every stage as one array, as golden samples keep it.
 
         It does not hang on the size that the networks take.

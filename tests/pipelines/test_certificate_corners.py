@@ -102,7 +102,7 @@ def test_a_photo_gets_a_verdict_with_corners_in_its_own_pixels(inspector, photos
 def test_the_confidence_is_the_lowest_of_all_looks(inspector, photos):
     prepared = inspector.prepare(photos[0].read_image())
     coarse = inspector.networks["locator"].run(prepared.image)[0]
-    assert inspector.record(prepared)[8] <= coarse[8]
+    assert inspector.array_of(prepared)[8] <= coarse[8]
 
 
 class Fixed:
@@ -134,7 +134,7 @@ def test_the_second_look_moves_each_corner_along_its_own_sides(manifest):
     step = toy().refiner.closeups.span * (64 * 24) ** 0.5 / 16
     close = [(0.5 + 1 / 16, 0.5, 0.8), (0.5, 0.5, 0.7), (0.5, 0.5 + 2 / 16, 0.6), (0.5, 0.5, 0.9)]
     inspector = fixed(manifest, (*FLAT, 0.95), close)
-    found = inspector.record(inspector.prepare(np.zeros((96, 128, 3), np.uint8)))
+    found = inspector.array_of(inspector.prepare(np.zeros((96, 128, 3), np.uint8)))
     moved = found[:8].reshape(4, 2) * (128, 96) - np.array(FLAT).reshape(4, 2) * (128, 96)
     # Top left goes one px along the text; bottom right two px up, into the field.
     expected = [[step, 0], [0, 0], [0, -2 * step], [0, 0]]
@@ -146,7 +146,7 @@ def test_corners_without_an_area_get_no_second_look(manifest):
     crossed = (0.25, 0.25, 0.75, 0.5, 0.75, 0.25, 0.25, 0.5, 0.9)
     inspector = fixed(manifest, crossed, [(0.5, 0.5, 0.1)] * 4)
     prepared = inspector.prepare(np.zeros((96, 128, 3), np.uint8))
-    found = inspector.record(prepared)
+    found = inspector.array_of(prepared)
     assert inspector.networks["refiner"].seen is None
     np.testing.assert_allclose(found, crossed, atol=1e-6)
     assert inspector.judge(prepared).outcome != "OK"

@@ -166,7 +166,7 @@ def test_each_corner_counts_when_an_engine_is_started(is_exact, precision, is_re
     runner = SimpleNamespace(
         task=SimpleNamespace(graphs=lambda *_: [SimpleNamespace(is_exact=is_exact)]),
         context=SimpleNamespace(settings=None, preprocessing=None, classes=()),
-        record=lambda prepared: found,
+        array_of=lambda prepared: found,
         judge=lambda prepared: SimpleNamespace(score=0.05, outcome="OK"),
     )
     entry = SimpleNamespace(precision=precision, output_tolerance=0.005, score_tolerance=0.02)

@@ -105,7 +105,7 @@ def test_settings_and_outputs_of_another_task_are_refused(toy):
         toy.task.decide(toy.outputs[0], toy.prepared[0], context)
     for ask in (
         lambda: toy.task.decide(object(), toy.prepared[0], toy.context),
-        lambda: toy.task.record(object(), toy.prepared[0], toy.context),
+        lambda: toy.task.as_array(object(), toy.prepared[0], toy.context),
         lambda: toy.task.scores(object(), toy.prepared[0], toy.context),
         lambda: toy.task.arrays(object()),
     ):
@@ -159,7 +159,7 @@ def test_the_verdicts_and_records_are_those_of_the_golden_samples(toy):
     ):
         assert verdict.outcome == sample["outcome"]
         assert verdict.score == pytest.approx(sample["score"], abs=runtime.GOLDEN_TOLERANCE)
-        found = toy.task.record(output, item, toy.context)
+        found = toy.task.as_array(output, item, toy.context)
         assert found.dtype == np.float32
         expected = np.load(toy.root / sample["output"])
         np.testing.assert_allclose(found, expected, atol=runtime.GOLDEN_TOLERANCE)
@@ -296,7 +296,7 @@ def test_a_context_knows_nothing_of_thresholds_that_do_not_matter(toy):
         (again,) = toy.task.run(toy.networks, [item], other, every_stage=True)
         assert_same(toy.task.arrays(again), toy.task.arrays(output), atol=1e-5)
         np.testing.assert_array_equal(
-            toy.task.record(output, item, other), toy.task.record(output, item, toy.context)
+            toy.task.as_array(output, item, other), toy.task.as_array(output, item, toy.context)
         )
 
 

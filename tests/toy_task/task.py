@@ -92,7 +92,7 @@ class MeanBrightness:
             classes=context.classes,
         )
 
-    def record(self, output, prepared, context):
+    def as_array(self, output, prepared, context):
         return output_as(output, Share).of_white
 
     def problem(self, context):

@@ -138,7 +138,7 @@ class Cascade:
             class_weight=output.first[1:] if names_by_both else None,
         )
 
-    def record(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
+    def as_array(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
         """Return the map in the size of the source."""
         return maps.to_source(output_as(output, CascadeOutput).map(), prepared)
 

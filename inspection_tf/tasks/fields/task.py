@@ -135,7 +135,7 @@ class Fields:
             classes=context.classes,
         )
 
-    def record(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
+    def as_array(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
         """Return (9,): the corners in shares of the source, then the confidence."""
         return output_as(output, FieldOutput).located.as_row()
 

@@ -97,7 +97,7 @@ class Segmentation:
             classes=context.classes,
         )
 
-    def record(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
+    def as_array(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
         """Return the map in the size of the source."""
         return maps.to_source(output_as(output, MapOutput), prepared)
 

@@ -58,7 +58,7 @@ def test_an_output_that_is_not_finite_is_far_from_one_with_a_field(network):
 def test_the_record_is_that_of_the_last_network_and_scores_are_of_both():
     output = FieldOutput(corners(confidence=0.8), corners(0.01, confidence=0.6))
     np.testing.assert_array_equal(
-        TASK.record(output, PREPARED, CONTEXT), corners(0.01, confidence=0.6).as_row()
+        TASK.as_array(output, PREPARED, CONTEXT), corners(0.01, confidence=0.6).as_row()
     )
     scores = TASK.scores(output, PREPARED, CONTEXT)
     assert scores == pytest.approx({"score": 0.4, "coarse_score": 0.2})
