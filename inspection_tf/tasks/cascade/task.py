@@ -1,7 +1,7 @@
 """Cascade: one network decides which images a second one searches for defects."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +12,6 @@ from inspection_tf.tasks import preparation
 from inspection_tf.tasks.base import (
     Context,
     GraphSpec,
-    Limit,
     Networks,
     OperatingPoints,
     Output,
@@ -26,41 +25,35 @@ from inspection_tf.tasks.cascade.settings import Settings
 from inspection_tf.tasks.cascade.stages import CLASSIFIER, CascadeOutput
 from inspection_tf.tasks.segmentation import maps, papers
 from inspection_tf.tasks.segmentation.maps import MapOutput
-from inspection_tf.tasks.segmentation.task import SEGMENTER, segmenter
+from inspection_tf.tasks.segmentation.task import SEGMENTER, MapTask, segmenter
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from inspection_tf import config, evaluation, images, plots
-    from inspection_tf.datasets.readers.layouts import LabelKind
-    from inspection_tf.datasets.records import Record
+    from inspection_tf import config, images
     from inspection_tf.images.tile_plan import TilePlan
     from inspection_tf.tasks.segmentation import tuning
-    from inspection_tf.tasks.segmentation.labels import MaskLabels
 
 NAME = "two_stage_segmentation"
 
 
-class Cascade:
+class Cascade(MapTask):
     """A classifier says OK or what is wrong; a segmenter sees what it does not call OK."""
 
     name = NAME
-    main = SEGMENTER
     settings = Settings
     learning: tuple[str, ...] = (
         "inspection_tf.tasks.cascade.learning",
         "inspection_tf.tasks.segmentation.learning",
     )
-    keras_modules: tuple[str, ...] = ()
-    compares = True
-    label_kind: "LabelKind" = "masks"
     output_axes: Mapping[str, tuple[str, ...]] = {
         "class_probability": ("batch", "classes"),
         "probability": ("batch", "height", "width", "classes"),
     }
-    limits: Mapping[str, Limit] = {}
     # The mix of the talk, 1 NG to 3.4 OK, so that timing them is fair.
     golden_counts = (2, 7)
+
+    def rules_of(self, context: Context) -> decision.Rules:
+        """Return the rules on regions and on the image, after the segmenter."""
+        return context.settings_as(Settings).rules
 
     def graphs(
         self,
@@ -125,7 +118,7 @@ class Cascade:
         Its score is noted in the verdict, not judged; with `Rules.class_by` both it helps to name
         the regions.
         """
-        rules, classes = context.settings_as(Settings).rules, context.classes
+        rules, classes = self.rules_of(context), context.classes
         names_by_both = rules.class_by == "both" and len(classes) > 1
         return decision.decide(
             maps.to_source(output.map(), prepared),
@@ -146,19 +139,6 @@ class Cascade:
         """Return nothing: whatever the sections allow fits together."""
         return ""
 
-    def subjects(self, *, of_parts: bool) -> str:
-        """Return what must not escape."""
-        return f"defective {'parts' if of_parts else 'images'}"
-
-    def pixel_threshold(self, chosen: float, threshold: float) -> float:
-        """Return the one that was chosen, or this threshold where it is lower.
-
-        An image may be NG below the pixel threshold; then the verdict shows the region as well.
-        """
-        from inspection_tf.tasks.segmentation import tuning
-
-        return tuning.pixel_threshold(chosen, threshold)
-
     def tiled(self, settings: "config.Section", plan: "TilePlan") -> "config.Section | None":
         """Return None: the classifier sees an image as a whole."""
         return None
@@ -169,7 +149,7 @@ class Cascade:
 
     def papers(self, context: Context) -> Papers:
         """Return what a bundle says that segments defects, and what comes before."""
-        found = papers.papers(context, context.settings_as(Settings).rules)
+        found = papers.papers(context, self.rules_of(context))
         threshold = context.stage_points[CLASSIFIER].threshold
         return dataclasses.replace(
             found,
@@ -203,17 +183,6 @@ class Cascade:
         (output,) = self.run(networks, [prepared], context, every_stage=True)
         return output, output
 
-    def distances(
-        self, first: Output, second: Output, prepared: Prepared, context: Context
-    ) -> dict[str, float]:
-        """Return nothing: scores tell all."""
-        return {}
-
-    def run_on_labels(
-        self, networks: Networks, record: "Record", prepared: Prepared, context: Context
-    ) -> None:
-        """Do nothing: with every stage both networks see every image."""
-
     def choose(
         self, tuned: "tuning.Tuned", spec: thresholds.ThresholdSpec, context: Context
     ) -> OperatingPoints:
@@ -225,46 +194,8 @@ class Cascade:
             found = output_as(output, CascadeOutput)
             return found.map(), found.first_score
 
-        scorer = tuning.Scorer(tuned, context, context.settings_as(Settings).rules, run_one)
+        scorer = tuning.Scorer(tuned, context, self.rules_of(context), run_one)
         return tuning.choose_for_maps(scorer, spec, first_stage=CLASSIFIER)
-
-    @property
-    def measures(self) -> "evaluation.Measures":
-        """Pixels and regions, of all defects together and of each class."""
-        from inspection_tf.tasks.segmentation.measures import MEASURES
-
-        return MEASURES
-
-    def labels(self, record: "Record", context: Context) -> "MaskLabels":
-        """Read the mask of an image, and what of it is ignored."""
-        from inspection_tf.tasks.segmentation import labels
-
-        return labels.read(record, context.preprocessing.orientation)
-
-    def compare(
-        self,
-        record: "Record",
-        verdict: decision.Verdict,
-        context: Context,
-        *,
-        audit: bool = False,
-    ) -> "evaluation.ImageResult":
-        """Compare the regions of a verdict with the mask of its image."""
-        from inspection_tf.tasks.segmentation import comparison
-
-        rules = context.settings_as(Settings).rules if audit else None
-        return comparison.compare(record, verdict, context, rules)
-
-    def pictures(
-        self,
-        rows: "Sequence[evaluation.ImageResult]",
-        show: "plots.Show",
-        report: "evaluation.Report",
-    ) -> "Mapping[str, Callable[[], Figure] | None]":
-        """Return the worst images and, with several classes, what tells these apart."""
-        from inspection_tf.tasks.segmentation import pictures
-
-        return pictures.draw(rows, show, report)
 
 
 TASK = Cascade()

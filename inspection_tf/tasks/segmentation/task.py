@@ -39,21 +39,96 @@ NAME = "segmentation"
 SEGMENTER = "segmenter"
 
 
-class Segmentation:
-    """One network finds where defects are: (height, width, classes), the probability of each."""
+class MapTask:
+    """What tasks share in which a segmenter decides about images whose labels are masks."""
 
-    name = NAME
     main = SEGMENTER
-    settings = Settings
-    learning: tuple[str, ...] = ("inspection_tf.tasks.segmentation.learning",)
     keras_modules: tuple[str, ...] = ()
     compares = True
     label_kind: "LabelKind" = "masks"
+    limits: Mapping[str, Limit] = {}
+
+    def rules_of(self, context: Context) -> decision.Rules:
+        """Return the rules on regions and on the image."""
+        raise NotImplementedError
+
+    def subjects(self, *, of_parts: bool) -> str:
+        """Return what must not escape."""
+        return f"defective {'parts' if of_parts else 'images'}"
+
+    def pixel_threshold(self, chosen: float, threshold: float) -> float:
+        """Return the one that was chosen, or this threshold where it is lower.
+
+        An image may be NG below the pixel threshold; then the verdict shows the region as well.
+        """
+        from inspection_tf.tasks.segmentation import tuning
+
+        return tuning.pixel_threshold(chosen, threshold)
+
+    def distances(
+        self, first: Output, second: Output, prepared: Prepared, context: Context
+    ) -> dict[str, float]:
+        """Return nothing: scores tell all."""
+        return {}
+
+    def run_on_labels(
+        self, networks: Networks, record: "Record", prepared: Prepared, context: Context
+    ) -> None:
+        """Do nothing: with every stage each network sees every image."""
+
+    @property
+    def measures(self) -> "evaluation.Measures":
+        """Pixels and regions, of all defects together and of each class."""
+        from inspection_tf.tasks.segmentation.measures import MEASURES
+
+        return MEASURES
+
+    def labels(self, record: "Record", context: Context) -> "MaskLabels":
+        """Read the mask of an image, and what of it is ignored."""
+        from inspection_tf.tasks.segmentation import labels
+
+        return labels.read(record, context.preprocessing.orientation)
+
+    def compare(
+        self,
+        record: "Record",
+        verdict: decision.Verdict,
+        context: Context,
+        *,
+        audit: bool = False,
+    ) -> "evaluation.ImageResult":
+        """Compare the regions of a verdict with the mask of its image."""
+        from inspection_tf.tasks.segmentation import comparison
+
+        rules = self.rules_of(context) if audit else None
+        return comparison.compare(record, verdict, context, rules)
+
+    def pictures(
+        self,
+        rows: "Sequence[evaluation.ImageResult]",
+        show: "plots.Show",
+        report: "evaluation.Report",
+    ) -> "Mapping[str, Callable[[], Figure] | None]":
+        """Return the worst images and, with several classes, what tells these apart."""
+        from inspection_tf.tasks.segmentation import pictures
+
+        return pictures.draw(rows, show, report)
+
+
+class Segmentation(MapTask):
+    """One network finds where defects are: (height, width, classes), the probability of each."""
+
+    name = NAME
+    settings = Settings
+    learning: tuple[str, ...] = ("inspection_tf.tasks.segmentation.learning",)
     output_axes: Mapping[str, tuple[str, ...]] = {
         "probability": ("batch", "height", "width", "classes")
     }
-    limits: Mapping[str, Limit] = {}
     golden_counts = (2, 2)
+
+    def rules_of(self, context: Context) -> decision.Rules:
+        """Return the rules on regions and on the image."""
+        return context.settings_as(Settings).rules
 
     def graphs(
         self,
@@ -92,7 +167,7 @@ class Segmentation:
         return decision.decide(
             maps.to_source(output_as(output, MapOutput), prepared),
             context.operating_point,
-            context.settings_as(Settings).rules,
+            self.rules_of(context),
             mm_per_px=context.mm_per_px,
             classes=context.classes,
         )
@@ -109,19 +184,6 @@ class Segmentation:
         if context.alignment is not None or spec.fit != "exact":
             return "tiles need one network for single images"
         return plan.problem(spec.size)
-
-    def subjects(self, *, of_parts: bool) -> str:
-        """Return what must not escape."""
-        return f"defective {'parts' if of_parts else 'images'}"
-
-    def pixel_threshold(self, chosen: float, threshold: float) -> float:
-        """Return the one that was chosen, or this threshold where it is lower.
-
-        An image may be NG below the pixel threshold; then the verdict shows the region as well.
-        """
-        from inspection_tf.tasks.segmentation import tuning
-
-        return tuning.pixel_threshold(chosen, threshold)
 
     def tiled(self, settings: "config.Section", plan: "TilePlan") -> "config.Section | None":
         """Return the settings with a tile plan."""
@@ -163,17 +225,6 @@ class Segmentation:
         (output,) = self.run(networks, [prepared], context)
         return output, output
 
-    def distances(
-        self, first: Output, second: Output, prepared: Prepared, context: Context
-    ) -> dict[str, float]:
-        """Return nothing: scores tell all."""
-        return {}
-
-    def run_on_labels(
-        self, networks: Networks, record: "Record", prepared: Prepared, context: Context
-    ) -> None:
-        """Do nothing: the segmenter sees every image."""
-
     def choose(
         self, tuned: "tuning.Tuned", spec: thresholds.ThresholdSpec, context: Context
     ) -> OperatingPoints:
@@ -183,46 +234,8 @@ class Segmentation:
         def run_one(networks: Networks, prepared: Prepared) -> tuple[MapOutput, None]:
             return maps.run(networks[SEGMENTER], [prepared], context)[0], None
 
-        rules = context.settings_as(Settings).rules
-        return tuning.choose_for_maps(tuning.Scorer(tuned, context, rules, run_one), spec)
-
-    @property
-    def measures(self) -> "evaluation.Measures":
-        """Pixels and regions, of all defects together and of each class."""
-        from inspection_tf.tasks.segmentation.measures import MEASURES
-
-        return MEASURES
-
-    def labels(self, record: "Record", context: Context) -> "MaskLabels":
-        """Read the mask of an image, and what of it is ignored."""
-        from inspection_tf.tasks.segmentation import labels
-
-        return labels.read(record, context.preprocessing.orientation)
-
-    def compare(
-        self,
-        record: "Record",
-        verdict: decision.Verdict,
-        context: Context,
-        *,
-        audit: bool = False,
-    ) -> "evaluation.ImageResult":
-        """Compare the regions of a verdict with the mask of its image."""
-        from inspection_tf.tasks.segmentation import comparison
-
-        rules = context.settings_as(Settings).rules if audit else None
-        return comparison.compare(record, verdict, context, rules)
-
-    def pictures(
-        self,
-        rows: "Sequence[evaluation.ImageResult]",
-        show: "plots.Show",
-        report: "evaluation.Report",
-    ) -> "Mapping[str, Callable[[], Figure] | None]":
-        """Return the worst images and, with several classes, what tells these apart."""
-        from inspection_tf.tasks.segmentation import pictures
-
-        return pictures.draw(rows, show, report)
+        scorer = tuning.Scorer(tuned, context, self.rules_of(context), run_one)
+        return tuning.choose_for_maps(scorer, spec)
 
 
 def segmenter(
