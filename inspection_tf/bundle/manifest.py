@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pydantic
+import pydantic_core
 
 from inspection_tf import config, errors, files, images, tasks, thresholds
 from inspection_tf.bundle import lift
@@ -87,6 +88,18 @@ class Provenance(config.Section):
     data: Data
 
 
+def _require_written(section: type[config.Section], settings: Mapping[str, object]) -> None:
+    """Refuse settings that lack one: a default is for who trains, not for who inspects.
+
+    Raises:
+        pydantic.ValidationError: one is absent, and its default is not None, for what is not done.
+    """
+    for name, field in section.model_fields.items():
+        if name not in settings and field.get_default() is not None:
+            absent = pydantic_core.InitErrorDetails(type="missing", loc=(name,), input=settings)
+            raise pydantic.ValidationError.from_exception_data(section.__name__, [absent])
+
+
 class Manifest(config.Section):
     """What a bundle says of itself: `manifest.json`."""
 
@@ -120,16 +133,29 @@ class Manifest(config.Section):
 
     @pydantic.model_validator(mode="before")
     @classmethod
-    def _of_its_task(cls, values: object) -> object:
-        """Lift an earlier schema, and read the settings as those of the task."""
-        if not isinstance(values, Mapping):
-            return values
-        newest = lift.lifted(values)
-        settings = newest["settings"]
-        if not isinstance(settings, config.Section):
-            section = tasks.get(str(newest.get("task"))).settings
-            newest["settings"] = config.validate(section, settings, origin=f"{MANIFEST}: settings")
-        return newest
+    def _in_the_newest_schema(cls, values: object) -> object:
+        """Lift an earlier schema."""
+        return lift.lifted(values) if isinstance(values, Mapping) else values
+
+    @pydantic.field_validator("settings", mode="before")
+    @classmethod
+    def _of_its_task(cls, settings: object, info: pydantic.ValidationInfo) -> object:
+        """Read the settings as those of the task, which is a field before them."""
+        if "task" not in info.data:
+            return config.Section()  # that no task is named is what the message is about
+        if isinstance(settings, config.Section):
+            return settings
+        section = tasks.get(info.data["task"]).settings
+        if isinstance(settings, Mapping):
+            _require_written(section, settings)
+        return section.model_validate(settings)
+
+    @classmethod
+    def within(cls, field: str, values: object) -> type[pydantic.BaseModel] | None:
+        """Return the section that one of the fields holds; the task says which the settings are."""
+        if field == "settings" and isinstance(values, Mapping):
+            return tasks.get(str(values["task"])).settings
+        return super().within(field, values)
 
     @property
     def context(self) -> Context:

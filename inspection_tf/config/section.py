@@ -57,6 +57,16 @@ class Section(pydantic.BaseModel):
         return cls
 
     @classmethod
+    def within(cls, field: str, values: object) -> type[pydantic.BaseModel] | None:
+        """Return the section that one of the fields holds; None: it holds none.
+
+        Args:
+            field: its name.
+            values: what was given for all fields of this section.
+        """
+        return section_within(cls.model_fields[field].annotation)
+
+    @classmethod
     @functools.cache
     def _types(cls, field: str) -> frozenset[object]:
         """Return the types that the values of a field may have."""
@@ -117,9 +127,9 @@ def _closest(field: str, section: type[Section], values: object) -> str:
     *path, name = field.split(".")
     model: type[pydantic.BaseModel] | None = section
     for part in path:  # numbers are places in a tuple of sections
+        if model is not None and issubclass(model, Section) and part in model.model_fields:
+            model = model.within(part, values)
         values = values.get(part) if isinstance(values, Mapping) else None
-        if model is not None and part in model.model_fields:
-            model = section_within(model.model_fields[part].annotation)
         if values is not None and model is not None and issubclass(model, Section):
             model = model.for_values(values)
     known = [] if model is None else list(model.model_fields)

@@ -25,7 +25,8 @@ from inspection_tf import (
 )
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.export import card, gate, kit, networks, onnx
-from inspection_tf.export.networks import Converted, KerasNetwork, Trained, convert
+from inspection_tf.export.networks import Converted
+from inspection_tf.export.trained import KerasNetwork, Trained, convert
 from inspection_tf.images import registration
 from inspection_tf.runtime.runner import Runner
 from inspection_tf.tasks.base import GraphSpec

@@ -70,13 +70,26 @@ def test_a_schema_that_is_no_whole_number_is_refused(spoil, version):
         ({"schema_version": 0}, "schema_version must be valid"),
         ({"noise": 1}, r"may hold only known fields. Got 'noise'"),
         ({"task": "corner"}, "task must be one of segmentation, .* Got .corner."),
-        ({"task": "corners"}, "manifest.json: settings may hold only known fields"),
-        ({"task": "corners", "settings": {}}, r"graphs must be .'locator'.\. Got .'segmenter'."),
+        ({"task": None}, "manifest.json: task must be valid"),
+        ({"task": "corners"}, "manifest.json may hold only known fields. Got 'settings.rules.min_"),
+        (
+            {"task": "corners", "settings": {"rules": {}}},
+            r"graphs must be .'locator'.\. Got .'segmenter'.",
+        ),
+        ({"settings": {}}, "Got none called 'settings.rules'"),
+        (
+            {"settings": {"rules": {}, "noise": 1}},
+            "Got 'settings.noise'. Known fields: rules, tiles",
+        ),
+        (
+            {"settings": {"rules": {"min_area": 1}}},
+            "Perhaps you meant 'settings.rules.min_area_px'",
+        ),
         (
             {"settings": {"rules": {"min_area_px": "x"}}},
             "rules.min_area_px must be valid",
         ),
-        ({"settings": None}, "manifest.json: settings"),
+        ({"settings": None}, r"manifest.json: settings must be valid. Got None: .* Settings\. C"),
         ({"graphs": []}, "graphs must be valid"),
         ({"inputs": []}, "inputs must be valid"),
         ({"outputs": []}, "outputs must be valid"),
@@ -101,6 +114,11 @@ def test_a_schema_that_is_no_whole_number_is_refused(spoil, version):
 )
 def test_a_manifest_that_says_something_else_is_refused(spoil, change, match):
     refused(spoil(lambda m: m.update(change)), match)
+
+
+@pytest.mark.parametrize("field", ["task", "settings"])
+def test_a_manifest_without_a_field_that_decides_is_refused(spoil, field):
+    refused(spoil(lambda m: m.pop(field)), f"Got none called '{field}'")
 
 
 @pytest.mark.parametrize(

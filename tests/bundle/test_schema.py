@@ -75,6 +75,17 @@ def test_a_bundle_of_schema_1_is_read_as_one_stage_without_template(bundle_1):
     assert [output.graph for output in manifest.outputs] == ["segmenter"]
 
 
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda m: m.pop("rules"), "Got none called 'settings.rules'"),
+        (lambda m: m.update(rules=None), "settings.rules must be valid. Got None"),
+    ],
+)
+def test_a_bundle_of_schema_1_without_its_rules_gets_no_others(bundle_1, change, match):
+    refused(edited(bundle_1, change), match)
+
+
 def test_a_bundle_of_schema_1_decides_as_it_did(bundle_1, toy_bundle, toy_records):
     old = runtime.Inspector.load(bundle_1, threads=1)  # with its golden samples
     new = runtime.Inspector.load(toy_bundle, threads=1)

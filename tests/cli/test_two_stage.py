@@ -319,3 +319,17 @@ def test_no_command_of_a_deployment_needs_tensorflow_or_onnx(
     )
     assert found.stdout.splitlines()[-1] == "[1, 0, 0, 0, 0]"
     assert "Traceback" not in found.stderr
+
+
+def test_no_edit_of_a_bundle_needs_tensorflow(toy_bundle_copy):
+    code = (
+        "import sys\n"
+        "sys.modules['tensorflow'] = sys.modules['keras'] = None  # an import of it fails\n"
+        "from inspection_tf import cli\n"
+        "for words in (['threshold', '--set', '0.4'], ['threshold', '--f-beta', '1'], ['tiles']):\n"
+        f"    print(cli.main([*words, {str(toy_bundle_copy)!r}]))"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert [line for line in found.stdout.splitlines() if line.isdigit()] == ["0", "0", "0"]

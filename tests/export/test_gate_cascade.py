@@ -5,14 +5,14 @@ import pytest
 from gate_checks import compared
 
 from inspection_tf import errors, runtime, thresholds
-from inspection_tf.export import gate, networks
+from inspection_tf.export import gate, trained
 
 
 class Altered:
     """A trained model as an engine, its output altered."""
 
     def __init__(self, model, change):
-        self.network, self.change = networks.KerasNetwork(model), change
+        self.network, self.change = trained.KerasNetwork(model), change
 
     def run(self, batch, template=None):
         return self.change(self.network.run(batch, template))
@@ -124,7 +124,7 @@ def test_a_verdict_changed_by_the_classifier_is_refused_however_small_the_drift(
 ):
     record = toy_classes.where(is_defect=True)[0]
     image = record.read_image()[None, ..., None]
-    score = float(networks.KerasNetwork(toy_stages.classifier).run(image)[0, 1:].sum())
+    score = float(trained.KerasNetwork(toy_stages.classifier).run(image)[0, 1:].sum())
     parity = compare(drift(-4e-5), records=[record], first_threshold=score - 2e-5)
     (flip,) = parity.flips
     assert (flip.id, flip.outcome_before, flip.outcome_after) == (record.id, "NG", "OK")
