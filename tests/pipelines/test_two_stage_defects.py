@@ -156,9 +156,9 @@ def test_a_run_interrupted_in_the_second_training_ends_as_if_it_never_was(
 ):
     out, whole = tmp_path / "run", fit.fit
 
-    def cut(*args, run, **options):
-        stop = (Stop(epoch=1),) if run.stage == "classifier" else ()
-        return whole(*args, run=run, extra_callbacks=stop, **options)
+    def cut(model, train, tune, stage):
+        stop = (Stop(epoch=1),) if stage.folder.stage == "classifier" else ()
+        return whole(model, train, tune, stage, extra_callbacks=stop)
 
     with monkeypatch.context() as patch:
         patch.setattr(fit, "fit", cut)
@@ -305,8 +305,8 @@ def test_magnetic_tiles_train_a_cascade_over_five_classes(tiles, tmp_path):
     manifest = bundle.read(tmp_path / "run" / "bundle")
     assert manifest.task == "two_stage_segmentation"
     assert manifest.classes == ("Blowhole", "Break", "Crack", "Fray", "Uneven")
-    assert manifest.outputs[0].shape[-1] == 5
-    assert manifest.outputs[1].shape[-1] == 6  # and OK
+    channels = {output.graph: output.shape[-1] for output in manifest.outputs}
+    assert channels == {"segmenter": 5, "classifier": 6}  # The classifier has OK as well.
     assert 0 < report["counts"]["defective"] < report["counts"]["images"] < 24
     groups = {record.id: record.group for record in data_spec.read(cfg.data)}
     splits = {

@@ -17,6 +17,7 @@ from inspection_tf.training.runs import checkpoints
 from inspection_tf.training.runs.run_folder import History, RunFolder
 
 ROOT = Path(__file__).parents[2]
+SUPPORT = ROOT / "tests" / "support"
 
 
 def interrupt(model):
@@ -197,7 +198,7 @@ CHILD = """
 import sys
 sys.path.insert(0, {folder!r})
 from pathlib import Path
-import conftest
+import tiny_training
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.models import unet
 from inspection_tf.training import fit
@@ -207,7 +208,7 @@ model = unet.build(image_size=(16, 16), filters=(4, 8), normalization="batch", d
 spec = fit.TrainSpec(epochs=4, validate_every=3, pictures=2, learning_rate=0.01)
 stage = fit.Stage(spec, loader.LoaderSpec(batch_size=2), augment.AugmentSpec(), seed=7,
                   folder=RunFolder(Path({path!r}), is_resumed={resumed}))
-fit.fit(model, conftest.make_cache(6, seed=0), conftest.make_cache(3, seed=1), stage)
+fit.fit(model, tiny_training.make_cache(6, seed=0), tiny_training.make_cache(3, seed=1), stage)
 """
 
 
@@ -220,7 +221,7 @@ def test_a_process_that_was_killed_is_resumed_by_another_bit_by_bit(
     path.mkdir()
 
     def start(*, resumed):
-        code = CHILD.format(folder=str(Path(__file__).parent), path=str(path), resumed=resumed)
+        code = CHILD.format(folder=str(SUPPORT), path=str(path), resumed=resumed)
         return subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, stderr=subprocess.DEVNULL
         )
