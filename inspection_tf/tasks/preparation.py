@@ -53,6 +53,18 @@ def one_image(
     return Prepared(prepared[None], None, placement, pixels if keeps_pixels else None)
 
 
+def whole_image(image: Pixels, template: Pixels | None, context: Context) -> Prepared:
+    """Preprocess all of an image, with its template if the bundle compares.
+
+    Raises:
+        errors.ImageError: the image does not fit, or a template is missing or not wanted.
+    """
+    require_template(template, context)
+    if template is None:
+        return one_image(image, context.preprocessing)
+    return with_template(image, template, context)
+
+
 def from_record(record: "Record", context: Context) -> Prepared:
     """Read an image, with its template if the bundle compares, and preprocess it.
 
@@ -60,10 +72,7 @@ def from_record(record: "Record", context: Context) -> Prepared:
         errors.ImageError: it cannot be read, or does not fit.
     """
     image, template = record.read_pair(orientation=context.preprocessing.orientation)
-    require_template(template, context)
-    if template is None:
-        return one_image(image, context.preprocessing)
-    return with_template(image, template, context)
+    return whole_image(image, template, context)
 
 
 def parts_of(tuned: "Sequence[tuple[Networks, Records]]") -> tuple[str, ...] | None:

@@ -75,10 +75,7 @@ class Cascade(MapTask):
 
     def prepare(self, image: Pixels, template: Pixels | None, context: Context) -> Prepared:
         """Bring an image, and its template if the bundle compares, to what both networks take."""
-        preparation.require_template(template, context)
-        if template is not None:
-            return preparation.with_template(image, template, context)
-        return preparation.one_image(image, context.preprocessing)
+        return preparation.whole_image(image, template, context)
 
     def run(
         self,

@@ -142,13 +142,10 @@ class Segmentation(MapTask):
 
     def prepare(self, image: Pixels, template: Pixels | None, context: Context) -> Prepared:
         """Bring an image to what the segmenter takes: all of it, in its own scale, for tiles."""
-        preparation.require_template(template, context)
-        if template is not None:
-            return preparation.with_template(image, template, context)
-        spec = context.preprocessing
-        if context.settings_as(Settings).tiles is not None:
-            spec = spec.model_copy(update={"size": image.shape[:2]})
-        return preparation.one_image(image, spec)
+        if template is None and context.settings_as(Settings).tiles is not None:
+            spec = context.preprocessing.model_copy(update={"size": image.shape[:2]})
+            context = dataclasses.replace(context, preprocessing=spec)
+        return preparation.whole_image(image, template, context)
 
     def run(
         self,
