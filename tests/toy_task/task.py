@@ -15,6 +15,7 @@ from inspection_tf.tasks.base import (
     OperatingPoints,
     output_as,
 )
+from inspection_tf.tasks.whole import SeesWholeImages
 from tests.toy_task import papers
 from tests.toy_task.results import Brightness
 
@@ -36,7 +37,7 @@ class Share:
     of_white: np.ndarray
 
 
-class MeanBrightness:
+class MeanBrightness(SeesWholeImages):
     """One network returns the mean grey value of an image, as a share of white."""
 
     name = "mean_brightness"
@@ -95,9 +96,6 @@ class MeanBrightness:
     def as_array(self, output, prepared, context):
         return output_as(output, Share).of_white
 
-    def problem(self, context):
-        return ""
-
     def subjects(self, *, of_parts):
         return f"{'parts' if of_parts else 'images'} of the wrong brightness"
 
@@ -137,12 +135,6 @@ class MeanBrightness:
 
     def pixel_threshold(self, chosen, threshold):
         return chosen
-
-    def tiled(self, settings, plan):
-        return None
-
-    def at_batch_size(self, context, size):
-        return context
 
     def papers(self, context):
         return papers.papers(context, context.settings_as(Settings).nominal)

@@ -26,16 +26,16 @@ from inspection_tf.tasks.cascade.stages import CLASSIFIER, CascadeOutput
 from inspection_tf.tasks.segmentation import maps, papers
 from inspection_tf.tasks.segmentation.maps import MapOutput
 from inspection_tf.tasks.segmentation.task import SEGMENTER, MapTask, segmenter
+from inspection_tf.tasks.whole import SeesWholeImages
 
 if TYPE_CHECKING:
     from inspection_tf import config, images
-    from inspection_tf.images.tile_plan import TilePlan
     from inspection_tf.tasks.segmentation import tuning
 
 NAME = "two_stage_segmentation"
 
 
-class Cascade(MapTask):
+class Cascade(SeesWholeImages, MapTask):
     """A classifier says OK or what is wrong; a segmenter sees what it does not call OK."""
 
     name = NAME
@@ -131,18 +131,6 @@ class Cascade(MapTask):
     def as_array(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
         """Return the map in the size of the source."""
         return maps.to_source(output_as(output, CascadeOutput).map(), prepared)
-
-    def problem(self, context: Context) -> str:
-        """Return nothing: whatever the sections allow fits together."""
-        return ""
-
-    def tiled(self, settings: "config.Section", plan: "TilePlan") -> "config.Section | None":
-        """Return None: the classifier sees an image as a whole."""
-        return None
-
-    def at_batch_size(self, context: Context, size: int) -> Context:
-        """Return the context as it is: an image is seen as a whole."""
-        return context
 
     def papers(self, context: Context) -> Papers:
         """Return what a bundle says that segments defects, and what comes before."""

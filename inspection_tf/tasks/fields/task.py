@@ -25,6 +25,7 @@ from inspection_tf.tasks.base import (
 from inspection_tf.tasks.fields import closeups, papers, refinement, rules
 from inspection_tf.tasks.fields.refinement import FieldCorners
 from inspection_tf.tasks.fields.settings import Settings
+from inspection_tf.tasks.whole import SeesWholeImages
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from inspection_tf import config, evaluation, images, plots
     from inspection_tf.datasets.readers.layouts import LabelKind
     from inspection_tf.datasets.records import Record, Records
-    from inspection_tf.images.tile_plan import TilePlan
     from inspection_tf.tasks.fields.comparison import CornerLabels
 
 NAME = "corners"
@@ -55,7 +55,7 @@ class FieldOutput:
     located: FieldCorners
 
 
-class Fields:
+class Fields(SeesWholeImages):
     """A locator finds the four corners of a field; a refiner sees a close-up of each of them."""
 
     name = NAME
@@ -139,10 +139,6 @@ class Fields:
         """Return (9,): the corners in shares of the source, then the confidence."""
         return output_as(output, FieldOutput).located.as_row()
 
-    def problem(self, context: Context) -> str:
-        """Return nothing: whatever the sections allow fits together."""
-        return ""
-
     def subjects(self, *, of_parts: bool) -> str:
         """Return what must not escape."""
         return f"{'parts' if of_parts else 'photos'} without the field"
@@ -150,14 +146,6 @@ class Fields:
     def pixel_threshold(self, chosen: float, threshold: float) -> float:
         """Return the one that was chosen: there is no map."""
         return chosen
-
-    def tiled(self, settings: "config.Section", plan: "TilePlan") -> "config.Section | None":
-        """Return None: the locator sees an image as a whole."""
-        return None
-
-    def at_batch_size(self, context: Context, size: int) -> Context:
-        """Return the context as it is: the corners of an image are seen together."""
-        return context
 
     def papers(self, context: Context) -> Papers:
         """Return what a bundle says that locates a field."""
