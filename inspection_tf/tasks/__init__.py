@@ -15,6 +15,7 @@ TASKS = {
     "segmentation": "inspection_tf.tasks.segmentation.task",
     "two_stage_segmentation": "inspection_tf.tasks.cascade.task",
     "corners": "inspection_tf.tasks.fields.task",
+    "classification": "inspection_tf.tasks.classification.task",
 }
 """Name of each task, as a manifest has it, to the module whose `TASK` it is."""
 

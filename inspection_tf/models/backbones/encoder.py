@@ -1,6 +1,6 @@
 """Backbones: networks that turn a normalised image into features of rising stride.
 
-Five are the package's own, as in the talk; eight come from keras.applications, whose pretrained
+Six are the package's own, as in the talks; eight come from keras.applications, whose pretrained
 weights are redefined for grey images, colour images and pairs. Nothing is ever downloaded.
 """
 
@@ -19,6 +19,7 @@ Name = Literal[
     "vgg10",
     "vgg16_talk",
     "vgg16",
+    "cnn",
     "resnet18",
     "mobilenet",
     "keras_vgg16",

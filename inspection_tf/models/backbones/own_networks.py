@@ -136,6 +136,21 @@ def _mobilenet(
         yield x
 
 
+def _plain(*filters: int) -> Features:
+    """Return the features of convolution, ReLU and pooling in turn, with these channels."""
+
+    def features(
+        x: Tensor, *, blocks_per_stage: tuple[int, ...], first_stride: int
+    ) -> Iterator[Tensor]:
+        for index, count in enumerate(filters, start=1):
+            x = blocks.conv(x, count, initializer=_INITIALIZER, name=f"conv{index}")
+            yield x
+            x = layers.MaxPooling2D(2, name=f"conv{index}_pool")(x)
+        yield x
+
+    return features
+
+
 # The last feature of a VGG is what its last pool returns.
 NETWORKS: dict[str, Network] = {
     "vgg10": Network(
@@ -147,6 +162,8 @@ NETWORKS: dict[str, Network] = {
     "vgg16": Network(
         _vgg((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)), count=6, first_stride=1
     ),
+    # As the talk on inserts draws it: convolution, ReLU, pooling.
+    "cnn": Network(_plain(16, 32, 64, 64), count=5, first_stride=1),
     "resnet18": Network(_resnet18, count=5, first_stride=2, has_blocks=True, has_first_stride=True),
     "mobilenet": Network(_mobilenet, count=5, first_stride=1, has_first_stride=True),
 }

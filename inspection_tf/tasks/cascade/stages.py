@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import decision, errors
 from inspection_tf.engines.network import Network, ng_score
+from inspection_tf.tasks import class_probability
 from inspection_tf.tasks.base import Context, Prepared
 from inspection_tf.tasks.preparation import batched
 from inspection_tf.tasks.segmentation.maps import MapOutput
@@ -50,12 +51,7 @@ def classify(network: Network, batch: Sequence[Prepared]) -> list[NDArray[np.flo
         errors.BundleError: it returns something else.
     """
     output = network.run(*batched(batch))
-    if output.ndim != 2 or output.shape[0] != len(batch) or output.shape[1] < 2:
-        raise errors.BundleError(
-            f"The classifier must return ({len(batch)}, classes), OK first. Got {output.shape}. "
-            "Export the bundle again."
-        )
-    return list(output)
+    return list(class_probability.per_image(output, images=len(batch)))
 
 
 def stopped(first_score: float, prepared: Prepared, context: Context) -> decision.Verdict | None:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import decision, thresholds
-from inspection_tf.tasks import preparation
+from inspection_tf.tasks import class_probability, preparation
 from inspection_tf.tasks.base import (
     Context,
     GraphSpec,
@@ -41,11 +41,11 @@ class Cascade(SeesWholeImages, MapTask):
     name = NAME
     settings = Settings
     learning: tuple[str, ...] = (
-        "inspection_tf.tasks.cascade.learning",
+        "inspection_tf.tasks.class_learning",
         "inspection_tf.tasks.segmentation.learning",
     )
     output_axes: Mapping[str, tuple[str, ...]] = {
-        "class_probability": ("batch", "classes"),
+        class_probability.OUTPUT: class_probability.AXES,
         "probability": ("batch", "height", "width", "classes"),
     }
     # The mix of the talk, 1 NG to 3.4 OK, so that timing them is fair.
@@ -62,14 +62,8 @@ class Cascade(SeesWholeImages, MapTask):
         classes: Sequence[str],
     ) -> tuple[GraphSpec, ...]:
         """Return the classifier and the segmenter, in this order."""
-        classifier = GraphSpec(
-            name=CLASSIFIER,
-            output="class_probability",
-            kind="class_probability",
-            unit="probability",
-            shape=("batch", "classes"),
-            file="classifier.onnx",
-            source="source/classifier.keras",
+        classifier = class_probability.graph(
+            CLASSIFIER, file="classifier.onnx", source="source/classifier.keras"
         )
         return classifier, segmenter(preprocessing, classes, when="NG")
 

@@ -1,0 +1,144 @@
+"""How a classifier is trained: from scratch, on features of a backbone, or by fine-tuning it.
+
+Source: the talk on cutting inserts: feature extraction with features that are computed once, with a
+frozen body and augmented images, and fine-tuning of the top layers.
+"""
+
+import logging
+from typing import Literal
+
+import keras
+import numpy as np
+import pydantic
+
+from inspection_tf import errors
+from inspection_tf.datasets.loading import loader
+from inspection_tf.evaluation import calibration
+from inspection_tf.models import classifier, evidence
+from inspection_tf.recipes import stages
+from inspection_tf.tasks import class_probability
+from inspection_tf.training.phases import Phase
+from inspection_tf.training.runs.run_folder import RunFolder
+
+_LOG = logging.getLogger("inspection_tf")
+Strategy = Literal["scratch", "frozen", "finetune"]
+_BATCH = 32
+
+
+class ClassifierSpec(stages.StageSpec):
+    """A classifier and how it is trained."""
+
+    model: classifier.Options = classifier.Options()
+    strategy: Strategy = "scratch"
+    """scratch: everything learns; frozen: the head alone, on augmented images, with the backbone as
+    its weights make it; finetune: that first, then the top of the backbone with the head."""
+    head_epochs: int = pydantic.Field(default=10, ge=1)
+    """finetune: epochs in which the head learns alone; the others of `train.epochs` follow."""
+    body_learning_rate: float = pydantic.Field(default=1e-4, gt=0)
+    """finetune: of the backbone's top and the head together."""
+    trainable_from: str | None = None
+    """finetune: first layer of the backbone that learns, or the start of its name; none: all."""
+    calibrate: bool = True
+    """Divide the logits by the temperature that makes the tune split's labels likeliest. A
+    cross-validation has no images left for that."""
+
+    @pydantic.model_validator(mode="after")
+    def _phases_are_those_of_the_strategy(self) -> "ClassifierSpec":
+        if self.train.phases:
+            raise ValueError(
+                "train.phases must be empty, since classifier.strategy says what learns when"
+            )
+        if self.strategy == "finetune" and self.head_epochs >= self.train.epochs:
+            raise ValueError(
+                f"head_epochs must leave some of train.epochs, {self.train.epochs}, got "
+                f"{self.head_epochs}"
+            )
+        return self
+
+
+def phases_of(spec: ClassifierSpec) -> tuple[Phase, ...]:
+    """Return the phases in which a strategy trains; none: everything learns all the time."""
+    epochs = spec.train.epochs
+    if spec.strategy == "scratch":
+        return ()
+    if spec.strategy == "frozen":
+        return (Phase(epochs=epochs, backbone="frozen"),)
+    top = Phase(epochs=epochs - spec.head_epochs, learning_rate=spec.body_learning_rate)
+    if spec.trainable_from is not None:
+        top = top.model_copy(update={"trainable_from": spec.trainable_from})
+    return Phase(epochs=spec.head_epochs, backbone="frozen"), top
+
+
+def require_weights(spec: ClassifierSpec) -> None:
+    """Refuse to build on a backbone that knows nothing.
+
+    Raises:
+        errors.ConfigError: the strategy uses the backbone as it is, and it has no weights.
+    """
+    if spec.strategy != "scratch" and spec.model.backbone.weights is None and spec.weights is None:
+        raise errors.ConfigError(
+            f"classifier.strategy {spec.strategy} needs a backbone that was trained before. Got "
+            "classifier.model.backbone.weights none. Give a .weights.h5 file, or use scratch."
+        )
+
+
+def network(spec: ClassifierSpec, classes: int) -> stages.Network:
+    """Return what builds the classifier and how it is trained.
+
+    Args:
+        spec: of the recipe.
+        classes: of what can be wrong, without OK.
+    """
+    planned = spec.train.model_copy(update={"phases": phases_of(spec)})
+
+    def build(**options: object) -> keras.Model:
+        return classifier.build(classes=1 + classes, **options)  # type: ignore[arg-type]
+
+    return stages.Network(build, spec.model_copy(update={"train": planned}))
+
+
+def train(
+    spec: ClassifierSpec,
+    images: loader.Cache,
+    tune: loader.Cache | None,
+    *,
+    seed: int,
+    folder: RunFolder,
+) -> keras.Model:
+    """Train a classifier by its strategy, calibrate it, and give it its evidence.
+
+    Args:
+        spec: of the recipe.
+        images: that teach.
+        tune: images that are measured while it trains, and that calibrate it; None: none do.
+        seed: of the run.
+        folder: of this network.
+
+    Returns:
+        A model with `class_probability` and, where its head pools, `class_evidence`.
+    """
+    model = stages.fit_stage(
+        network(spec, len(images.classes)), images, tune, seed=seed, folder=folder
+    )
+    if spec.calibrate and tune is not None and folder.number is None:
+        calibrate(model, tune)
+    return evidence.attach(model) if evidence.is_pooled(model) else model
+
+
+def calibrate(model: keras.Model, tune: loader.Cache) -> float:
+    """Divide the logits by the temperature that makes some labels likeliest; returns it.
+
+    Args:
+        model: a classifier, changed in place.
+        tune: images that it did not learn from.
+    """
+    served = loader.for_evaluation(tune, batch_size=_BATCH, target="label")
+    probability = np.concatenate(
+        [model.predict_on_batch(inputs)[class_probability.OUTPUT] for inputs, _ in served]
+    )
+    # The logarithm of a probability is its logit but for a number that all classes share.
+    logits = np.log(np.maximum(probability.astype(np.float64), np.finfo(np.float32).tiny))
+    temperature = calibration.fit_temperature(logits, tune.label.astype(np.int64))
+    evidence.set_temperature(model, temperature)
+    _LOG.info("temperature %.3f, from %d images", temperature, len(tune))
+    return temperature

@@ -1,0 +1,59 @@
+"""A verdict on the class of an image compared with its label."""
+
+from dataclasses import dataclass
+
+from inspection_tf import decision, errors, evaluation
+from inspection_tf.datasets.records import Record
+from inspection_tf.tasks.base import Context
+from inspection_tf.tasks.classification.measures import MEASURES, ClassResult
+from inspection_tf.tasks.classification.results import Classes
+
+
+@dataclass(frozen=True, slots=True)
+class ClassLabel:
+    """What is true of an image: 0 for OK, k for the k-th class of what can be wrong."""
+
+    number: int
+
+
+def read_label(record: Record, classes: int) -> ClassLabel:
+    """Return the class of an image; where a mask says it, the class of most of its pixels.
+
+    Args:
+        record: of the image.
+        classes: number of classes of what can be wrong.
+
+    Raises:
+        errors.DataError: the label says of where corners lie, and of no class.
+    """
+    if not record.is_defect:
+        return ClassLabel(0)
+    if classes == 1 or not record.has_mask:
+        return ClassLabel(record.class_id)
+    import numpy as np
+
+    counts = np.bincount(record.read_classes().ravel(), minlength=classes + 1)[1 : classes + 1]
+    return ClassLabel(int(counts.argmax()) + 1 if counts.any() else record.class_id)
+
+
+def compare(record: Record, verdict: decision.Verdict, context: Context) -> evaluation.ImageResult:
+    """Compare the class that a verdict found with the label of its image.
+
+    Raises:
+        errors.DataError: the label is of another class than the bundle's.
+    """
+    label = read_label(record, len(context.classes)).number
+    if label > len(context.classes):
+        raise errors.DataError(
+            f"{record.id}: its class must be one of {', '.join(context.classes)}. "
+            f"Got class {label}. Evaluate with images of the bundle's classes."
+        )
+    result = verdict.result
+    probability = result.probability if isinstance(result, Classes) else None
+    return evaluation.ImageResult.of(
+        record,
+        verdict,
+        MEASURES,
+        ClassResult(label, probability, 1 + len(context.classes)),
+        true_class=context.classes[label - 1] if label else "",
+    )

@@ -1,0 +1,21 @@
+"""What a classification decides by."""
+
+from typing import Literal
+
+import pydantic
+
+from inspection_tf import config
+
+
+class Settings(config.Section):
+    """What a classification decides by, and what its network returns."""
+
+    ok_name: str = pydantic.Field(default="OK", min_length=1)
+    """What the class of good images is called; the others are the classes of the bundle."""
+    decide_by: Literal["threshold", "likeliest"] = "threshold"
+    """threshold: NG where the probabilities of all classes but OK together reach the threshold that
+    was chosen for a promise; likeliest: NG where the likeliest class is not OK."""
+    min_margin: float = pydantic.Field(default=0.0, ge=0, le=1)
+    """REVIEW where the likeliest class is ahead of the next by less, in probability; 0: never."""
+    has_evidence: bool = True
+    """The network also returns what each place of the image adds to each class."""

@@ -1,0 +1,201 @@
+"""Classification: one network says of which class an image is."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import decision, thresholds
+from inspection_tf.tasks import class_probability, preparation
+from inspection_tf.tasks.base import (
+    Context,
+    GraphSpec,
+    Limit,
+    Networks,
+    OperatingPoints,
+    Output,
+    Papers,
+    Pixels,
+    Prepared,
+    output_as,
+)
+from inspection_tf.tasks.classification import papers, probabilities
+from inspection_tf.tasks.classification.probabilities import ClassOutput
+from inspection_tf.tasks.classification.settings import Settings
+from inspection_tf.tasks.whole import SeesWholeImages
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from inspection_tf import config, evaluation, images, plots
+    from inspection_tf.datasets.readers.layouts import LabelKind
+    from inspection_tf.datasets.records import Record, Records
+    from inspection_tf.tasks.classification.comparison import ClassLabel
+
+NAME = "classification"
+CLASSIFIER = "classifier"
+_DIFFERENCE = "class_probability_difference"
+_NO_MAP = 0.5  # what a pixel needs does not matter where there is no map
+
+
+class Classification(SeesWholeImages):
+    """A network returns the probability of OK and of each class of what can be wrong."""
+
+    name = NAME
+    main = CLASSIFIER
+    settings = Settings
+    learning: tuple[str, ...] = ("inspection_tf.tasks.class_learning",)
+    keras_modules: tuple[str, ...] = ()
+    compares = True
+    label_kind: "LabelKind" = "classes"
+    output_axes: Mapping[str, tuple[str, ...]] = {
+        class_probability.OUTPUT: class_probability.AXES,
+    }
+    limits: Mapping[str, Limit] = {_DIFFERENCE: Limit(1e-3, "probabilities", "of 1")}
+    golden_counts = (2, 2)
+
+    def graphs(
+        self,
+        settings: "config.Section",
+        preprocessing: "images.Preprocessing",
+        classes: Sequence[str],
+    ) -> tuple[GraphSpec, ...]:
+        """Return the classifier."""
+        return (class_probability.graph(CLASSIFIER),)
+
+    def prepare(self, image: Pixels, template: Pixels | None, context: Context) -> Prepared:
+        """Bring an image, and its template if the bundle compares, to what the network takes."""
+        return preparation.whole_image(image, template, context)
+
+    def run(
+        self,
+        networks: Networks,
+        batch: Sequence[Prepared],
+        context: Context,
+        *,
+        every_stage: bool = False,
+    ) -> list[Output]:
+        """Run the classifier on all images in one call."""
+        output = networks[CLASSIFIER].run(*preparation.batched(batch))
+        return [ClassOutput(row) for row in class_probability.per_image(output, images=len(batch))]
+
+    def decide(self, output: Output, prepared: Prepared, context: Context) -> decision.Verdict:
+        """Apply the thresholds to the probabilities."""
+        return probabilities.decide(output_as(output, ClassOutput), prepared, context)
+
+    def as_array(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
+        """Return (1 + classes,): the probabilities."""
+        return output_as(output, ClassOutput).probability
+
+    def subjects(self, *, of_parts: bool) -> str:
+        """Return what must not escape."""
+        return f"defective {'parts' if of_parts else 'images'}"
+
+    def scores(self, output: Output, prepared: Prepared, context: Context) -> dict[str, float]:
+        """Return the score of the verdict."""
+        found = output_as(output, ClassOutput)
+        return {"score": probabilities.score(found.probability, context.settings_as(Settings))}
+
+    def arrays(self, output: Output) -> tuple[NDArray[np.float32], ...]:
+        """Return the probabilities: evidence decides nothing."""
+        return (output_as(output, ClassOutput).probability,)
+
+    def follow(
+        self, networks: Networks, prepared: Prepared, leader: Output, context: Context
+    ) -> tuple[Output, Output]:
+        """Run the classifier: nothing hangs on what the leader found."""
+        (output,) = self.run(networks, [prepared], context)
+        return output, output
+
+    def distances(
+        self, first: Output, second: Output, prepared: Prepared, context: Context
+    ) -> dict[str, float]:
+        """Return the largest difference of two probabilities."""
+        one, other = (output_as(output, ClassOutput).probability for output in (first, second))
+        off = float(np.abs(one - other).max())
+        return {_DIFFERENCE: off if np.isfinite(off) else float("inf")}
+
+    def run_on_labels(
+        self, networks: Networks, record: "Record", prepared: Prepared, context: Context
+    ) -> None:
+        """Run nothing: the classifier saw every image."""
+
+    def choose(
+        self,
+        tuned: "Sequence[tuple[Networks, Records]]",
+        spec: thresholds.ThresholdSpec,
+        context: Context,
+    ) -> OperatingPoints:
+        """Choose the threshold; by the likeliest class there is nothing to choose."""
+        settings = context.settings_as(Settings)
+        score, is_defect = [], []
+        for networks, chosen in tuned:
+            for record in chosen:
+                prepared = preparation.from_record(record, context)
+                (output,) = self.run(networks, [prepared], context)
+                score.append(self.scores(output, prepared, context)["score"])
+                is_defect.append(record.is_defect)
+        if settings.decide_by == "likeliest":
+            counts = {"images": len(score), "defective": int(np.sum(is_defect))}
+            point = thresholds.OperatingPoint(
+                threshold=probabilities.EVEN, method=settings.decide_by, counts=counts
+            )
+            return OperatingPoints(point)
+        return OperatingPoints(
+            thresholds.choose(
+                np.array(score),
+                np.array(is_defect, np.bool_),
+                spec,
+                mask_threshold=_NO_MAP,
+                groups=preparation.parts_of(tuned),
+            )
+        )
+
+    def pixel_threshold(self, chosen: float, threshold: float) -> float:
+        """Return the one that was chosen: there is no map."""
+        return chosen
+
+    def papers(self, context: Context) -> Papers:
+        """Return what a bundle says that classifies images."""
+        return papers.papers(context)
+
+    @property
+    def measures(self) -> "evaluation.Measures":
+        """Accuracy of classes, and how far probabilities are off."""
+        from inspection_tf.tasks.classification.measures import MEASURES
+
+        return MEASURES
+
+    def labels(self, record: "Record", context: Context) -> "ClassLabel":
+        """Read the class of an image."""
+        from inspection_tf.tasks.classification import comparison
+
+        return comparison.read_label(record, len(context.classes))
+
+    def compare(
+        self,
+        record: "Record",
+        verdict: decision.Verdict,
+        context: Context,
+        *,
+        audit: bool = False,
+    ) -> "evaluation.ImageResult":
+        """Compare the class that was found with the label; no rule hides any."""
+        from inspection_tf.tasks.classification import comparison
+
+        return comparison.compare(record, verdict, context)
+
+    def pictures(
+        self,
+        rows: "Sequence[evaluation.ImageResult]",
+        show: "plots.Show",
+        report: "evaluation.Report",
+    ) -> "Mapping[str, Callable[[], Figure] | None]":
+        """Return the worst images and the confusion of classes."""
+        from inspection_tf.tasks.classification import pictures
+
+        return pictures.draw(rows, show, report)
+
+
+TASK = Classification()
