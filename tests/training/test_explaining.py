@@ -61,7 +61,7 @@ def test_occlusion_finds_the_only_pixel_that_matters(of_one_pixel):
     assert fall[12, 20] == 0.5
 
 
-@pytest.mark.parametrize("patch, stride", [(8, 9), (8, 0)])
+@pytest.mark.parametrize(("patch", "stride"), [(8, 9), (8, 0)])
 def test_squares_that_leave_gaps_are_refused(patch, stride, of_one_pixel):
     with pytest.raises(errors.ConfigError, match="stride_px must be 1 to patch_px"):
         explaining.occlusion(
@@ -73,7 +73,7 @@ def test_what_is_no_classifier_no_class_or_no_input_is_refused(image):
     with pytest.raises(errors.ConfigError, match="needs a classifier of single images"):
         explaining.grad_cam(unet.build(image_size=(16, 16), filters=(4, 4)), image, 0)
     model = build()
-    with pytest.raises(errors.ConfigError, match="one of 0 to 2. Got 3"):
+    with pytest.raises(errors.ConfigError, match=r"one of 0 to 2\. Got 3"):
         explaining.grad_cam(model, image, 3)
     with pytest.raises(errors.ConfigError, match=r"uint8 of shape \(48, 80, 1\)"):
         explaining.grad_cam(model, image[:-1], 0)
