@@ -175,7 +175,7 @@ def _examine(
     except errors.ImageError as problem:
         return "", [Problem("unreadable", record.id, str(problem))]
     found = _fitting(record, image, preprocessing)
-    if record.has_mask:  # their reader has looked at the corners
+    if record.has_mask:  # corners were looked at by their reader, a class has no pixels
         found += _mask_problems(record, image, turn, of_classes)
     if paired:
         found += _template_problems(record, image, turn, preprocessing)
@@ -265,3 +265,62 @@ def _leaks(same: list[Record]) -> list[Problem]:
         for other in others
         if (other.group or other.id) != home
     ]
+
+
+def require_two_classes(records: Records, *, purpose: str) -> None:
+    """Refuse a set whose images are all of one class; the good ones are a class too.
+
+    Args:
+        records: the labels are classes of whole images.
+        purpose: what needs them, as a sentence begins.
+
+    Raises:
+        errors.DataError: they are.
+    """
+    found = sorted({record.label for record in records})
+    if len(found) < 2:
+        names = ", ".join(_class_name(records, number) for number in found) or "none"
+        raise errors.DataError(
+            f"{purpose} needs images of at least two classes. Got {len(records)} of "
+            f"{records.origin}, all of one: {names}. Add images of another, such as good ones."
+        )
+
+
+def require_classes_in_folds(records: Records, *, count: int) -> None:
+    """Refuse a set of which a fold would train without a class, or test too little of it.
+
+    Folds of whole groups may test no image of a class, which is logged: each image is still tested
+    once.
+
+    Args:
+        records: the labels are classes of whole images.
+        count: number of folds.
+
+    Raises:
+        errors.DataError: a class has fewer images than there are folds, or all of them in one
+            group.
+    """
+    of_class: dict[int, list[str]] = {}
+    for record, group in zip(records, records.groups, strict=True):
+        of_class.setdefault(record.label, []).append(group)
+    for number, groups in sorted(of_class.items()):
+        name, parts = _class_name(records, number), len(set(groups))
+        if len(groups) < count or parts < 2:
+            raise errors.DataError(
+                "Cross-validation needs as many images of each class as folds, in two groups or "
+                f"more. Got {len(groups)} of the class {name} in {parts} "
+                f"group{'s' if parts > 1 else ''} of {records.origin}, for {count} folds. "
+                "Lower data.folds, or add images of the class."
+            )
+        if parts < count:
+            _LOG.warning(
+                "%d groups show the class %s: of %d folds some test no image of it",
+                parts,
+                name,
+                count,
+            )
+
+
+def _class_name(records: Records, number: int) -> str:
+    """Return what a message calls a class of whole images; 0 is the good one."""
+    return records.classes[number - 1] if number else "good"

@@ -78,6 +78,10 @@ class _WithoutTemplate:
         return known() if known else None
 
     @property
+    def label_kind(self) -> records.LabelKind:
+        return Record("", False, self.source).label_kind
+
+    @property
     def has_ignored(self) -> bool:
         return bool(getattr(self.source, "has_ignored", False))
 
@@ -154,7 +158,8 @@ def split(found: Records, spec: DataSpec, *, seed: int) -> dict[str, Records]:
         seed: of the run.
 
     Raises:
-        errors.DataError: a part would be empty, or there is no defect to learn from.
+        errors.DataError: a part would be empty, or there is no defect to learn from, or one class
+            alone.
     """
     if not isinstance(spec, masks.MasksSpec) or spec.defects == "real":
         composes = isinstance(spec, masks.MasksSpec) and spec.compose.per_image > 0
@@ -165,6 +170,8 @@ def split(found: Records, spec: DataSpec, *, seed: int) -> dict[str, Records]:
             seed=seed,
             require_defects=not composes and found.has_masks,
         )
+        if found.label_kind == "classes":
+            checks.require_two_classes(parts["train"], purpose="Training a classifier")
         return {**parts, "train": for_training(parts["train"], spec)}
     tested = set(found.where(is_defect=True).groups)
     kept = [name in tested for name in found.groups]
@@ -197,9 +204,13 @@ def folds(found: Records, spec: DataSpec, *, seed: int) -> list[dict[str, Record
         seed: of the run.
 
     Raises:
-        errors.DataError: too few images, or no defect to learn from.
+        errors.DataError: too few images, also of one class; or no defect to learn from, or one
+            class alone.
     """
     if found.has_masks:  # the field can be learned from photos that all show it
         found.require_defects(purpose="Cross-validation of a segmentation")
+    if found.label_kind == "classes":
+        checks.require_two_classes(found, purpose="Cross-validation of a classifier")
+        checks.require_classes_in_folds(found, count=spec.folds)
     parts = records.folds(found, count=spec.folds, seed=seed)
     return [{**part, "train": for_training(part["train"], spec)} for part in parts]

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from inspection_tf import files, images
 
 Split = Literal["train", "tune", "test"]
+LabelKind = Literal["masks", "classes", "corners"]
+"""What is known of an image: where its defects lie, of which class it is as a whole, or where the
+four corners of its field lie."""
 IGNORED = 255
 """Stands for ignored pixels where ids of classes and they are in one array; no class has it."""
 
@@ -22,7 +25,8 @@ class Source(Protocol):
     mask as a tuple or None where the mask is bool; a source whose mask holds ids needs it. One
     with pixels that count for nothing has `read_ignored(*, orientation)`, (height, width) bool,
     and a property `has_ignored`; its mask calls them background. One whose label is four corners
-    has `read_corners(*, orientation)`.
+    has `read_corners(*, orientation)`. One whose label is the class of the whole image has an
+    attribute `label_kind`, "classes"; its mask marks nothing.
     """
 
     def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
@@ -54,7 +58,8 @@ class Record:
         source: reads the pixels.
         group: images of one part share a group; a split never parts them.
         split: fixed by the data set itself (`Train` and `Test` folders), or None.
-        class_id: class of its defects where the source's mask is bool; k is `classes[k - 1]`.
+        class_id: class of its defects where the source's mask is bool, or of the whole image where
+            its label is a class; k is `classes[k - 1]`.
     """
 
     id: str
@@ -134,9 +139,22 @@ class Record:
         return read(orientation=orientation) if read else None
 
     @property
+    def label_kind(self) -> LabelKind:
+        """What is known of it: a mask, or that it needs none; its class; or corners."""
+        if hasattr(self.source, "read_corners"):
+            return "corners"
+        kind: LabelKind = getattr(self.source, "label_kind", "masks")
+        return kind
+
+    @property
     def has_mask(self) -> bool:
-        """Whether its label is a mask, or that it has none, and not where something lies."""
-        return not hasattr(self.source, "read_corners")
+        """Whether its label is a mask, or that it has none, and not a class or where it lies."""
+        return self.label_kind == "masks"
+
+    @property
+    def label(self) -> int:
+        """The class of the whole image, 0 where it is good. Ids in a mask may be others."""
+        return self.class_id * self.is_defect
 
     def class_ids(self) -> tuple[int, ...]:
         """Return the classes of its defects, rising; none where it is good.

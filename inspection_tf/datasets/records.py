@@ -17,6 +17,7 @@ from inspection_tf.datasets import dealing, file_source, image_record
 
 FileSource = file_source.FileSource
 IGNORED = image_record.IGNORED
+LabelKind = image_record.LabelKind
 Record = image_record.Record
 Source = image_record.Source
 Split = image_record.Split
@@ -153,19 +154,31 @@ class Records(Sequence[Record]):
         return any(record.has_ignored for record in self.items)
 
     @property
-    def has_masks(self) -> bool:
-        """Whether the labels are masks, and not corners.
+    def label_kind(self) -> LabelKind:
+        """What the labels are: masks, classes of whole images, or corners.
 
         Raises:
-            errors.DataError: some are corners and some are masks.
+            errors.DataError: they are of several kinds.
         """
-        found = {record.has_mask for record in self.items}
+        found: dict[LabelKind, str] = {}
+        for record in self.items:
+            found.setdefault(record.label_kind, record.id)
         if len(found) > 1:
+            examples = " and ".join(f"{kind} ({name})" for kind, name in sorted(found.items()))
             raise errors.DataError(
-                f"The labels of {self.origin} must all be corners, or all masks. Got both. "
-                "Read one data set."
+                f"The labels of {self.origin} must all be corners, or all masks, or all classes. "
+                f"Got {examples}. Read one data set."
             )
-        return found != {False}
+        return next(iter(found), "masks")
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether the labels are masks.
+
+        Raises:
+            errors.DataError: the labels are of several kinds.
+        """
+        return self.label_kind == "masks"
 
     def counts(self) -> dict[str, int]:
         """Return `{"images": ..., "defective": ...}`."""

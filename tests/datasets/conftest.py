@@ -26,6 +26,23 @@ class ArraySource:
         return self.image.tobytes() + self.mask.tobytes()
 
 
+@dataclasses.dataclass(frozen=True)
+class ClassSource:
+    """An image whose label is its class alone."""
+
+    image: np.ndarray
+    label_kind = "classes"
+
+    def read_image(self, *, orientation="apply"):
+        return self.image
+
+    def read_mask(self, *, orientation="apply"):
+        return np.zeros(self.image.shape[:2], np.bool_)
+
+    def identity(self):
+        return self.image.tobytes()
+
+
 def picture(seed, *, size=SIZE, channels=None):
     shape = size if channels is None else (*size, channels)
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
@@ -55,6 +72,29 @@ def make_records(make_record):
         return records.Records.of(
             make_record(f"{n:03d}", seed=n, is_defect=n < defective, **options)
             for n in range(count)
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_classed():
+    """Make records whose label is a class; 0 is a good image, and a group may stand beside."""
+
+    def make(labels, *, groups=None, classes=("crack", "dent", "stain")):
+        groups = groups or [""] * len(labels)
+        return records.Records.of(
+            (
+                records.Record(
+                    f"{n:03d}",
+                    number > 0,
+                    ClassSource(picture(n)),
+                    group=group,
+                    class_id=max(1, number),
+                )
+                for n, (number, group) in enumerate(zip(labels, groups, strict=True))
+            ),
+            classes=classes,
         )
 
     return make

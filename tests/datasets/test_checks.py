@@ -179,3 +179,34 @@ def test_other_kinds_than_the_tolerated_are_refused(tmp_path, write_folders):
     findings = checks.check(readers.read_folder(tmp_path))
     with pytest.raises(errors.DataError, match=r"defect/d1: .*Got 1 problems"):
         findings.require(tolerate=frozenset({"empty_mask"}))
+
+
+def test_a_class_of_the_whole_image_needs_no_mask(make_classed):
+    assert checks.check(make_classed([0, 2, 3]), preprocessing=FITTING).problems == ()
+
+
+def test_a_classifier_needs_two_classes(make_classed):
+    checks.require_two_classes(make_classed([0, 3]), purpose="This")
+    checks.require_two_classes(make_classed([1, 3]), purpose="This")
+    with pytest.raises(errors.DataError, match=r"This needs .* two classes.* of one: dent\. Add"):
+        checks.require_two_classes(make_classed([2, 2]), purpose="This")
+    with pytest.raises(errors.DataError, match="of one: good"):
+        checks.require_two_classes(make_classed([0, 0]), purpose="This")
+
+
+def test_each_fold_needs_an_image_of_every_class(make_classed):
+    checks.require_classes_in_folds(make_classed([0, 0, 0, 2, 2, 2]), count=3)
+    with pytest.raises(errors.DataError, match=r"Got 2 of the class dent in 2 groups.* 3 folds\."):
+        checks.require_classes_in_folds(make_classed([0, 0, 0, 2, 2]), count=3)
+
+
+def test_a_class_in_one_group_would_be_tested_by_who_never_saw_it(make_classed):
+    found = make_classed([0, 0, 0, 2, 2, 2], groups=["a", "b", "c", "d", "d", "d"])
+    with pytest.raises(errors.DataError, match="Got 3 of the class dent in 1 group of"):
+        checks.require_classes_in_folds(found, count=3)
+
+
+def test_a_class_in_fewer_groups_than_folds_is_only_told(make_classed, caplog):
+    found = make_classed([0, 0, 0, 2, 2, 2], groups=["a", "b", "c", "d", "e", "e"])
+    checks.require_classes_in_folds(found, count=3)
+    assert "2 groups show the class dent: of 3 folds some test no image of it" in caplog.text

@@ -272,3 +272,25 @@ def test_a_composed_defect_is_compared_with_the_template_of_its_image(deeppcb):
     made = found.where(is_defect=True)[0]
     assert (made.read_image() != board()).any()
     assert not data_spec.for_training(data_spec.without_templates(good), spec).has_template
+
+
+# Classes of whole images
+
+
+def test_a_classifier_trains_on_two_classes(make_classed):
+    spec = data_spec.DataSpec(tune=0.25, test=0.25)
+    parts = data_spec.split(make_classed([1] * 8 + [2] * 8), spec, seed=1)
+    assert {record.label for record in parts["train"]} == {1, 2}  # no good one is needed
+    with pytest.raises(errors.DataError, match=r"Training a classifier needs.*of one: good"):
+        data_spec.split(make_classed([0] * 16), spec, seed=1)
+
+
+def test_a_class_has_an_image_for_each_fold(make_classed):
+    spec = data_spec.DataSpec(folds=4)
+    parts = data_spec.folds(make_classed([0] * 8 + [2] * 4), spec, seed=1)
+    # 2 good images and 1 dent in each fold.
+    assert [sorted(record.label for record in part["test"]) for part in parts] == [[0, 0, 2]] * 4
+    with pytest.raises(errors.DataError, match=r"of the class dent .* for 4 folds"):
+        data_spec.folds(make_classed([0] * 8 + [2] * 3), spec, seed=1)
+    with pytest.raises(errors.DataError, match="Cross-validation of a classifier needs"):
+        data_spec.folds(make_classed([0] * 8), spec, seed=1)

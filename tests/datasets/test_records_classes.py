@@ -190,3 +190,42 @@ def test_templates_for_some_images_only_are_refused(write_pair):
 def test_a_template_of_another_size_names_its_file(write_pair):
     with pytest.raises(errors.ImageError, match=r"t\.png must be 4 x 5 px.*Got 4 x 6"):
         write_pair(np.zeros((4, 6), np.uint8)).read_template()
+
+
+# Classes of whole images
+
+
+def test_a_source_says_of_which_kind_its_label_is(make_record, make_classed):
+    masks, classes = make_record("a", is_defect=True), make_classed([2])[0]
+    assert (masks.label_kind, masks.has_mask) == ("masks", True)
+    assert (classes.label_kind, classes.has_mask) == ("classes", False)
+
+
+def test_a_class_of_the_whole_image_marks_no_pixel(make_classed):
+    good, dent = make_classed([0, 2])
+    assert (good.label, dent.label) == (0, 2)
+    assert (good.class_ids(), dent.class_ids()) == ((), (2,))
+    assert not dent.read_mask().any()
+    assert not dent.read_classes().any()
+
+
+def test_labels_of_a_set_are_of_one_kind(make_record, make_classed):
+    found = make_classed([0, 2])
+    assert (found.label_kind, found.has_masks) == ("classes", False)
+    assert records.Records(()).label_kind == "masks"
+    both = records.Records.of([make_record("a"), *found], classes=found.classes)
+    with pytest.raises(
+        errors.DataError, match=r"all classes\. Got classes \(000\) and masks \(a\)"
+    ):
+        _ = both.has_masks
+
+
+def test_a_split_gives_each_part_its_share_of_every_class(make_classed):
+    found = make_classed([0] * 8 + [1] * 8 + [2] * 4 + [3] * 4)
+    parts = records.split(found, tune=0.25, test=0.25, seed=0, require_defects=False)
+    # A quarter of 8, 4 and 4 images: 2, 1 and 1.
+    assert {name: per_class(part) for name, part in parts.items()} == {
+        "train": [4, 2, 2],
+        "tune": [2, 1, 1],
+        "test": [2, 1, 1],
+    }

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import config, errors, images, process
 from inspection_tf.datasets.loading import storage
-from inspection_tf.datasets.records import IGNORED, Record
+from inspection_tf.datasets.records import IGNORED, LabelKind, Record
 from inspection_tf.images import registration
 
 _LOG = logging.getLogger("inspection_tf")
@@ -49,17 +49,21 @@ class Cache:
     Attributes:
         image: (images, height, width, channels), uint8.
         mask: (images, height, width, 1), uint8, class ids; 0 is background, and with `has_ignored`
-            `IGNORED` stands for what does not count.
-        is_defect: (images,), True where the mask holds a defect.
+            `IGNORED` stands for what does not count. Where the labels are no masks it is 0 and
+            takes no memory.
+        is_defect: (images,), True where the mask holds a defect; where the labels are no masks,
+            True where `label` is not 0.
         ids: of the records, in order.
         template: (images, height, width, channels), uint8, aligned; None without templates.
         label: (images,), uint8: the class that an image shows most of, 0 for a good one; that of
-            its record where the mask is empty. By default what `is_defect` says.
+            its record where the mask is empty or the label is a class. By default what
+            `is_defect` says.
         classes: names of the defect classes.
         rim_px: (images,), pixels of the letterbox around each image; by default none.
         corners_xy: (images, n, 2), float32, px of the network's input, where the labels are n
             corners and not masks; 0 where `label` says that an image shows no field.
         has_ignored: whether masks may have pixels that count for nothing.
+        label_kind: what is known of the images; by default corners where there are some, or masks.
     """
 
     image: Pixels
@@ -72,6 +76,7 @@ class Cache:
     rim_px: NDArray[np.int64] = None  # type: ignore[assignment]  # set below
     corners_xy: NDArray[np.float32] | None = None
     has_ignored: bool = False
+    label_kind: LabelKind = None  # type: ignore[assignment]  # set below
 
     def __post_init__(self) -> None:
         """Derive the labels where none are given."""
@@ -79,6 +84,9 @@ class Cache:
             object.__setattr__(self, "label", self.is_defect.astype(np.uint8))
         if self.rim_px is None:
             object.__setattr__(self, "rim_px", np.zeros(len(self.ids), np.int64))
+        if self.label_kind is None:
+            kind = "masks" if self.corners_xy is None else "corners"
+            object.__setattr__(self, "label_kind", kind)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -157,6 +165,15 @@ class Cache:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class _Labels:
+    """What the labels of a source are, whatever an image shows."""
+
+    kind: LabelKind = "masks"
+    classes: tuple[str, ...] = ("defect",)
+    has_ignored: bool = False
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Sample:
     id: str
     image: Pixels
@@ -224,7 +241,7 @@ def _read_record(
         prepared,
         mask,
         template,
-        class_id=record.class_id * record.is_defect,
+        class_id=record.label,
         rim_px=placement.rim_px,
         corners_xy=corners,
         has_ignored=record.has_ignored,
@@ -295,7 +312,7 @@ def cache(
         errors.StorageError: neither memory nor disk holds the cache.
     """
     spec = spec or LoaderSpec()
-    has_masks, has_template, has_ignored = True, False, False
+    has_template, labels = False, _Labels()
     if isinstance(source, tf.data.Dataset):
         count = int(source.cardinality())
         if count == tf.data.INFINITE_CARDINALITY:
@@ -308,8 +325,11 @@ def cache(
     else:
         count = len(source)
         has_template = getattr(source, "has_template", False)
-        has_masks = getattr(source, "has_masks", True)
-        has_ignored = getattr(source, "has_ignored", False)
+        labels = _Labels(
+            getattr(source, "label_kind", "masks"),
+            tuple(getattr(source, "classes", ("defect",))),
+            getattr(source, "has_ignored", False),
+        )
         samples = _record_samples(
             list(source), preprocessing, alignment or registration.AlignSpec()
         )
@@ -317,16 +337,15 @@ def cache(
         raise errors.DataError(
             "A loader needs at least one image. Got an empty data set. Check data.root."
         )
-    classes = tuple(getattr(source, "classes", ("defect",)))
     shape = (count, *preprocessing.input_shape)
     shapes: dict[str, tuple[int, ...]] = {"image": shape}
-    if has_masks:
+    if labels.kind == "masks":
         shapes["mask"] = (*shape[:3], 1)
     if has_template:
         shapes["template"] = shape
     shown = process.bar("decoding") if progress is None else contextlib.nullcontext(progress)
     with shown as told:
-        return _fill(samples, count, shapes, spec, classes, told, has_ignored)
+        return _fill(samples, count, shapes, spec, labels, told)
 
 
 def _fill(
@@ -334,34 +353,33 @@ def _fill(
     count: int,
     shapes: dict[str, tuple[int, ...]],
     spec: LoaderSpec,
-    classes: tuple[str, ...],
+    labels: _Labels,
     progress: process.Progress,
-    has_ignored: bool,
 ) -> Cache:
     on_disk = spec.cache == "disk" or (
         spec.cache == "auto" and storage.needed(shapes) > spec.memory_limit_mb * 2**20
     )
     ids, label, rim_px = [], np.zeros(count, np.uint8), np.zeros(count, np.int64)
     is_defect = np.zeros(count, np.bool_)
-    corners = None if "mask" in shapes else np.zeros((count, 4, 2), np.float32)
+    corners = np.zeros((count, 4, 2), np.float32) if labels.kind == "corners" else None
     with storage.told(count):
         arrays = storage.allocate(shapes, on_disk=on_disk)
         for row, sample in enumerate(samples):
             arrays["image"][row] = sample.image
-            if corners is None:
+            if labels.kind == "masks":
                 arrays["mask"][row, ..., 0] = sample.mask
-            elif sample.corners_xy is not None:
+            elif corners is not None and sample.corners_xy is not None:
                 corners[row] = sample.corners_xy
             if sample.template is not None:
                 arrays["template"][row] = sample.template
             ids.append(sample.id)
             label[row], rim_px[row] = sample.label, sample.rim_px
-            is_defect[row] = sample.is_marked if corners is None else sample.label > 0
+            is_defect[row] = sample.is_marked if labels.kind == "masks" else sample.label > 0
             progress(row + 1, count)
-    if corners is None:
+    if labels.kind == "masks":
         mask = arrays["mask"]
     else:
-        # What takes no memory: nothing on a missing field is marked.
+        # What takes no memory: no label is in pixels.
         mask = np.broadcast_to(np.uint8(0), (*shapes["image"][:3], 1))
     return Cache(
         arrays["image"],
@@ -370,8 +388,9 @@ def _fill(
         tuple(ids),
         template=arrays.get("template"),
         label=label,
-        classes=classes,
+        classes=labels.classes,
         rim_px=rim_px,
         corners_xy=corners,
-        has_ignored=has_ignored,
+        has_ignored=labels.has_ignored,
+        label_kind=labels.kind,
     )

@@ -152,7 +152,21 @@ def steps_per_epoch(cached: Cache, spec: LoaderSpec) -> int:
     return len(_order(cached, spec=spec, seed=0, epoch=0, target="mask")) // spec.batch_size
 
 
+def _check_target(cached: Cache, target: Target) -> None:
+    if target == "mask" and cached.label_kind == "classes":
+        raise errors.DataError(
+            "A network that finds where defects are needs images whose labels are masks. Got "
+            "classes of whole images. Train a classifier with them, or give a data.format that "
+            "reads masks."
+        )
+
+
 def _check_transplants(cached: Cache) -> None:
+    if cached.label_kind != "masks":
+        raise errors.ConfigError(
+            "augment.transplanted_share needs masks, which say what to move. Got labels that are "
+            f"{cached.label_kind}. Set it to 0."
+        )
     if cached.template is not None or not (cached.label == 0).any():
         raise errors.ConfigError(
             "augment.transplanted_share needs good images, and images without templates. Got "
@@ -214,9 +228,11 @@ def for_training(
         are templates.
 
     Raises:
-        errors.ConfigError: defects are to be transplanted, but there is no good image, or there are
-            templates, which would not show them.
+        errors.ConfigError: defects are to be transplanted, but there is no good image or no mask,
+            or there are templates, which would not show them.
+        errors.DataError: masks are to be learned from labels that are classes of whole images.
     """
+    _check_target(cached, target)
     share = augmentation.transplanted_share
     if share > 0:
         _check_transplants(cached)
@@ -290,7 +306,11 @@ def for_evaluation(
 
     Returns:
         Batches as `for_training`.
+
+    Raises:
+        errors.DataError: as `for_training`.
     """
+    _check_target(cached, target)
     value = cached.mask if target == "mask" else cached.label[:, None]
     return in_order(cached, {_OUTPUT[target]: value}, batch_size=batch_size)
 

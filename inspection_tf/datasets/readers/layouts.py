@@ -8,14 +8,12 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal
 
 from inspection_tf import errors
+from inspection_tf.datasets import image_record
 from inspection_tf.datasets.sections.base import StoredSpec
 
-LabelKind = Literal["masks", "classes", "corners"]
-"""What a format says of an image: where its defects lie, of which class it is, or where the four
-corners of its field lie."""
+LabelKind = image_record.LabelKind
 MASKS: LabelKind = "masks"
 CORNERS: LabelKind = "corners"
 _DEPTH = 3

@@ -33,10 +33,11 @@ def compare(record: Record, verdict: decision.Verdict, context: Context) -> eval
     Raises:
         errors.DataError: the labels of the photo are not corners.
     """
-    if record.has_mask:
+    if record.label_kind != "corners":
+        label = "a mask" if record.has_mask else "its class"
         raise errors.DataError(
             f"{record.id}: an inspector that locates a field needs images whose labels are "
-            "corners. Got one whose label is a mask. Give images with corners, or a bundle that "
+            f"corners. Got one whose label is {label}. Give images with corners, or a bundle that "
             "looks for defects."
         )
     truth = read_labels(record, context.preprocessing.orientation).corners_xy

@@ -34,11 +34,7 @@ def compare(
         errors.DataError: the mask does not fit its image or its label, or it holds an id without a
             name; the label is no mask; or the verdict is on other classes.
     """
-    if not record.has_mask:
-        raise errors.DataError(
-            f"{record.id}: images whose labels are corners need an inspector that locates a field. "
-            "Got one that looks for defects. Give a bundle of that task."
-        )
+    _require_mask(record)
     classes = context.classes
     truth = labels.read(record, context.preprocessing.orientation)
     _require_consistent(record, truth.ids, verdict, classes)
@@ -53,6 +49,20 @@ def compare(
         result,
         true_class=_true_class(record, result.class_true_px, classes),
     )
+
+
+def _require_mask(record: Record) -> None:
+    if record.label_kind == "corners":
+        raise errors.DataError(
+            f"{record.id}: images whose labels are corners need an inspector that locates a field. "
+            "Got one that looks for defects. Give a bundle of that task."
+        )
+    if record.label_kind == "classes":
+        raise errors.DataError(
+            f"{record.id}: an inspector that says where defects are needs images whose labels are "
+            "masks. Got one whose label is its class. Give images with masks, or a bundle that "
+            "classifies whole images."
+        )
 
 
 def _require_consistent(

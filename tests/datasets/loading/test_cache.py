@@ -304,3 +304,28 @@ def test_statistics_of_colour_are_over_all_channels():
     held = loader.Cache(image, image[..., :1], np.array([True]), ("a",))
     # Mean 30, variance (400 + 100 + 900) / 3.
     assert held.statistics() == (30, pytest.approx((1400 / 3) ** 0.5))
+
+
+# Classes of whole images
+
+
+def test_a_class_of_the_whole_image_is_cached_as_its_label(make_classed, caplog):
+    found = make_classed([0, 2, 3])
+    cached = loader.cache(found, GRAY)
+    assert cached.label.tolist() == [0, 2, 3]
+    assert cached.is_defect.tolist() == [False, True, True]
+    assert (cached.label_kind, cached.corners_xy) == ("classes", None)
+    np.testing.assert_array_equal(cached.image[1, ..., 0], found[1].read_image())
+    assert "mask is empty" not in caplog.text
+    assert cached.without_unmarked() is cached
+
+
+def test_no_memory_goes_into_masks_of_classes(make_classed):
+    cached = loader.cache(make_classed([0, 2]), GRAY)
+    assert cached.mask.shape == (2, 12, 16, 1)
+    assert cached.mask.strides == (0, 0, 0, 0)
+    assert not cached.mask.any()
+
+
+def test_a_cache_says_what_is_known_of_its_images(make_records):
+    assert loader.cache(make_records(2, 1), GRAY).label_kind == "masks"

@@ -5,6 +5,7 @@ import collections
 import numpy as np
 import pytest
 
+from inspection_tf import errors, images
 from inspection_tf.datasets.loading import augment, loader
 
 # 6 good images, then 9, 4 and 1 of three classes.
@@ -227,3 +228,45 @@ def test_evaluation_serves_templates_and_labels_of_every_image_in_order():
     assert joined(served, 1, "class_probability")[:, 0].tolist() == held.label.tolist()
     masks = joined(list(loader.for_evaluation(held).as_numpy_iterator()), 1, "probability")
     np.testing.assert_array_equal(masks, held.mask)
+
+
+# Classes of whole images
+
+
+@pytest.fixture
+def classed(make_classed):
+    return loader.cache(make_classed([0, 2, 3]), images.Preprocessing(size=(12, 16)))
+
+
+def served(cached, *, target, transplanted=0.0):
+    return loader.for_training(
+        cached,
+        spec=loader.LoaderSpec(batch_size=2, defective_share=None),
+        augmentation=augment.AugmentSpec(transplanted_share=transplanted),
+        seed=0,
+        epochs=3,
+        target=target,
+    )
+
+
+def test_classes_of_whole_images_are_served_as_labels(classed):
+    for batches in (
+        served(classed, target="label"),
+        loader.for_evaluation(classed, batch_size=2, target="label"),
+    ):
+        labels = [targets["class_probability"].numpy() for _, targets in batches]
+        assert {batch.shape[1:] for batch in labels} == {(1,)}
+        # An epoch has one batch of two; whoever evaluates sees each image.
+        assert {0, 2, 3} == {int(label) for batch in labels for label in batch.ravel()}
+
+
+def test_classes_of_whole_images_teach_no_mask(classed):
+    with pytest.raises(errors.DataError, match=r"labels are masks\. Got classes of whole images"):
+        served(classed, target="mask")
+    with pytest.raises(errors.DataError, match="labels are masks"):
+        loader.for_evaluation(classed)
+
+
+def test_without_masks_nothing_can_be_transplanted(classed):
+    with pytest.raises(errors.ConfigError, match=r"needs masks.*labels that are classes\. Set it"):
+        served(classed, target="label", transplanted=0.5)

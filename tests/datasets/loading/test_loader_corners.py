@@ -94,7 +94,7 @@ def test_masks_are_no_corners():
 
 def test_labels_of_two_kinds_are_refused(photos, toy_records):
     both = records.Records.of([*photos, toy_records[0]], classes=("no field",))
-    with pytest.raises(errors.DataError, match="all be corners, or all masks"):
+    with pytest.raises(errors.DataError, match="all be corners, or all masks, or all classes"):
         loader.cache(both, SMALL)
 
 

@@ -185,6 +185,9 @@ def test_corners_need_labels_that_are_corners():
     record = records.Record("a", False, Masked())
     with pytest.raises(errors.DataError, match=r"labels are corners\. Got one .* a mask"):
         evaluation.inspect_records(Inspector([(FIELD, 0.9)]), [record], task=TASK, context=CONTEXT)
+    Masked.label_kind = "classes"
+    with pytest.raises(errors.DataError, match=r"labels are corners\. Got one .* its class"):
+        evaluation.inspect_records(Inspector([(FIELD, 0.9)]), [record], task=TASK, context=CONTEXT)
 
 
 def test_a_row_has_no_result_where_the_photo_shows_no_field(rows):

@@ -373,3 +373,15 @@ def test_an_image_stopped_by_the_classifier_finds_nothing():
     assert (found.decided_by, found.error) == ("classifier", "escape")
     assert (found.result.found_area_px, found.result.regions_matched) == (0, 0)
     assert found.result.hidden_defects is None  # no map to audit
+
+
+def test_a_class_of_the_whole_image_says_nothing_of_pixels():
+    class Classed(Memory):
+        label_kind = "classes"
+
+    image = np.ones((3, 5), np.uint8)
+    classed = records.Record("x", True, Classed(image, np.zeros((3, 5), bool)))
+    with pytest.raises(
+        errors.DataError, match=r"x: .*labels are masks\. Got one whose .* its class"
+    ):
+        inspected(classed)

@@ -15,12 +15,12 @@ def corners_of(cached: loader.Cache) -> NDArray[np.float32]:
     """Return the corners of every photo, (photos, n, 2) px of the network's input.
 
     Raises:
-        errors.DataError: the labels are masks.
+        errors.DataError: the labels are others.
     """
     if cached.corners_xy is None:
         raise errors.DataError(
-            "A network that locates a field needs images whose labels are corners. Got masks. "
-            "Choose a data.format with corners."
+            "A network that locates a field needs images whose labels are corners. Got "
+            f"{cached.label_kind}. Choose a data.format with corners."
         )
     return cached.corners_xy
 
