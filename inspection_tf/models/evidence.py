@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.losses.keras_types import Shape, Tensor
+from inspection_tf.models import patching
 
 OUTPUT = "class_evidence"
 _MEAN, _MAXIMUM, _NORM, _LOGITS = "average_pool", "max_pool", "pooled_norm", "class_logits"
@@ -60,7 +61,8 @@ def attach(model: keras.Model) -> keras.Model:
     Returns:
         A model with the outputs `class_probability`, as before, and `class_evidence`, float32
         (batch, rows, columns, classes). Over all cells its sum is the logit of each class, unless
-        several cells share a maximum.
+        several cells share a maximum. Of a classifier of patches the cells are the patches, and
+        the sum is the mean of their logits.
 
     Raises:
         errors.ConfigError: the head does not pool.
@@ -70,6 +72,8 @@ def attach(model: keras.Model) -> keras.Model:
             "Evidence in the graph needs a head that pools. Got one of dense layers over all "
             "cells. Build the classifier with head='pooled', or use Grad-CAM."
         )
+    if (pool := patching.pool_of(model)) is not None:
+        return _with(model, _of_patches(model, pool))
     kernel, bias = _folded(model)
     feature = model.get_layer(_MEAN).input
     _, rows, columns, channels = feature.shape
@@ -85,10 +89,22 @@ def attach(model: keras.Model) -> keras.Model:
         of_maximum = highest(at_maximum)
         highest.set_weights([kernel[channels:].reshape(1, 1, channels, classes)])
         evidence = layers.Add(dtype="float32", name="evidence_sum")([evidence, of_maximum])
+    return _with(model, evidence)
+
+
+def _with(model: keras.Model, evidence: Tensor) -> keras.Model:
     # The name must reach the exported graph, where it is the output's name.
     evidence = layers.Activation("linear", dtype="float32", name=OUTPUT)(evidence)
     outputs = {**model.output, OUTPUT: evidence}
     return keras.Model(model.input, outputs, name=model.name)
+
+
+def _of_patches(model: keras.Model, pool: patching.PoolPatches) -> Tensor:
+    """Return the logits of the patches, laid out as they lie in the image."""
+    laid = patching.PatchGrid(
+        rows=pool.rows, columns=pool.columns, dtype="float32", name="evidence_of_patches"
+    )
+    return laid(model.get_layer(_LOGITS).output)
 
 
 def set_temperature(model: keras.Model, temperature: float) -> None:
@@ -107,5 +123,8 @@ def set_temperature(model: keras.Model, temperature: float) -> None:
         raise errors.ConfigError(
             f"The temperature must be a finite number over 0. Got {temperature}. Use 1 for none."
         )
+    if (pool := patching.pool_of(model)) is not None:
+        patching.set_temperature(pool, temperature)
+        return
     logits = model.get_layer(_LOGITS)
     logits.set_weights([weights / temperature for weights in logits.get_weights()])

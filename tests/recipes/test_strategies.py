@@ -1,0 +1,126 @@
+import keras
+import numpy as np
+import pytest
+from class_images import CLASSES, SIDE, make
+
+from inspection_tf import config, errors, images
+from inspection_tf.datasets import records
+from inspection_tf.datasets.loading import augment, loader
+from inspection_tf.recipes import stages, strategies
+from inspection_tf.training import fit
+from inspection_tf.training.runs.run_folder import RunFolder
+
+PREPROCESSING = images.Preprocessing(size=(SIDE, SIDE))
+TRAIN = {"learning_rate": 0.01, "loss": "cross_entropy", "averaging": 0.5}
+PLAIN = {"flips": False, "right_angles": False, "resampled_share": 0.0, "shift": 0.0}
+
+
+def spec(strategy="scratch", *, epochs=8, **changes):
+    values = {
+        "strategy": strategy,
+        "head_epochs": 1,
+        "loader": {"batch_size": 8},
+        "augment": PLAIN,
+        "model": {"backbone": {"name": "cnn", "strides": (16,)}, "dropout": 0.0},
+        "train": {
+            "epochs": epochs,
+            "learning_rate": 0.01,
+            "loss": "cross_entropy",
+            "averaging": 0.5,
+        },
+    }
+    return config.validate(strategies.ClassifierSpec, values | changes, origin="test")
+
+
+@pytest.fixture(scope="module")
+def parts():
+    split = records.split(make(), tune=0.25, test=0.25, seed=0)
+    return {name: loader.cache(part, PREPROCESSING) for name, part in split.items()}
+
+
+@pytest.fixture(scope="module")
+def trained(parts, tmp_path_factory):
+    folder = RunFolder(tmp_path_factory.mktemp("classifier"), is_resumed=False)
+    return strategies.train(spec(), parts["train"], parts["tune"], seed=1, folder=folder)
+
+
+def test_the_phases_of_each_strategy_say_what_learns_when():
+    assert strategies.phases_of(spec("scratch")) == ()
+    (frozen,) = strategies.phases_of(spec("frozen"))
+    assert (frozen.epochs, frozen.backbone, frozen.batch_norm) == (8, "frozen", "inference")
+    head, top = strategies.phases_of(spec("finetune", body_learning_rate=1e-5))
+    assert (head.epochs, head.backbone) == (1, "frozen")
+    assert (top.epochs, top.backbone, top.batch_norm) == (7, "trained", "inference")
+    assert top.learning_rate == 1e-5
+
+
+def test_phases_of_ones_own_and_too_long_a_head_are_refused():
+    phases = ({"epochs": 8, "backbone": "trained"},)
+    with pytest.raises(errors.ConfigError, match=r"train\.phases must be empty"):
+        spec(train={"epochs": 8, "loss": "cross_entropy", "phases": phases})
+    with pytest.raises(errors.ConfigError, match="head_epochs must leave some"):
+        spec("finetune", epochs=1)
+
+
+def test_a_backbone_that_knows_nothing_is_refused_but_from_scratch():
+    strategies.require_weights(spec())
+    for strategy in ("frozen", "finetune"):
+        with pytest.raises(errors.ConfigError, match=f"strategy {strategy} needs a backbone"):
+            strategies.require_weights(spec(strategy))
+
+
+def test_a_classifier_learns_three_classes_and_says_where_it_sees_them(trained, parts):
+    cached = parts["test"]
+    outputs = trained.predict_on_batch({"image": cached.image})
+    assert (outputs["class_probability"].argmax(axis=1) == cached.label).all()
+    heat = outputs["class_evidence"][..., 1] - outputs["class_evidence"][..., 0]
+    chipped = heat[cached.label == 1].mean(axis=0)
+    # Cells of 16 px: the dark corner, 12 px of it, lies in the first.
+    assert chipped.shape == (2, 2)
+    assert chipped.argmax() == 0
+
+
+def test_a_calibrated_classifier_has_the_likeliest_temperature(parts):
+    keras.utils.set_random_seed(0)
+    network = strategies.network(spec(), len(CLASSES))
+    model = network.build(
+        image_size=(SIDE, SIDE), channels=1, template=False, options=network.spec.model
+    )
+    tune = parts["tune"]
+    before = model.predict_on_batch({"image": tune.image})["class_probability"]
+
+    def cost(probability):
+        return -np.log(probability[np.arange(len(tune)), tune.label]).mean()
+
+    temperature = strategies.calibrate(model, tune)
+    after = model.predict_on_batch({"image": tune.image})["class_probability"]
+    assert temperature != 1.0
+    assert cost(after) < cost(before)
+    # A second time there is nothing left to divide by.
+    assert strategies.calibrate(model, tune) == pytest.approx(1.0, rel=0.05)
+
+
+def test_a_fold_is_not_calibrated_on_what_it_is_tested_on(parts, tmp_path, monkeypatch):
+    monkeypatch.setattr(strategies, "calibrate", lambda *_: pytest.fail("calibrated"))
+    monkeypatch.setattr(stages, "fit_stage", lambda network, *_, **__: network.build(
+        image_size=(SIDE, SIDE), channels=1, template=False, options=network.spec.model
+    ))  # fmt: skip
+    fold = RunFolder(tmp_path, is_resumed=False).fold(1)
+    strategies.train(spec(), parts["train"], parts["tune"], seed=1, folder=fold)
+
+
+def test_a_head_of_dense_layers_is_shipped_without_evidence(parts, tmp_path):
+    plain = spec(
+        epochs=1,
+        model={"backbone": {"name": "cnn", "strides": (16,)}, "head": "vgg", "dense_units": (4,)},
+    )
+    folder = RunFolder(tmp_path, is_resumed=False)
+    model = strategies.train(plain, parts["train"], None, seed=1, folder=folder)
+    assert list(model.output) == ["class_probability"]
+
+
+def test_specs_of_a_stage_are_those_of_every_recipe():
+    made = spec()
+    assert isinstance(made, stages.StageSpec)
+    assert isinstance(made.train, fit.TrainSpec)
+    assert isinstance(made.augment, augment.AugmentSpec)
