@@ -19,6 +19,7 @@ OWN = {
     "synthetic": OF_MASKS | {"count", "defective_share", "weak_labels", "surface"},
     "certificate": {"count", "certificate", "unseen", "unseen_count"},
     "grid": {"count", "grid"},
+    "inserts": {"count", "broken_share", "labels", "insert"},
     "dagm": OF_MASK_FILES,
     "folder": OF_MASK_FILES | {"templates"},
     "magnetic_tile": OF_MASK_FILES,
