@@ -122,8 +122,11 @@ def wear(
     begin, end = max(float(visible[0]), edge.first_px), float(visible[-1])
     engaged_px = begin + share * (end - begin) if share < 1 else math.inf
     places = along.astype(np.float64)
-    width = np.maximum(1 + spec.vb_variation * _waves(rng, len(along), cell=36.0), 0.15)
-    width += 0.13 * spec.vb_variation * _waves(rng, len(along), cell=5.0)
+    waves = sum(
+        weight * _waves(rng, len(along), cell=cell)
+        for weight, cell in ((0.85, 60.0), (0.5, 22.0), (0.13, 5.0))
+    )
+    width = 1 + spec.vb_variation * np.clip(waves, -1.8, 1.8)
     fade = min(float(rng.uniform(6, 30)), 0.2 * share * (end - begin))  # within zone N
     notch = float(rng.uniform(0.15, 0.5)) * float(rng.random() < 0.3)
     if share < 1:
@@ -149,8 +152,9 @@ def roughness(rng: np.random.Generator, spec: InsertSpec, along: NDArray[np.int6
         along: (m,) whole px at which it is wanted.
     """
     deepest = spec.px(float(rng.uniform(0.2, 1.0)) * spec.roughness_um)
-    rough = np.abs(_waves(rng, len(along), cell=2.5)) * _facets(rng, len(along), cell=14.0)
-    return np.asarray(deepest * np.minimum(rough / 1.6, 1.0))
+    rough = np.abs(_waves(rng, len(along), cell=2.5)) + np.abs(_waves(rng, len(along), cell=8.0))
+    rough *= _facets(rng, len(along), cell=20.0)
+    return np.asarray(deepest * np.minimum(rough / 2.4, 1.0))
 
 
 def chipping(

@@ -37,9 +37,9 @@ class InsertSpec(config.Section):
     """An edge from which no more is missing than this is not broken, um."""
     chipping_um: Interval = (75.0, 320.0)
     """Range of the depth of the deepest chip of a broken edge, um."""
-    coating: Interval = (28.0, 105.0)
+    coating: Interval = (24.0, 100.0)
     """Range of the grey value of the coated flank."""
-    background: Interval = (70.0, 205.0)
+    background: Interval = (75.0, 225.0)
     """Range of the grey value of the tool holder behind the insert, out of focus."""
     grain: Interval = (3.0, 9.0)
     """Range of the contrast of grinding marks and speckle on the flank, grey values."""
