@@ -64,44 +64,52 @@ def rake(rng: np.random.Generator, view: View, behind: Float) -> Float:
 def flank(rng: np.random.Generator, view: View, spec: InsertSpec) -> Float:
     """Draw the coated flank as it is without damage: (H, W) grey values."""
     level, contrast = float(rng.uniform(*spec.coating)), float(rng.uniform(*spec.grain))
-    turn = float(rng.choice((0.0, math.pi / 2))) + float(rng.normal(0, 0.12))
-    cos, sin = np.float32(math.cos(turn)), np.float32(math.sin(turn))
-    lengthwise, across = view.right * cos + view.down * sin, view.down * cos - view.right * sin
-    share = float(rng.uniform(0.15, 0.9))  # of marks; the rest is speckle
-    width = float(rng.uniform(1.0, 2.2))
-    face = np.float32(contrast * share) * streaks(
-        rng, lengthwise, across, stretch=float(rng.uniform(15, 60)), width=width
+    mottle = textures.smooth_field(
+        rng, view.size, cell=min(view.size) * float(rng.uniform(0.12, 0.4))
     )
-    face += np.float32(contrast * (1 - share)) * speckle(
-        rng, view.size, sigma=float(rng.uniform(0.7, 1.3))
-    )
-    cell = min(view.size) * float(rng.uniform(0.12, 0.4))
-    mottle = textures.smooth_field(rng, view.size, cell=cell)
-    face += np.float32(0.8 * contrast) * mottle
-    for _ in range(int(rng.integers(0, 4))):  # marks of the grinding wheel
-        place = float(rng.uniform(0, 0.8)) * view.size[0]
-        strength = float(rng.choice((-1.0, 1.0))) * contrast * float(rng.uniform(0.6, 1.8))
-        face += np.float32(strength) * ridge(
-            across - np.float32(place), width=float(rng.uniform(0.7, 3))
-        )
     # Bright metal shows its marks more than a dark coating does.
-    face *= np.float32(0.6 + level / 150)
+    face = (_grain(rng, view) + np.float32(0.8) * mottle) * np.float32(
+        contrast * (0.6 + level / 150)
+    )
     face += level
-    bow = float(rng.uniform(-0.5, 0.5))
-    lobe = view.right * np.float32(math.sin(bow)) + view.down * np.float32(math.cos(bow))
-    lobe -= np.float32(rng.uniform(0.0, 0.7) * view.size[0])
     shine = float(rng.uniform(0, spec.highlight)) * float(rng.random() < 0.6)
-    spread = float(rng.uniform(0.08, 0.3)) * view.size[0]
-    face += np.float32(shine) * ridge(lobe, width=spread) * (1 + np.float32(0.15) * mottle)
+    face += shine * _highlight(rng, view) * (1 + np.float32(0.15) * mottle)
     if view.edge.radius_px is not None:
         radius = view.edge.radius_px
+        # The rounded side is a cylinder: light runs down it.
         place = view.right + np.float32(radius * float(rng.uniform(0.4, 0.8)))
         band = ridge(place, width=radius * float(rng.uniform(0.12, 0.3)))
         face += np.float32(rng.uniform(-15, 110)) * band * (1 + np.float32(0.1) * mottle)
-        # The side turns away from the camera.
+        # At its border it turns away from the camera.
         away = rising(view.right + np.float32(radius - 5), width=10)
         face *= np.float32(0.6) + np.float32(0.4) * away
     return np.asarray(face, np.float32)
+
+
+def _grain(rng: np.random.Generator, view: View) -> Float:
+    """Return grinding marks, which have a direction, and speckle; about unit deviation."""
+    turn = float(rng.choice((0.0, math.pi / 2))) + float(rng.normal(0, 0.12))
+    cos, sin = np.float32(math.cos(turn)), np.float32(math.sin(turn))
+    lengthwise, across = view.right * cos + view.down * sin, view.down * cos - view.right * sin
+    share, width = float(rng.uniform(0.15, 0.9)), float(rng.uniform(1.0, 2.2))
+    stretch = float(rng.uniform(15, 60))
+    grain = np.float32(share) * streaks(rng, lengthwise, across, stretch=stretch, width=width)
+    grain += np.float32(1 - share) * speckle(rng, view.size, sigma=float(rng.uniform(0.7, 1.3)))
+    for _ in range(int(rng.integers(0, 4))):  # marks of single grains of the wheel
+        place = float(rng.uniform(0, 0.8)) * view.size[0]
+        strength = float(rng.choice((-1.0, 1.0))) * float(rng.uniform(0.6, 1.8))
+        grain += np.float32(strength) * ridge(
+            across - np.float32(place), width=float(rng.uniform(0.7, 3))
+        )
+    return np.asarray(grain, np.float32)
+
+
+def _highlight(rng: np.random.Generator, view: View) -> Float:
+    """Return the specular highlight, a band over the flank: 1 in its middle."""
+    bow = float(rng.uniform(-0.5, 0.5))
+    lobe = view.right * np.float32(math.sin(bow)) + view.down * np.float32(math.cos(bow))
+    lobe -= np.float32(rng.uniform(0.0, 0.7) * view.size[0])
+    return ridge(lobe, width=float(rng.uniform(0.08, 0.3)) * view.size[0])
 
 
 def glint(rng: np.random.Generator, view: View, face: Float) -> None:
@@ -149,32 +157,49 @@ def wear_land(rng: np.random.Generator, view: View, face: Float) -> None:
 def fracture(rng: np.random.Generator, view: View, face: Float, beyond: Float) -> None:
     """Show where material is missing what lies under it, in place.
 
-    The upper part of a chip may be open to the rake face: there it shows what lies beyond.
+    Args:
+        rng: the only source of randomness.
+        view: where it is missing.
+        face: (H, W) grey values of the flank.
+        beyond: (H, W) grey values of what lies beyond the edge.
     """
+    inside = view.missing - view.depth
+    shown = beyond
+    # Where little is missing, by the roughness of every edge, no fracture is seen.
+    is_deep = rising(view.missing - np.float32(5), width=4.0)
+    if is_deep.any():
+        shown = beyond + is_deep * (_fracture(rng, view, face, beyond) - beyond)
+    face += rising(inside) * (view.missing > 0) * (shown - face)
+
+
+def _fracture(rng: np.random.Generator, view: View, face: Float, beyond: Float) -> Float:
+    """Return the surface of a fracture; its upper part may be open to what lies beyond."""
+    inside = view.missing - view.depth
+    share = np.clip(inside / np.maximum(view.missing, 1), 0, 1)
+    # It faces elsewhere than what is around it, so it is darker or brighter.
+    contrast, is_dark = float(rng.uniform(30, 70)), bool(rng.random() < 0.65)
+    around = float(face[view.is_missing].mean()) if view.is_missing.any() else 0.0
+    level = around - contrast if is_dark and around > contrast + 15 else around + contrast
+    broken = level + np.float32(rng.uniform(9, 20)) * _relief(rng, view)
+    broken += np.float32(rng.uniform(8, 22)) * textures.smooth_field(rng, view.size, cell=22.0)
+    broken += 8 * speckle(rng, view.size, sigma=0.9)
+    shade = float(rng.uniform(-0.4, 0.1)) * (1 if is_dark else -1)
+    broken *= 1 + np.float32(shade) * share
+    wall = float(rng.choice((-1.0, 1.0))) * float(rng.uniform(30, 80))
+    broken += np.float32(wall) * ridge(inside - np.float32(1.5), width=1.5)
+    opening = float(rng.uniform(-0.2, 0.75))
+    if opening > 0:
+        broken += rising(share - np.float32(1 - opening), width=0.12) * (beyond - broken)
+    return np.asarray(broken, np.float32)
+
+
+def _relief(rng: np.random.Generator, view: View) -> Float:
+    """Return the shading of grains with ridges between them, lit from one side."""
     coarse = textures.smooth_field(rng, view.size, cell=float(rng.uniform(6, 12)))
     fine = textures.smooth_field(rng, view.size, cell=float(rng.uniform(2.5, 4.5)))
-    # Grains leave ridges between them.
     relief = np.abs(coarse) * np.float32(4.5) + coarse + fine
     light = float(rng.uniform(0, 2 * math.pi))
     kernel = np.zeros((3, 3), np.float32)
     kernel[1, 0], kernel[1, 2] = -math.cos(light), math.cos(light)
     kernel[0, 1], kernel[2, 1] = -math.sin(light), math.sin(light)
-    slope = cv2.filter2D(relief, -1, kernel)
-    level = float(rng.uniform(50, 150))
-    broken = level + np.float32(rng.uniform(9, 20)) * slope
-    broken += np.float32(rng.uniform(8, 22)) * textures.smooth_field(rng, view.size, cell=22.0)
-    broken += 8 * speckle(rng, view.size, sigma=0.9)
-    inside = view.missing - view.depth
-    share = np.clip(inside / np.maximum(view.missing, 1), 0, 1)
-    # Light falls in from one side: the wall of the chip is bright or in shade.
-    broken *= np.float32(1) - np.float32(rng.uniform(-0.1, 0.5)) * share
-    is_deep = rising(view.missing - np.float32(5), width=4.0)
-    wall = float(rng.choice((-1.0, 1.0))) * float(rng.uniform(30, 80))
-    broken += np.float32(wall) * ridge(inside - np.float32(1.5), width=1.5)
-    opening = float(rng.uniform(-0.2, 0.75))
-    is_open = rising(share - np.float32(1 - opening), width=0.12) if opening > 0 else 0.0
-    broken += is_open * (beyond - broken)
-    # The micro-roughness of an edge is no fracture: beyond it nothing of the flank is seen.
-    shown = beyond + is_deep * (broken - beyond)
-    cover = rising(inside) * (view.missing > 0)
-    face += cover * (shown - face)
+    return np.asarray(cv2.filter2D(relief, -1, kernel), np.float32)
