@@ -21,6 +21,7 @@ PairedSpec = base.PairedSpec
 SurfacesSpec = sections.SurfacesSpec
 CertificatesSpec = sections.CertificatesSpec
 GridsSpec = sections.GridsSpec
+InsertsSpec = sections.InsertsSpec
 ComposeSpec = masks.ComposeSpec
 
 

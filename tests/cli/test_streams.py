@@ -113,7 +113,7 @@ def test_evaluate_shows_how_far_it_is(toy_bundle, tmp_path, bars):
     assert bars == {"inspecting": (4, 4)}
 
 
-@pytest.mark.parametrize("kind", ["surface", "certificate", "grid"])
+@pytest.mark.parametrize("kind", ["surface", "certificate", "grid", "insert"])
 def test_synthesize_shows_how_far_it_is(tmp_path, bars, kind):
     assert cli.main(["synthesize", kind, "--out", str(tmp_path / "o"), "--count", "2"]) == 0
     assert bars == {"drawing": (2, 2)}

@@ -8,9 +8,10 @@ import tyro
 
 from inspection_tf import errors, images, process
 from inspection_tf.cli.arguments import Scan
-from inspection_tf.synthesis import certificate, surface
+from inspection_tf.synthesis import certificate, inserts, surface
 from inspection_tf.synthesis.certificate import CertificateSpec, PhotoSpec
 from inspection_tf.synthesis.grids import GridSpec
+from inspection_tf.synthesis.inserts import InsertSpec
 
 if TYPE_CHECKING:
     from inspection_tf.datasets.records import Records
@@ -88,6 +89,33 @@ class Grids:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Inserts:
+    """Photos of cutting inserts: folders unbroken, broken, masks of the wear land; truth.csv."""
+
+    out: Path
+    """New folder."""
+    count: int
+    """Number of photos."""
+    seed: int = 0
+    """The same seed draws the same photos."""
+    broken_share: float = 0.5
+    """Share of broken edges, 0..1."""
+    spec: InsertSpec = dataclasses.field(default_factory=InsertSpec)
+    """What to draw from."""
+
+    def write(self, progress: process.Progress) -> Path:
+        """Write the set; `progress` is called after each image."""
+        return inserts.write_folder(
+            self.out,
+            count=self.count,
+            broken_share=self.broken_share,
+            spec=self.spec,
+            seed=self.seed,
+            progress=lambda done: progress(done, self.count),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Copies:
     """Photos of your own form, and corners.csv with the corners of its field."""
 
@@ -151,6 +179,7 @@ Kind = (
     Annotated[Surfaces, tyro.conf.subcommand("surface", prefix_name=False)]
     | Annotated[Certificates, tyro.conf.subcommand("certificate", prefix_name=False)]
     | Annotated[Grids, tyro.conf.subcommand("grid", prefix_name=False)]
+    | Annotated[Inserts, tyro.conf.subcommand("insert", prefix_name=False)]
     | Annotated[Copies, tyro.conf.subcommand("template", prefix_name=False)]
 )
 

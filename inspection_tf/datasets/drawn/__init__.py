@@ -1,1 +1,1 @@
-"""Data sets that are drawn when they are read: surfaces with defects, and photos of documents."""
+"""Data sets that are drawn when they are read: surfaces, documents and cutting inserts."""

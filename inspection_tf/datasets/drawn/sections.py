@@ -4,12 +4,13 @@ from typing import Literal
 
 import pydantic
 
-from inspection_tf.datasets.drawn import photos, surfaces
+from inspection_tf.datasets.drawn import inserts, photos, surfaces
 from inspection_tf.datasets.records import Records
 from inspection_tf.datasets.sections.base import DrawnSpec
 from inspection_tf.datasets.sections.masks import MasksSpec
 from inspection_tf.synthesis.certificate import CertificateSpec
 from inspection_tf.synthesis.grids import GridSpec
+from inspection_tf.synthesis.inserts import InsertSpec
 from inspection_tf.synthesis.surface import SurfaceSpec
 
 
@@ -76,3 +77,28 @@ class GridsSpec(DrawnSpec):
     def draw(self) -> Records:
         """Return the records of the photos."""
         return photos.printed_grids(count=self.count, spec=self.grid, seed=self.seed)
+
+
+class InsertsSpec(DrawnSpec):
+    """Drawn photos of cutting inserts, and how they are split."""
+
+    format: Literal["inserts"] = "inserts"
+    """Drawn photos of cutting inserts."""
+    count: int = pydantic.Field(default=400, ge=1)
+    """Number of synthetic images."""
+    broken_share: float = pydantic.Field(default=0.5, ge=0, le=1)
+    """Share of images whose edge is broken."""
+    labels: Literal["breakage", "wear"] = "breakage"
+    """breakage: a label says whether an edge is broken; wear: it is a mask of the wear land."""
+    insert: InsertSpec = InsertSpec()
+    """What cutting inserts are drawn from."""
+
+    def draw(self) -> Records:
+        """Return the records of the photos."""
+        return inserts.photos(
+            count=self.count,
+            broken_share=self.broken_share,
+            spec=self.insert,
+            seed=self.seed,
+            labels=self.labels,
+        )

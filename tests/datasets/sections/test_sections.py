@@ -19,6 +19,7 @@ OWN = {
     "synthetic": OF_MASKS | {"count", "defective_share", "weak_labels", "surface"},
     "certificate": {"count", "certificate", "unseen", "unseen_count"},
     "grid": {"count", "grid"},
+    "inserts": {"count", "broken_share", "labels", "insert"},
     "dagm": OF_MASK_FILES,
     "folder": OF_MASK_FILES | {"templates"},
     "magnetic_tile": OF_MASK_FILES,
@@ -68,7 +69,10 @@ def test_a_format_that_is_read_needs_a_root(name):
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"format": "folder", "count": 560}, "formats certificate, grid and synthetic, not to fol"),
+        (
+            {"format": "folder", "count": 560},
+            "formats certificate, grid, inserts and synthetic, not to fol",
+        ),
         ({"format": "dagm", "templates": False}, "formats deeppcb and folder, not to dagm"),
         ({"format": "smartdoc", "corner_order": ["tl", "bl", "br", "tr"]}, "the format corners,"),
         ({"count": 4, "root": "set"}, "data.root .*Got 'set': it belongs to the formats corners,"),
@@ -141,7 +145,7 @@ def test_the_documented_command_lines_are_read():
 def test_an_option_of_another_format_is_refused_with_that_format():
     words = ["--data.format", "folder", "--data.root", "set", "--data.count", "5"]
     with pytest.raises(
-        errors.ConfigError, match=r"--data.count, .*certificate, grid and synthetic"
+        errors.ConfigError, match=r"--data.count, .*certificate, grid, inserts and synthetic"
     ):
         parse("dagm_segmentation", *words)
 

@@ -1,0 +1,117 @@
+"""Records whose photos of cutting inserts are drawn when they are read.
+
+The same photos serve two tasks: told apart by class as broken and unbroken, or labelled with masks
+of the wear land.
+"""
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors, images
+from inspection_tf.datasets.records import Record, Records
+from inspection_tf.synthesis import inserts
+from inspection_tf.synthesis.inserts import InsertSample, InsertSpec
+
+InsertLabels = Literal["breakage", "wear"]
+CLASSES: dict[InsertLabels, tuple[str, ...]] = {"breakage": ("broken",), "wear": ("flank_wear",)}
+# Raised whenever the same spec and seed begin to give other pixels.
+DRAWING_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class InsertSource:
+    """Photo `index` of a drawn set of cutting inserts.
+
+    Attributes:
+        index: place in the set, from 0.
+        seed: of the set.
+        spec: what the set is drawn from.
+        broken_share: share of broken edges.
+        labels: "breakage": the label is the class alone; "wear": it is a mask of the wear land.
+    """
+
+    index: int
+    seed: int
+    spec: InsertSpec
+    broken_share: float
+    labels: InsertLabels
+
+    @property
+    def shows_own_part(self) -> bool:
+        """Whether no other image shows the same part: it is drawn for this one."""
+        return True
+
+    @property
+    def label_kind(self) -> Literal["masks", "classes"]:
+        """What its label is: the class alone, or a mask."""
+        return "classes" if self.labels == "breakage" else "masks"
+
+    def sample(self) -> InsertSample:
+        """Draw the photo with all that is known of it: the wear land's width, the chipping."""
+        return _sample(self.index, self.seed, self.spec, self.broken_share)
+
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
+        """Draw the photo, which no orientation turns."""
+        return self.sample().image
+
+    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
+        """Return (H, W), True on the wear land; nowhere where the label is the class alone."""
+        if self.labels == "breakage":
+            return np.zeros(self.spec.size, np.bool_)
+        return self.sample().wear_mask
+
+    def identity(self) -> bytes:
+        """Return everything the pixels follow from."""
+        drawn = (DRAWING_VERSION, "insert", self.index, self.seed, self.broken_share, self.labels)
+        return repr((*drawn, self.spec.model_dump_json())).encode()
+
+
+@functools.lru_cache(maxsize=8)
+def _sample(index: int, seed: int, spec: InsertSpec, broken_share: float) -> InsertSample:
+    return inserts.draw(index, seed=seed, spec=spec, broken_share=broken_share)
+
+
+def photos(
+    *, count: int, broken_share: float, spec: InsertSpec, seed: int, labels: InsertLabels
+) -> Records:
+    """Return records of drawn photos of cutting inserts.
+
+    Args:
+        count: number of photos.
+        broken_share: share of broken edges, 0..1.
+        spec: what to draw from.
+        seed: of the set; photo `i` follows from (seed, i).
+        labels: "breakage": one class, `broken`; "wear": one class, `flank_wear`, whose masks are
+            the wear land, empty on an unworn edge. Both label the same photos.
+
+    Raises:
+        errors.ConfigError: the count is below 1, or the share is none.
+    """
+    if count < 1 or not 0 <= broken_share <= 1:
+        raise errors.ConfigError(
+            "count must be at least 1 and broken_share within 0..1. "
+            f"Got {count} and {broken_share}. Correct them."
+        )
+    sources = (InsertSource(index, seed, spec, broken_share, labels) for index in range(count))
+    return Records.of(_labelled(sources), origin="the drawn inserts", classes=CLASSES[labels])
+
+
+@functools.lru_cache(maxsize=65_536)  # a set is read several times in a run
+def _is_worn(source: InsertSource) -> bool:
+    return inserts.is_worn(
+        source.index, seed=source.seed, spec=source.spec, broken_share=source.broken_share
+    )
+
+
+def _labelled(sources: Iterable[InsertSource]) -> Iterable[Record]:
+    for source in sources:
+        if source.labels == "breakage":
+            is_defect = inserts.is_broken(source.index, source.broken_share)
+        else:
+            is_defect = _is_worn(source)
+        yield Record(f"insert/{source.index:06d}", is_defect, source)
