@@ -169,9 +169,7 @@ def measure(
 
 def _blobs(mask: NDArray[np.bool]) -> NDArray[np.int32]:
     """Return labels (height, width) of the blobs without their holes; 1 is the largest."""
-    outlines, _ = cv2.findContours(
-        mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
-    )
+    outlines, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     filled = np.zeros(mask.shape, np.uint8)
     cv2.drawContours(filled, outlines, -1, 1, cv2.FILLED)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(filled, connectivity=8)

@@ -1,17 +1,21 @@
 """Limits of flank wear, and its levels: what a measured wear makes of an image."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
+import numpy as np
 import pydantic
+from numpy.typing import NDArray
 
 from inspection_tf import config
-from inspection_tf.decision.wear.flank_wear import EdgeSide, FlankWear
+from inspection_tf.decision.wear.flank_wear import EdgeSide, FlankWear, measure
 
 Grade = Literal["OK", "REVIEW", "NG"]
 
 _LIMIT = pydantic.Field(default=None, gt=0, allow_inf_nan=False)
+_SLACK = 1 + 1e-9  # 20 px of 0.005 mm are a little more than 100 um in floating point
 _Width = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
 
 QUANTITIES: Mapping[str, str] = {
@@ -25,9 +29,11 @@ QUANTITIES: Mapping[str, str] = {
 class WearRules(config.Section):
     """How flank wear is measured on the regions that the rules keep, and what it may be.
 
-    The score of an image does not know wear: over a limit an image is NG also where its score is
-    under the threshold, and wear never makes one OK. Without `mm_per_px` an image with a wear land
-    that must be judged is REVIEW.
+    Limits raise: over one an image is NG also where its score is under the threshold, and nothing
+    here makes an image OK, unless `acquits` says so. The score itself knows no wear but by
+    `acquits`: thresholds, their promises and metrics that rank by score are as without it. Without
+    `mm_per_px` an image with a wear land that must be judged is REVIEW at least. Where a cascade's
+    first stage stops an image, nothing is measured.
     """
 
     class_name: str | None = None
@@ -44,6 +50,10 @@ class WearRules(config.Section):
     """NG over this depth of missing material under the ideal edge, um."""
     review_share: float | None = pydantic.Field(default=None, gt=0, lt=1)
     """REVIEW over this share of a limit, 0..1; none: all within the limits is as it was."""
+    acquits: bool = False
+    """Within the limits an image is OK: they are a rule on the image as `min_level` is, and its
+    score is held under the mask threshold. Labels that call each wear land a defect count it as an
+    escape then, and a threshold chosen on them would undo it: set the threshold by hand."""
     levels: dict[str, _Width] = pydantic.Field(default_factory=dict)
     """Level of wear and the VB_B from which it is reached, um; the mildest first."""
 
@@ -52,6 +62,8 @@ class WearRules(config.Section):
         if not 0 <= self.zone[0] < self.zone[1] <= 1:
             raise ValueError("zone must be two rising shares of the edge's length, 0 to 1")
         starts = list(self.levels.values())
+        if self.acquits and not self.limits_um:
+            raise ValueError("acquits needs a limit within which an image is OK")
         if starts != sorted(set(starts)):
             raise ValueError("levels must begin at rising widths, the mildest first")
         return self
@@ -59,6 +71,10 @@ class WearRules(config.Section):
     def __hash__(self) -> int:
         """Hash as every section does, although one field is a mapping."""
         return hash((tuple(self.levels.items()), self.model_copy(update={"levels": ()}).__repr__()))
+
+    def measure(self, mask: NDArray[np.bool], *, mm_per_px: float | None) -> FlankWear:
+        """Measure the mask of a wear land (height, width), by this side and zone."""
+        return measure(mask, mm_per_px=mm_per_px, edge_side=self.edge_side, zone=self.zone)
 
     @property
     def limits_um(self) -> dict[str, float]:
@@ -117,9 +133,10 @@ def judge(wear: FlankWear, rules: WearRules) -> tuple[Grade, tuple[Finding, ...]
 
 
 def _grade(value: float, limit: float, review_share: float | None) -> Grade:
-    if value > limit:
+    if value > limit * _SLACK:
         return "NG"
-    return "REVIEW" if review_share is not None and value > review_share * limit else "OK"
+    starts = math.inf if review_share is None else review_share * limit * _SLACK
+    return "REVIEW" if value > starts else "OK"
 
 
 def level_of(wear: FlankWear, rules: WearRules) -> str | None:
@@ -131,5 +148,5 @@ def level_of(wear: FlankWear, rules: WearRules) -> str | None:
     width = wear.vb_mean_um
     if width is None:
         return None
-    reached = [name for name, start in rules.levels.items() if width >= start]
+    reached = [name for name, start in rules.levels.items() if width * _SLACK >= start]
     return reached[-1] if reached else None
