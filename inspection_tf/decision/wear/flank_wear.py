@@ -178,7 +178,8 @@ def _blobs(mask: NDArray[np.bool]) -> NDArray[np.int32]:
     rank[1 + np.argsort(-area, kind="stable")] = np.arange(1, count)
     if count > 1:
         rank[1:][area < _SPECK * area.max()] = 0
-    return rank[labels]
+    ranked: NDArray[np.int32] = rank[labels]
+    return ranked
 
 
 def _sides(blobs: NDArray[np.int32], edge_side: EdgeSide) -> tuple[EdgeSide, ...]:
@@ -208,8 +209,8 @@ class _View:
             blobs = blobs[::-1] if side == "bottom" else blobs[:, ::-1]
         if side in ("left", "right"):
             blobs = blobs.T
-        column = np.flatnonzero(blobs.any(axis=0))
-        row = (blobs[:, column] > 0).argmax(axis=0)  # the upper end of the first pixel
+        column = np.flatnonzero(blobs.any(axis=0)).astype(np.float64)
+        row = (blobs[:, column.astype(int)] > 0).argmax(axis=0)  # the upper end of the first pixel
         edge = ideal_edge.fit(column + 0.5, row.astype(np.float64))
         return cls(blobs, side, edge)
 
@@ -270,7 +271,8 @@ def _wear_land(view: _View, frame: _Frame) -> tuple[NDArray[np.bool], Floats, Fl
     """Return the blobs that count (h, w), and the bounds of their pixels: along, and under."""
     rows, columns = np.nonzero(view.blobs)
     label = view.blobs[rows, columns]
-    along, under = frame.of_places(columns + 0.5, rows + 0.5)
+    x, y = columns.astype(np.float64) + 0.5, rows.astype(np.float64) + 0.5
+    along, under = frame.of_places(x, y)
     nearest = np.full(label.max() + 1, np.inf)
     np.minimum.at(nearest, label, under)
     counts = nearest <= under[label == 1].max()
@@ -284,7 +286,7 @@ def _wear_land(view: _View, frame: _Frame) -> tuple[NDArray[np.bool], Floats, Fl
 
 
 def _sampled(
-    land: NDArray[np.bool], frame: _Frame, along: Floats, under: Floats
+    land: NDArray[np.bool], along: Floats, under: Floats, frame: _Frame
 ) -> tuple[NDArray[np.bool], Floats, Floats]:
     """Return the land with its edge lying flat (m, k), and where its rows and columns lie."""
     area = np.ptp(along) * np.ptp(under)
@@ -299,46 +301,66 @@ def _sampled(
     return flat, depth, place
 
 
+@dataclass(frozen=True, slots=True)
+class _Widths:
+    """A wear land along its edge, in steps of `cell` px.
+
+    Attributes:
+        place: (k,) px along the chord of the ideal edge.
+        width: (k,) px, from the ideal edge to the far border of the land; 0 where there is none.
+        missing: (k,) px, from the ideal edge to the land, where the edge goes on on both sides.
+        cell: px.
+    """
+
+    place: Floats
+    width: Floats
+    missing: Floats
+    cell: float
+
+    @classmethod
+    def of(cls, view: _View, frame: _Frame) -> "_Widths":
+        flat, depth, place = _sampled(*_wear_land(view, frame), frame)
+        cell = 1.0 if len(place) < 2 else float(place[1] - place[0])
+        area = flat.sum(axis=0) * cell
+        there = np.asarray(flat.any(axis=0))
+        gap = np.where(there, depth[flat.argmax(axis=0)] - cell / 2, 0.0)
+        on_edge = np.flatnonzero(there & (np.abs(gap) <= NOISE_PX))
+        is_inner = np.zeros(len(place), bool)
+        if len(on_edge):
+            is_inner[on_edge[0] : on_edge[-1] + 1] = True
+        missing = np.where(is_inner, gap, 0.0)
+        width = np.maximum(area + missing, 0.0)
+        part = _whole(view, frame, place, there, width)
+        # Perpendicular to a curve the way is shorter than perpendicular to its chord.
+        slant = np.hypot(1.0, frame.sag(place + 0.5) - frame.sag(place - 0.5))
+        return cls(place[part], (width / slant)[part], (missing / slant)[part], cell)
+
+    @property
+    def each(self) -> int:
+        """How many of them are one px of the edge."""
+        return max(1, round(1 / self.cell))
+
+
 def _measured(view: _View, zone: tuple[float, float]) -> FlankWear:
     frame = _Frame.of(view)
-    land, along, under = _wear_land(view, frame)
-    flat, depth, place = _sampled(land, frame, along, under)
-    cell = 1.0 if len(place) < 2 else float(place[1] - place[0])
-    area = flat.sum(axis=0) * cell
-    there = flat.any(axis=0)
-    gap = np.where(there, depth[flat.argmax(axis=0)] - cell / 2, 0.0)
-    on_edge = np.flatnonzero(there & (np.abs(gap) <= NOISE_PX))
-    is_inner = np.zeros(len(place), bool)  # between two places that lie on the ideal edge
-    if len(on_edge):
-        is_inner[on_edge[0] : on_edge[-1] + 1] = True
-    missing = np.where(there & is_inner, gap, 0.0)
-    kept = _whole(view, frame, place, there, area + missing)
-    place, missing = place[kept], missing[kept]
-    # Across the chord the way is longer than perpendicular to a curve.
-    slant = np.ones(len(place))
-    if frame.edge.is_curved:
-        slope = (frame.sag(place + 0.5) - frame.sag(place - 0.5)) / 1.0
-        slant = 1 / np.hypot(1, slope)
-    width = (area[kept] + missing) * slant
-    count = max(1, round(1 / cell))
-    profile = _means(width, count)
-    dips = _means(missing * slant, count)
-    first = math.floor(zone[0] * len(width) + 1e-9)
-    last = max(first + 1, math.ceil(zone[1] * len(width) - 1e-9))
-    pixels = np.s_[first // count : max(first // count + 1, math.ceil(last / count))]
+    found = _Widths.of(view, frame)
+    place, each = found.place, found.each
+    profile, missing = _means(found.width, each), _means(found.missing, each)
+    first = math.floor(zone[0] * len(place) + 1e-9)
+    last = max(first + 1, math.ceil(zone[1] * len(place) - 1e-9))
+    pixels = slice(first // each, math.ceil(last / each))
     widest = pixels.start + int(profile[pixels].argmax())
-    chip = float(dips[pixels].max())
-    ends = np.array([place[0] - cell / 2, place[-1] + cell / 2])
-    if frame.edge.is_curved:
-        ends = np.linspace(*ends, _CURVE_POINTS)
-    where = place[min(widest * count + count // 2, len(place) - 1)]
+    chip = float(missing[pixels].max())
+    count = _CURVE_POINTS if frame.edge.is_curved else 2
+    ends = np.linspace(place[0] - found.cell / 2, place[-1] + found.cell / 2, count)
+    where = place[min(widest * each + each // 2, len(place) - 1)]
     across = np.array([0.0, profile[widest]])
     return FlankWear(
-        vb_mean_px=float(width[first:last].mean()),
+        vb_mean_px=float(found.width[first:last].mean()),
         vb_max_px=float(profile[widest]),
         chipping_px=chip if chip > NOISE_PX else 0.0,
-        length_px=len(place) * cell,
-        edge_xy=_points(view, *frame.places(ends, np.zeros(len(ends)))),
+        length_px=len(place) * found.cell,
+        edge_xy=_points(view, *frame.places(ends, np.zeros(count))),
         widest_xy=_points(view, *frame.places(np.full(2, where), across)),
         profile_px=profile,
     )

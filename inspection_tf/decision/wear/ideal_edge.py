@@ -42,7 +42,8 @@ class IdealEdge:
 
     def at(self, x: Floats) -> Floats:
         """Return the rows, px, at columns (n,), px."""
-        return np.polyval(self.coefficients, x - self.centre)
+        rows: Floats = np.polyval(np.array(self.coefficients), x - self.centre)
+        return rows
 
     @property
     def is_curved(self) -> bool:
@@ -123,4 +124,4 @@ def _best(away: Floats, y: Floats, candidates: Floats) -> tuple[float, ...]:
         if len(np.unique(away[inside])) <= degree:
             break
         best = np.polyfit(away[inside], y[inside], degree)
-    return tuple(float(value) for value in best)
+    return tuple(map(float, best))
