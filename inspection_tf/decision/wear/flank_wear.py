@@ -158,9 +158,10 @@ def measure(
         )
     is_scale = mm_per_px is not None and math.isfinite(mm_per_px) and mm_per_px > 0
     scale = mm_per_px if is_scale else None
-    blobs = _blobs(np.asarray(mask, bool))
-    if not blobs.any():
+    given = np.asarray(mask, bool)
+    if not given.any():  # also an image without pixels, at which OpenCV would end the process
         return FlankWear(edge_side=edge_side, mm_per_px=scale)
+    blobs = _blobs(given)
     views = [_View.of(blobs, side) for side in _sides(blobs, edge_side)]
     best = max(view.edge.agreement for view in views)
     view = next(view for view in views if view.edge.agreement >= best - _ALIKE)

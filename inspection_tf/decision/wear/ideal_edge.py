@@ -123,5 +123,5 @@ def _best(away: Floats, y: Floats, candidates: Floats) -> tuple[float, ...]:
         inside = np.abs(y - np.polyval(best, away)) <= NOISE_PX
         if len(np.unique(away[inside])) <= degree:
             break
-        best = np.polyfit(away[inside], y[inside], degree)
+        best = np.asarray(np.polyfit(away[inside], y[inside], degree))
     return tuple(map(float, best))

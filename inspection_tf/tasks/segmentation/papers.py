@@ -43,8 +43,8 @@ defect that were not among them.
 
 
 _WEAR = """
-Over a limit of flank wear (`wear` among the rules) an image is NG whatever its score: wear only
-raises an outcome. Thresholds, promises and the ranking by score do not know it.
+Over a limit of flank wear (`wear` among the rules) an image is NG whatever its score{within}.
+Thresholds and their promises are about the score alone.
 """
 
 
@@ -56,16 +56,17 @@ def papers(context: Context, rules: decision.Rules) -> Papers:
         rules: on regions and on the image.
     """
     point = context.operating_point
-    is_limited = rules.wear is not None and bool(rules.wear.limits_um)
+    limited = rules.wear if rules.wear is not None and rules.wear.limits_um else None
+    within = ", and within them it is OK" if limited is not None and limited.acquits else ""
     return Papers(
         card=CARD,
         rules=rules.model_dump(mode="json", exclude_defaults=True),
         decision=(
             f"a pixel is defective from {point.mask_threshold:.6g}; the score is the peak of the "
             f"regions that survive the rules; NG when it is >= {point.threshold:.6g}"
-            + (", and over a limit of flank wear whatever the score" if is_limited else "")
+            + (", and over a limit of flank wear whatever the score" if limited else "")
         ),
-        stages=_WEAR if is_limited else "",
+        stages=_WEAR.format(within=within) if limited else "",
         input_note=_laid(context),
     )
 
