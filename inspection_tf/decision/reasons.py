@@ -84,7 +84,8 @@ def of_wear(assessment: Assessment, rules: Rules) -> tuple[str, ...]:
 def _beside(found: limits.Finding, review_share: float) -> str:
     limit = f"{found.limit_um:g}"
     start = review_share * found.limit_um if found.grade == "REVIEW" else found.limit_um
-    value, _ = _distinct(found.value_um, start, digits=0)
+    # Without what floating point adds: 20 px of 5 um are not over 100 um.
+    value, _ = _distinct(round(found.value_um, 6), start, digits=0)
     where = {
         "OK": f"within {limit} um",
         "REVIEW": f"over {start:g} um, {review_share:g} of {limit} um",

@@ -67,8 +67,8 @@ def test_the_edge_lies_on_the_side_that_is_named(side):
     mask &= wedge
     turned = {"top": mask, "bottom": mask[::-1], "left": mask.T, "right": mask[::-1].T}[side]
     found = wear.measure(turned, edge_side=side)
-    # Columns 10 to 90 reach to row 30 + x / 10: on average 34, and rounded up 34.45: 14.5 px. The
-    # widest is column 90, to row 39: 19 px.
+    # Column x holds the rows from 20 to under 30 + x / 10: 11 of them at the left end, 19 at the
+    # right one.
     rows = np.array([int(np.ceil(30 + x / 10)) - 20 for x in range(10, 91)])
     assert found.vb_mean_px == pytest.approx(rows.mean())
     assert found.vb_max_px == pytest.approx(rows.max())
