@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FOLDER = "folder"
 """Instead of a pattern: the images of one folder are a part."""
+POSITION = "position"
+"""Group of a pattern, and metadata: where in a part, such as a tool head, an image was taken."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def compiled(pattern: str | None) -> re.Pattern[str] | None:
     """Return a `--part` as a regular expression; None where it is `FOLDER`, or nothing.
 
     Raises:
-        errors.ConfigError: it is none, or has no group.
+        errors.ConfigError: it is none, or has no group but that of the position.
     """
     if pattern is None or pattern == FOLDER:
         return None
@@ -79,10 +81,10 @@ def compiled(pattern: str | None) -> re.Pattern[str] | None:
             f"part must be a regular expression, or {FOLDER}. Got {pattern}: {problem}. "
             r"Write for example '(\d+)_cam\d\.png$'."
         ) from problem
-    if not expression.groups:
+    if not expression.groups or expression.groupindex.get(POSITION) == 1:
         raise errors.ConfigError(
             f"part must have a group, which is the name of the part. Got {pattern}. "
-            "Put the part's own characters into parentheses."
+            "Put the part's own characters into parentheses, before any others."
         )
     return expression
 
@@ -103,6 +105,14 @@ def _part_of(path: Path, pattern: re.Pattern[str] | None) -> str:
             "Change the pattern, or leave the image out."
         )
     return match.group(1)
+
+
+def _position_of(path: Path, pattern: re.Pattern[str] | None) -> str | None:
+    """Return where in its part an image was taken; None where the pattern has no such group."""
+    if pattern is None or POSITION not in pattern.groupindex:
+        return None
+    match = pattern.search(files.composed(path.as_posix()))
+    return match.group(POSITION) if match else None
 
 
 def composite_lines(
@@ -135,28 +145,39 @@ def composite_lines(
         except errors.DataError as problem:
             yield {"path": str(item.path), "error": setup.report(problem)}, problem.exit_code
     for part, members in parts.items():
-        yield _line({"part": part}, members, setup)
+        yield _line({"part": part}, members, setup, expression)
 
 
-def _line(about: dict[str, Any], items: Sequence[Item], setup: Setup) -> tuple[dict[str, Any], int]:
+def _line(
+    about: dict[str, Any],
+    items: Sequence[Item],
+    setup: Setup,
+    pattern: re.Pattern[str] | None = None,
+) -> tuple[dict[str, Any], int]:
     from inspection_tf import decision
 
     verdicts: dict[str, decision.Verdict] = {}
     failures: dict[str, str] = {}
     codes = []
     for item in items:
+        position = _position_of(item.path, pattern)
+        metadata = dict(setup.metadata) | ({} if position is None else {POSITION: position})
         for number, (bundle, inspector) in enumerate(setup.inspectors.items()):
-            labels = [str(item.path)] if "part" in about else []
+            labels = [position or str(item.path)] if "part" in about else []
             labels += [bundle] if len(setup.inspectors) > 1 else []
             name = _free(": ".join(labels), {*verdicts, *failures})
             try:
-                verdicts[name], code = _inspect(item, number, inspector, setup)
+                verdicts[name], code = _inspect(
+                    item, number, inspector, dataclasses.replace(setup, metadata=metadata)
+                )
                 codes.append(code)
             except Exception as problem:  # of one image, whatever it is: the part is not OK
                 is_reported = str(problem) in failures.values()  # for another bundle
                 failures[name] = str(problem) if is_reported else setup.report(problem)
                 codes.append(process.exit_code_of(problem))
     whole = decision.CompositeVerdict.of(verdicts, failures)
+    if pattern is not None and POSITION in pattern.groupindex:
+        whole = whole.worst_first()
     codes.append(errors.OK if whole.outcome == "OK" else errors.NOT_OK)
     return {**about, **whole.to_dict()}, errors.gravest(codes)
 
@@ -188,6 +209,20 @@ def _free(name: str, taken: set[str]) -> str:
     return numbered
 
 
+def _in_words(wear: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the flank wear of each image of a part: `3: NG, worn, VB_B 312 um`."""
+    return [
+        ", ".join(
+            [
+                f"{name}: {one['outcome']}",
+                *([] if one["level"] is None else [one["level"]]),
+                *([] if one["vb_mean_um"] is None else [f"VB_B {one['vb_mean_um']:.0f} um"]),
+            ]
+        )
+        for name, one in wear.items()
+    ]
+
+
 def table(lines: Sequence[Mapping[str, Any]]) -> "rich.table.Table":
     """Return the table of the lines of parts, or of images that several bundles inspected."""
     import rich.table
@@ -201,7 +236,7 @@ def table(lines: Sequence[Mapping[str, Any]]) -> "rich.table.Table":
         cells = [name, "error", "", "", line.get("error", "")]
         if "error" not in line:
             count = len(line["verdicts"]) + len(line["failures"])
-            reasons = "; ".join(line["reasons"])
+            reasons = "; ".join([*_in_words(line.get("wear", {})), *line["reasons"]])
             cells = [name, line["outcome"], str(count), line["decided_by"], reasons]
         verdict_table.add_row(*map(process.cell, cells))
     return verdict_table

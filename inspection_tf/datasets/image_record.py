@@ -26,7 +26,8 @@ class Source(Protocol):
     with pixels that count for nothing has `read_ignored(*, orientation)`, (height, width) bool,
     and a property `has_ignored`; its mask calls them background. One whose label is four corners
     has `read_corners(*, orientation)`. One whose label is the class of the whole image has an
-    attribute `label_kind`, "classes"; its mask marks nothing.
+    attribute `label_kind`, "classes"; its mask marks nothing. One that knows the flank wear which
+    its image shows has `read_wear()`, which returns a `TrueWear` or None.
     """
 
     def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
@@ -44,6 +45,25 @@ class Source(Protocol):
 
     def identity(self) -> bytes:
         """Return bytes that differ whenever the pixels may differ."""
+        ...
+
+
+class TrueWear(Protocol):
+    """The flank wear that an image truly shows, in the words of ISO 3685; None: not known."""
+
+    @property
+    def vb_mean_um(self) -> float | None:
+        """VB_B, the mean width of the wear land, um."""
+        ...
+
+    @property
+    def vb_max_um(self) -> float | None:
+        """VB_Bmax, its largest width, um."""
+        ...
+
+    @property
+    def chipping_um(self) -> float | None:
+        """Largest depth of missing material under the ideal edge, um."""
         ...
 
 
@@ -137,6 +157,11 @@ class Record:
         read: Callable[..., NDArray[np.float64] | None] | None
         read = getattr(self.source, "read_corners", None)
         return read(orientation=orientation) if read else None
+
+    def read_wear(self) -> TrueWear | None:
+        """Return the flank wear that the image truly shows; None where its data set knows none."""
+        read: Callable[[], TrueWear | None] | None = getattr(self.source, "read_wear", None)
+        return read() if read else None
 
     @property
     def label_kind(self) -> LabelKind:

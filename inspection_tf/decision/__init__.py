@@ -13,10 +13,12 @@ from inspection_tf.decision.regions import Zone
 from inspection_tf.decision.results import Field, Region, Regions, Result
 from inspection_tf.decision.rules import Level, Rules
 from inspection_tf.decision.verdict import Outcome, Verdict
+from inspection_tf.decision.wear import FlankWear, WearRules
 
 __all__ = [
     "CompositeVerdict",
     "Field",
+    "FlankWear",
     "HiddenDefect",
     "Level",
     "Outcome",
@@ -25,6 +27,7 @@ __all__ = [
     "Result",
     "Rules",
     "Verdict",
+    "WearRules",
     "Zone",
     "decide",
     "gate",

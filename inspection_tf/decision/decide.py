@@ -1,4 +1,9 @@
-"""Probability map -> `Verdict`: one rule for everyone, **NG if and only if score >= threshold**."""
+"""Probability map -> `Verdict`: one rule for everyone, **NG if and only if score >= threshold**.
+
+With `Rules.wear` flank wear over a limit is NG as well, whatever the score: limits of wear raise an
+outcome and never lower it, so what a threshold promises about escapes holds all the same. All that
+looks at scores alone (the choice of thresholds, their promises, ranking metrics) does not see it.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,6 +17,7 @@ from inspection_tf.decision import reasons
 from inspection_tf.decision.results import Region, Regions
 from inspection_tf.decision.rules import Assessment, Rules, assess, levels_reached
 from inspection_tf.decision.verdict import Outcome, Verdict
+from inspection_tf.decision.wear import limits
 
 # Not `Rules()`: validating would build pydantic's schemas at import.
 _NO_RULES = Rules.model_construct()
@@ -61,9 +67,9 @@ def decide(
     """Decide about one image.
 
     Reported are the surviving regions whose peak reaches the threshold (for REVIEW: the start of
-    the band). An OK image reports none. The class of a region is the one with the largest sum of
-    probability over its pixels, or with `Rules.one_class` over those of all regions, times
-    `class_weight`.
+    the band), and all of them where wear raised the outcome. An OK image reports none. The class of
+    a region is the one with the largest sum of probability over its pixels, or with
+    `Rules.one_class` over those of all regions, times `class_weight`.
 
     Args:
         probability: (height, width) or (height, width, classes), floating point, in the size of the
@@ -94,19 +100,22 @@ def decide(
         mm_per_px=mm_per_px,
         classes=classes,
         class_weight=class_weight,
+        measures_wear=True,
     )
-    outcome = _outcome(found.score, point)
-    shown = _shown(found, outcome, point)
+    by_score = _outcome(found.score, point)
+    outcome = _raised(by_score, found, rules)
+    shown = _shown(found, by_score, point) if outcome == by_score else found.kept.tolist()
     regions = tuple(_region(found, index, classes, rules, mm_per_px) for index in shown)
     ratio = float(found.regions.inspected_px[shown].sum() / found.inspected_px)
     level = _level(found, shown, rules, ratio, mm_per_px)
-    reason = reasons.of_score(outcome, found, point, given)
+    reason = reasons.of_score(by_score, found, point, given)
     earlier = earlier or {}
     return Verdict(
         outcome=outcome,
         score=found.score,
         threshold=point.threshold,
         reasons=(
+            *reasons.of_wear(found, rules),
             *reasons.of_regions(regions, rules, ratio, level, name_classes=len(classes) > 1),
             f"{stage}: {reason}" if stage else reason,
             *reasons.of_earlier(earlier),
@@ -118,6 +127,7 @@ def decide(
             level=level,
             probability=given if given.ndim == 2 else found.probability,
             class_probability=given if len(classes) > 1 else None,
+            wear=found.wear,
         ),
         review_from=point.review_from,
         image_size=(given.shape[0], given.shape[1]),
@@ -191,6 +201,14 @@ def _outcome(score: float, point: thresholds.OperatingPoint) -> Outcome:
     return "REVIEW" if point.review_from is not None and score >= point.review_from else "OK"
 
 
+def _raised(outcome: Outcome, found: Assessment, rules: Rules) -> Outcome:
+    """Return the graver one of an outcome and of what the limits of wear say."""
+    if found.wear is None or rules.wear is None:
+        return outcome
+    grade, _ = limits.judge(found.wear, rules.wear)
+    return max(outcome, grade, key=("OK", "REVIEW", "NG").index)
+
+
 def _shown(found: Assessment, outcome: Outcome, point: thresholds.OperatingPoint) -> list[int]:
     start = point.threshold if outcome == "NG" else point.review_from
     if outcome == "OK" or start is None:
@@ -205,6 +223,8 @@ def _level(
     ratio: float,
     mm_per_px: float | None,
 ) -> str | None:
+    if found.wear is not None and rules.wear is not None and rules.wear.levels:
+        return limits.level_of(found.wear, rules.wear)
     if not rules.levels or not shown:
         return None
     reached = levels_reached(

@@ -12,6 +12,7 @@ from inspection_tf import thresholds
 from inspection_tf.decision.results import Region
 from inspection_tf.decision.rules import Assessment, Rules, class_rule
 from inspection_tf.decision.verdict import Outcome
+from inspection_tf.decision.wear import limits
 
 
 def _distinct(first: float, second: float, *, digits: int = 2) -> tuple[str, str]:
@@ -63,6 +64,34 @@ def of_regions(
     if level is not None:
         reasons.append(f"level {level}")
     return tuple(reasons)
+
+
+def of_wear(assessment: Assessment, rules: Rules) -> tuple[str, ...]:
+    """Return flank wear beside its limits, or that there is no scale to judge it by."""
+    worn = assessment.wear
+    if worn is None or rules.wear is None or not worn.edge_xy:
+        return ()
+    if worn.vb_mean_um is None:
+        text = f"flank wear VB_B {worn.vb_mean_px:.1f} px"
+        return (f"{text}, not judged without mm_per_px" if rules.wear.judges else text,)
+    _, found = limits.judge(worn, rules.wear)
+    texts = [_beside(one, rules.wear.review_share or 1.0) for one in found]
+    if rules.wear.max_vb_um is None:
+        texts.insert(0, f"{limits.QUANTITIES['max_vb_um']} {worn.vb_mean_um:.0f} um")
+    return tuple(texts)
+
+
+def _beside(found: limits.Finding, review_share: float) -> str:
+    limit = f"{found.limit_um:g}"
+    start = review_share * found.limit_um if found.grade == "REVIEW" else found.limit_um
+    # Without what floating point adds: 20 px of 5 um are not over 100 um.
+    value, _ = _distinct(round(found.value_um, 6), start, digits=0)
+    where = {
+        "OK": f"within {limit} um",
+        "REVIEW": f"over {start:g} um, {review_share:g} of {limit} um",
+        "NG": f"over {limit} um",
+    }[found.grade]
+    return f"{limits.QUANTITIES[found.limit]} {value} um, {where}"
 
 
 def _compared(

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspection_tf.decision.wear import FlankWear
 from inspection_tf.images import geometry
 
 Corners = tuple[tuple[float, float], tuple[float, float], tuple[float, float], tuple[float, float]]
@@ -101,6 +102,7 @@ class Regions:
         probability: (height, width) of any defect, in the size of the source; None where no map was
             made.
         class_probability: (height, width, classes) where there are several classes.
+        wear: flank wear of the wear land, also of an OK image; None where none was measured.
     """
 
     kind: ClassVar[str] = "regions"
@@ -110,14 +112,16 @@ class Regions:
     level: str | None = None
     probability: NDArray[np.floating] | None = field(default=None, repr=False, compare=False)
     class_probability: NDArray[np.floating] | None = field(default=None, repr=False, compare=False)
+    wear: FlankWear | None = None
 
     def to_dict(self) -> dict[str, object]:
-        """Return regions, their number, their share of the area and their level."""
+        """Return regions, their number, their share of the area, their level, and any wear."""
         return {
             "regions": [region.to_dict() for region in self.regions],
             "defect_count": len(self.regions),
             "pattern_ratio": self.pattern_ratio,
             "level": self.level,
+            **({} if self.wear is None else {"wear": self.wear.to_dict()}),
         }
 
     def mask(self, image_size: tuple[int, int]) -> NDArray[np.bool_]:
@@ -155,11 +159,19 @@ class Regions:
         return {"score": np.rint(255 * np.clip(finite, 0, 1)).astype(np.uint8)}
 
     def mark(self, picture: NDArray[np.uint8], colour: Colour, width: int) -> None:
-        """Draw nothing: the outlines of the mask tell all."""
+        """Draw the ideal edge and the widest wear; else the outlines of the mask tell all."""
+        if self.wear is None:
+            return
+        for line in (self.wear.edge_xy, self.wear.widest_xy):
+            if line:
+                # In sixteenths of a pixel: rounded to pixels a line of small slope is a staircase.
+                places = np.rint(16 * np.array(line)).astype(np.int32)
+                cv2.polylines(picture, [places], False, colour, width, cv2.LINE_AA, 4)
 
     def without_pixels(self) -> "Regions":
-        """Return it without its maps."""
-        return Regions(self.regions, self.pattern_ratio, self.level)
+        """Return it without its maps, and wear without the widths along the edge."""
+        wear = None if self.wear is None else self.wear.without_profile()
+        return Regions(self.regions, self.pattern_ratio, self.level, wear=wear)
 
 
 @dataclass(frozen=True, slots=True)

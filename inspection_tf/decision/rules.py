@@ -31,9 +31,12 @@ from inspection_tf.decision.regions import (
     strongest_class,
     zone_masks,
 )
+from inspection_tf.decision.wear import flank_wear, limits
 
 _LIMIT = pydantic.Field(default=None, ge=0, allow_inf_nan=False)
 _Area = Annotated[float, pydantic.Field(ge=0, allow_inf_nan=False)]
+WEAR_LIMITS = "the limits of wear"
+"""What the rule on the image is called that wear acquits by."""
 _SLACK = 1 - 1e-9  # 0.1 mm * 30 is a little less than 3 mm in floating point
 
 
@@ -81,6 +84,8 @@ class Rules(config.Section):
     """Severities, the mildest first."""
     min_level: str | None = None
     """Severity it takes for NG: the name of a level."""
+    wear: limits.WearRules | None = None
+    """Flank wear of the regions that no rule drops; none: it is not measured."""
 
     outline: Literal["pixels", "ellipse"] = "pixels"
     """How regions are drawn: their pixels, or the ellipse of equal moments, for networks that
@@ -99,7 +104,18 @@ class Rules(config.Section):
             )
         if self.min_level is not None and self.min_level not in names:
             raise ValueError(f"min_level must name one of the levels {names}")
+        if self.levels and self.wear is not None and self.wear.levels:
+            raise ValueError("levels must be those of areas or those of wear, got both")
         return self
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_wear_where_none_is_measured(
+        self, write: pydantic.SerializerFunctionWrapHandler
+    ) -> dict[str, object]:
+        values: dict[str, object] = write(self)
+        if self.wear is None:  # as every bundle and configuration without it was written
+            values.pop("wear", None)
+        return values
 
     def __hash__(self) -> int:
         """Hash as every section does, although one field is a mapping."""
@@ -117,11 +133,12 @@ class Rules(config.Section):
             errors.ConfigError: a channel has no name, or a rule names no channel.
         """
         ruled = list(self.class_min_area_px)
+        worn = None if self.wear is None else self.wear.class_name
         if classes is None:
-            if ruled:
+            if ruled or worn is not None:
                 raise errors.ConfigError(
-                    f"Rules on classes need the names of the channels. Got {ruled} and no classes. "
-                    "Give classes, one name for each channel."
+                    "Rules on classes need the names of the channels. Got "
+                    f"{ruled or [worn]} and no classes. Give classes, one name for each channel."
                 )
             return
         if len(classes) != channels or len(set(classes)) < channels:
@@ -133,6 +150,11 @@ class Rules(config.Section):
             raise errors.ConfigError(
                 f"class_min_area_px must name classes of the map. Got {unknown}; the classes are "
                 f"{list(classes)}. Correct the names."
+            )
+        if worn is not None and worn not in classes:
+            raise errors.ConfigError(
+                f"wear.class_name must be a class of the map. Got {worn!r}; the classes are "
+                f"{list(classes)}. Correct the name."
             )
 
     def check_scale(self, mm_per_px: float | None) -> None:
@@ -170,6 +192,7 @@ class Assessment:
     inspected_px: int
     probability: NDArray[np.floating[Any]]  # (height, width), the defect map
     class_index: NDArray[np.int64]  # (n,), the channel of each region
+    wear: flank_wear.FlankWear | None = None  # None: it was not measured
 
 
 def class_rule(name: str) -> str:
@@ -258,11 +281,14 @@ def _image_rules(
     rules: Rules,
     inspected_px: int,
     mm_per_px: float | None,
+    worn: flank_wear.FlankWear | None,
 ) -> dict[str, NDArray[np.bool]]:
     """Return for each rule on the image whether the first 1, 2, ... surviving regions meet it."""
     area = regions.area_px[kept].cumsum()
     ratio = regions.inspected_px[kept].cumsum() / inspected_px
     met = {"min_count": np.arange(1, len(kept) + 1) >= rules.min_count}
+    if worn is not None and rules.wear is not None and rules.wear.acquits:
+        met[WEAR_LIMITS] = np.full(len(kept), limits.judge(worn, rules.wear)[0] == "NG")
     if rules.min_pattern_ratio is not None:
         met["min_pattern_ratio"] = ratio >= rules.min_pattern_ratio * _SLACK
     if rules.min_level is not None:
@@ -270,6 +296,20 @@ def _image_rules(
         level = levels_reached(rules, area_px=area, ratio=ratio, mm_per_px=mm_per_px)
         met["min_level"] = level >= least
     return met
+
+
+def _flank_wear(
+    regions: Regions,
+    land: NDArray[np.int64],
+    rules: limits.WearRules,
+    size: tuple[int, int],
+    mm_per_px: float | None,
+) -> flank_wear.FlankWear:
+    """Measure the wear of some regions together."""
+    mask = np.zeros(size, bool)
+    (x, y), (height, width) = regions.offset_xy, regions.labels.shape
+    mask[y : y + height, x : x + width] = np.isin(regions.labels, regions.label[land])
+    return rules.measure(mask, mm_per_px=mm_per_px)
 
 
 def assess(
@@ -280,10 +320,12 @@ def assess(
     mm_per_px: float | None,
     classes: Sequence[str] | None = None,
     class_weight: NDArray[Any] | None = None,
+    measures_wear: bool = False,
 ) -> Assessment:
     """Find the regions of a map, apply the rules, and score the image.
 
-    `class_weight` (classes,) multiplies the sums that name the class of a region.
+    `class_weight` (classes,) multiplies the sums that name the class of a region. Wear that the
+    rules ask for is measured if `measures_wear`, or where the score hangs on it.
 
     Raises:
         errors.ConfigError: the map is no map, rules in mm have no scale, names do not fit the
@@ -315,7 +357,13 @@ def assess(
         for name, limit in rules.class_min_area_px.items():
             dropped[class_rule(name)] = (class_name == name) & (regions.area_px < limit * _SLACK)
     kept = survivors(dropped, len(regions))
-    met = _image_rules(regions, kept, rules, inspected_px, mm_per_px)
+    worn = None
+    if rules.wear is not None and (measures_wear or rules.wear.acquits):
+        land = kept
+        if classes is not None and rules.wear.class_name is not None:
+            land = kept[class_index[kept] == list(classes).index(rules.wear.class_name)]
+        worn = _flank_wear(regions, land, rules.wear, size, mm_per_px)
+    met = _image_rules(regions, kept, rules, inspected_px, mm_per_px, worn)
     suffices = np.logical_and.reduce(list(met.values()))
     if suffices.any():
         score = float(regions.peak[kept[suffices.argmax()]])
@@ -324,4 +372,4 @@ def assess(
             highest = float(cv2.minMaxLoc(array, inspected.view(np.uint8))[1])
         score = min(highest, float(np.nextafter(mask_threshold, 0.0)))
     unmet = tuple(name for name, meets in met.items() if len(kept) and not meets[-1])
-    return Assessment(regions, dropped, kept, unmet, score, inspected_px, array, class_index)
+    return Assessment(regions, dropped, kept, unmet, score, inspected_px, array, class_index, worn)

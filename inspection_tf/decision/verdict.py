@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf.decision.results import EMPTY, Colour, Corners, Field, Region, Regions, Result
+from inspection_tf.decision.wear import FlankWear
 
 Outcome = Literal["OK", "NG", "REVIEW"]
 
@@ -73,6 +74,11 @@ class Verdict:
     def level(self) -> str | None:
         """Name of the severity that the regions reach."""
         return self._regions.level
+
+    @property
+    def wear(self) -> FlankWear | None:
+        """Flank wear of a cutting edge; None where it was not measured."""
+        return self._regions.wear
 
     @property
     def probability(self) -> NDArray[np.floating] | None:

@@ -116,7 +116,7 @@ def report(folder: RunFolder, shipped: ship.Shipped) -> dict[str, Any]:
         show=shipped.show,
         report=shipped.report,
     )
-    process.show_table(evaluation.table(shipped.report, task.measures))
+    process.show_table(evaluation.table(shipped.report, shipped.rows[0].measures))
     splits = shipped.manifest.provenance.data.splits
     commands = _next_commands(folder.path / "bundle", has_test="test" in splits)
     for line in (*([point.note] if point.note else ()), *commands):

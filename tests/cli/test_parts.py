@@ -136,6 +136,38 @@ def test_one_image_given_twice_is_two_images_of_its_part(predict, photos):
     assert list(line["verdicts"]) == [str(path), f"{path} (2)"]
 
 
+def test_the_images_of_a_part_are_called_by_their_positions_the_worst_first(predict, photos):
+    pattern = r"(lot\d+)_part(?P<position>\d+)\.png$"
+    paths = [photos / "left" / "lot7_part8.png", photos / "right" / "lot7_part7.png"]
+    _, (line,), _ = predict(*paths, "--part", pattern, "--metadata", "shift=2", "--json")
+    assert (line["part"], line["decided_by"]) == ("lot7", "7")
+    assert list(line["verdicts"]) == ["7", "8"]
+    said = [verdict["metadata"] for verdict in line["verdicts"].values()]
+    assert said == [{"shift": "2", "position": "7"}, {"shift": "2", "position": "8"}]
+    assert "wear" not in line
+
+
+def test_lines_of_parts_say_the_wear_of_each_position(toy_bundle_copy, reseal, photos, capsys):
+    stored = json.loads((toy_bundle_copy / "manifest.json").read_text())
+    stored["settings"]["rules"]["wear"] = {"levels": {"new": 0, "used": 1}}
+    reseal(toy_bundle_copy, settings=stored["settings"], mm_per_px=0.005)
+    pattern = r"(lot\d+)_part(?P<position>\d+)\.png$"
+    paths = [photos / "left" / "lot7_part8.png", photos / "right" / "lot7_part7.png"]
+    words = ["predict", str(toy_bundle_copy), *map(str, paths), "--part", pattern]
+    assert cli.main([*words, "--json"]) == 1
+    line = json.loads(capsys.readouterr().out)
+    assert list(line["wear"]) == ["7", "8"]
+    spot, good = line["wear"].values()
+    assert (spot["outcome"], spot["level"]) == ("NG", "used")
+    assert 5 < spot["vb_mean_um"] < 200  # a spot of some px of 5 um
+    assert good == {
+        "outcome": "OK", "level": "new", "vb_mean_um": 0, "vb_max_um": 0, "chipping_um": 0
+    }  # fmt: skip
+    assert cli.main(words) == 1
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "7: NG, used, VB_B" in printed
+
+
 def test_two_bundles_on_one_image_give_one_verdict(predict, photos, toy_bundle, tmp_path):
     second, out = tmp_path / "second", tmp_path / "out"
     shutil.copytree(toy_bundle, second)
@@ -180,6 +212,7 @@ def test_a_bundle_that_compares_and_one_that_does_not_go_together(
         (["--metadata", "lot=7", "--metadata", "lot=8"], "Got lot twice"),
         (["--part", "(part"], r"regular expression, or folder\. Got \(part: missing \)"),
         (["--part", "part"], r"must have a group.*Got part\. Put"),
+        (["--part", r"(?P<position>\d)_(\d)"], r"must have a group.*before any others"),
         (["--also", "BUNDLE"], "Each bundle must be named once"),
         (["--also", "BUNDLE/golden/.."], "Each bundle must be named once"),
         (["--also", "gone"], "gone"),

@@ -78,5 +78,5 @@ def evaluate(
 
     task, threshold = inspector.task, manifest.operating_point.threshold
     plots.write_evaluation(folder, rows, task=task, threshold=threshold, show=show, report=report)
-    process.show_table(evaluation.table(report, task.measures))
+    process.show_table(evaluation.table(report, rows[0].measures))
     return errors.OK

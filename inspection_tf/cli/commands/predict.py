@@ -147,7 +147,9 @@ def predict(
         metadata: passed through to every verdict, once for each name: camera=left.
         part: the images of one part give one verdict, the gravest, and none is OK of which an image
             cannot be read. A regular expression on the path whose first group is the part; or
-            folder, where the images of each folder are a part.
+            folder, where the images of each folder are a part. A later group called position, as
+            in 'head(.)_(?P<position>.)', names the images, such as the inserts of a tool
+            head; it passes through as metadata, and the worst of them comes first.
         also: another bundle that inspects the same images; all of them give one verdict, the
             gravest. Once for each.
         json: print a line of JSON for each image, or each part, instead of a table.

@@ -137,9 +137,9 @@ class Cascade(SeesWholeImages, MapTask):
                 f"under {threshold:.6g}"
             ),
             stages=(
-                f"\nBefore it the {CLASSIFIER} looks at each image: one whose score is under "
-                f"**{threshold:.6g}** is OK, and the segmenter does not run. Both thresholds were "
-                "chosen together, and the promise is that of the whole.\n"
+                f"{found.stages}\nBefore it the {CLASSIFIER} looks at each image: one whose score "
+                f"is under **{threshold:.6g}** is OK, and the segmenter does not run. Both "
+                "thresholds were chosen together, and the promise is that of the whole.\n"
             ),
         )
 

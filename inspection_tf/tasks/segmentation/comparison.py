@@ -1,6 +1,7 @@
 """A verdict on defects compared with the mask of its image."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,15 +12,17 @@ from inspection_tf.datasets.records import Record
 from inspection_tf.tasks.base import Context
 from inspection_tf.tasks.segmentation import labels, regions
 from inspection_tf.tasks.segmentation.labels import MaskLabels
-from inspection_tf.tasks.segmentation.measures import MEASURES
-from inspection_tf.tasks.segmentation.results import MapResult
+from inspection_tf.tasks.segmentation.measures import MEASURES, MapMeasures
+from inspection_tf.tasks.segmentation.results import MapResult, WearResult
 
 
 def compare(
     record: Record,
     verdict: decision.Verdict,
     context: Context,
-    audited: decision.Rules | None,
+    rules: decision.Rules,
+    *,
+    audit: bool = False,
 ) -> evaluation.ImageResult:
     """Compare the regions of a verdict with the mask of its image, in pixels of the source.
 
@@ -27,7 +30,8 @@ def compare(
         record: of the image.
         verdict: on it.
         context: of the bundle.
-        audited: rules of which to count the true defects that they hide; None: none are counted.
+        rules: that it was reached by.
+        audit: also count the true defects that the rules hide.
 
     Raises:
         errors.ImageError: the mask cannot be read.
@@ -39,13 +43,17 @@ def compare(
     truth = labels.read(record, context.preprocessing.orientation)
     _require_consistent(record, truth.ids, verdict, classes)
     result = _overlap(truth, verdict, classes)
-    if audited is not None:
-        hidden = _hidden_defects(truth.ids, verdict, context, audited)
+    if audit:
+        hidden = _hidden_defects(truth.ids, verdict, context, rules)
         result = dataclasses.replace(result, hidden_defects=hidden)
+    measures = MEASURES
+    if rules.wear is not None:
+        measures, wear = _wear(record, truth, verdict, context, rules.wear)
+        result = dataclasses.replace(result, wear=wear)
     return evaluation.ImageResult.of(
         record,
         verdict,
-        MEASURES,
+        measures,
         result,
         true_class=_true_class(record, result.class_true_px, classes),
     )
@@ -111,6 +119,35 @@ def _overlap(truth: MaskLabels, verdict: decision.Verdict, classes: Sequence[str
         class_true_px=tuple(pixels.sum(axis=1)[1:].tolist()),
         class_found_px=tuple(pixels.sum(axis=0)[1:].tolist()),
     )
+
+
+def _wear(
+    record: Record,
+    truth: MaskLabels,
+    verdict: decision.Verdict,
+    context: Context,
+    rules: decision.WearRules,
+) -> tuple[MapMeasures, WearResult]:
+    """Return flank wear beside the true one, and what is measured on it."""
+    found, true = verdict.wear, record.read_wear()
+    measures = MapMeasures(true_wear="mask" if true is None else "known")
+    if found is None and math.isfinite(verdict.score):
+        # The first stage of a cascade stopped the image: it says that there is no wear.
+        found = decision.FlankWear(mm_per_px=context.mm_per_px)
+    if true is None:
+        ids = truth.ids
+        is_land = ids > 0 if rules.class_name is None else ids == _id_of(rules, context.classes)
+        true = rules.measure(is_land, mm_per_px=context.mm_per_px)
+    return measures, WearResult(
+        vb_um=None if found is None else found.vb_mean_um,
+        vb_true_um=true.vb_mean_um,
+        vb_max_um=None if found is None else found.vb_max_um,
+        vb_max_true_um=true.vb_max_um,
+    )
+
+
+def _id_of(rules: decision.WearRules, classes: Sequence[str]) -> int:
+    return 1 + list(classes).index(rules.class_name or "")
 
 
 def _hidden_defects(

@@ -10,6 +10,10 @@
 - `iou_class_<name>`  with several classes: one ratio of a class's pixels on all images; what is
                       found on good images, or is another class, counts against it.
 - `iou_class_mean`    mean over the classes that are there or found.
+- `vb_error_um_mean`  where flank wear is measured: mean absolute error of VB_B over the images that
+                      truly show wear; one on which none was found counts with all of its VB_B.
+- `vb_max_error_um_mean` the same for VB_Bmax. The truth is what the data set knows of the wear, or
+                      else what is measured on the true mask as on the found one.
 - `region_f1`         counts defects instead: `2 matched / (true + found)` regions of all images
                       together.
 
@@ -21,7 +25,7 @@ whose mask is empty have no Dice or IoU and are left out of all of these.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,18 +33,33 @@ from numpy.typing import NDArray
 from inspection_tf import evaluation
 from inspection_tf.evaluation import columns, intervals
 from inspection_tf.evaluation.intervals import Floats, Statistic
-from inspection_tf.tasks.segmentation.results import MapResult
+from inspection_tf.tasks.segmentation.results import MapResult, WearResult
 
 CLASS_PREFIX = "iou_class_"
 _MEAN = "iou_class_mean"
 
 
+Truth = Literal["known", "mask"]
+"""Where true wear comes from: the data set knows it, or it is measured on the true mask."""
+_WEAR: Mapping[str, tuple[str, Callable[[WearResult], float | None]]] = {
+    "vb_error_um_mean": ("mean error of VB_B, um", lambda wear: wear.vb_error_um),
+    "vb_max_error_um_mean": ("mean error of VB_Bmax, um", lambda wear: wear.vb_max_error_um),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class MapMeasures:
-    """Metrics of pixels and regions, of all defects together and of each class."""
+    """Metrics of pixels and regions, of all defects together and of each class.
 
-    lower_is_better: ClassVar[tuple[str, ...]] = ()
-    bounds: ClassVar[Mapping[str, evaluation.Bound]] = {}
+    Attributes:
+        true_wear: where true flank wear comes from; None where no wear is measured.
+    """
+
+    lower_is_better: ClassVar[tuple[str, ...]] = tuple(_WEAR)
+    # In um, not in shares: pixels bound how far a wear land may move, verdicts what that changes.
+    bounds: ClassVar[Mapping[str, evaluation.Bound]] = dict.fromkeys(_WEAR, "none")
+
+    true_wear: Truth | None = None
 
     def statistics(
         self, rows: Sequence[evaluation.ImageResult], classes: Sequence[str]
@@ -74,6 +93,10 @@ class MapMeasures:
         }
         if len(classes) > 1:
             statistics |= _of_classes(results, classes, labelled, group_of)
+        if self.true_wear is not None:
+            statistics |= {
+                name: _mean_error(results, error, group_of) for name, (_, error) in _WEAR.items()
+            }
         return statistics
 
     def meanings(self, classes: Sequence[str]) -> dict[str, str]:
@@ -88,7 +111,14 @@ class MapMeasures:
             "iou_pooled_defective": "IoU of pixels, defective images",
             "region_f1": "F1 of regions, IoU over 0.33",
             **({**of_classes, _MEAN: "mean of the classes' IoU"} if len(classes) > 1 else {}),
+            **self._meanings_of_wear(),
         }
+
+    def _meanings_of_wear(self) -> dict[str, str]:
+        if self.true_wear is None:
+            return {}
+        truth = ", to the mask's" if self.true_wear == "mask" else ""
+        return {name: words + truth for name, (words, _) in _WEAR.items()}
 
     def columns(self, classes: Sequence[str]) -> dict[str, evaluation.Column]:
         """Return the columns of the table of images, with those of several classes."""
@@ -106,6 +136,7 @@ class MapMeasures:
             "regions_found": lambda row: row.result_as(MapResult).regions_found,
             "regions_matched": lambda row: row.result_as(MapResult).regions_matched,
             **_class_columns(classes),
+            **({} if self.true_wear is None else _WEAR_COLUMNS),
         }
 
     def class_count(self, row: evaluation.ImageResult) -> int:
@@ -126,6 +157,32 @@ class MapMeasures:
 
 
 MEASURES = MapMeasures()
+
+
+def _mean_error(
+    results: Sequence[MapResult],
+    error: Callable[[WearResult], float | None],
+    group_of: NDArray[np.int64],
+) -> tuple[Statistic, int]:
+    """Return the mean error over the images that truly show wear."""
+    errors = [None if result.wear is None else error(result.wear) for result in results]
+    above = np.array([value or 0.0 for value in errors])
+    among = np.array([value is not None for value in errors], np.float64)
+    return intervals.ratio_of_sums(above, among, group_of)
+
+
+def _wear_column(value: Callable[[WearResult], float | None]) -> evaluation.Column:
+    def cell(row: evaluation.ImageResult) -> float | None:
+        wear = row.result_as(MapResult).wear
+        return None if wear is None else value(wear)
+
+    return cell
+
+
+_WEAR_COLUMNS: Mapping[str, evaluation.Column] = {
+    "vb_um": _wear_column(lambda wear: wear.vb_um),
+    "vb_true_um": _wear_column(lambda wear: wear.vb_true_um),
+}
 
 
 def _of_classes(

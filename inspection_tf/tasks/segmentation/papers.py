@@ -42,6 +42,12 @@ defect that were not among them.
 """
 
 
+_WEAR = """
+Over a limit of flank wear (`wear` among the rules) an image is NG whatever its score{within}.
+Thresholds and their promises are about the score alone.
+"""
+
+
 def papers(context: Context, rules: decision.Rules) -> Papers:
     """Return what all bundles say whose segmenter decides.
 
@@ -50,13 +56,17 @@ def papers(context: Context, rules: decision.Rules) -> Papers:
         rules: on regions and on the image.
     """
     point = context.operating_point
+    limited = rules.wear if rules.wear is not None and rules.wear.limits_um else None
+    within = ", and within them it is OK" if limited is not None and limited.acquits else ""
     return Papers(
         card=CARD,
         rules=rules.model_dump(mode="json", exclude_defaults=True),
         decision=(
             f"a pixel is defective from {point.mask_threshold:.6g}; the score is the peak of the "
             f"regions that survive the rules; NG when it is >= {point.threshold:.6g}"
+            + (", and over a limit of flank wear whatever the score" if limited else "")
         ),
+        stages=_WEAR.format(within=within) if limited else "",
         input_note=_laid(context),
     )
 

@@ -1,10 +1,41 @@
-"""What of one image is compared in a segmentation: pixels and regions, true and found."""
+"""What of one image is compared in a segmentation: pixels, regions and wear, true and found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+
+
+@dataclass(frozen=True, slots=True)
+class WearResult:
+    """The flank wear of one image; None where it is not known, or not in um.
+
+    Attributes:
+        vb_um: VB_B that was found.
+        vb_true_um: VB_B that is true.
+        vb_max_um: VB_Bmax that was found.
+        vb_max_true_um: VB_Bmax that is true.
+    """
+
+    vb_um: float | None
+    vb_true_um: float | None
+    vb_max_um: float | None
+    vb_max_true_um: float | None
+
+    @property
+    def vb_error_um(self) -> float | None:
+        """`|found - true|` of VB_B; None where the image truly shows no wear."""
+        return _error(self.vb_um, self.vb_true_um)
+
+    @property
+    def vb_max_error_um(self) -> float | None:
+        """`|found - true|` of VB_Bmax; None where the image truly shows no wear."""
+        return _error(self.vb_max_um, self.vb_max_true_um)
+
+
+def _error(found: float | None, true: float | None) -> float | None:
+    return None if found is None or not true else abs(found - true)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +54,7 @@ class MapResult:
         class_overlap_px: like `overlap_px`, of each class with itself.
         class_true_px: pixels of each class in the truth.
         class_found_px: pixels of each class in the verdict.
+        wear: flank wear; None where none is measured.
     """
 
     kind: ClassVar[str] = "map"
@@ -38,6 +70,7 @@ class MapResult:
     class_overlap_px: tuple[int, ...] = ()
     class_true_px: tuple[int, ...] = ()
     class_found_px: tuple[int, ...] = ()
+    wear: WearResult | None = None
 
     @property
     def dice(self) -> float | None:

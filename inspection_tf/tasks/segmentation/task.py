@@ -100,8 +100,7 @@ class MapTask:
         """Compare the regions of a verdict with the mask of its image."""
         from inspection_tf.tasks.segmentation import comparison
 
-        rules = self.rules_of(context) if audit else None
-        return comparison.compare(record, verdict, context, rules)
+        return comparison.compare(record, verdict, context, self.rules_of(context), audit=audit)
 
     def pictures(
         self,
