@@ -37,7 +37,7 @@ class Phase(config.Section):
     """carry: the moments of what the phase before trained go on; reset: all start from 0."""
     trainable_from: str | None = None
     """Layer of the backbone, or beginning of the names of a block's layers such as block_13, from
-    which on it learns; what lies before stays frozen, its batch norm too. None: all of it learns."""
+    which on it learns; what lies before stays frozen, batch norm too. None: all of it learns."""
 
     @pydantic.model_validator(mode="after")
     def _part_of_a_trained_backbone(self) -> "Phase":

@@ -9,7 +9,7 @@ from inspection_tf import errors
 from inspection_tf.losses.keras_types import Layer
 from inspection_tf.models.backbones import pretrained
 
-# A name up to its first number, such as block_13 of block_13_expand_BN, or conv4 of conv4_block1_out.
+# A name up to its first number: block_13 of block_13_expand_BN, conv4 of conv4_block1_out.
 _BLOCK = re.compile(r"[A-Za-z_]*?\d+[a-z]?(?=_|$)")
 
 
