@@ -122,7 +122,7 @@ def compute(
 
 def _checked_width(network: keras.Model, images: NDArray[np.uint8]) -> int:
     tensors = keras.tree.flatten(network.input)
-    output = network.output.shape if hasattr(network.output, "shape") else ()
+    output: tuple[int | None, ...] = getattr(network.output, "shape", ())
     if len(tensors) != 1 or len(output) != 2 or not output[1]:
         raise errors.ConfigError(
             "A network of features must have one image as its input and one vector as its output. "
