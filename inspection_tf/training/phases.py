@@ -14,6 +14,7 @@ import pydantic
 
 from inspection_tf import config, errors
 from inspection_tf.losses.keras_types import Layer, Optimizer
+from inspection_tf.models.backbones import parts
 
 BACKBONE = "backbone"
 
@@ -34,6 +35,15 @@ class Phase(config.Section):
     trained: learns, even in a frozen backbone."""
     optimizer_state: Literal["carry", "reset"] = "reset"
     """carry: the moments of what the phase before trained go on; reset: all start from 0."""
+    trainable_from: str | None = None
+    """Layer of the backbone, or beginning of the names of a block's layers such as block_13, from
+    which on it learns; what lies before stays frozen, batch norm too. None: all of it learns."""
+
+    @pydantic.model_validator(mode="after")
+    def _part_of_a_trained_backbone(self) -> "Phase":
+        if self.trainable_from is not None and self.backbone == "frozen":
+            raise ValueError("trainable_from must go with backbone: trained, got frozen")
+        return self
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,27 +86,46 @@ def check(model: keras.Model, phases: Iterable[Phase]) -> None:
     """Refuse to freeze what a model does not have.
 
     Raises:
-        errors.ConfigError: a phase is frozen and no layer is named `backbone`.
+        errors.ConfigError: a phase is frozen, wholly or in part, and no layer is named `backbone`,
+            or the backbone has no layer or block of the name from which on it is to learn.
     """
-    if _backbone(model) is None and any(phase.backbone == "frozen" for phase in phases):
-        raise errors.ConfigError(
-            f"A frozen phase needs a model with a layer named {BACKBONE!r}. Got the model "
-            f"{model.name!r}, which has none. Set backbone: trained in train.phases, or choose a "
-            "model with a backbone."
-        )
+    backbone = _backbone(model)
+    for phase in phases:
+        if backbone is not None:
+            _frozen_layers(backbone, phase)
+        elif phase.backbone == "frozen" or phase.trainable_from is not None:
+            raise errors.ConfigError(
+                f"A frozen phase needs a model with a layer named {BACKBONE!r}. Got the model "
+                f"{model.name!r}, which has none. Set backbone: trained in train.phases and leave "
+                "out trainable_from, or choose a model with a backbone."
+            )
+
+
+def _frozen_layers(backbone: keras.Model, phase: Phase) -> list[Layer]:
+    """Return the layers of a trained backbone that stay frozen nevertheless."""
+    if phase.trainable_from is None:
+        return []
+    return parts.layers_before(backbone, phase.trainable_from)
 
 
 def set_trainable(model: keras.Model, phase: Phase) -> None:
-    """Freeze or release the backbone; compile the model after it."""
+    """Freeze the backbone or what lies before a part of it, release the rest; compile after it.
+
+    Raises:
+        errors.ConfigError: as `check`.
+    """
     backbone = _backbone(model)
     if backbone is None:
         return
-    # This sets every layer inside, at any depth; batch norm then differs from the rest.
-    backbone.trainable = phase.backbone == "trained"
+    for layer in backbone._flatten_layers():
+        # One by one: Keras passes on to the layers inside a flag that changes, and no other.
+        layer.trainable = phase.backbone == "trained"
     for layer in backbone._flatten_layers(include_self=False):
         if isinstance(layer, keras.layers.BatchNormalization):
             # Keras: one that is not trainable also normalises as at inference.
             layer.trainable = phase.batch_norm == "trained"
+    for layer in _frozen_layers(backbone, phase):
+        layer.trainable = False
 
 
 def carry(before: Optimizer, after: Optimizer) -> None:

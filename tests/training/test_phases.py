@@ -3,12 +3,19 @@ import numpy as np
 import pytest
 
 from inspection_tf import config, errors
+from inspection_tf.models import classifier
 from inspection_tf.training import fit, phases
 from inspection_tf.training.runs.run_folder import History, RunFolder
 
 TWO = (
     phases.Phase(epochs=2, backbone="frozen", learning_rate=0.02),
     phases.Phase(epochs=2, batch_norm="trained", warmup_epochs=0, optimizer_state="carry"),
+)
+PARTLY = (
+    phases.Phase(epochs=1, backbone="frozen"),
+    phases.Phase(
+        epochs=2, trainable_from="backbone_norm", batch_norm="trained", optimizer_state="carry"
+    ),
 )
 
 
@@ -87,7 +94,7 @@ def test_epochs_are_the_sum_of_those_of_the_phases():
 
 
 def test_phases_are_read_from_yaml(tmp_path):
-    spec = fit.TrainSpec(epochs=4, phases=TWO, loss_options={"class_weights": (1, 2)})
+    spec = fit.TrainSpec(epochs=7, phases=TWO + PARTLY, loss_options={"class_weights": (1, 2)})
     path = tmp_path / "train.yaml"
     path.write_text(config.to_yaml(spec))
     assert config.load(fit.TrainSpec, path) == spec
@@ -135,7 +142,8 @@ def test_flags_change_neither_the_weights_nor_their_order(make_tuned, weights, a
     fit.seed_everything(0)
     model = make_tuned()
     captured = []
-    for phase in (phases.Phase(), *TWO, phases.Phase(backbone="frozen", batch_norm="trained")):
+    frozen = phases.Phase(backbone="frozen", batch_norm="trained")
+    for phase in (phases.Phase(), *TWO, frozen, *PARTLY):
         phases.set_trainable(model, phase)
         captured.append(weights(model))
     for other in captured[1:]:
@@ -148,6 +156,84 @@ def test_a_released_backbone_is_as_it_was_built(make_tuned):
     for phase in TWO:
         phases.set_trainable(model, phase)
     assert [v.path for v in model.trainable_variables] == before
+
+
+# A part of the backbone
+
+
+def moved_by_a_step(model, phase):
+    """Set up a phase, make one step on two images, and return what moved and what did not."""
+    phases.set_trainable(model, phase)
+    fit.compile_model(
+        model,
+        fit.TrainSpec(epochs=1, warmup_epochs=0, loss="cross_entropy"),
+        steps_per_epoch=4,
+    )
+    model.run_eagerly = True
+    before = {v.path: np.array(v) for v in model.weights}
+    shape = (2, *model.input["image"].shape[1:])
+    image = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    model.train_on_batch({"image": image}, {"class_probability": np.array([0, 1])})
+    moved = {v.path for v in model.weights if not np.array_equal(v, before[v.path])}
+    return moved, before.keys() - moved
+
+
+def tuned_from(part, **options):
+    return phases.Phase(trainable_from=part, **options)
+
+
+@pytest.mark.parametrize("batch_norm", ["inference", "trained"])
+def test_a_backbone_learns_from_a_block_on(batch_norm):
+    fit.seed_everything(0)
+    options = {"name": "vgg10", "strides": (4,)}
+    model = classifier.build(image_size=(16, 16), backbone=options)
+    moved, rested = moved_by_a_step(model, tuned_from("block3", batch_norm=batch_norm))
+    # Of block3 three convolutions without bias, and their norms: scale, offset, mean and variance.
+    kernels = {f"block3_conv{index}/kernel" for index in (1, 2, 3)}
+    norms = {
+        f"block3_conv{index}_norm/{name}"
+        for index in (1, 2, 3)
+        for name in ("gamma", "beta", "moving_mean", "moving_variance")
+    }
+    expected = kernels | (norms if batch_norm == "trained" else set())
+    assert {path for path in moved if path.startswith("block")} == expected
+    assert {"class_logits/kernel", "class_logits/bias", "pooled_norm/gamma"} <= moved
+    assert {f"block2_conv2_norm/{name}" for name in ("gamma", "moving_mean")} <= rested
+
+
+def test_the_top_blocks_of_a_mobilenet_v2_learn():
+    fit.seed_everything(0)
+    options = {"name": "keras_mobilenet_v2", "strides": (32,)}
+    model = classifier.build(image_size=(32, 32), backbone=options)
+    moved, _ = moved_by_a_step(model, tuned_from("block_16"))
+    top = {f"block_16_{name}/kernel" for name in ("expand", "depthwise", "project")}
+    assert {path for path in moved if path.startswith("block")} == top
+    assert "Conv1/kernel" not in moved
+
+
+def test_what_was_frozen_in_part_can_be_released_and_frozen_again(make_tuned):
+    model = make_tuned()
+    everything = [v.path for v in model.trainable_variables]
+    phases.set_trainable(model, tuned_from("backbone_norm", batch_norm="trained"))
+    parts = [v.path for v in model.trainable_variables]
+    assert [path for path in parts if path.startswith("backbone")] == [
+        "backbone_norm/gamma", "backbone_norm/beta",
+    ]  # fmt: skip
+    phases.set_trainable(model, phases.Phase(batch_norm="trained"))
+    assert [v.path for v in model.trainable_variables] == everything
+
+
+def test_a_part_of_a_frozen_backbone_is_refused():
+    values = {"backbone": "frozen", "trainable_from": "block_13"}
+    with pytest.raises(errors.ConfigError, match="must go with backbone: trained, got frozen"):
+        config.validate(phases.Phase, values, origin="x")
+
+
+def test_a_part_that_the_backbone_does_not_have_is_refused(make_model, make_tuned):
+    with pytest.raises(errors.ConfigError, match=r"Got 'block_13'\. Choose one of backbone_conv"):
+        phases.check(make_tuned(), [phases.Phase(), tuned_from("block_13")])
+    with pytest.raises(errors.ConfigError, match="needs a model with a layer named 'backbone'"):
+        phases.check(make_model(), [tuned_from("block_13")])
 
 
 # From one to the next
@@ -268,6 +354,20 @@ def test_an_interrupted_training_ends_as_if_it_never_was(
         model, _ = train(path, resumed=True, process_seed=98, **options)
         assert_same_training(path, tuned[0])
         assert_same(weights(model), weights(tuned[1]))
+
+
+@pytest.mark.slow
+def test_a_training_of_a_part_ends_as_if_it_was_never_interrupted(
+    train, make_tuned, at, tmp_path, weights, assert_same, assert_same_training
+):
+    options = {"build": make_tuned, "phases": PARTLY, "epochs": 3}
+    whole, rows = train(tmp_path / "whole", **options)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", extra=[at(2, 1, interrupt)], **options)
+    model, resumed = train(tmp_path / "run", resumed=True, process_seed=99, **options)
+    assert resumed == rows
+    assert_same_training(tmp_path / "run", tmp_path / "whole")
+    assert_same(weights(model), weights(whole))
 
 
 def test_a_phase_that_diverges_is_named_and_leaves_what_it_began_with(

@@ -118,6 +118,11 @@ def redefine(
         _first_norm(model).moving_mean.assign(mean - constant)
 
 
+def is_unnamed(name: str) -> bool:
+    """Return whether a layer has no name but its kind and a number, such as conv2d_4."""
+    return _UNNAMED.fullmatch(name) is not None
+
+
 def stable_names(names: Iterable[str]) -> dict[str, str]:
     """Return each layer's name in a session -> a name that is the same in every session.
 
