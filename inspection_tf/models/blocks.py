@@ -1,4 +1,4 @@
-"""Building blocks shared by the models: convolution with normalisation, up-sampling."""
+"""Building blocks shared by the models: convolution with norm and activation, up-sampling."""
 
 from typing import Literal, get_args
 
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from inspection_tf import errors
 from inspection_tf.losses.keras_types import Config, Option, Shape, Tensor
 
+# No gelu: TensorFlow makes it of Erfc, which tf2onnx does not convert.
+Activation = Literal["relu", "leaky_relu", "tanh", "sigmoid", "silu"]
 Normalization = Literal["none", "batch", "group"]
 Upsampling = Literal["transposed", "bilinear", "bilinear_aligned", "nearest"]
 
@@ -32,6 +34,32 @@ def normalize(x: Tensor, *, kind: Normalization, name: str) -> Tensor:
     return x
 
 
+def activate(x: Tensor, *, kind: Activation, name: str) -> Tensor:
+    """Apply an activation, called `NAME_KIND`.
+
+    relu is max(0, x). leaky_relu keeps a fifth of what is negative, so that no unit stays silent
+    for ever. silu, x sigmoid(x), is smooth, and far from 0 about relu. tanh and sigmoid are the
+    classic ones: far from 0 they are flat and hand no slope back, so deep networks learn slowly
+    with them; they start better from `glorot_uniform` than from `he_normal`, made for relu.
+
+    Args:
+        x: of any shape.
+        kind: the function.
+        name: prefix of the layer's name.
+
+    Raises:
+        errors.ConfigError: the kind is unknown.
+    """
+    if kind == "relu":
+        return layers.ReLU(name=f"{name}_relu")(x)
+    if kind not in get_args(Activation):
+        raise errors.ConfigError(
+            f"activation must be one of {', '.join(get_args(Activation))}. Got {kind!r}. "
+            "Choose one of them."
+        )
+    return layers.Activation(kind, name=f"{name}_{kind}")(x)
+
+
 def conv(
     x: Tensor,
     filters: int,
@@ -39,11 +67,11 @@ def conv(
     kernel_size: int = 3,
     stride: int = 1,
     normalization: Normalization = "none",
-    activation: bool = True,
+    activation: Activation | None = "relu",
     initializer: str = "he_normal",
     name: str,
 ) -> Tensor:
-    """Apply convolution, normalisation and ReLU.
+    """Apply convolution, normalisation and activation.
 
     Args:
         x: (batch, height, width, channels).
@@ -51,9 +79,9 @@ def conv(
         kernel_size: px.
         stride: px.
         normalization: see `normalize`; the bias is left out where a norm follows.
-        activation: False leaves the ReLU out.
+        activation: see `activate`; None leaves it out.
         initializer: of the kernel.
-        name: of the convolution; the layers after it append `_norm` and `_relu`.
+        name: of the convolution; the layers after it append `_norm` and the activation.
     """
     x = layers.Conv2D(
         filters,
@@ -65,7 +93,7 @@ def conv(
         name=name,
     )(x)
     x = normalize(x, kind=normalization, name=name)
-    return layers.ReLU(name=f"{name}_relu")(x) if activation else x
+    return x if activation is None else activate(x, kind=activation, name=name)
 
 
 def double_conv(
@@ -74,6 +102,7 @@ def double_conv(
     *,
     normalization: Normalization,
     residual: bool,
+    activation: Activation = "relu",
     initializer: str,
     name: str,
 ) -> Tensor:
@@ -84,16 +113,24 @@ def double_conv(
         filters: output channels.
         normalization: see `normalize`.
         residual: adds the input (through a 1x1 convolution where the channels differ).
+        activation: after each convolution, or after the sum; see `activate`.
         initializer: of the kernels.
         name: prefix of the layers' names.
     """
     shortcut = x
-    x = conv(x, filters, normalization=normalization, initializer=initializer, name=f"{name}_conv1")
     x = conv(
         x,
         filters,
         normalization=normalization,
-        activation=not residual,
+        activation=activation,
+        initializer=initializer,
+        name=f"{name}_conv1",
+    )
+    x = conv(
+        x,
+        filters,
+        normalization=normalization,
+        activation=None if residual else activation,
         initializer=initializer,
         name=f"{name}_conv2",
     )
@@ -103,7 +140,7 @@ def double_conv(
         shortcut = layers.Conv2D(
             filters, 1, kernel_initializer=initializer, name=f"{name}_shortcut"
         )(shortcut)
-    return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([shortcut, x]))
+    return activate(layers.Add(name=f"{name}_add")([shortcut, x]), kind=activation, name=name)
 
 
 def _between(x: Tensor, axis: int, factor: int) -> Tensor:

@@ -32,6 +32,8 @@ class Options(input_layers.Options):
     """Decoder: 2x2 transposed convolution, bilinear (aligned: at the corners) or nearest."""
     normalization: blocks.Normalization = "batch"
     """After each convolution of the decoder: none, batch or group."""
+    activation: blocks.Activation = "relu"
+    """After each 3x3 convolution of the decoder: relu, leaky_relu, tanh, sigmoid or silu."""
     context: bool = False
     """Adds the mean over the whole image to the bottom, for defects that show only against it."""
     dropout: float = pydantic.Field(default=0.0, ge=0, lt=1)
@@ -163,6 +165,7 @@ def _decode(features: dict[int, Tensor], options: Options) -> Tensor:
             filters,
             normalization=options.normalization,
             residual=False,
+            activation=options.activation,
             initializer=options.kernel_initializer,
             name=name,
         )

@@ -24,6 +24,8 @@ class Options(input_layers.Options):
     """Channels of each level, from the finest; the last is the bottom."""
     normalization: blocks.Normalization = "none"
     """After each convolution: none, batch or group."""
+    activation: blocks.Activation = "relu"
+    """After each convolution but the last: relu, leaky_relu, tanh, sigmoid or silu."""
     residual: bool = False
     """Adds each level's input to its output."""
     upsampling: blocks.Upsampling = "transposed"
@@ -135,6 +137,7 @@ def _stem(x: Tensor, options: Options) -> Tensor:
             kernel_size=5 if level == 1 else 3,
             stride=2,
             normalization=options.normalization,
+            activation=options.activation,
             initializer=options.kernel_initializer,
             name=f"stem{level}",
         )
@@ -148,6 +151,7 @@ def _double_conv(x: Tensor, filters: int, options: Options, name: str) -> Tensor
         filters,
         normalization=options.normalization,
         residual=options.residual,
+        activation=options.activation,
         initializer=options.kernel_initializer,
         name=name,
     )

@@ -1,11 +1,14 @@
+from typing import get_args
+
 import keras
 import numpy as np
 import product_checks
 import pytest
 import tensorflow as tf
 
-from inspection_tf import errors
-from inspection_tf.models import blocks
+from inspection_tf import errors, runtime
+from inspection_tf.export import onnx
+from inspection_tf.models import backbones, blocks, segmenter, unet
 
 
 @pytest.mark.parametrize(("channels", "groups"), [(16, 8), (12, 4), (6, 2), (5, 1)])
@@ -14,6 +17,98 @@ def test_group_normalisation_takes_as_many_groups_as_divide_the_channels(channel
     blocks.normalize(x, kind="group", name="a")
     built = keras.Model(x, blocks.normalize(x, kind="group", name="b"))
     assert built.get_layer("b_norm").groups == groups
+
+
+# What each makes of -2 and of 1.
+ACTIVATED = {
+    "relu": (0.0, 1.0),
+    "leaky_relu": (-0.4, 1.0),  # a fifth of what is negative
+    "tanh": (-0.964028, 0.761594),
+    "sigmoid": (0.119203, 0.731059),  # 1 / (1 + e^2) and 1 / (1 + 1 / e)
+    "silu": (-2 * 0.119203, 0.731059),  # x sigmoid(x)
+}
+
+
+@pytest.mark.parametrize("kind", get_args(blocks.Activation))
+def test_an_activation_is_its_function_and_is_named_after_it(kind):
+    x = keras.Input((2,))
+    model = keras.Model(x, blocks.activate(x, kind=kind, name="level1"))
+    assert model.layers[-1].name == f"level1_{kind}"
+    found = model(np.array([[-2.0, 1.0]], np.float32))
+    np.testing.assert_allclose(found, [ACTIVATED[kind]], atol=1e-5)
+
+
+def test_an_unknown_activation_is_refused():
+    with pytest.raises(errors.ConfigError, match=r"one of relu, .* silu\. Got 'swish'\. Choose"):
+        blocks.activate(keras.Input((2,)), kind="swish", name="level1")
+
+
+def test_a_relu_is_the_layer_that_it_always_was():
+    x = keras.Input((4, 4, 1))
+    model = keras.Model(x, blocks.conv(x, 2, normalization="batch", name="conv1"))
+    assert [type(layer).__name__ for layer in model.layers[1:]] == [
+        "Conv2D",
+        "BatchNormalization",
+        "ReLU",
+    ]
+    assert [layer.name for layer in model.layers[1:]] == ["conv1", "conv1_norm", "conv1_relu"]
+    linear = keras.Model(x, blocks.conv(x, 2, activation=None, name="conv1"))
+    assert [layer.name for layer in linear.layers[1:]] == ["conv1"]
+
+
+def test_every_activation_is_the_same_in_onnx():
+    image = keras.Input((4, 6, 1), name="image", dtype="uint8")
+    x = keras.layers.Rescaling(1 / 64, -2.0)(image)
+    for kind in get_args(blocks.Activation):
+        x = blocks.double_conv(
+            x,
+            3,
+            normalization="none",
+            residual=kind == "tanh",
+            activation=kind,
+            initializer="glorot_uniform",
+            name=kind,
+        )
+    x = keras.layers.Conv2D(1, 1, name="probability")(x)
+    model = keras.Model({"image": image}, {"probability": x})
+    value = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 1), dtype=np.uint8)
+    expected = np.asarray(model({"image": value})["probability"])
+    assert expected.std() > 1e-3
+    found = runtime.Engine(onnx.convert(model)).run(value)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def kinds_of(model):
+    """Return the kinds of its activations, but for the probabilities at its end."""
+    found = {"relu" for layer in model.layers if isinstance(layer, keras.layers.ReLU)}
+    return found | {
+        layer.activation.__name__
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Activation) and layer.name != "probability"
+    }
+
+
+@pytest.mark.parametrize("name", ["vgg10", "resnet18", "mobilenet"])
+def test_the_activation_of_a_model_is_that_of_all_its_convolutions(name):
+    of_unet = unet.build(
+        image_size=(16, 16), filters=(2, 4), activation="tanh", working_stride=2, residual=True
+    )
+    assert kinds_of(of_unet) == {"tanh"}
+    of_decoder = segmenter.build(
+        image_size=(16, 16),
+        decoder_filters=(2, 4),
+        activation="silu",
+        backbone={"name": name, "strides": (2,), "activation": "leaky_relu"},
+    )
+    assert kinds_of(of_decoder) == {"silu"}
+    assert kinds_of(of_decoder.get_layer("backbone")) == {"leaky_relu"}
+
+
+def test_a_backbone_of_keras_keeps_its_activation():
+    with pytest.raises(errors.ConfigError, match=r"belongs to vgg10, .* Got tanh for keras_vgg16"):
+        backbones.build(
+            image_size=(32, 32), channels=3, name="keras_vgg16", strides=(2,), activation="tanh"
+        )
 
 
 def test_residual_without_a_change_of_channels_has_no_weights_of_its_own():

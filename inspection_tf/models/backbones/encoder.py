@@ -14,6 +14,7 @@ import keras
 from inspection_tf import config, errors
 from inspection_tf.losses.keras_types import Option
 from inspection_tf.models.backbones import keras_applications, own_networks, pretrained
+from inspection_tf.models.blocks import Activation
 
 Name = Literal[
     "vgg10",
@@ -52,6 +53,8 @@ class Options(config.Section):
     """resnet18: residual blocks of conv2 to conv5; the talk keeps one of conv5: (2, 2, 2, 1)."""
     first_stride: Literal[1, 2] | None = None
     """resnet18 (2) and mobilenet (1): stride of the first convolution, px; 1 halves once less."""
+    activation: Activation = "relu"
+    """The package's own: relu, leaky_relu, tanh, sigmoid or silu."""
 
 
 def available_strides(options: Options) -> tuple[int, ...]:
@@ -88,6 +91,11 @@ def _check_options(options: Options) -> None:
         raise errors.ConfigError(
             f"first_stride belongs to resnet18 and mobilenet. Got {options.first_stride} for "
             f"{options.name}. Leave it out."
+        )
+    if options.activation != "relu" and not own:
+        raise errors.ConfigError(
+            f"activation belongs to {', '.join(own_networks.NETWORKS)}. "
+            f"Got {options.activation} for {options.name}. Leave it out."
         )
     available, strides = available_strides(options), chosen_strides(options)
     if not strides or list(strides) != sorted(set(strides) & set(available)):
@@ -198,6 +206,7 @@ def build(
         image,
         blocks_per_stage=chosen.blocks,
         first_stride=chosen.first_stride or network.first_stride,
+        activation=chosen.activation,
     )
     for stride, feature in zip(available_strides(chosen), found, strict=False):
         if stride in strides:

@@ -24,7 +24,12 @@ class Features(Protocol):
     """Yields the features of an image, finest first."""
 
     def __call__(
-        self, x: Tensor, *, blocks_per_stage: tuple[int, ...], first_stride: int
+        self,
+        x: Tensor,
+        *,
+        blocks_per_stage: tuple[int, ...],
+        first_stride: int,
+        activation: blocks.Activation,
     ) -> Iterator[Tensor]:
         """Build the layers up to each next feature.
 
@@ -32,6 +37,7 @@ class Features(Protocol):
             x: (batch, height, width, channels), normalised.
             blocks_per_stage: residual blocks of each stage, where there are any.
             first_stride: px, of the first convolution.
+            activation: after each convolution and each sum.
         """
 
 
@@ -62,11 +68,15 @@ def _vgg(*plan: tuple[int, int]) -> Features:
     """Return the features of a VGG whose blocks have (channels, convolutions)."""
 
     def features(
-        x: Tensor, *, blocks_per_stage: tuple[int, ...], first_stride: int
+        x: Tensor,
+        *,
+        blocks_per_stage: tuple[int, ...],
+        first_stride: int,
+        activation: blocks.Activation,
     ) -> Iterator[Tensor]:
         for block, (filters, count) in enumerate(plan, start=1):
             for index in range(1, count + 1):
-                x = _conv(x, filters, name=f"block{block}_conv{index}")
+                x = _conv(x, filters, activation=activation, name=f"block{block}_conv{index}")
             yield x
             x = layers.MaxPooling2D(2, name=f"block{block}_pool")(x)
         yield x
@@ -74,27 +84,35 @@ def _vgg(*plan: tuple[int, int]) -> Features:
     return features
 
 
-def _residual(x: Tensor, filters: int, *, stride: int, name: str) -> Tensor:
+def _residual(
+    x: Tensor, filters: int, *, stride: int, activation: blocks.Activation, name: str
+) -> Tensor:
     shortcut = x
     if stride > 1 or x.shape[-1] != filters:
         shortcut = _conv(
-            x, filters, kernel_size=1, stride=stride, activation=False, name=f"{name}_shortcut"
+            x, filters, kernel_size=1, stride=stride, activation=None, name=f"{name}_shortcut"
         )
-    x = _conv(x, filters, stride=stride, name=f"{name}_conv1")
-    x = _conv(x, filters, activation=False, name=f"{name}_conv2")
-    return layers.ReLU(name=f"{name}_relu")(layers.Add(name=f"{name}_add")([shortcut, x]))
+    x = _conv(x, filters, stride=stride, activation=activation, name=f"{name}_conv1")
+    x = _conv(x, filters, activation=None, name=f"{name}_conv2")
+    joined = layers.Add(name=f"{name}_add")([shortcut, x])
+    return blocks.activate(joined, kind=activation, name=name)
 
 
 def _resnet18(
-    x: Tensor, *, blocks_per_stage: tuple[int, ...], first_stride: int
+    x: Tensor,
+    *,
+    blocks_per_stage: tuple[int, ...],
+    first_stride: int,
+    activation: blocks.Activation,
 ) -> Iterator[Tensor]:
-    x = _conv(x, 64, kernel_size=7, stride=first_stride, name="conv1")
+    x = _conv(x, 64, kernel_size=7, stride=first_stride, activation=activation, name="conv1")
     yield x
     x = layers.MaxPooling2D(3, strides=2, padding="same", name="conv1_pool")(x)
     for stage, count in enumerate(blocks_per_stage, start=2):
         for block in range(1, count + 1):
             stride = 2 if stage > 2 and block == 1 else 1  # conv2 is halved by the pool
-            x = _residual(x, 2 ** (stage + 4), stride=stride, name=f"conv{stage}_block{block}")
+            name = f"conv{stage}_block{block}"
+            x = _residual(x, 2 ** (stage + 4), stride=stride, activation=activation, name=name)
         yield x
 
 
@@ -108,7 +126,9 @@ _SEPARABLE: tuple[tuple[tuple[int, int], ...], ...] = (
 )
 
 
-def _separable(x: Tensor, filters: int, *, stride: int, name: str) -> Tensor:
+def _separable(
+    x: Tensor, filters: int, *, stride: int, activation: blocks.Activation, name: str
+) -> Tensor:
     x = layers.DepthwiseConv2D(
         3,
         strides=stride,
@@ -120,19 +140,24 @@ def _separable(x: Tensor, filters: int, *, stride: int, name: str) -> Tensor:
         name=f"{name}_depthwise",
     )(x)
     x = blocks.normalize(x, kind="batch", name=f"{name}_depthwise")
-    x = layers.ReLU(name=f"{name}_depthwise_relu")(x)
-    return _conv(x, filters, kernel_size=1, name=f"{name}_pointwise")
+    x = blocks.activate(x, kind=activation, name=f"{name}_depthwise")
+    return _conv(x, filters, kernel_size=1, activation=activation, name=f"{name}_pointwise")
 
 
 def _mobilenet(
-    x: Tensor, *, blocks_per_stage: tuple[int, ...], first_stride: int
+    x: Tensor,
+    *,
+    blocks_per_stage: tuple[int, ...],
+    first_stride: int,
+    activation: blocks.Activation,
 ) -> Iterator[Tensor]:
-    x = _conv(x, 16, stride=first_stride, name="conv1")
+    x = _conv(x, 16, stride=first_stride, activation=activation, name="conv1")
     index = 0
     for steps in _SEPARABLE:
         for filters, stride in steps:
             index += 1
-            x = _separable(x, filters, stride=stride, name=f"separable{index}")
+            name = f"separable{index}"
+            x = _separable(x, filters, stride=stride, activation=activation, name=name)
         yield x
 
 
