@@ -10,6 +10,7 @@ from inspection_tf.export import source_data
 
 if TYPE_CHECKING:
     from inspection_tf import bundle
+    from inspection_tf.datasets.data_spec import StoredSpec
     from inspection_tf.datasets.readers import corners
     from inspection_tf.datasets.records import Records
 
@@ -47,6 +48,8 @@ class Labels:
         mask_values: what values of masks mean; None: what they mean in the bundle's own data, where
             this is of the same layout.
         mask_ignore: further values that count for nothing; None: likewise.
+        ok_class: the folder of good images, where there is a folder for each class; None: likewise,
+            or the one that is called so.
     """
 
     layout: str | None = None
@@ -54,6 +57,23 @@ class Labels:
     group_pattern: str | None = None
     mask_values: Mapping[str, str] | None = None
     mask_ignore: Sequence[str] | None = None
+    ok_class: str | None = None
+
+    def settings(
+        self, section: "type[StoredSpec]", source: Mapping[str, object]
+    ) -> dict[str, object]:
+        """Return how a folder is read: as it is said here, or else as the bundle's own data.
+
+        Args:
+            section: of the folder's format.
+            source: settings of the bundle's own data; none where they are of another format.
+        """
+        chosen = section.how_read(source)
+        if self.order is not None and "corner_order" in section.model_fields:
+            chosen["corner_order"] = self.order
+        if self.ok_class is not None:
+            chosen["ok_class"] = self.ok_class
+        return chosen
 
 
 def from_root(
@@ -68,26 +88,27 @@ def from_root(
         split: part of them, where they are the bundle's own data.
 
     Raises:
-        errors.ConfigError: the group pattern is none, the images have groups already, or the values
-            of masks have no meaning in this set.
+        errors.ConfigError: the group pattern is none, the images have groups already, the values
+            of masks have no meaning in this set, or a folder of good images is named where there
+            is none for each class.
         errors.DataError: other classes, no templates for a bundle that compares, no such split, or
             an image that the group pattern does not match.
     """
+    from inspection_tf import config
     from inspection_tf.datasets import data_spec, groups
-    from inspection_tf.datasets.readers import corners, formats
+    from inspection_tf.datasets.readers import formats
     from inspection_tf.datasets.sections import mask_legend
 
     data = manifest.provenance.data
     usual = formats.usual(tasks.get(manifest.task).label_kind)
     layout = labels.layout or (data.format if data.format in formats.FORMATS else usual.name)
     legend = data.source if layout == data.format else {}
-    spec = formats.FORMATS[layout].section()
-    if isinstance(spec, corners.CornersSpec):
-        order = labels.order or tuple(legend.get("corner_order", spec.corner_order))
-        spec = spec.model_copy(update={"corner_order": order})
+    listed = formats.FORMATS[layout]
+    settings = labels.settings(listed.section, legend)
+    spec = config.validate(listed.section, settings, origin=f"reading {root}")
     with formats.explained(layout):
         records = spec.read_from(root)
-    if not isinstance(spec, corners.CornersSpec):  # a table of corners has no masks
+    if listed.labels == "masks":
         values, ignored = labels.mask_values, labels.mask_ignore
         records = mask_legend.with_meaning(
             records,
@@ -99,11 +120,7 @@ def from_root(
         pattern = data.source.get("group_pattern")
     if pattern:
         records = groups.by_pattern(records, pattern)
-    if records.classes != manifest.classes:
-        raise errors.DataError(
-            f"The images must have the classes of the bundle, {', '.join(manifest.classes)}. "
-            f"Got {', '.join(records.classes)} in {root}. Evaluate with images of the same task."
-        )
+    records = _with_classes(records, manifest.classes, root)
     if manifest.has_template and not records.has_template:
         raise errors.DataError(
             f"This bundle compares each image with its template. Got images without templates in "
@@ -119,3 +136,32 @@ def from_root(
             "Leave --split out to use them all."
         )
     return records.select(data.splits[str(split)])
+
+
+def _with_classes(records: "Records", classes: tuple[str, ...], root: Path) -> "Records":
+    """Return records with the ids of a bundle's classes.
+
+    Folders that each hold a class may lack one of them: none of its images is then to be measured.
+
+    Raises:
+        errors.DataError: they have other classes.
+    """
+    if records.classes == classes:
+        return records
+    of_whole_images = records.label_kind == "classes"
+    if not (of_whole_images and set(records.classes) <= set(classes)):
+        way_out = "Evaluate with images of the same task."
+        if of_whole_images:
+            way_out = f"Call the folders as the classes, or e{way_out[1:]}"
+        raise errors.DataError(
+            f"The images must have the classes of the bundle, {', '.join(classes)}. "
+            f"Got {', '.join(records.classes)} in {root}. {way_out}"
+        )
+    ids = [1 + classes.index(name) for name in records.classes]
+    items = (
+        dataclasses.replace(record, class_id=ids[record.class_id - 1])
+        if record.is_defect
+        else record
+        for record in records
+    )
+    return dataclasses.replace(records, items=tuple(items), classes=classes)

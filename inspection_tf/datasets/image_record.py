@@ -26,8 +26,9 @@ class Source(Protocol):
     with pixels that count for nothing has `read_ignored(*, orientation)`, (height, width) bool,
     and a property `has_ignored`; its mask calls them background. One whose label is four corners
     has `read_corners(*, orientation)`. One whose label is the class of the whole image has an
-    attribute `label_kind`, "classes"; its mask marks nothing. One that knows the flank wear which
-    its image shows has `read_wear()`, which returns a `TrueWear` or None.
+    attribute `label_kind`, "classes"; its mask marks nothing. One that knows where in the image its
+    class shows has `read_evidence(*, orientation)`; one that knows the flank wear which its image
+    shows has `read_wear()`, which returns a `TrueWear` or None.
     """
 
     def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
@@ -162,6 +163,19 @@ class Record:
         """Return the flank wear that the image truly shows; None where its data set knows none."""
         read: Callable[[], TrueWear | None] | None = getattr(self.source, "read_wear", None)
         return read() if read else None
+
+    def read_evidence(
+        self, *, orientation: images.Orientation = "apply"
+    ) -> NDArray[np.float64] | None:
+        """Return boxes around what shows the class of the image; None where none is annotated.
+
+        Returns:
+            (boxes, 4) x0, y0, x1, y1 px of the image as it is read, edges of pixels: a box around
+            the whole image is 0, 0, width, height.
+        """
+        read: Callable[..., NDArray[np.float64] | None] | None
+        read = getattr(self.source, "read_evidence", None)
+        return read(orientation=orientation) if read else None
 
     @property
     def label_kind(self) -> LabelKind:

@@ -26,6 +26,7 @@ def evaluate(
     group_pattern: str | None = None,
     mask_values: dict[str, str] | None = None,
     mask_ignore: tuple[str, ...] | None = None,
+    ok_class: str | None = None,
     engine: str = runtime.ONNX,
 ) -> int:
     """Measure a bundle on labelled images: metrics.json, per_image.csv, pictures.
@@ -43,6 +44,8 @@ def evaluate(
         mask_values: what values in the masks of root mean, as data.mask_values of a training,
             in pairs: 1 scratch 2 dent; by default what they mean in the bundle's own data.
         mask_ignore: values in them whose pixels do not count.
+        ok_class: folder of good images in a root with a folder for each class; by default as in the
+            bundle's own data, or the one that is called ok, good, intact or the like. Empty: none.
         engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
     """
     from inspection_tf import evaluation, plots
@@ -58,7 +61,7 @@ def evaluate(
         split = split or "test"
         records = data.from_provenance(manifest, split)
     else:
-        labels = data.Labels(format, order, group_pattern, mask_values, mask_ignore)
+        labels = data.Labels(format, order, group_pattern, mask_values, mask_ignore, ok_class)
         records = data.from_root(manifest, root, labels, split)
     folder = paths.new_folder(out)
     with process.bar("inspecting") as progress:

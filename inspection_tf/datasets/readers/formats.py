@@ -11,6 +11,7 @@ from pathlib import Path
 
 from inspection_tf import errors
 from inspection_tf.datasets.readers import (
+    classes_folder,
     corners,
     dagm,
     deeppcb,
@@ -19,6 +20,7 @@ from inspection_tf.datasets.readers import (
     magnetic_tile,
     recognition,
 )
+from inspection_tf.datasets.readers.voc import reader as voc
 from inspection_tf.datasets.records import Records
 
 # In this order they are looked for in a folder that is refused: the most telling names first.
@@ -31,13 +33,20 @@ FORMATS: dict[str, layouts.Format] = {
         folder.FORMAT,
         corners.FORMAT,
         corners.SMARTDOC,
+        voc.FORMAT,
+        classes_folder.FORMAT,
     )
+}
+_USUAL: dict[layouts.LabelKind, layouts.Format] = {
+    "masks": folder.FORMAT,
+    "classes": classes_folder.FORMAT,
+    "corners": corners.FORMAT,
 }
 
 
 def usual(labels: layouts.LabelKind) -> layouts.Format:
     """Return the format that a folder with labels of a kind has where nothing says which."""
-    return FORMATS[corners.FORMAT.name if labels == layouts.CORNERS else folder.FORMAT.name]
+    return _USUAL[labels]
 
 
 @contextlib.contextmanager

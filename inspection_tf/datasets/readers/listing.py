@@ -81,6 +81,15 @@ def below(base: Path, pattern: str) -> list[Path]:
     return sorted(found)
 
 
+def folders_from(base: Path) -> list[Path]:
+    """Return a folder and those in it at any depth, by path; none that is hidden.
+
+    Raises:
+        errors.DataError: one cannot be listed.
+    """
+    return [base, *(path for path in below(base, "*") if path.is_dir())]
+
+
 def _refuse(problem: OSError) -> NoReturn:
     raise errors.DataError(
         f"{problem.filename} must be a folder that can be listed. Got: {problem.strerror}. "

@@ -118,7 +118,11 @@ def _voc(tree: Tree) -> Layout | None:
             "--data.mask-ignore 255."
         )
     else:
-        way_out = _drawn("boxes")
+        root = next(iter(tree.named("annotations", "jpegimages")), tree.root)
+        way_out = (
+            f"Read it with --data.format voc --data.root {root}, which fills each box; or, for "
+            f"masks that follow the defects: {_drawn('boxes')}"
+        )
     return Layout("the layout of Pascal VOC", way_out)
 
 
@@ -197,7 +201,19 @@ def _sorted_by_folder(tree: Tree) -> Layout | None:
     return Layout(
         f"images in the folders {shown}",
         "Move those without a defect to good/, the others to defect/ and their masks, of equal "
-        f"names, to masks/, and read that with {_TO_FOLDER}.",
+        f"names, to masks/, and read that with {_TO_FOLDER}.{_or_classes(tree)}",
+    )
+
+
+def _or_classes(tree: Tree) -> str:
+    """Say how folders are read that each hold the images of a class."""
+    holding = sorted({path.parent for path in tree.files if _is_image(path)})
+    roots = {path.parent for path in holding}
+    if len(holding) < 2 or len(roots) > 1:
+        return ""
+    return (
+        " If the folders are classes of whole images, read them with --data.format classes_folder "
+        f"--data.root {roots.pop()}."
     )
 
 

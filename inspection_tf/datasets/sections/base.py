@@ -1,6 +1,7 @@
 """The data section of a recipe, which is another one for each format, and what they share."""
 
 import abc
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -60,6 +61,19 @@ class StoredSpec(DataSpec, abc.ABC):
 
     root: Path | None = None
     """Folder of the images."""
+
+    @classmethod
+    def how_read(cls, source: Mapping[str, object]) -> dict[str, object]:
+        """Return the values of a section's fields that its format alone has.
+
+        Which images, and how they are split, is said by fields that formats share. What one has for
+        itself says how its folders are read, so it holds for another folder too.
+
+        Args:
+            source: values of a section of this format, by their names.
+        """
+        own = cls.__annotations__.keys() - {cls.TAG}
+        return {name: value for name, value in source.items() if name in own}
 
     @abc.abstractmethod
     def read_from(self, root: Path) -> Records:

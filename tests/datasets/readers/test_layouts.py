@@ -191,6 +191,21 @@ def test_folders_of_images_without_masks_are_named(tmp_path):
         errors.DataError, match=r"images in the folders NG, OK\. Move those without"
     ):
         readers.read_folder(tmp_path)
+    with pytest.raises(errors.DataError, match=r"with --data\.format classes_folder --data\.root"):
+        readers.read_folder(tmp_path)
+
+
+def test_folders_of_images_in_folders_of_images_are_no_classes(tmp_path):
+    for name in ("OK/a", "NG/b", "NG/deeper/c"):
+        picture(tmp_path / f"{name}.png")
+    with pytest.raises(errors.DataError, match=r"NG, OK, deeper\. .*--data\.format folder\.$"):
+        readers.read_folder(tmp_path)
+
+
+def test_boxes_of_voc_are_read_where_they_are(tmp_path):
+    voc(tmp_path)
+    with pytest.raises(errors.DataError, match=r"--data\.format voc --data\.root .*VOC2012, which"):
+        readers.read_folder(tmp_path)
 
 
 def test_an_empty_folder_is_told_how_to_get_a_set(tmp_path):

@@ -26,6 +26,8 @@ OWN = {
     "deeppcb": OF_STORED_MASKS | {"templates"},
     "corners": {"root", "corner_order"},
     "smartdoc": {"root"},
+    "voc": OF_STORED_MASKS | {"objects", "one_based"},
+    "classes_folder": {"root", "ok_class", "class_names", "leave_out", "suffixes", "boxes"},
 }
 RECIPES = {
     "certificate_corners": ("page_corners", "sudoku_finetuned", "sudoku_grids"),
@@ -75,8 +77,14 @@ def test_a_format_that_is_read_needs_a_root(name):
         ),
         ({"format": "dagm", "templates": False}, "formats deeppcb and folder, not to dagm"),
         ({"format": "smartdoc", "corner_order": ["tl", "bl", "br", "tr"]}, "the format corners,"),
-        ({"count": 4, "root": "set"}, "data.root .*Got 'set': it belongs to the formats corners,"),
-        ({"format": "grid", "defects": "composed"}, "magnetic_tile and synthetic, not to grid"),
+        (
+            {"count": 4, "root": "set"},
+            "data.root .*Got 'set': .*formats classes_folder, corn",
+        ),
+        (
+            {"format": "grid", "defects": "composed"},
+            ", synthetic and voc, not to grid",
+        ),
     ],
 )
 def test_a_field_of_another_format_is_refused_with_that_format(values, told):

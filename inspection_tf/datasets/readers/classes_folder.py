@@ -1,0 +1,289 @@
+"""A folder for each class: what an image shows says the name of its folder, and nothing else.
+
+`ROOT/CLASS/NAME.png`, also with folders below that of the class. One of the folders holds the good
+images; the names of the others, sorted, are the classes. Optionally `groups.csv`, see `groups`.
+"""
+
+import dataclasses
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pydantic
+from numpy.typing import NDArray
+
+from inspection_tf import errors, files, images
+from inspection_tf.datasets import file_hashes, groups, image_files
+from inspection_tf.datasets.readers import layouts, listing
+from inspection_tf.datasets.readers.voc import annotations, boxes
+from inspection_tf.datasets.records import LabelKind, Record, Records
+from inspection_tf.datasets.sections.base import StoredSpec
+
+_LOG = logging.getLogger("inspection_tf")
+GOOD_NAMES = ("ok", "good", "intact", "unbroken", "normal", "free")
+"""What a folder of good images is called where nobody says it, in whatever case."""
+LEFT_OUT = ("masks",)
+Boxes = Literal["none", "voc"]
+_COMPANIONS = frozenset({annotations.SUFFIX, ".csv", ".db", ".ini", ".json", ".md", ".txt"})
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ClassSource:
+    """An image whose label is its class alone.
+
+    Attributes:
+        image_path: the file.
+        evidence: boxes around what shows the class, on the image with its orientation applied.
+    """
+
+    image_path: Path
+    evidence: tuple[boxes.NamedBox, ...] = ()
+
+    @property
+    def label_kind(self) -> LabelKind:
+        """Classes: nothing is known of single pixels."""
+        return "classes"
+
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
+        """Return the decoded image.
+
+        Raises:
+            errors.ImageError: the file cannot be read.
+        """
+        return images.read(self.image_path, orientation=orientation)
+
+    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
+        """Return (height, width), nowhere True.
+
+        Raises:
+            errors.ImageError: the file cannot be read.
+        """
+        return np.zeros(images.read_size(self.image_path, orientation=orientation), np.bool_)
+
+    def read_evidence(
+        self, *, orientation: images.Orientation = "apply"
+    ) -> NDArray[np.float64] | None:
+        """Return (boxes, 4) px of the image as it is read; None where none is annotated.
+
+        Raises:
+            errors.ImageError: the file cannot be read.
+        """
+        if not self.evidence:
+            return None
+        return boxes.as_read(self.evidence, self.image_path, orientation)
+
+    def identity(self) -> bytes:
+        """Return the SHA-256 of the image's bytes and its boxes.
+
+        Raises:
+            errors.ImageError: the file is absent.
+        """
+        label = repr(tuple(box.xyxy for box in self.evidence)).encode()
+        return hashlib.sha256(file_hashes.sha256(self.image_path) + label).digest()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class FolderNames:
+    """What the folders of a data set are.
+
+    Attributes:
+        good: the folder of good images; None: the one that is called as such folders are, see
+            `GOOD_NAMES`; "": none, each image is of a class of what can be wrong.
+        classes: from a folder to the class that it holds, where its name is another.
+        left_out: folders that hold no class.
+    """
+
+    good: str | None = None
+    classes: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    left_out: Sequence[str] = LEFT_OUT
+
+
+def read_classes_folder(
+    root: str | Path,
+    *,
+    names: FolderNames | None = None,
+    suffixes: Sequence[str] = (),
+    evidence: Boxes = "none",
+) -> Records:
+    """Read `CLASS/NAME.png`.
+
+    Args:
+        root: the folder that holds a folder for each class.
+        names: what the folders are.
+        suffixes: of the files that are images, such as `.jpg`, where others beside them, of equal
+            names, are masks; empty: all that images have.
+        evidence: where boxes around what shows the class come from: nowhere, or an XML file of
+            Pascal VOC beside an image.
+
+    Raises:
+        errors.DataError: there are no such folders, it is not clear which holds the good images,
+            a folder holds no image or something else, two files have one stem, or `groups.csv`
+            does not name the images that there are.
+    """
+    base, names = listing.require_folder(Path(root)), names or FolderNames()
+    found = {
+        files.composed(folder.name): _images_of(folder, suffixes)
+        for folder in _folders(base, names.left_out)
+    }
+    if not any(found.values()):
+        raise layouts.refuse(
+            base,
+            needs="must hold a folder for each class, with its images",
+            got="none",
+            way_out="Put the good ones into ok/, and the others into folders named as their class.",
+        )
+    _refuse_loose(base)
+    empty = next((name for name, paths in found.items() if not paths), None)
+    if empty is not None:
+        raise errors.DataError(
+            f"{base / empty}: the folder of a class must hold an image. Got none"
+            f"{' with ' + ' or '.join(suffixes) if suffixes else ''}. Add some, remove the folder, "
+            "or name it in data.leave_out."
+        )
+    good = _good_folder(base, tuple(found), names)
+    renamed = {files.composed(old): files.composed(new) for old, new in names.classes.items()}
+    absent = sorted(set(renamed) - set(found))
+    if absent:  # other images may lack a class
+        _LOG.warning("data.class_names is about folders that are not there: %s", ", ".join(absent))
+    class_of = {name: renamed.get(name, name) for name in found if name != good}
+    classes = tuple(sorted(set(class_of.values())))
+    if not classes:
+        raise errors.DataError(
+            f"{base} must hold a folder for each class, and for the good images. Got {good} alone, "
+            "the good ones. Add the folder of another class."
+        )
+    items = [
+        Record(
+            path.relative_to(base).with_suffix("").as_posix(),
+            folder != good,
+            ClassSource(path, _evidence(path) if evidence == "voc" else ()),
+            class_id=1 if folder == good else 1 + classes.index(class_of[folder]),
+        )
+        for folder, paths in found.items()
+        for path in paths
+    ]
+    # The table may be about folders that are left out, too.
+    items = groups.from_table(items, base, of_a_part=True)
+    return Records.of(items, origin=str(base), classes=classes)
+
+
+def _folders(base: Path, left_out: Sequence[str]) -> list[Path]:
+    without = {files.composed(name) for name in left_out}
+    return sorted(
+        path
+        for path in base.iterdir()
+        if path.is_dir() and not image_files.is_hidden(path)
+        if files.composed(path.name) not in without
+    )
+
+
+def _refuse_loose(base: Path) -> None:
+    loose = listing.images_in(base)
+    if loose:
+        raise errors.DataError(
+            f"{loose[0]}: each image must lie in the folder of its class. Got {len(loose)} beside "
+            "the folders. Move them into one, or out of the data set."
+        )
+
+
+def _images_of(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Return the images in the folder of a class, at any depth, by path.
+
+    Raises:
+        errors.DataError: there is something else in it, or two files have one stem.
+    """
+    wanted = {f".{suffix.lower().removeprefix('.')}" for suffix in suffixes}
+    return [path for place in listing.folders_from(folder) for path in _images_in(place, wanted)]
+
+
+def _images_in(place: Path, wanted: set[str]) -> Iterator[Path]:
+    _refuse_strangers(place)
+    stems: dict[str, Path] = {}
+    for path in listing.images_in(place):
+        if wanted and path.suffix.lower() not in wanted:
+            continue
+        stem = files.composed(path.stem)
+        if stem in stems:
+            raise errors.DataError(
+                f"{path}: an image must have a name of its own, whatever its suffix. Got "
+                f"{stems[stem].name} beside it{listing.same_letters(path.stem, stems[stem].stem)}. "
+                "Rename one; or, if one is the mask of the other, say in data.suffixes which "
+                "suffix images have."
+            )
+        stems[stem] = path
+        yield path
+
+
+def _refuse_strangers(place: Path) -> None:
+    """Refuse what is neither an image nor what tools leave beside images."""
+    known = images.IMAGE_SUFFIXES | image_files.OTHER_SUFFIXES | _COMPANIONS  # others are logged
+    for path in sorted(place.iterdir()):
+        if path.suffix.lower() in known or image_files.is_hidden(path) or path.is_dir():
+            continue
+        raise errors.DataError(
+            f"{path}: the folder of a class must hold images, and annotations beside them. Got a "
+            f"file that is neither. Move it out of the data set."
+        )
+
+
+def _good_folder(base: Path, found: Sequence[str], names: FolderNames) -> str:
+    """Return the name of the folder of good images; "" where there is none.
+
+    Raises:
+        errors.DataError: it is absent, or not clear.
+    """
+    listed = ", ".join(found)
+    if names.good is not None:
+        good = files.composed(names.good)
+        if good and good not in found:
+            raise errors.DataError(
+                f"data.ok_class must name the folder of good images in {base}. Got {good!r}; the "
+                f'folders are {listed}. Correct it, or set it to "" where no image is good.'
+            )
+        return good
+    likely = [name for name in found if name.casefold() in GOOD_NAMES]
+    if len(likely) != 1:
+        what = f"several, {', '.join(likely)}," if likely else "none"
+        raise errors.DataError(
+            f"{base} must hold one folder of good images, called {', '.join(GOOD_NAMES[:-1])} or "
+            f"{GOOD_NAMES[-1]}. Got {what} among the folders {listed}. Name it: data.ok_class "
+            '(evaluate: --ok-class); "" if no image is good.'
+        )
+    return likely[0]
+
+
+def _evidence(path: Path) -> tuple[boxes.NamedBox, ...]:
+    """Return the boxes of the annotation beside an image; none where there is no annotation."""
+    annotation = listing.beside(path.with_suffix(annotations.SUFFIX))
+    return annotations.read(annotation, path) if annotation.is_file() else ()
+
+
+class ClassesFolderSpec(StoredSpec):
+    """Images in a folder for each class, and how they are split."""
+
+    format: Literal["classes_folder"] = "classes_folder"
+    """A folder for each class."""
+    ok_class: str | None = None
+    """Name of the folder of good images. None: the one called ok, good, intact, unbroken, normal or
+    free, in whatever case; "": no image is good."""
+    class_names: dict[str, str] = pydantic.Field(default_factory=dict)
+    """From a folder to the class that it holds, where the class has another name than it. On the
+    command line in pairs: MT_Crack crack MT_Break break."""
+    leave_out: tuple[str, ...] = LEFT_OUT
+    """Folders that hold no class."""
+    suffixes: tuple[str, ...] = ()
+    """Suffixes of the files that are images, such as .jpg where .png files are masks; none: all."""
+    boxes: Boxes = "none"
+    """Boxes around what shows the class of an image, for checks of what a network looks at: voc
+    reads the XML file of Pascal VOC beside it."""
+
+    def read_from(self, root: Path) -> Records:
+        """Read the records of a folder."""
+        names = FolderNames(self.ok_class, self.class_names, self.leave_out)
+        return read_classes_folder(root, names=names, suffixes=self.suffixes, evidence=self.boxes)
+
+
+FORMAT = layouts.Format(ClassesFolderSpec, "classes")

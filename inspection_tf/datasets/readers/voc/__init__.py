@@ -1,0 +1,1 @@
+"""Pascal VOC: an XML file for each image, with a named box around each object in it."""
