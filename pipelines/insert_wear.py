@@ -14,6 +14,7 @@ from typing import Any
 from inspection_tf.datasets.loading import loader
 from inspection_tf.datasets.records import Records
 from inspection_tf.export import ship
+from inspection_tf.models import evidence
 from inspection_tf.recipes import (
     command_line,
     ending,
@@ -34,8 +35,9 @@ class Config(experiment.Experiment):
 
     classifier: strategies.ClassifierSpec
     rules: classification.Settings
-    wear: wear_stages.Wear | None
-    """None: the classifier alone, as for images whose labels are classes and no masks."""
+    measure_wear: bool
+    """False: the classifier alone, as for images whose labels are classes and no masks."""
+    wear: wear_stages.Wear
     mm_per_px: float | None = None
     """Scale of the source images, mm per pixel; null where unknown."""
 
@@ -52,13 +54,15 @@ def train(cfg: Config, records: Records, tune: Records | None, folder: RunFolder
         seed=cfg.seed,
         folder=folder.within(classification.CLASSIFIER),
     )
+    if cfg.rules.has_evidence:
+        model = evidence.attach(model)
     return {classification.CLASSIFIER: model}
 
 
 def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
-    strategies.require_weights(cfg.classifier)
-    if cfg.wear is not None:
+    strategies.check(cfg.classifier, has_evidence=cfg.rules.has_evidence)
+    if cfg.measure_wear:
         wear_stages.marked(cfg.data)
     with experiment.begin(NAME, cfg, out) as begun:
         network = strategies.network(cfg.classifier, len(begun.records.classes))
@@ -69,7 +73,7 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
             classification.NAME, cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px
         )
         report = ending.finish(begun, models, division, spec)
-        if cfg.wear is None:
+        if not cfg.measure_wear:
             return report
         worn = wear_stages.finish(begun, cfg.wear, division, mm_per_px=cfg.mm_per_px)
         return {**report, wear_stages.FOLDER: worn}

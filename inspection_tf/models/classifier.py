@@ -28,8 +28,8 @@ class Options(input_layers.Options):
     """vgg: widths of the dense layers before the last."""
     dropout: float = pydantic.Field(default=0.5, ge=0, lt=1)
     """Share of a dense layer's inputs that are dropped while training, 0..1."""
-    patches: patching.PatchSpec | None = None
-    """Cut the image into overlapping patches, each of which the backbone sees; none: all of it."""
+    patches: patching.PatchSpec = patching.PatchSpec()
+    """Overlapping patches, each of which the backbone sees in the image's own pixels."""
     input_shrink: int = pydantic.Field(default=1, ge=1)
     """Pixels along each side whose mean makes one pixel of what the backbone sees."""
     # A backbone expects the training data at zero mean and unit standard deviation.
@@ -51,13 +51,13 @@ def _check(image_size: tuple[int, int], classes: int, options: Options, *, templ
         )
     input_layers.check(options, template=template)
     deepest = max(backbones.chosen_strides(options.backbone), default=1)
-    if options.patches is None:
+    side = options.patches.size_px
+    if side is None:
         input_layers.check_size(image_size, multiple=options.input_shrink * deepest)
         return
     input_layers.check_size(image_size, multiple=options.input_shrink)
-    for side in image_size:
-        patching.offsets(side // options.input_shrink, options.patches)
-    side = options.patches.size_px
+    for length in image_size:
+        patching.offsets(length // options.input_shrink, options.patches)
     if side % deepest:
         raise errors.ConfigError(
             f"patches.size_px must be divisible by {deepest}, the backbone's deepest stride. "
@@ -107,7 +107,7 @@ def build(
         x = layers.AveragePooling2D(shrink, name="shrink")(x)
     height, width = image_size
     seen = whole = (height // shrink, width // shrink)
-    if chosen.patches is not None:
+    if chosen.patches.size_px is not None:
         x = patching.cut(x, chosen.patches)
         seen = (chosen.patches.size_px, chosen.patches.size_px)
     backbone = backbones.build(
@@ -119,7 +119,7 @@ def build(
     *_, deepest = backbone(x).values()
     x = _dense(deepest, chosen) if chosen.head == "vgg" else _pool(deepest, chosen)
     x = layers.Dense(classes, kernel_initializer="glorot_uniform", name="class_logits")(x)
-    if chosen.patches is not None:
+    if chosen.patches.size_px is not None:
         x = patching.pool(x, whole, chosen.patches)
     # The name `class_probability` must reach the exported graph, where it is the output's name.
     probability = layers.Activation("softmax", dtype="float32", name="class_probability")(x)

@@ -23,8 +23,9 @@ POOL = "patch_pool"
 class PatchSpec(config.Section):
     """How an image is cut into patches, and how their logits become those of the image."""
 
-    size_px: int = pydantic.Field(default=128, ge=8)
-    """Side of a patch; what the backbone halves must divide it."""
+    size_px: int | None = pydantic.Field(default=None, ge=8)
+    """Side of a patch, divisible by the backbone's deepest stride; none: the backbone sees the
+    whole image."""
     stride_px: int = pydantic.Field(default=64, ge=1)
     """From one patch to the next; the last one is moved inwards to end with the image."""
     pooling: Pooling = "soft_maximum"
@@ -35,13 +36,13 @@ class PatchSpec(config.Section):
 
     @pydantic.model_validator(mode="after")
     def _patches_leave_no_gap(self) -> "PatchSpec":
-        if self.stride_px > self.size_px:
+        if self.size_px is not None and self.stride_px > self.size_px:
             raise ValueError(f"stride_px must be at most size_px, {self.size_px}")
         return self
 
 
 def offsets(length: int, spec: PatchSpec) -> tuple[int, ...]:
-    """Return where patches begin along a side, px.
+    """Return where patches begin along a side, px; 0 alone where there are none.
 
     Args:
         length: of the side, px.
@@ -50,6 +51,8 @@ def offsets(length: int, spec: PatchSpec) -> tuple[int, ...]:
     Raises:
         errors.ConfigError: a patch is longer than the side.
     """
+    if spec.size_px is None:
+        return (0,)
     if spec.size_px > length:
         raise errors.ConfigError(
             f"A patch must fit into the image. Got patches of {spec.size_px} px for a side of "
@@ -68,15 +71,18 @@ def cut(x: Tensor, spec: PatchSpec) -> Tensor:
 
     Returns:
         (patches * batch, size, size, channels): the first patch of every image, then the second of
-        each, and so on, row by row.
+        each, and so on, row by row. What came in where there are no patches.
 
     Raises:
         errors.ConfigError: a patch does not fit into the image.
     """
     _, height, width, _ = x.shape
+    size = spec.size_px
+    if size is None:
+        return x
     pieces = [
         layers.Cropping2D(
-            ((top, height - top - spec.size_px), (left, width - left - spec.size_px)),
+            ((top, height - top - size), (left, width - left - size)),
             name=f"patch_{top}_{left}",
         )(x)
         for top in offsets(height, spec)

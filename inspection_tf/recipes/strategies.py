@@ -69,16 +69,26 @@ def phases_of(spec: ClassifierSpec) -> tuple[Phase, ...]:
     return Phase(epochs=spec.head_epochs, backbone="frozen"), top
 
 
-def require_weights(spec: ClassifierSpec) -> None:
-    """Refuse to build on a backbone that knows nothing.
+def check(spec: ClassifierSpec, *, has_evidence: bool) -> None:
+    """Refuse what a strategy or the bundle needs of the classifier and it does not have.
+
+    Args:
+        spec: of the recipe.
+        has_evidence: the bundle is to show where the classes are seen.
 
     Raises:
-        errors.ConfigError: the strategy uses the backbone as it is, and it has no weights.
+        errors.ConfigError: the strategy uses the backbone as it is, and it has no weights; or the
+            head does not pool, so that its graph can return no evidence.
     """
     if spec.strategy != "scratch" and spec.model.backbone.weights is None and spec.weights is None:
         raise errors.ConfigError(
             f"classifier.strategy {spec.strategy} needs a backbone that was trained before. Got "
             "classifier.model.backbone.weights none. Give a .weights.h5 file, or use scratch."
+        )
+    if has_evidence and spec.model.head != "pooled":
+        raise errors.ConfigError(
+            f"rules.has_evidence needs classifier.model.head pooled. Got {spec.model.head}, whose "
+            "answer is no sum over places. Set has_evidence: false."
         )
 
 
@@ -105,7 +115,7 @@ def train(
     seed: int,
     folder: RunFolder,
 ) -> keras.Model:
-    """Train a classifier by its strategy, calibrate it, and give it its evidence.
+    """Train a classifier by its strategy, and calibrate it.
 
     Args:
         spec: of the recipe.
@@ -113,16 +123,13 @@ def train(
         tune: images that are measured while it trains, and that calibrate it; None: none do.
         seed: of the run.
         folder: of this network.
-
-    Returns:
-        A model with `class_probability` and, where its head pools, `class_evidence`.
     """
     model = stages.fit_stage(
         network(spec, len(images.classes)), images, tune, seed=seed, folder=folder
     )
     if spec.calibrate and tune is not None and folder.number is None:
         calibrate(model, tune)
-    return evidence.attach(model) if evidence.is_pooled(model) else model
+    return model
 
 
 def calibrate(model: keras.Model, tune: loader.Cache) -> float:

@@ -39,8 +39,8 @@ def marked(data: data_spec.DataSpec) -> data_spec.DataSpec:
     """
     if not isinstance(data, data_spec.InsertsSpec) or data.folds:
         raise errors.ConfigError(
-            "wear needs drawn inserts, whose wear lands are known, and no folds. Got data.format "
-            f"{data.format} and data.folds {data.folds}. Set wear: null."
+            "measure_wear needs drawn inserts, whose wear lands are known, and no folds. Got "
+            f"data.format {data.format} and data.folds {data.folds}. Set measure_wear: false."
         )
     return data.model_copy(update={"labels": "wear"})
 

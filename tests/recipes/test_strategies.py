@@ -6,6 +6,7 @@ from class_images import CLASSES, SIDE, make
 from inspection_tf import config, errors, images
 from inspection_tf.datasets import records
 from inspection_tf.datasets.loading import augment, loader
+from inspection_tf.models import evidence
 from inspection_tf.recipes import stages, strategies
 from inspection_tf.training import fit
 from inspection_tf.training.runs.run_folder import RunFolder
@@ -41,7 +42,8 @@ def parts():
 @pytest.fixture(scope="module")
 def trained(parts, tmp_path_factory):
     folder = RunFolder(tmp_path_factory.mktemp("classifier"), is_resumed=False)
-    return strategies.train(spec(), parts["train"], parts["tune"], seed=1, folder=folder)
+    model = strategies.train(spec(), parts["train"], parts["tune"], seed=1, folder=folder)
+    return evidence.attach(model)
 
 
 def test_the_phases_of_each_strategy_say_what_learns_when():
@@ -63,10 +65,17 @@ def test_phases_of_ones_own_and_too_long_a_head_are_refused():
 
 
 def test_a_backbone_that_knows_nothing_is_refused_but_from_scratch():
-    strategies.require_weights(spec())
+    strategies.check(spec(), has_evidence=True)
     for strategy in ("frozen", "finetune"):
         with pytest.raises(errors.ConfigError, match=f"strategy {strategy} needs a backbone"):
-            strategies.require_weights(spec(strategy))
+            strategies.check(spec(strategy), has_evidence=True)
+
+
+def test_evidence_is_refused_before_a_training_where_the_head_does_not_pool():
+    dense = spec(model={"head": "vgg"})
+    strategies.check(dense, has_evidence=False)
+    with pytest.raises(errors.ConfigError, match=r"has_evidence needs .* head pooled. Got vgg"):
+        strategies.check(dense, has_evidence=True)
 
 
 def test_a_classifier_learns_three_classes_and_says_where_it_sees_them(trained, parts):
@@ -107,16 +116,6 @@ def test_a_fold_is_not_calibrated_on_what_it_is_tested_on(parts, tmp_path, monke
     ))  # fmt: skip
     fold = RunFolder(tmp_path, is_resumed=False).fold(1)
     strategies.train(spec(), parts["train"], parts["tune"], seed=1, folder=fold)
-
-
-def test_a_head_of_dense_layers_is_shipped_without_evidence(parts, tmp_path):
-    plain = spec(
-        epochs=1,
-        model={"backbone": {"name": "cnn", "strides": (16,)}, "head": "vgg", "dense_units": (4,)},
-    )
-    folder = RunFolder(tmp_path, is_resumed=False)
-    model = strategies.train(plain, parts["train"], None, seed=1, folder=folder)
-    assert list(model.output) == ["class_probability"]
 
 
 def test_specs_of_a_stage_are_those_of_every_recipe():
