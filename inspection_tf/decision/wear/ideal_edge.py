@@ -109,7 +109,7 @@ def _through(away: Floats, y: Floats, *, degree: int, points: int) -> Floats:
 
 def _best(away: Floats, y: Floats, candidates: Floats) -> tuple[float, ...]:
     """Return the candidate that agrees best, fitted by least squares to what lies on it."""
-    degree = candidates.shape[1] - 1
+    degree = int(candidates.shape[1]) - 1
     if not len(candidates):  # a border steeper than an edge
         return (0.0,) * degree + (float(np.median(y)),)
     seen = _evenly(len(away), _LOOKED_AT)

@@ -33,11 +33,12 @@ class WearRules(config.Section):
     here makes an image OK, unless `acquits` says so. The score itself knows no wear but by
     `acquits`: thresholds, their promises and metrics that rank by score are as without it. Without
     `mm_per_px` an image with a wear land that must be judged is REVIEW at least. Where a cascade's
-    first stage stops an image, nothing is measured.
+    first stage stops an image, nothing is measured. An engine that moves wear across a limit
+    changes a verdict far from the threshold of the score, and its gate refuses it.
     """
 
     class_name: str | None = None
-    """Class of the wear land; none: regions of all classes are wear land."""
+    """Class of the wear land, pixel by pixel the likeliest one; none: all classes are wear land."""
     edge_side: EdgeSide = "auto"
     """Side of the wear land on which the cutting edge lies; auto: where its border is smoother."""
     zone: tuple[float, float] = (0.0, 1.0)
