@@ -10,7 +10,8 @@ import pydantic
 from numpy.typing import NDArray
 
 from inspection_tf import config
-from inspection_tf.decision.wear.flank_wear import EdgeSide, FlankWear, measure
+from inspection_tf.decision.wear.along_edge import EdgeSide
+from inspection_tf.decision.wear.flank_wear import FlankWear, measure
 
 Grade = Literal["OK", "REVIEW", "NG"]
 
