@@ -139,8 +139,8 @@ class Widths:
 
     Attributes:
         place: (k,) px along the chord of the ideal edge.
-        width: (k,) px, from the ideal edge to the far border of the land; 0 where there is none.
-        missing: (k,) px, from the ideal edge to the land, where the edge goes on on both sides.
+        width: (k,) px, from the ideal edge to the far border of the land; nan where there is none.
+        missing: (k,) px, from the ideal edge to the land; 0 where there is none.
         cell: px.
     """
 
@@ -157,16 +157,11 @@ class Widths:
         area = flat.sum(axis=0) * cell
         there = np.asarray(flat.any(axis=0))
         gap = np.where(there, depth[flat.argmax(axis=0)] - cell / 2, 0.0)
-        on_edge = np.flatnonzero(there & (np.abs(gap) <= NOISE_PX))
-        is_inner = np.zeros(len(place), bool)
-        if len(on_edge):
-            is_inner[on_edge[0] : on_edge[-1] + 1] = True
-        missing = np.where(is_inner, gap, 0.0)
-        width = np.maximum(area + missing, 0.0)
-        part = _whole(view, frame, place, there, width)
+        width = np.where(there, np.maximum(area + gap, 0.0), np.nan)
+        part = _whole(view, frame, place, gap, width)
         # Perpendicular to a curve the way is shorter than perpendicular to its chord.
         slant = np.hypot(1.0, frame.sag(place + 0.5) - frame.sag(place - 0.5))
-        return cls(place[part], (width / slant)[part], (missing / slant)[part], cell)
+        return cls(place[part], (width / slant)[part], (gap / slant)[part], cell)
 
     @property
     def each(self) -> int:
@@ -174,21 +169,22 @@ class Widths:
         return max(1, round(1 / self.cell))
 
 
-def _whole(
-    view: View, frame: Frame, place: Floats, there: NDArray[np.bool], width: Floats
-) -> slice:
-    """Return the part of the edge from the land's first to its last place.
+def _whole(view: View, frame: Frame, place: Floats, gap: Floats, width: Floats) -> slice:
+    """Return the part of the edge that is seen: from the first place to the last that lies on it.
 
-    Where the image cuts the land off aslant, the edge or the border of the land is outside of it;
-    such places are left out, unless nothing would be left.
+    Beyond them the border of the land leaves the ideal edge for good: there the land ends, or the
+    tool has its corner. Where the image cuts the land off aslant, the edge or the border of the
+    land is outside of it; such places are left out too, unless nothing would be left.
     """
-    found = np.flatnonzero(there)
+    there = np.isfinite(width)
+    on_edge = there & (np.abs(gap) <= NOISE_PX)
+    found = np.flatnonzero(on_edge if on_edge.any() else there)
     first, last = int(found[0]), int(found[-1]) + 1
-    typical = float(np.median(width[there]))
     inside = np.ones(len(place), bool)
-    for under in (0.0, typical):
+    for under in (0.0, float(np.median(width[there]))):
         x, _ = frame.places(place, np.full(len(place), under))
         inside &= (x >= 0) & (x <= view.blobs.shape[1])
+    inside &= there  # an edge ends where there is land
     left = np.flatnonzero(inside[first:last])
     if not len(left):
         return slice(first, last)

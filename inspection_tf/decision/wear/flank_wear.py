@@ -23,6 +23,10 @@ from inspection_tf import errors
 from inspection_tf.decision.wear.along_edge import EdgeSide, Frame, Point, View, Widths
 from inspection_tf.decision.wear.ideal_edge import NOISE_PX, Floats
 
+ZONE_B = (0.25, 0.75)
+"""Shares of an edge's length between which zone B lies where nothing else is said. ISO 3685 leaves
+out the corner (zone C) and the quarter of the worn edge that is farthest from it (zone N). An image
+does not say at which end that is, so a quarter is left out at either."""
 _SPECK = 0.01  # of the largest blob's area; smaller blobs are none of the wear land
 _ALIKE = 0.02  # difference in agreement under which auto takes the first side
 _CURVE_POINTS = 17  # of the polyline that stands for a curved edge
@@ -39,20 +43,19 @@ class FlankWear:
     Without a wear land all widths are 0 and there is no edge.
 
     Attributes:
-        vb_mean_px: VB_B, the mean width of the wear land along zone B; parts of the edge between
-            two blobs of it count as 0.
+        vb_mean_px: VB_B, the mean width of the wear land where there is one in zone B.
         vb_max_px: VB_Bmax, the largest width in zone B.
-        chipping_px: largest depth in zone B to which material is missing under the ideal edge,
-            between two places that lie on it; 0 where that is within the noise of a border. At an
-            end of the land a dip is taken for its end or for the corner of the tool, and where the
-            land is missing in its whole width a chip cannot be told from an edge without wear.
-        length_px: of the edge along the wear land.
+        chipping_px: largest depth to which material is missing between the ideal edge and the land,
+            anywhere along the edge; 0 where that is within the noise of a border. Where the land is
+            missing in its whole width a chip cannot be told from an edge without wear.
+        length_px: of the edge along the wear land, from the first place to the last at which the
+            land begins on the ideal edge: beyond them it ends, or the tool has its corner.
         edge_xy: the ideal edge: its two ends, or a polyline where it is curved; none without land.
         widest_xy: the widest place in zone B: on the ideal edge, and on the border of the land.
         edge_side: on which side of the land the edge lies.
         mm_per_px: scale; None where it is not known.
         profile_px: (n,) widths perpendicular to the edge at each px of it, in the order of
-            `edge_xy`, also outside of zone B.
+            `edge_xy`, also outside of zone B; 0 where there is no land.
     """
 
     vb_mean_px: float = 0.0
@@ -119,7 +122,7 @@ def measure(
     *,
     mm_per_px: float | None = None,
     edge_side: EdgeSide = "auto",
-    zone: tuple[float, float] = (0.0, 1.0),
+    zone: tuple[float, float] = ZONE_B,
 ) -> FlankWear:
     """Measure flank wear on the mask of a wear land.
 
@@ -132,8 +135,7 @@ def measure(
         edge_side: of the land on which the edge lies. `auto` takes, of the two long sides, the one
             whose border is closer to a line, and top or left where they are alike: worn borders are
             ragged as a rule. Name it where the camera does not move.
-        zone: first and last share of the edge's length that is zone B, 0..1. The whole length by
-            default: a corner (zone C) or a notch (zone N) is cut off where the image shows one.
+        zone: first and last share of the edge's length that is zone B, 0..1.
 
     Raises:
         errors.ConfigError: the zone is none.
@@ -191,14 +193,15 @@ def _measured(view: View, zone: tuple[float, float]) -> FlankWear:
     first = math.floor(zone[0] * len(profile) + 1e-9)
     last = max(first + 1, math.ceil(zone[1] * len(profile) - 1e-9))
     pixels = slice(first, last)
+    in_zone = found.width[first * each : last * each]
     widest = first + int(profile[pixels].argmax())
-    chip = float(missing[pixels].max())
+    chip = float(missing.max())
     count = _CURVE_POINTS if frame.edge.is_curved else 2
     ends = np.linspace(place[0] - found.cell / 2, place[-1] + found.cell / 2, count)
     where = place[min(widest * each + each // 2, len(place) - 1)]
     across = np.array([0.0, profile[widest]])
     return FlankWear(
-        vb_mean_px=float(found.width[first * each : last * each].mean()),
+        vb_mean_px=_mean(in_zone[np.isfinite(in_zone)]),
         vb_max_px=float(profile[widest]),
         chipping_px=chip if chip > NOISE_PX else 0.0,
         length_px=len(place) * found.cell,
@@ -208,12 +211,18 @@ def _measured(view: View, zone: tuple[float, float]) -> FlankWear:
     )
 
 
+def _mean(widths: Floats) -> float:
+    return float(widths.mean()) if len(widths) else 0.0
+
+
 def _means(values: Floats, count: int) -> Floats:
-    """Return the means of `count` values each, from the first on; the last may be of fewer."""
-    starts = np.arange(0, len(values), count)
-    sizes = np.diff(np.append(starts, len(values)))
-    means: Floats = np.add.reduceat(values, starts) / sizes
-    return means
+    """Return the means of `count` values each, from the first on, without nan; 0 of nothing else.
+
+    The last may be of fewer.
+    """
+    starts, known = np.arange(0, len(values), count), np.isfinite(values)
+    sums = np.add.reduceat(np.where(known, values, 0.0), starts)
+    return np.asarray(sums / np.maximum(np.add.reduceat(known.astype(np.float64), starts), 1))
 
 
 def _points(view: View, x: Floats, y: Floats) -> tuple[Point, ...]:

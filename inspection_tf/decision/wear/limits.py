@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import config
 from inspection_tf.decision.wear.along_edge import EdgeSide
-from inspection_tf.decision.wear.flank_wear import FlankWear, measure
+from inspection_tf.decision.wear.flank_wear import ZONE_B, FlankWear, measure
 
 Grade = Literal["OK", "REVIEW", "NG"]
 
@@ -42,8 +42,9 @@ class WearRules(config.Section):
     """Class of the wear land, pixel by pixel the likeliest one; none: all classes are wear land."""
     edge_side: EdgeSide = "auto"
     """Side of the wear land on which the cutting edge lies; auto: where its border is smoother."""
-    zone: tuple[float, float] = (0.0, 1.0)
-    """Zone B of ISO 3685: its first and last share of the edge's length, 0..1."""
+    zone: tuple[float, float] = ZONE_B
+    """Zone B of ISO 3685, in which VB is measured: its first and last share of the edge's length,
+    0..1. Chipping is measured along all of it."""
     max_vb_um: float | None = _LIMIT
     """NG over this mean width VB_B, um."""
     max_vb_peak_um: float | None = _LIMIT
