@@ -3,7 +3,8 @@
 One rule for everyone (evaluation, command line, service): **NG if and only if score >= threshold**.
 How the score takes the rules into account is told in `rules`; coordinates in `regions`. A map
 with a value that is not finite is REVIEW, never OK. A cascade asks `gate` first: what its first
-stage stops never reaches `decide`.
+stage stops never reaches `decide`. Limits of flank wear (`Rules.wear`) come on top of the score:
+over one an image is NG whatever its score, and no image becomes OK by them.
 """
 
 from inspection_tf.decision.audit import HiddenDefect, hidden_defects

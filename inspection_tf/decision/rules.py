@@ -298,18 +298,12 @@ def _image_rules(
     return met
 
 
-def _flank_wear(
-    regions: Regions,
-    land: NDArray[np.int64],
-    rules: limits.WearRules,
-    size: tuple[int, int],
-    mm_per_px: float | None,
-) -> flank_wear.FlankWear:
-    """Measure the wear of some regions together."""
+def _pixels(regions: Regions, kept: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.bool]:
+    """Return the pixels (height, width) of some regions together."""
     mask = np.zeros(size, bool)
     (x, y), (height, width) = regions.offset_xy, regions.labels.shape
-    mask[y : y + height, x : x + width] = np.isin(regions.labels, regions.label[land])
-    return rules.measure(mask, mm_per_px=mm_per_px)
+    mask[y : y + height, x : x + width] = np.isin(regions.labels, regions.label[kept])
+    return mask
 
 
 def assess(
@@ -359,10 +353,11 @@ def assess(
     kept = survivors(dropped, len(regions))
     worn = None
     if rules.wear is not None and (measures_wear or rules.wear.acquits):
-        land = kept
+        land = _pixels(regions, kept, size)
         if classes is not None and rules.wear.class_name is not None:
-            land = kept[class_index[kept] == list(classes).index(rules.wear.class_name)]
-        worn = _flank_wear(regions, land, rules.wear, size, mm_per_px)
+            # Pixel by pixel: a chip that touches the land is one region with it.
+            land &= channels.argmax(axis=2) == list(classes).index(rules.wear.class_name)
+        worn = rules.wear.measure(land, mm_per_px=mm_per_px)
     met = _image_rules(regions, kept, rules, inspected_px, mm_per_px, worn)
     suffices = np.logical_and.reduce(list(met.values()))
     if suffices.any():

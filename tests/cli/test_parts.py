@@ -166,6 +166,9 @@ def test_lines_of_parts_say_the_wear_of_each_position(toy_bundle_copy, reseal, p
     assert cli.main(words) == 1
     printed = " ".join(capsys.readouterr().out.split())
     assert "7: NG, used, VB_B" in printed
+    assert cli.main(["threshold", str(toy_bundle_copy), "--set", "0.4"]) == 0  # it keeps its rules
+    edited = json.loads((toy_bundle_copy / "manifest.json").read_text())
+    assert edited["settings"]["rules"]["wear"]["levels"] == {"new": 0, "used": 1}
 
 
 def test_two_bundles_on_one_image_give_one_verdict(predict, photos, toy_bundle, tmp_path):

@@ -106,6 +106,11 @@ def test_wear_is_that_of_one_class_where_it_is_named():
     for classes, width in ((("flank_wear", "broken"), 10), (("broken", "flank_wear"), 20)):
         verdict = decision.decide(probability, point(0.95), rules, classes=classes)
         assert verdict.wear.vb_mean_px == pytest.approx(width)
+    # A broken place beside the land is one region with it, of the class of the larger part.
+    probability[30:40, :, 1] = 0.8
+    verdict = decision.decide(probability, point(), rules, classes=("flank_wear", "broken"))
+    assert [region.class_name for region in verdict.regions] == ["broken"]
+    assert verdict.wear.vb_mean_px == pytest.approx(10)
     with pytest.raises(errors.ConfigError, match=r"wear\.class_name .* Got 'flank_wear'"):
         decision.decide(worn(), point(), rules, classes=("defect",))
 

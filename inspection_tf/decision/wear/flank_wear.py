@@ -14,23 +14,20 @@ out: the mean is off by far less than half a pixel.
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
-from inspection_tf.decision.wear import ideal_edge
-from inspection_tf.decision.wear.ideal_edge import NOISE_PX, Floats, IdealEdge
+from inspection_tf.decision.wear.along_edge import EdgeSide, Frame, Point, View, Widths
+from inspection_tf.decision.wear.ideal_edge import NOISE_PX, Floats
 
-EdgeSide = Literal["top", "bottom", "left", "right", "auto"]
-"""The side of a wear land on which the cutting edge lies; auto: where its border is smoother."""
-Point = tuple[float, float]
-"""x and y, px; the centre of the first pixel is (0, 0)."""
-
+ZONE_B = (0.25, 0.75)
+"""Shares of an edge's length between which zone B lies where nothing else is said. ISO 3685 leaves
+out the corner (zone C) and the quarter of the worn edge that is farthest from it (zone N). An image
+does not say at which end that is, so a quarter is left out at either."""
 _SPECK = 0.01  # of the largest blob's area; smaller blobs are none of the wear land
-_FINEST, _CELLS = 4, 4_000_000  # grid cells along one px, and all of them; bounds time and memory
 _ALIKE = 0.02  # difference in agreement under which auto takes the first side
 _CURVE_POINTS = 17  # of the polyline that stands for a curved edge
 
@@ -46,20 +43,19 @@ class FlankWear:
     Without a wear land all widths are 0 and there is no edge.
 
     Attributes:
-        vb_mean_px: VB_B, the mean width of the wear land along zone B; parts of the edge between
-            two blobs of it count as 0.
+        vb_mean_px: VB_B, the mean width of the wear land where there is one in zone B.
         vb_max_px: VB_Bmax, the largest width in zone B.
-        chipping_px: largest depth in zone B to which material is missing under the ideal edge,
-            between two places that lie on it; 0 where that is within the noise of a border. At an
-            end of the land a dip is taken for its end or for the corner of the tool, and where the
-            land is missing in its whole width a chip cannot be told from an edge without wear.
-        length_px: of the edge along the wear land.
+        chipping_px: largest depth to which material is missing between the ideal edge and the land,
+            anywhere along the edge; 0 where that is within the noise of a border. Where the land is
+            missing in its whole width a chip cannot be told from an edge without wear.
+        length_px: of the edge along the wear land, from the first place to the last at which the
+            land begins on the ideal edge: beyond them it ends, or the tool has its corner.
         edge_xy: the ideal edge: its two ends, or a polyline where it is curved; none without land.
         widest_xy: the widest place in zone B: on the ideal edge, and on the border of the land.
         edge_side: on which side of the land the edge lies.
         mm_per_px: scale; None where it is not known.
         profile_px: (n,) widths perpendicular to the edge at each px of it, in the order of
-            `edge_xy`, also outside of zone B.
+            `edge_xy`, also outside of zone B; 0 where there is no land.
     """
 
     vb_mean_px: float = 0.0
@@ -126,7 +122,7 @@ def measure(
     *,
     mm_per_px: float | None = None,
     edge_side: EdgeSide = "auto",
-    zone: tuple[float, float] = (0.0, 1.0),
+    zone: tuple[float, float] = ZONE_B,
 ) -> FlankWear:
     """Measure flank wear on the mask of a wear land.
 
@@ -139,8 +135,7 @@ def measure(
         edge_side: of the land on which the edge lies. `auto` takes, of the two long sides, the one
             whose border is closer to a line, and top or left where they are alike: worn borders are
             ragged as a rule. Name it where the camera does not move.
-        zone: first and last share of the edge's length that is zone B, 0..1. The whole length by
-            default: a corner (zone C) or a notch (zone N) is cut off where the image shows one.
+        zone: first and last share of the edge's length that is zone B, 0..1.
 
     Raises:
         errors.ConfigError: the zone is none.
@@ -162,7 +157,7 @@ def measure(
     if not given.any():  # also an image without pixels, at which OpenCV would end the process
         return FlankWear(edge_side=edge_side, mm_per_px=scale)
     blobs = _blobs(given)
-    views = [_View.of(blobs, side) for side in _sides(blobs, edge_side)]
+    views = [View.of(blobs, side) for side in _sides(blobs, edge_side)]
     best = max(view.edge.agreement for view in views)
     view = next(view for view in views if view.edge.agreement >= best - _ALIKE)
     return replace(_measured(view, zone), edge_side=view.side, mm_per_px=scale)
@@ -190,174 +185,23 @@ def _sides(blobs: NDArray[np.int32], edge_side: EdgeSide) -> tuple[EdgeSide, ...
     return ("top", "bottom") if columns.var() >= rows.var() else ("left", "right")
 
 
-@dataclass(frozen=True, slots=True)
-class _View:
-    """A wear land turned by right angles, or mirrored, so that its edge is on top.
-
-    Attributes:
-        blobs: (h, w), labels.
-        side: on which the edge lies in the image.
-        edge: the ideal one; here the first pixel reaches from 0 to 1.
-    """
-
-    blobs: NDArray[np.int32]
-    side: EdgeSide
-    edge: IdealEdge
-
-    @classmethod
-    def of(cls, blobs: NDArray[np.int32], side: EdgeSide) -> "_View":
-        if side in ("bottom", "right"):
-            blobs = blobs[::-1] if side == "bottom" else blobs[:, ::-1]
-        if side in ("left", "right"):
-            blobs = blobs.T
-        column = np.flatnonzero(blobs.any(axis=0)).astype(np.float64)
-        row = (blobs[:, column.astype(int)] > 0).argmax(axis=0)  # the upper end of the first pixel
-        edge = ideal_edge.fit(column + 0.5, row.astype(np.float64))
-        return cls(blobs, side, edge)
-
-    def on_image(self, x: float, y: float) -> Point:
-        """Return where a place of the view lies in the image, from the first pixel's centre."""
-        if self.side in ("bottom", "right"):
-            y = self.blobs.shape[0] - y
-        x, y = (y, x) if self.side in ("left", "right") else (x, y)
-        return float(x) - 0.5, float(y) - 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """Coordinates along the chord of the ideal edge, and across, away from it: px.
-
-    Attributes:
-        origin: on the chord, in the view.
-        along: unit vector along the chord; across is the same turned to the right.
-    """
-
-    origin: Point
-    along: Point
-    edge: IdealEdge
-
-    @classmethod
-    def of(cls, view: _View) -> "_Frame":
-        column = np.flatnonzero(view.blobs.any(axis=0)) + 0.5
-        x = np.array([column[0], column[-1]])
-        y = view.edge.at(x)
-        slope = (y[1] - y[0]) / (x[1] - x[0]) if x[1] > x[0] else 0.0
-        length = math.hypot(1.0, slope)
-        return cls((float(x[0]), float(y[0])), (1 / length, slope / length), view.edge)
-
-    def of_places(self, x: Floats, y: Floats) -> tuple[Floats, Floats]:
-        """Return how far places of the view lie along the chord, and under the ideal edge."""
-        away_x, away_y = x - self.origin[0], y - self.origin[1]
-        along = away_x * self.along[0] + away_y * self.along[1]
-        across = away_y * self.along[0] - away_x * self.along[1]
-        return along, across - self.sag(along)
-
-    def places(self, along: Floats, under: Floats) -> tuple[Floats, Floats]:
-        """Return x and y in the view; see `of_places`."""
-        across = under + self.sag(along)
-        x = self.origin[0] + along * self.along[0] - across * self.along[1]
-        return x, self.origin[1] + along * self.along[1] + across * self.along[0]
-
-    def sag(self, along: Floats) -> Floats:
-        """Return how far the ideal edge lies under its chord; 0 everywhere where it is a line."""
-        if not self.edge.is_curved:
-            return np.zeros_like(along)
-        x = self.origin[0] + along * self.along[0]
-        chord = self.origin[1] + along * self.along[1]
-        # From down to across: for slight curves the difference in slope does not matter.
-        return (self.edge.at(x) - chord) * self.along[0]
-
-
-def _wear_land(view: _View, frame: _Frame) -> tuple[NDArray[np.bool], Floats, Floats]:
-    """Return the blobs that count (h, w), and the bounds of their pixels: along, and under."""
-    rows, columns = np.nonzero(view.blobs)
-    label = view.blobs[rows, columns]
-    x, y = columns.astype(np.float64) + 0.5, rows.astype(np.float64) + 0.5
-    along, under = frame.of_places(x, y)
-    nearest = np.full(label.max() + 1, np.inf)
-    np.minimum.at(nearest, label, under)
-    counts = nearest <= under[label == 1].max()
-    counts[0] = False
-    inside = counts[label]
-    reach = (abs(frame.along[0]) + abs(frame.along[1])) / 2  # of a pixel's corners
-    bounds = np.array([-reach, reach])
-    along = np.array([along[inside].min(), along[inside].max()]) + bounds
-    under = np.array([under[inside].min(), under[inside].max()]) + bounds
-    return counts[view.blobs], along, under
-
-
-def _sampled(
-    land: NDArray[np.bool], along: Floats, under: Floats, frame: _Frame
-) -> tuple[NDArray[np.bool], Floats, Floats]:
-    """Return the land with its edge lying flat (m, k), and where its rows and columns lie."""
-    area = np.ptp(along) * np.ptp(under)
-    cells = int(np.clip(math.sqrt(_CELLS / area), 1, _FINEST))
-    depth = under[0] + (np.arange(math.ceil(np.ptp(under) * cells)) + 0.5) / cells
-    place = along[0] + (np.arange(math.ceil(np.ptp(along) * cells)) + 0.5) / cells
-    x, y = frame.places(place[None], depth[:, None])
-    column, row = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    height, width = land.shape
-    outside = (column < 0) | (column >= width) | (row < 0) | (row >= height)
-    flat = land[np.clip(row, 0, height - 1), np.clip(column, 0, width - 1)] & ~outside
-    return flat, depth, place
-
-
-@dataclass(frozen=True, slots=True)
-class _Widths:
-    """A wear land along its edge, in steps of `cell` px.
-
-    Attributes:
-        place: (k,) px along the chord of the ideal edge.
-        width: (k,) px, from the ideal edge to the far border of the land; 0 where there is none.
-        missing: (k,) px, from the ideal edge to the land, where the edge goes on on both sides.
-        cell: px.
-    """
-
-    place: Floats
-    width: Floats
-    missing: Floats
-    cell: float
-
-    @classmethod
-    def of(cls, view: _View, frame: _Frame) -> "_Widths":
-        flat, depth, place = _sampled(*_wear_land(view, frame), frame)
-        cell = 1.0 if len(place) < 2 else float(place[1] - place[0])
-        area = flat.sum(axis=0) * cell
-        there = np.asarray(flat.any(axis=0))
-        gap = np.where(there, depth[flat.argmax(axis=0)] - cell / 2, 0.0)
-        on_edge = np.flatnonzero(there & (np.abs(gap) <= NOISE_PX))
-        is_inner = np.zeros(len(place), bool)
-        if len(on_edge):
-            is_inner[on_edge[0] : on_edge[-1] + 1] = True
-        missing = np.where(is_inner, gap, 0.0)
-        width = np.maximum(area + missing, 0.0)
-        part = _whole(view, frame, place, there, width)
-        # Perpendicular to a curve the way is shorter than perpendicular to its chord.
-        slant = np.hypot(1.0, frame.sag(place + 0.5) - frame.sag(place - 0.5))
-        return cls(place[part], (width / slant)[part], (missing / slant)[part], cell)
-
-    @property
-    def each(self) -> int:
-        """How many of them are one px of the edge."""
-        return max(1, round(1 / self.cell))
-
-
-def _measured(view: _View, zone: tuple[float, float]) -> FlankWear:
-    frame = _Frame.of(view)
-    found = _Widths.of(view, frame)
+def _measured(view: View, zone: tuple[float, float]) -> FlankWear:
+    frame = Frame.of(view)
+    found = Widths.of(view, frame)
     place, each = found.place, found.each
     profile, missing = _means(found.width, each), _means(found.missing, each)
-    first = math.floor(zone[0] * len(place) + 1e-9)
-    last = max(first + 1, math.ceil(zone[1] * len(place) - 1e-9))
-    pixels = slice(first // each, math.ceil(last / each))
-    widest = pixels.start + int(profile[pixels].argmax())
-    chip = float(missing[pixels].max())
+    first = math.floor(zone[0] * len(profile) + 1e-9)
+    last = max(first + 1, math.ceil(zone[1] * len(profile) - 1e-9))
+    pixels = slice(first, last)
+    in_zone = found.width[first * each : last * each]
+    widest = first + int(profile[pixels].argmax())
+    chip = float(missing.max())
     count = _CURVE_POINTS if frame.edge.is_curved else 2
     ends = np.linspace(place[0] - found.cell / 2, place[-1] + found.cell / 2, count)
     where = place[min(widest * each + each // 2, len(place) - 1)]
     across = np.array([0.0, profile[widest]])
     return FlankWear(
-        vb_mean_px=float(found.width[first:last].mean()),
+        vb_mean_px=_mean(in_zone[np.isfinite(in_zone)]),
         vb_max_px=float(profile[widest]),
         chipping_px=chip if chip > NOISE_PX else 0.0,
         length_px=len(place) * found.cell,
@@ -367,34 +211,19 @@ def _measured(view: _View, zone: tuple[float, float]) -> FlankWear:
     )
 
 
-def _whole(
-    view: _View, frame: _Frame, place: Floats, there: NDArray[np.bool], width: Floats
-) -> slice:
-    """Return the part of the edge from the land's first to its last place.
-
-    Where the image cuts the land off aslant, the edge or the border of the land is outside of it;
-    such places are left out, unless nothing would be left.
-    """
-    found = np.flatnonzero(there)
-    first, last = int(found[0]), int(found[-1]) + 1
-    typical = float(np.median(width[there]))
-    inside = np.ones(len(place), bool)
-    for under in (0.0, typical):
-        x, _ = frame.places(place, np.full(len(place), under))
-        inside &= (x >= 0) & (x <= view.blobs.shape[1])
-    left = np.flatnonzero(inside[first:last])
-    if not len(left):
-        return slice(first, last)
-    return slice(first + int(left[0]), first + int(left[-1]) + 1)
+def _mean(widths: Floats) -> float:
+    return float(widths.mean()) if len(widths) else 0.0
 
 
 def _means(values: Floats, count: int) -> Floats:
-    """Return the means of `count` values each, from the first on; the last may be of fewer."""
-    starts = np.arange(0, len(values), count)
-    sizes = np.diff(np.append(starts, len(values)))
-    means: Floats = np.add.reduceat(values, starts) / sizes
-    return means
+    """Return the means of `count` values each, from the first on, without nan; 0 of nothing else.
+
+    The last may be of fewer.
+    """
+    starts, known = np.arange(0, len(values), count), np.isfinite(values)
+    sums = np.add.reduceat(np.where(known, values, 0.0), starts)
+    return np.asarray(sums / np.maximum(np.add.reduceat(known.astype(np.float64), starts), 1))
 
 
-def _points(view: _View, x: Floats, y: Floats) -> tuple[Point, ...]:
+def _points(view: View, x: Floats, y: Floats) -> tuple[Point, ...]:
     return tuple(view.on_image(*place) for place in zip(x, y, strict=True))

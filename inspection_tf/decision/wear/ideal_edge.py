@@ -20,7 +20,9 @@ _LINE_POINTS, _CURVE_POINTS = 48, 20  # of the border, through which candidates 
 _LOOKED_AT = 400  # points of the border that choose among candidates
 _FEWEST_OF_CURVE = 30  # px; a shorter edge is straight
 _GAIN = 0.1  # share of the border that a curve must explain beyond what the line does
-_LARGEST_SAG = 0.15  # of a curve, as a share of its length; more is a chip or a corner
+# How far the middle of a curve may lie over its chord, and under it, as shares of its length: more
+# is a corner, and a hollow is a chip as a rule.
+_LARGEST_BULGE, _LARGEST_HOLLOW = 0.15, 0.02
 
 Floats = NDArray[np.float64]
 
@@ -55,7 +57,7 @@ def fit(x: Floats, y: Floats) -> IdealEdge:
     """Fit the ideal edge to the border of a wear land.
 
     A line first. Where the edge is long enough, a parabola takes its place if at least a tenth more
-    of the border lies on it and its sag is at most 15 % of its length.
+    of the border lies on it. It may bulge by 15 % of its length, and be hollow by 2 %.
 
     Args:
         x: (n,) px, the columns of the border, rising; at least one.
@@ -71,13 +73,13 @@ def fit(x: Floats, y: Floats) -> IdealEdge:
     if extent < _FEWEST_OF_CURVE:
         return chosen
     candidates = _through(away, y, degree=2, points=_CURVE_POINTS)
+    bulge = candidates[:, 0] * extent / 4  # a x^2 lies |a| extent^2 / 4 from its chord
+    candidates = candidates[(bulge <= _LARGEST_BULGE) & (bulge >= -_LARGEST_HOLLOW)]
     if not len(candidates):
         return chosen
     curve = _best(away, y, candidates)
     agreement = _agreement(y - np.polyval(curve, away))
-    # A parabola a x^2 hangs |a| extent^2 / 4 from its chord.
-    is_slight = abs(curve[0]) * extent / 4 <= _LARGEST_SAG
-    if is_slight and agreement > chosen.agreement + _GAIN:
+    if agreement > chosen.agreement + _GAIN:
         return IdealEdge(curve, centre, agreement)
     return chosen
 
@@ -109,7 +111,7 @@ def _through(away: Floats, y: Floats, *, degree: int, points: int) -> Floats:
 
 def _best(away: Floats, y: Floats, candidates: Floats) -> tuple[float, ...]:
     """Return the candidate that agrees best, fitted by least squares to what lies on it."""
-    degree = candidates.shape[1] - 1
+    degree = int(candidates.shape[1]) - 1
     if not len(candidates):  # a border steeper than an edge
         return (0.0,) * degree + (float(np.median(y)),)
     seen = _evenly(len(away), _LOOKED_AT)

@@ -10,7 +10,8 @@ import pydantic
 from numpy.typing import NDArray
 
 from inspection_tf import config
-from inspection_tf.decision.wear.flank_wear import EdgeSide, FlankWear, measure
+from inspection_tf.decision.wear.along_edge import EdgeSide
+from inspection_tf.decision.wear.flank_wear import ZONE_B, FlankWear, measure
 
 Grade = Literal["OK", "REVIEW", "NG"]
 
@@ -33,15 +34,17 @@ class WearRules(config.Section):
     here makes an image OK, unless `acquits` says so. The score itself knows no wear but by
     `acquits`: thresholds, their promises and metrics that rank by score are as without it. Without
     `mm_per_px` an image with a wear land that must be judged is REVIEW at least. Where a cascade's
-    first stage stops an image, nothing is measured.
+    first stage stops an image, nothing is measured. An engine that moves wear across a limit
+    changes a verdict far from the threshold of the score, and its gate refuses it.
     """
 
     class_name: str | None = None
-    """Class of the wear land; none: regions of all classes are wear land."""
+    """Class of the wear land, pixel by pixel the likeliest one; none: all classes are wear land."""
     edge_side: EdgeSide = "auto"
     """Side of the wear land on which the cutting edge lies; auto: where its border is smoother."""
-    zone: tuple[float, float] = (0.0, 1.0)
-    """Zone B of ISO 3685: its first and last share of the edge's length, 0..1."""
+    zone: tuple[float, float] = ZONE_B
+    """Zone B of ISO 3685, in which VB is measured: its first and last share of the edge's length,
+    0..1. Chipping is measured along all of it."""
     max_vb_um: float | None = _LIMIT
     """NG over this mean width VB_B, um."""
     max_vb_peak_um: float | None = _LIMIT
