@@ -5,8 +5,8 @@ Figures are made without pyplot, so they need no display, leak nothing and may b
 one task has are in its folder of `tasks`.
 """
 
-from inspection_tf.plots.classes import class_bars, confusion
-from inspection_tf.plots.comparisons import comparison, joint_thresholds
+from inspection_tf.plots.classes import class_bars, confusion, confusion_matrix
+from inspection_tf.plots.comparisons import comparison, joint_thresholds, roc_curves
 from inspection_tf.plots.curves import learning_curves, precision_recall, roc, score_histogram
 from inspection_tf.plots.engines import engine_times
 from inspection_tf.plots.evaluation_pictures import save, write_evaluation
@@ -15,6 +15,7 @@ from inspection_tf.plots.fields import Located, corner_errors, located
 from inspection_tf.plots.outlines import Outlined, outlined
 from inspection_tf.plots.overlays import class_picture, class_rgb, overlay, probability_map
 from inspection_tf.plots.pareto_front import pareto
+from inspection_tf.plots.reliability import learning_curve, reliability, robustness_curves
 
 __all__ = [
     "Example",
@@ -26,10 +27,12 @@ __all__ = [
     "class_rgb",
     "comparison",
     "confusion",
+    "confusion_matrix",
     "corner_errors",
     "engine_times",
     "grid",
     "joint_thresholds",
+    "learning_curve",
     "learning_curves",
     "located",
     "outlined",
@@ -37,7 +40,10 @@ __all__ = [
     "pareto",
     "precision_recall",
     "probability_map",
+    "reliability",
+    "robustness_curves",
     "roc",
+    "roc_curves",
     "save",
     "score_histogram",
     "write_evaluation",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, evaluation
+from inspection_tf.evaluation import class_measures
 from inspection_tf.plots import curves, overlays
 
 if TYPE_CHECKING:
@@ -136,6 +137,42 @@ def confusion(
     if not rows:
         raise errors.DataError("A confusion needs at least one image. Got none. Give some rows.")
     counts, true, judged = _counts(rows, classes, found_classes)
+    figure, axes = _matrix(counts, true, judged)
+    axes.set(xlabel="judged", ylabel="truth")
+    right = sum(row.outcome == ("NG" if row.is_ng else "OK") for row in rows)
+    axes.set_title(f"{right} of {len(rows)} images rightly OK or NG", fontsize=11)
+    return figure
+
+
+def confusion_matrix(counts: NDArray[np.int64], names: Sequence[str]) -> "Figure":
+    """Return what images of each class were taken for: counts, and shares of the true class.
+
+    Args:
+        counts: (classes, classes) of `evaluation.class_measures.confusion_counts`.
+        names: of the classes.
+
+    Raises:
+        errors.DataError: there is no image, or not a name for each class.
+    """
+    if counts.shape != (len(names), len(names)) or not counts.sum():
+        raise errors.DataError(
+            "A confusion needs images, and a name for each class. "
+            f"Got {int(counts.sum())} images of {counts.shape[0]} classes and {len(names)} names. "
+            "Name the good class too."
+        )
+    figure, axes = _matrix(counts, names, names)
+    axes.set(xlabel="taken for", ylabel="truth")
+    right = int(np.trace(counts))
+    balanced = class_measures.balanced_accuracy(counts)
+    title = f"{right} of {counts.sum()} images right\nbalanced accuracy {balanced:.3f}"
+    axes.set_title(title, fontsize=11)
+    return figure
+
+
+def _matrix(
+    counts: NDArray[np.int64], true: Sequence[str], judged: Sequence[str]
+) -> tuple["Figure", "Axes"]:
+    """Draw counts, and their shares of a line as its colours."""
     totals = counts.sum(axis=1)
     share = counts / np.maximum(totals, 1)[:, None]
     figure = curves.new(len(judged) + 2.0, 0.72 * len(true) + 1.7)
@@ -156,7 +193,4 @@ def confusion(
     axes.grid(visible=True, which="minor", color="white", linewidth=2)
     axes.tick_params(which="both", length=0)
     axes.spines[:].set_visible(False)
-    axes.set(xlabel="judged", ylabel="truth")
-    right = sum(row.outcome == ("NG" if row.is_ng else "OK") for row in rows)
-    axes.set_title(f"{right} of {len(rows)} images rightly OK or NG", fontsize=11)
-    return figure
+    return figure, axes

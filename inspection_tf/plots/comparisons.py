@@ -1,4 +1,4 @@
-"""Figures that compare: the stages of a cascade, and the arms of an experiment."""
+"""Figures that compare: the stages of a cascade, the arms of an experiment, strategies."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors
+from inspection_tf.evaluation import strategies
 from inspection_tf.plots import curves
 
 if TYPE_CHECKING:
@@ -201,3 +202,57 @@ def comparison(
         axes.margins(x=0.12)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
     return figure
+
+
+def roc_curves(results: Mapping[str, strategies.Scores]) -> "Figure":
+    """Return the ROC of several strategies on the same images, in one picture.
+
+    Where images were scored several times the curve is the mean of the repeats at each overkill
+    rate. The legend has the AUROC with its interval from a bootstrap over groups.
+
+    Args:
+        results: name of each strategy to its scores.
+
+    Raises:
+        errors.DataError: there is no strategy, or the images are not of both kinds.
+    """
+    for scores in results.values():
+        if len(set(scores.is_defect.tolist())) < 2:
+            raise errors.DataError(
+                "A ROC needs good and defective images. Got one kind only. Choose images of both."
+            )
+    if not results:
+        raise errors.DataError("A ROC needs at least one strategy. Got none. Score one.")
+    figure = curves.new(5.6, 5.4)
+    axes = figure.add_subplot()
+    curves.tidy(axes)
+    overkill = np.linspace(0, 1, 501)
+    for name, scores in results.items():
+        estimate = strategies.estimates(scores)["image_auroc"]
+        value, low, high = curves.numbers(estimate)
+        interval = "" if math.isnan(low) else f" ({low:.3f} - {high:.3f})"
+        found = [_roc(score, scores.is_defect) for score in scores.score]
+        # One curve keeps its steps; several have no common ones.
+        if len(found) == 1:
+            x, y = found[0]
+        else:
+            x, y = overkill, np.mean([np.interp(overkill, *one) for one in found], axis=0)
+        label = f"{curves.short(name)}: {value:.3f}{interval}"
+        axes.plot(x, y, linewidth=1.6, clip_on=False, label=label)
+    axes.plot([0, 1], [0, 1], color="#888888", linestyle=":", label="at random: 0.5")
+    axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="overkill rate (good images judged NG)")
+    axes.set_ylabel("defective images judged NG")
+    good = int((~scores.is_defect).sum())
+    axes.set_title(f"{len(scores.ids) - good} defective, {good} good images", fontsize=11)
+    axes.legend(loc="lower right", fontsize=8, title="AUROC (95 % interval)", title_fontsize=8)
+    return figure
+
+
+def _roc(
+    score: NDArray[np.float64], is_defect: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return overkill rate and share of defective images found, at each distinct score."""
+    order = np.argsort(-score, kind="stable")
+    last = np.flatnonzero(np.append(score[order][1:] != score[order][:-1], True))
+    hits, false_alarms = is_defect[order].cumsum()[last], (~is_defect[order]).cumsum()[last]
+    return np.append(0, false_alarms / false_alarms[-1]), np.append(0, hits / hits[-1])

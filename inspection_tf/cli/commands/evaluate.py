@@ -5,10 +5,15 @@ from typing import TYPE_CHECKING, Literal
 
 from inspection_tf import errors, process, runtime
 from inspection_tf.cli import data, paths
-from inspection_tf.cli.arguments import Bundle, Root
+from inspection_tf.cli.arguments import Bundle, Root, Switch
 from inspection_tf.datasets.readers import corners, formats
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from inspection_tf import evaluation
+    from inspection_tf.datasets.records import Records
+
     FormatName = str
 else:
     FormatName = Literal[tuple(formats.FORMATS)]
@@ -28,6 +33,7 @@ def evaluate(
     mask_ignore: tuple[str, ...] | None = None,
     ok_class: str | None = None,
     engine: str = runtime.ONNX,
+    robustness: Switch = False,
 ) -> int:
     """Measure a bundle on labelled images: metrics.json, per_image.csv, pictures.
 
@@ -47,6 +53,8 @@ def evaluate(
         ok_class: folder of good images in a root with a folder for each class; by default as in the
             bundle's own data, or the one that is called ok, good, intact or the like. Empty: none.
         engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
+        robustness: also inspect each image perturbed in seven ways, at four strengths each:
+            robustness.csv and robustness.png say how often it is then judged rightly.
     """
     from inspection_tf import evaluation, plots
 
@@ -82,4 +90,23 @@ def evaluate(
     task, threshold = inspector.task, manifest.operating_point.threshold
     plots.write_evaluation(folder, rows, task=task, threshold=threshold, show=show, report=report)
     process.show_table(evaluation.table(report, rows[0].measures))
+    if robustness:
+        _perturbed(inspector, records, rows, folder)
     return errors.OK
+
+
+def _perturbed(
+    inspector: runtime.Inspector,
+    records: "Records",
+    rows: "Sequence[evaluation.ImageResult]",
+    folder: Path,
+) -> None:
+    """Inspect perturbed images, and write and show how verdicts fare on them."""
+    from inspection_tf import plots
+    from inspection_tf.evaluation import robustness
+
+    with process.bar("perturbing") as progress:
+        points = robustness.trial(inspector, records, rows, progress=progress)
+    robustness.write(folder, points)
+    plots.save(plots.robustness_curves(points), folder / "robustness.png")
+    process.show_table(robustness.table(points))

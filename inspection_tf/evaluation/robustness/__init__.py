@@ -2,9 +2,10 @@
 
 from inspection_tf.evaluation.robustness.perturbations import PERTURBATIONS, Perturbation, perturb
 from inspection_tf.evaluation.robustness.report import table, write
-from inspection_tf.evaluation.robustness.trial import Plan, Point, trial
+from inspection_tf.evaluation.robustness.trial import ACCURACY, Plan, Point, trial
 
 __all__ = [
+    "ACCURACY",
     "PERTURBATIONS",
     "Perturbation",
     "Plan",

@@ -59,13 +59,15 @@ def within_class(
         rng: of the sign of the change of contrast, and of the noise.
         other: of any size and type; what it has more or less of colour is left out.
     """
-    contrast = 1 + strength * CONTRAST * rng.choice([-1.0, 1.0])
+    contrast = np.float32(1 + strength * CONTRAST * rng.choice([-1.0, 1.0]))
     noise = NOISE * rng.standard_normal(image.shape, np.float32)
     shares = levels.to_shares(image)
     if other is not None:
         shares = _mixed(shares, _fitted(other, image), FOREIGN * strength)
     mean = shares.mean(axis=(0, 1))
-    return levels.from_shares(mean + (shares - mean) * contrast + strength * noise, image)
+    return levels.from_shares(
+        mean + (shares - mean) * contrast + np.float32(strength) * noise, image
+    )
 
 
 def _fitted(other: Image, image: Image) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspection_tf.evaluation.robustness import levels
 from inspection_tf.images import Image, geometry
 
 TILT_DEG = 45.0
@@ -44,7 +45,7 @@ def viewpoint(image: Image, strength: float, rng: np.random.Generator) -> Image:
     warped = cv2.warpPerspective(
         image, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
     )
-    return np.asarray(warped, image.dtype)
+    return levels.typed(warped, image)
 
 
 def _corners(width: int, height: int) -> NDArray[np.float64]:
@@ -94,7 +95,7 @@ def scale(image: Image, strength: float) -> Image:
         width - inner_width - left,
         cv2.BORDER_REFLECT_101,
     )
-    return np.asarray(framed, image.dtype)
+    return levels.typed(framed, image)
 
 
 def deformation(image: Image, strength: float, rng: np.random.Generator) -> Image:
@@ -122,4 +123,4 @@ def deformation(image: Image, strength: float, rng: np.random.Generator) -> Imag
         cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REFLECT_101,
     )
-    return np.asarray(bent, image.dtype)
+    return levels.typed(bent, image)

@@ -21,8 +21,14 @@ def to_shares(image: Image) -> NDArray[np.float32]:
 
 def from_shares(shares: NDArray[np.floating], like: Image) -> Image:
     """Return shares as an image of the type and full scale of another one; clipped, rounded."""
-    levels = np.rint(np.clip(shares, 0, 1) * full_scale(like))
-    return np.asarray(levels, like.dtype)
+    return typed(np.rint(np.clip(shares, 0, 1) * full_scale(like)), like)
+
+
+def typed(values: NDArray[np.generic], like: Image) -> Image:
+    """Return levels in the type of an image, which can hold them."""
+    if like.dtype == np.uint8:
+        return values.astype(np.uint8, copy=False)
+    return values.astype(np.uint16, copy=False)
 
 
 def coloured(grey: NDArray[np.floating], image: Image) -> NDArray[np.floating]:

@@ -218,17 +218,17 @@ def sign_flip_p_value(
         return 1.0
     least = abs(float(differing.sum())) - _ROUNDING
 
-    def as_far(signs: Floats) -> int:
-        return int(np.count_nonzero(np.abs((signs * differing).sum(axis=1)) >= least))
+    def as_far(swapped: NDArray[np.int64]) -> int:
+        return int(np.count_nonzero(np.abs(((1 - 2 * swapped) * differing).sum(axis=1)) >= least))
 
     if len(differing) <= EXACT_GROUPS:
         bits = np.arange(2 ** len(differing))[:, None] >> np.arange(len(differing)) & 1
-        return as_far(1.0 - 2.0 * bits) / len(bits)
+        return as_far(bits) / len(bits)
     rng = np.random.default_rng(how.seed)
     block, extreme = max(1, _CELLS // len(differing)), 0
     for start in range(0, how.permutations, block):
         rows = min(block, how.permutations - start)
-        extreme += as_far(1.0 - 2.0 * rng.integers(2, size=(rows, len(differing))))
+        extreme += as_far(rng.integers(2, size=(rows, len(differing))))
     return (1 + extreme) / (1 + how.permutations)
 
 
@@ -240,7 +240,7 @@ def _difference(old: Statistic, new: Statistic) -> Statistic:
 
 
 def _by_group(of_images: Floats, scores: Scores) -> Floats:
-    return np.bincount(scores.group_of, weights=of_images)
+    return np.asarray(np.bincount(scores.group_of, weights=of_images), np.float64)
 
 
 def _mean_right(scores: Scores) -> Floats:

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors
+from inspection_tf.datasets.records import Records
 from inspection_tf.evaluation import class_measures, intervals
 from inspection_tf.evaluation.intervals import Estimate, Floats, Statistic
 
@@ -103,6 +104,36 @@ class Scores:
             truth[order],
             scores[:, order],
             classes[:, order],
+        )
+
+    @classmethod
+    def of_probabilities(cls, records: Records, probability: ArrayLike) -> "Scores":
+        """Join records and what a classifier said of them.
+
+        The score is the sum of the probabilities of all classes but the good one; an image is taken
+        for its likeliest class.
+
+        Args:
+            records: at least one; the true class of a defective one is its `class_id`.
+            probability: (images, 1 + classes) or (repeats, images, 1 + classes), the good class
+                first; images in the order of the records.
+
+        Raises:
+            errors.DataError: the shapes differ, or a probability is not a number.
+        """
+        shares = np.asarray(probability, np.float64)
+        if shares.shape[-2:] != (len(records), 1 + len(records.classes)):
+            raise errors.DataError(
+                "Each image must have a probability of the good class and of each class that can "
+                f"be wrong, {len(records)} x {1 + len(records.classes)}. Got {shares.shape}. Score "
+                "all records, in their order."
+            )
+        return cls.of(
+            records.ids,
+            records.groups,
+            true=[record.class_id if record.is_defect else 0 for record in records],
+            score=shares[..., 1:].sum(axis=-1),
+            predicted=shares.argmax(axis=-1),
         )
 
     @property

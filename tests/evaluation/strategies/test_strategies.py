@@ -217,6 +217,19 @@ TRAIN = records.Records.of(
 )
 
 
+def test_what_a_classifier_says_becomes_scores():
+    three = TRAIN.select(["a0", "b0", "d0"])  # broken, worn, good
+    probability = [[0.2, 0.3, 0.5], [0.4, 0.35, 0.25], [0.9, 0.1, 0.0]]
+    found = Scores.of_probabilities(three, probability)
+    assert found.true.tolist() == [2, 1, 0]
+    assert found.score[0] == pytest.approx([0.8, 0.6, 0.1])
+    assert found.predicted.tolist() == [[2, 0, 0]]
+    assert found.groups == ("a", "b", "d")
+    assert Scores.of_probabilities(three, [probability] * 4).repeats == 4
+    with pytest.raises(errors.DataError, match=r"3 x 3. Got \(3, 2\)"):
+        Scores.of_probabilities(three, np.ones((3, 2)) / 2)
+
+
 def test_a_learning_curve_keeps_groups_whole_and_each_class():
     seen = []
 
