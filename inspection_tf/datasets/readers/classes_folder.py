@@ -26,6 +26,7 @@ _LOG = logging.getLogger("inspection_tf")
 GOOD_NAMES = ("ok", "good", "intact", "unbroken", "normal", "free")
 """What a folder of good images is called where nobody says it, in whatever case."""
 LEFT_OUT = ("masks",)
+_OK = "ok"
 Boxes = Literal["none", "voc"]
 _COMPANIONS = frozenset({annotations.SUFFIX, ".csv", ".db", ".ini", ".json", ".md", ".txt"})
 
@@ -124,31 +125,9 @@ def read_classes_folder(
             does not name the images that there are.
     """
     base, names = listing.require_folder(Path(root)), names or FolderNames()
-    found = {
-        files.composed(folder.name): _images_of(folder, suffixes)
-        for folder in _folders(base, names.left_out)
-    }
-    if not any(found.values()):
-        raise layouts.refuse(
-            base,
-            needs="must hold a folder for each class, with its images",
-            got="none",
-            way_out="Put the good ones into ok/, and the others into folders named as their class.",
-        )
-    _refuse_loose(base)
-    empty = next((name for name, paths in found.items() if not paths), None)
-    if empty is not None:
-        raise errors.DataError(
-            f"{base / empty}: the folder of a class must hold an image. Got none"
-            f"{' with ' + ' or '.join(suffixes) if suffixes else ''}. Add some, remove the folder, "
-            "or name it in data.leave_out."
-        )
+    found = _by_folder(base, names.left_out, suffixes)
     good = _good_folder(base, tuple(found), names)
-    renamed = {files.composed(old): files.composed(new) for old, new in names.classes.items()}
-    absent = sorted(set(renamed) - set(found))
-    if absent:  # other images may lack a class
-        _LOG.warning("data.class_names is about folders that are not there: %s", ", ".join(absent))
-    class_of = {name: renamed.get(name, name) for name in found if name != good}
+    class_of = _class_of([name for name in found if name != good], base, names)
     classes = tuple(sorted(set(class_of.values())))
     if not classes:
         raise errors.DataError(
@@ -165,9 +144,42 @@ def read_classes_folder(
         for folder, paths in found.items()
         for path in paths
     ]
+    if evidence == "voc" and not any(record.read_evidence() is not None for record in items):
+        _LOG.warning("%s: data.boxes is voc, but no image has a box in an XML file beside it", base)
     # The table may be about folders that are left out, too.
     items = groups.from_table(items, base, of_a_part=True)
     return Records.of(items, origin=str(base), classes=classes)
+
+
+def _by_folder(
+    base: Path, left_out: Sequence[str], suffixes: Sequence[str]
+) -> dict[str, list[Path]]:
+    """Return the images of each folder, by its name.
+
+    Raises:
+        errors.DataError: there is no folder with images, or one without, or a file that should not
+            be there.
+    """
+    found = {
+        files.composed(folder.name): _images_of(folder, suffixes)
+        for folder in _folders(base, left_out)
+    }
+    if not any(found.values()):
+        raise layouts.refuse(
+            base,
+            needs="must hold a folder for each class, with its images",
+            got="none",
+            way_out="Put the good ones into ok/, and the others into folders named as their class.",
+        )
+    _refuse_loose(base)
+    empty = next((name for name, paths in found.items() if not paths), None)
+    if empty is not None:
+        raise errors.DataError(
+            f"{base / empty}: the folder of a class must hold an image. Got none"
+            f"{' with ' + ' or '.join(suffixes) if suffixes else ''}. Add some, remove the folder, "
+            "or name it in data.leave_out."
+        )
+    return found
 
 
 def _folders(base: Path, left_out: Sequence[str]) -> list[Path]:
@@ -255,10 +267,33 @@ def _good_folder(base: Path, found: Sequence[str], names: FolderNames) -> str:
     return likely[0]
 
 
+def _class_of(folders: Sequence[str], base: Path, names: FolderNames) -> dict[str, str]:
+    """Return the class that each folder holds.
+
+    Raises:
+        errors.DataError: one has the name that good images have everywhere.
+    """
+    renamed = {files.composed(old): files.composed(new) for old, new in names.classes.items()}
+    absent = sorted(set(renamed) - set(folders))
+    if absent:  # other images may lack a class
+        _LOG.warning("data.class_names is about folders that hold no class: %s", ", ".join(absent))
+    found = {name: renamed.get(name, name) for name in folders}
+    wrong = next((name for name, called in found.items() if called.casefold() == _OK), None)
+    if wrong is not None:
+        raise errors.DataError(
+            f"{base / wrong}: a class of what is wrong must not be called OK, as good images are. "
+            "Got that name. Name the folder in data.ok_class, or its class in data.class_names."
+        )
+    return found
+
+
 def _evidence(path: Path) -> tuple[boxes.NamedBox, ...]:
     """Return the boxes of the annotation beside an image; none where there is no annotation."""
-    annotation = listing.beside(path.with_suffix(annotations.SUFFIX))
-    return annotations.read(annotation, path) if annotation.is_file() else ()
+    for suffix in (annotations.SUFFIX, annotations.SUFFIX.upper()):
+        annotation = listing.beside(path.with_suffix(suffix))
+        if annotation.is_file():
+            return annotations.read(annotation, path)
+    return ()
 
 
 class ClassesFolderSpec(StoredSpec):

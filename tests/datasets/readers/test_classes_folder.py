@@ -76,9 +76,17 @@ def test_two_folders_of_good_images_are_one_too_many(tmp_path):
 
 
 def test_no_image_need_be_good(sorted_images):
+    (sorted_images / "OK").rename(sorted_images / "chipped")
     found = read(sorted_images, ok_class="")
-    assert found.classes == ("OK", "broken", "worn")
+    assert found.classes == ("broken", "chipped", "worn")
     assert found.is_defect.all()
+
+
+def test_no_class_of_what_is_wrong_is_called_ok(sorted_images):
+    with pytest.raises(errors.DataError, match=r"OK: a class of what is wrong .*data\.class_names"):
+        read(sorted_images, ok_class="")
+    renamed = read(sorted_images, ok_class="", class_names={"OK": "matt"})
+    assert renamed.classes == ("broken", "matt", "worn")
 
 
 def test_a_class_may_have_another_name_than_its_folder(sorted_images, caplog):
@@ -88,7 +96,7 @@ def test_a_class_may_have_another_name_than_its_folder(sorted_images, caplog):
     assert both.classes == ("bad",)
     assert both.is_defect.sum() == 3
     read(sorted_images, class_names={"warn": "bad"})
-    assert "data.class_names is about folders that are not there: warn" in caplog.text
+    assert "data.class_names is about folders that hold no class: warn" in caplog.text
 
 
 def test_folders_may_lie_below_that_of_a_class(tmp_path):
@@ -189,9 +197,9 @@ def test_a_table_says_the_groups(sorted_images):
 
 
 def test_names_in_either_unicode_form_are_one(tmp_path):
-    write(tmp_path, "ok/a.png", "u\u0308bel/b.png")  # as some file systems hand it over
+    write(tmp_path, "good/a.png", "u\u0308bel/b.png")  # as some file systems hand it over
     assert read(tmp_path).classes == ("\u00fcbel",)
-    assert read(tmp_path, ok_class="\u00fcbel").classes == ("ok",)
+    assert read(tmp_path, ok_class="\u00fcbel").classes == ("good",)
     assert read(tmp_path, class_names={"\u00fcbel": "bad"}).classes == ("bad",)
 
 
@@ -201,6 +209,17 @@ def test_annotations_are_evidence(sorted_images):
     found = read(sorted_images, boxes="voc")
     assert found.select(["worn/c"])[0].read_evidence().tolist() == [[1, 2, 4, 8]]
     assert found.select(["worn/a"])[0].read_evidence() is None
+
+
+def test_evidence_that_is_nowhere_is_told(sorted_images, caplog):
+    read(sorted_images)
+    assert not caplog.records
+    read(sorted_images, boxes="voc")
+    assert "data.boxes is voc, but no image has a box" in caplog.text
+    (sorted_images / "worn" / "c.XML").write_text(ANNOTATION)
+    caplog.clear()
+    read(sorted_images, boxes="voc")
+    assert not caplog.records
 
 
 def test_wrong_evidence_is_refused(sorted_images):

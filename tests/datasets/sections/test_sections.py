@@ -103,6 +103,14 @@ def test_what_ships_holds_only_fields_of_its_format(recipe, name):
     assert set(found.data.model_dump()) == COMMON | OWN[found.data.format]
 
 
+@pytest.mark.parametrize("name", readers.FORMATS)
+def test_what_a_format_has_for_itself_says_how_it_is_read(name):
+    section = readers.FORMATS[name].section
+    shared = COMMON | OF_MASK_FILES | {"templates"}
+    source = section().model_dump(mode="json")
+    assert section.how_read(source).keys() == OWN[name] - shared
+
+
 @pytest.mark.parametrize("name", OWN)
 def test_what_earlier_versions_wrote_is_read(name):
     found = data_spec.DataSpec.model_validate(flat(format=name))
