@@ -9,7 +9,7 @@ from inspection_tf.training.features import fingerprints
 
 def build(name, *, seed=0, **options):
     keras.utils.set_random_seed(seed)
-    strides = backbones.available_strides(backbones.Options(name=name))[-1:]
+    strides = backbones.available_strides(backbones.Options(name=name))[1:2]
     backbone = backbones.build(
         image_size=(32, 32), channels=3, name=name, strides=strides, **options
     )
