@@ -1,7 +1,7 @@
 """What a feature depends on: the pixels of its image, and the network that computes it."""
 
 import hashlib
-import importlib.metadata
+import importlib
 import json
 
 import keras
@@ -33,10 +33,7 @@ def of_network(network: keras.Model) -> str:
     They stand for its layers with their settings, scaling included, its weights, and the versions
     of what computes them: Keras and its backend.
     """
-    versions = [
-        f"{name} {importlib.metadata.version(name)}" for name in ("keras", _backend_package())
-    ]
-    told = {"format": _FORMAT, "versions": versions, "layers": _relevant(network.get_config())}
+    told = {"format": _FORMAT, "versions": _versions(), "layers": _relevant(network.get_config())}
     digest = hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode())
     for variable in network.weights:
         value = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
@@ -45,10 +42,11 @@ def of_network(network: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _backend_package() -> str:
-    """Return the installed package of Keras's backend, which for TensorFlow has several names."""
-    backend: str = keras.backend.backend()
-    return importlib.metadata.packages_distributions()[backend][0]
+def _versions() -> dict[str, str]:
+    backend = keras.backend.backend()
+    # Loaded already; asked as a module, for TensorFlow is installed under several names.
+    loaded = importlib.import_module(backend)
+    return {"keras": keras.__version__, backend: loaded.__version__}
 
 
 def _relevant(value: object) -> object:

@@ -127,9 +127,9 @@ def test_a_circle_has_no_harmonics():
 def test_an_ellipse_has_the_eccentricity_and_harmonic_of_its_axes():
     found = shape_of(drawn(lambda x, y: (x / 45) ** 2 + (y / 27) ** 2 <= 1))
     assert found["eccentricity"] == pytest.approx(np.sqrt(1 - (27 / 45) ** 2), abs=0.01)
-    # Let a = 1 + e and b = 1 - e: z(t) = exp(it) + e exp(-it), with the speed 1 - e cos 2t. At equal
-    # distances s along the outline t is s + e/2 sin 2s, so that exp(it) adds -e/4 exp(-is): 3/4 e
-    # are left, and e is (45 - 27) / (45 + 27).
+    # Let a = 1 + e and b = 1 - e: z(t) = exp(it) + e exp(-it), with the speed 1 - e cos 2t. At
+    # equal distances s along the outline t is s + e/2 sin 2s, so that exp(it) adds
+    # -e/4 exp(-is): 3/4 e are left, and e is (45 - 27) / (45 + 27).
     assert found["fourier_m1"] == pytest.approx(0.75 * 0.25, abs=0.01)
 
 

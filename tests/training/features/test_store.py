@@ -65,13 +65,3 @@ def test_writers_at_once_leave_one_file_of_one_content(tmp_path):
 def test_a_file_of_another_width_is_left_aside(tmp_path):
     store.FeatureStore(tmp_path, 3).write(rows(1))
     assert store.FeatureStore(tmp_path, 4).read(keys(1)) == {}
-
-
-def test_an_image_is_known_by_its_pixels_and_its_shape():
-    pixels = np.arange(12, dtype=np.uint8)
-    found = {
-        fingerprints.of_image(pixels.reshape(shape)) for shape in ((3, 4, 1), (4, 3, 1), (2, 2, 3))
-    }
-    assert len(found) == 3
-    image = pixels.reshape(3, 4, 1)
-    assert fingerprints.of_image(image[::-1]) == fingerprints.of_image(image[::-1].copy())

@@ -138,16 +138,22 @@ def test_one_strength_needs_no_folds():
         logistic.fit(one_each)
 
 
-def test_balanced_classes_count_alike():
+@pytest.mark.parametrize(("balanced", "chance"), [(True, 0.5), (False, 0.1)])
+def test_balanced_classes_count_alike(balanced, chance):
     rng = np.random.default_rng(0)
     labels = np.array([0] * 90 + [1] * 10)
     values = rng.normal(size=(100, 1)) + labels[:, None]
     examples = vector_classifiers.Examples(
         values, labels, tuple(map(str, range(100))), ("OK", "worn")
     )
+    options = softmax.Options(
+        epochs=60, batch_size=100, learning_rate=0.05, dropout=0, weight_decay=0, balanced=balanced
+    )
     # Classes of equal spread at 0 and 1 that count alike meet in the middle.
-    for balanced, chance in ((True, 0.5), (False, 0.1)):
-        head = logistic.fit_with(examples, c=100.0, balanced=balanced)
+    for head in (
+        logistic.fit_with(examples, c=100.0, balanced=balanced),
+        softmax.fit(examples, options=options),
+    ):
         assert head.probabilities([[0.5]])[0, 1] == pytest.approx(chance, abs=0.06)
 
 
