@@ -34,7 +34,10 @@ def test_a_device_that_onnxruntime_gives_up_in_silence_is_refused(toy_bundle, mo
 
     both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
-    session = SimpleNamespace(get_providers=lambda: ["CPUExecutionProvider"])
+    session = SimpleNamespace(
+        get_providers=lambda: ["CPUExecutionProvider"],
+        get_outputs=lambda: [SimpleNamespace(name="probability")],
+    )
     monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_given, **_options: session)
     with pytest.raises(errors.BundleError, match="and CPUExecutionProvider instead"):
         runtime.Inspector.load(toy_bundle, device="cuda")
