@@ -189,6 +189,24 @@ def _operators(model: OpenVinoModel) -> list[retreat.Operator]:
     ]
 
 
+def _behind_outputs(model: OpenVinoModel) -> list[str]:
+    """Return the operators that read what is an output too, up to the next convolutions.
+
+    They stay in float32. Poolings in int8 that read a map which is also returned give zeros
+    (OpenVINO 2026.4 on processors), and there is nothing to gain: convolutions are the work.
+    """
+    waiting = [result.input_value(0) for result in model.get_results()]
+    found: dict[str, None] = {}
+    while waiting:
+        for reader in waiting.pop().get_target_inputs():
+            node = reader.get_node()
+            name, kind = node.get_friendly_name(), node.get_type_name()
+            if kind != "Result" and kind not in _CONVOLUTIONS and name not in found:
+                found[name] = None
+                waiting += node.outputs()
+    return list(found)
+
+
 def _in_float(model: OpenVinoModel) -> tuple[str, ...]:
     """Return the operators of a quantized network that have kept their weights in float32."""
     listed = {operator.name for operator in _operators(model)}
@@ -237,7 +255,9 @@ def _quantized(
     Raises:
         errors.BundleError: NNCF refuses it.
     """
-    ignored = nncf.IgnoredScope(names=list(how.kept), types=_float_types(request), validate=False)
+    model = _read(request.onnx_file(graph))
+    names = [*how.kept, *_behind_outputs(model)]
+    ignored = nncf.IgnoredScope(names=names, types=_float_types(request), validate=False)
     mixed = nncf.QuantizationPreset.MIXED
     advanced = nncf.AdvancedQuantizationParameters(
         activations_range_estimator_params=_covering(nncf.quantization.range_estimator, how.ranges),
@@ -246,7 +266,7 @@ def _quantized(
         overflow_fix=nncf.OverflowFix.ENABLE,
     )
     with libraries.blaming("The network must be quantized by NNCF"):
-        model, data = _read(request.onnx_file(graph)), nncf.Dataset(samples)
+        data = nncf.Dataset(samples)
         if not request.spec.accuracy_control:
             return nncf.quantize(
                 model,
