@@ -21,7 +21,7 @@ from inspection_tf.bench import peak_memory
 from inspection_tf.bench.operator_times import Operator
 from inspection_tf.bench.operator_times import profile as profile_model
 from inspection_tf.engines.kinds import KINDS
-from inspection_tf.engines.network import named_inputs
+from inspection_tf.engines.network import Network, named_inputs
 from inspection_tf.runtime import golden, sources
 from inspection_tf.tasks import saved_networks
 
@@ -99,17 +99,17 @@ class Way:
     largest: float = math.inf  # images a call
 
 
-class _Keras:
+class _Keras(Network):
     """A source model as Keras predicts it."""
 
-    def __init__(self, path: Path) -> None:
-        self.model = saved_networks.load(path)
+    def __init__(self, path: Path, outputs: Sequence[str]) -> None:
+        self.model, self.outputs = saved_networks.load(path), outputs
 
-    def run(
+    def run_all(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
-    ) -> NDArray[np.float32]:
-        (output,) = self.model.predict(named_inputs(batch, template), verbose=0).values()
-        return np.asarray(output)
+    ) -> tuple[NDArray[np.float32], ...]:
+        found = self.model.predict(named_inputs(batch, template), verbose=0)
+        return tuple(np.asarray(found[name]) for name in self.outputs)
 
 
 def providers() -> list[str]:
@@ -126,7 +126,10 @@ def _keras_inspector(root: Path, manifest: bundle.Manifest) -> runtime.Inspector
         import keras  # noqa: F401
     except ImportError:
         return None
-    networks = {spec.name: _Keras(root / spec.source) for spec in manifest.graph_specs}
+    networks = {
+        spec.name: _Keras(root / spec.source, manifest.output_names(spec.name))
+        for spec in manifest.graph_specs
+    }
     return runtime.Inspector(manifest, networks, model_sha256="")
 
 
@@ -171,7 +174,8 @@ def _ways(
 
     def start(name: str, provider: str) -> runtime.Engine:
         model = (root / manifest.graph(name).file).read_bytes()
-        return runtime.Engine(model, threads=threads, providers=(provider,))
+        outputs = manifest.output_names(name)
+        return runtime.Engine(model, threads=threads, providers=(provider,), outputs=outputs)
 
     ways = []
     for provider in providers():
@@ -229,8 +233,9 @@ def once(way: Way, frames: Sequence[Frame]) -> tuple[dict[str, float], list[str]
         "model": each * (ran - ready),
         "post": each * (done - ran),
     }
-    # Of each network that ran there is an array.
-    rows = sum(len(inspector.task.arrays(output)) >= len(inspector.networks) for output in outputs)
+    # Of each output of a network that ran there is an array.
+    every = len(inspector.manifest.outputs)
+    rows = sum(len(inspector.task.arrays(output)) >= every for output in outputs)
     return times, [verdict.outcome for verdict in verdicts], rows
 
 

@@ -59,7 +59,7 @@ class Output(config.Section):
     unit: str
     shape: tuple[int | str, ...]
     graph: str
-    """The graph that returns it."""
+    """The graph that returns it; of several outputs of one graph the first decides."""
 
 
 class Data(config.Section):
@@ -180,6 +180,10 @@ class Manifest(config.Section):
         """Return what the task says of one network."""
         return next(spec for spec in self.graph_specs if spec.name == name)
 
+    def output_names(self, graph: str) -> tuple[str, ...]:
+        """Return the names of what a graph returns, the first output first."""
+        return tuple(item.name for item in self.outputs if item.graph == graph)
+
     @property
     def main(self) -> str:
         """Name of the graph that finds what the bundle is for."""
@@ -235,6 +239,15 @@ def _check_graphs(root: Path, manifest: Manifest) -> None:
                 root,
                 f"{what} must be {' or '.join(str(one) for one in allowed)}",
                 str(found),
+                "Use a bundle as it was written",
+            )
+    for spec in manifest.graph_specs:
+        names = tuple(output.name for output in spec.outputs)
+        if manifest.output_names(spec.name) != names:
+            raise refuse(
+                root,
+                f"the outputs of the {spec.name} must be {', '.join(names)}",
+                ", ".join(manifest.output_names(spec.name)) or "none",
                 "Use a bundle as it was written",
             )
     problem = task.problem(manifest.context)

@@ -116,6 +116,10 @@ class ConversionRequest:
         """Return the Keras file of a graph."""
         return self.root / self.manifest.graph_spec(graph).source
 
+    def outputs(self, graph: str) -> tuple[str, ...]:
+        """Return the names of the outputs of a graph, in the order of the manifest."""
+        return self.manifest.output_names(graph)
+
     def in_bundle(self, file: str) -> str:
         """Return a file of the build folder as the manifest will name it."""
         return f"{FOLDER}/{self.engine_name}/{file}"
@@ -148,7 +152,10 @@ def start_built(request: ConversionRequest, entry: EngineEntry) -> Networks | No
         return request.built_file(file).read_bytes()
 
     try:
-        return {graph: starting.start(StoredNetwork(graph, entry, read)) for graph in entry.files}
+        return {
+            graph: starting.start(StoredNetwork(graph, entry, read, request.outputs(graph)))
+            for graph in entry.files
+        }
     except errors.BundleError as problem:
         if not entry.of_kind.is_for_one_gpu:
             raise

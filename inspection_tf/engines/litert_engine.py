@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +12,16 @@ from inspection_tf import errors
 from inspection_tf.engines import installed
 from inspection_tf.engines.library_types import Foreign
 from inspection_tf.engines.native import Native
-from inspection_tf.engines.network import StoredNetwork, named_inputs
+from inspection_tf.engines.network import StoredNetwork, named_inputs, output_names
 
 
 @dataclasses.dataclass(frozen=True)
 class _Interpreter:
-    """An interpreter, what runs its signature, and the lock of the threads that take turns."""
+    """An interpreter, what runs its signature, its outputs, and the lock of the threads."""
 
     interpreter: Foreign
     run: Foreign
+    outputs: tuple[str, ...]
     lock: threading.Lock
 
 
@@ -29,15 +31,19 @@ class LiteRtEngine:
     A child of a fork starts it again when it first runs it.
     """
 
-    def __init__(self, model: bytes, *, threads: int | None = None) -> None:
+    def __init__(
+        self, model: bytes, *, threads: int | None = None, outputs: Sequence[str] = ()
+    ) -> None:
         """Read a model.
 
         Args:
             model: bytes of a .tflite file with one signature.
             threads: of one inference; None: one for each core.
+            outputs: names of its outputs, in the order of the manifest; empty: as the signature
+                has them.
 
         Raises:
-            errors.BundleError: LiteRT is absent or refuses the model.
+            errors.BundleError: LiteRT is absent or refuses the model, or it lacks an output.
         """
         try:
             from ai_edge_litert import interpreter
@@ -49,8 +55,10 @@ class LiteRtEngine:
                 found = interpreter.Interpreter(
                     model_content=model, num_threads=threads or os.cpu_count()
                 )
-                (name,) = found.get_signature_list()
-                return _Interpreter(found, found.get_signature_runner(name), threading.Lock())
+                ((name, signature),) = found.get_signature_list().items()
+                names = output_names(outputs, signature["outputs"])
+                runner = found.get_signature_runner(name)
+                return _Interpreter(found, runner, names, threading.Lock())
             except (ValueError, RuntimeError) as problem:
                 raise errors.BundleError(
                     f"LiteRT must be able to load the model. Got: {str(problem).splitlines()[0]}. "
@@ -62,17 +70,23 @@ class LiteRtEngine:
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
     ) -> NDArray[np.float32]:
-        """Return the output for a batch; see `runtime.Engine.run`.
+        """Return the first output for a batch; see `runtime.Engine.run`.
 
         Raises:
             errors.BundleError: the network does not accept the batch.
         """
+        return self.run_all(batch, template)[0]
+
+    def run_all(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Return every output for a batch; see `run`."""
         native = self._native.get()
         inputs = named_inputs(batch, template)
         try:
             with native.lock:
-                (output,) = native.run(**inputs).values()
-                return np.array(output)
+                found = native.run(**inputs)
+                return tuple(np.array(found[name]) for name in native.outputs)
         except (ValueError, RuntimeError) as problem:
             raise errors.BundleError(
                 f"The network must accept {batch.dtype} of shape {batch.shape}. "
@@ -86,4 +100,4 @@ def start_network(stored: StoredNetwork, *, threads: int | None, device: str) ->
         raise errors.ConfigError(
             f"LiteRT's device must be cpu. Got {device!r}. Leave it out, or choose another engine."
         )
-    return LiteRtEngine(stored.model(), threads=threads)
+    return LiteRtEngine(stored.model(), threads=threads, outputs=stored.outputs)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -18,19 +18,36 @@ IMAGE, TEMPLATE = "image", "template"
 
 
 class Network(Protocol):
-    """What an inspector runs: an engine, or what stands for one when an export is compared."""
+    """What an inspector runs: an engine, or what stands for one when an export is compared.
+
+    A network returns one output as a rule. Where its graph has several, the first one is what the
+    bundle decides by, and the others stand beside it, such as a map that shows why.
+    """
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
     ) -> NDArray[np.float32]:
-        """Return the output for a batch of images and, if it compares, of templates.
+        """Return the first output for a batch of images and, if it compares, of templates.
 
         Args:
             batch: (images, height, width, channels), uint8.
             template: likewise, for a network that compares.
 
         The array must be its own for each call: verdicts keep views of it, and one batch is decided
-        while the next one runs.
+        while the next one runs. An engine that can leaves out the other outputs.
+        """
+        return self.run_all(batch, template)[0]
+
+    def run_all(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Return every output for a batch, in the order in which the manifest lists them.
+
+        Args:
+            batch: (images, height, width, channels), uint8.
+            template: likewise, for a network that compares.
+
+        Each array must be its own for each call; see `run`.
         """
         ...
 
@@ -44,11 +61,14 @@ class StoredNetwork:
         entry: what the manifest says of the engine.
         read: returns the bytes of a file that the manifest lists. No parser is given a path: the
             file could be replaced while it runs, and OpenVINO would go on with the new weights.
+        outputs: names of its outputs, in the order of the manifest; empty: those of the file, in
+            the order of the file.
     """
 
     graph: str
     entry: "EngineEntry"
     read: Callable[[str], bytes]
+    outputs: tuple[str, ...] = ()
 
     @property
     def file(self) -> str:
@@ -70,6 +90,26 @@ def named_inputs(
         template: likewise, for a network that compares.
     """
     return {IMAGE: batch} if template is None else {IMAGE: batch, TEMPLATE: template}
+
+
+def output_names(wanted: Sequence[str], available: Collection[str]) -> tuple[str, ...]:
+    """Return the names of the outputs that an engine is asked for, in the order of the manifest.
+
+    Engines list outputs in an order of their own, so each is asked for by its name.
+
+    Args:
+        wanted: names that the manifest lists; empty: all that there are.
+        available: names that the engine has, in its order.
+
+    Raises:
+        errors.BundleError: the engine lacks one of them.
+    """
+    if not set(wanted) <= set(available):
+        raise errors.BundleError(
+            f"The network must have the outputs {', '.join(wanted)}. "
+            f"Got {', '.join(available) or 'none'}. Convert or export the bundle again."
+        )
+    return tuple(wanted or available)
 
 
 def ng_score(row: NDArray[np.float32]) -> float:

@@ -1,6 +1,7 @@
 """A network that onnxruntime runs."""
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +9,14 @@ from numpy.typing import NDArray
 from inspection_tf import errors
 from inspection_tf.engines.library_types import OnnxSession
 from inspection_tf.engines.native import Native
-from inspection_tf.engines.network import Network, StoredNetwork, checked, named_inputs, ng_score
+from inspection_tf.engines.network import (
+    Network,
+    StoredNetwork,
+    checked,
+    named_inputs,
+    ng_score,
+    output_names,
+)
 
 __all__ = ["Engine", "Network", "checked", "ng_score", "start"]
 
@@ -69,10 +77,16 @@ class Engine:
 
     Attributes:
         providers: the execution providers in use.
+        outputs: names of what `run_all` returns.
     """
 
     def __init__(
-        self, model: bytes, *, threads: int | None = None, providers: tuple[str, ...] | None = None
+        self,
+        model: bytes,
+        *,
+        threads: int | None = None,
+        providers: tuple[str, ...] | None = None,
+        outputs: Sequence[str] = (),
     ) -> None:
         """Parse a model.
 
@@ -80,15 +94,19 @@ class Engine:
             model: bytes of an ONNX file.
             threads: of one inference; None: one for each core.
             providers: of onnxruntime; None: CPU.
+            outputs: names of its outputs, in the order of the manifest; empty: as the file has
+                them.
 
         Raises:
-            errors.BundleError: onnxruntime refuses the model.
+            errors.BundleError: onnxruntime refuses the model, or it lacks an output.
         """
         self._native = Native(
             functools.partial(start, model, threads=threads, providers=providers),
             survives_fork=tuple(providers or _PROCESSOR) == _PROCESSOR,
         )
         self.providers = tuple(self.session.get_providers())
+        available = [value.name for value in self.session.get_outputs()]
+        self.outputs = output_names(outputs, available)
 
     @property
     def session(self) -> OnnxSession:
@@ -109,12 +127,27 @@ class Engine:
             errors.BundleError: the network does not accept the batch.
             errors.ConfigError: a GPU runs it, and this is a child of a fork.
         """
+        (output,) = self._fetch(self.outputs[:1], batch, template)
+        return output
+
+    def run_all(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Return every output for a batch; see `run`."""
+        return self._fetch(self.outputs, batch, template)
+
+    def _fetch(
+        self,
+        outputs: tuple[str, ...],
+        batch: NDArray[np.uint8],
+        template: NDArray[np.uint8] | None,
+    ) -> tuple[NDArray[np.float32], ...]:
         session = self.session
         inputs = {session.get_inputs()[0].name: batch}
         if template is not None:
             inputs = named_inputs(batch, template)
         try:
-            (output, *_) = session.run(None, inputs)
+            found = session.run(outputs, inputs)
         except Exception as problem:  # as above; memory is the one thing that sound input lacks
             first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
             if isinstance(problem, MemoryError) or "alloc" in first_line.lower():
@@ -125,20 +158,24 @@ class Engine:
                 f"The network must accept {batch.dtype} of shape {batch.shape}. "
                 f"Got: {first_line}. Export the bundle again."
             ) from problem
-        return np.asarray(output)
+        return tuple(np.asarray(output) for output in found)
 
 
-def start_on(device: str, model: bytes, *, threads: int | None = None) -> Engine:
+def start_on(
+    device: str, model: bytes, *, threads: int | None = None, outputs: Sequence[str] = ()
+) -> Engine:
     """Start a network on a device.
 
     Args:
         device: cpu, cuda or tensorrt.
         model: bytes of an ONNX file.
         threads: of one inference; None: one for each core.
+        outputs: names of its outputs; see `Engine`.
 
     Raises:
         errors.ConfigError: there is no such device.
-        errors.BundleError: onnxruntime lacks the device, cannot start it, or refuses the model.
+        errors.BundleError: onnxruntime lacks the device, cannot start it, or refuses the model,
+            or the model lacks an output.
     """
     if device not in _PROVIDERS:
         raise errors.ConfigError(
@@ -152,7 +189,7 @@ def start_on(device: str, model: bytes, *, threads: int | None = None) -> Engine
             f"The device {device} needs onnxruntime with {wanted[0]}. Got one with "
             f"{', '.join(known)}. Install onnxruntime-gpu, or choose another device."
         )
-    engine = Engine(model, threads=threads, providers=wanted)
+    engine = Engine(model, threads=threads, providers=wanted, outputs=outputs)
     if engine.providers[0] != wanted[0]:  # it takes the next one, and says so in its log at most
         raise errors.BundleError(
             f"The device {device} must be usable. Got {wanted[0]} that onnxruntime could not "
@@ -164,4 +201,4 @@ def start_on(device: str, model: bytes, *, threads: int | None = None) -> Engine
 
 def start_network(stored: StoredNetwork, *, threads: int | None, device: str) -> Engine:
     """Start a network; see `starting.start`."""
-    return start_on(device, stored.model(), threads=threads)
+    return start_on(device, stored.model(), threads=threads, outputs=stored.outputs)

@@ -6,7 +6,7 @@ import functools
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from inspection_tf.engines.library_types import (
     OpenVinoRequest,
 )
 from inspection_tf.engines.native import Native, leak
-from inspection_tf.engines.network import StoredNetwork, named_inputs
+from inspection_tf.engines.network import StoredNetwork, named_inputs, output_names
 
 _LOCK = threading.Lock()
 
@@ -98,11 +98,27 @@ def _refusing(what: str) -> Iterator[None]:
 
 @dataclasses.dataclass(frozen=True)
 class _Compiled:
-    """A compiled model, the names of its inputs, and its requests that no thread is using."""
+    """A compiled model, its inputs by name, its outputs by place, and requests that are free."""
 
     model: OpenVinoCompiled
     inputs: tuple[str, ...]
+    outputs: tuple[int, ...]
     requests: list[OpenVinoRequest]
+
+
+def output_places(model: OpenVinoCompiled, outputs: Sequence[str]) -> tuple[int, ...]:
+    """Return where the outputs of a model stand, in the order of their names.
+
+    Args:
+        model: compiled; its outputs stand in an order of OpenVINO's.
+        outputs: their names, in the order of the manifest; empty: as the model has them.
+
+    Raises:
+        errors.BundleError: it lacks one of them.
+    """
+    names = {name: place for place, port in enumerate(model.outputs) for name in port.get_names()}
+    output_names(outputs, names)
+    return tuple(names[name] for name in outputs) or tuple(range(len(model.outputs)))
 
 
 class OpenVinoEngine:
@@ -119,6 +135,7 @@ class OpenVinoEngine:
         options: Mapping[str, str] | None = None,
         threads: int | None = None,
         device: str = "CPU",
+        outputs: Sequence[str] = (),
     ) -> None:
         """Read and compile a model.
 
@@ -128,9 +145,12 @@ class OpenVinoEngine:
             options: of OpenVINO, such as INFERENCE_PRECISION_HINT.
             threads: of one inference; None: as OpenVINO likes.
             device: CPU, GPU, NPU, or another that OpenVINO has.
+            outputs: names of its outputs, in the order of the manifest; empty: as the model has
+                them.
 
         Raises:
-            errors.BundleError: OpenVINO is absent, or refuses the model or the device.
+            errors.BundleError: OpenVINO is absent, or refuses the model or the device, or the
+                model lacks an output.
         """
         asked: dict[str, str] = {"PERFORMANCE_HINT": "LATENCY", **(options or {})}
         if threads and device == "CPU":
@@ -141,7 +161,8 @@ class OpenVinoEngine:
             with _refusing("load the model"):
                 read = start.read_model(model, weights) if isinstance(model, bytes) else model
                 found = start.compile_model(read, device, asked)
-            return _Compiled(found, tuple(port.get_any_name() for port in found.inputs), [])
+            inputs = tuple(port.get_any_name() for port in found.inputs)
+            return _Compiled(found, inputs, output_places(found, outputs), [])
 
         self._native = Native(compiled, survives_fork=device == "CPU")
 
@@ -153,13 +174,29 @@ class OpenVinoEngine:
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
     ) -> NDArray[np.float32]:
-        """Return the output for a batch; see `runtime.Engine.run`.
+        """Return the first output for a batch; see `runtime.Engine.run`.
 
         Raises:
             errors.StorageError: memory does not suffice.
             errors.BundleError: the network does not accept the batch.
             errors.ConfigError: a GPU runs it, and this is a child of a fork.
         """
+        (output,) = self._fetch(1, batch, template)
+        return output
+
+    def run_all(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Return every output for a batch; see `run`."""
+        return self._fetch(None, batch, template)
+
+    def _fetch(
+        self,
+        count: int | None,
+        batch: NDArray[np.uint8],
+        template: NDArray[np.uint8] | None,
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Return the first outputs, `count` of them; None: all."""
         compiled = self._native.get()
         inputs = named_inputs(batch, template)
         with _refusing(f"run {batch.dtype} of shape {batch.shape}"):
@@ -170,13 +207,16 @@ class OpenVinoEngine:
             except IndexError:
                 request = compiled.model.create_infer_request()
             try:
-                # Shared: by default both are copied, and the output once more below.
+                # Shared: by default both are copied, and outputs once more below.
                 request.infer(
                     {name: np.ascontiguousarray(inputs[name]) for name in compiled.inputs},
                     share_inputs=True,
                     share_outputs=True,
                 )
-                return np.array(request.get_output_tensor(0).data)
+                return tuple(
+                    np.array(request.get_output_tensor(place).data)
+                    for place in compiled.outputs[:count]
+                )
             finally:
                 compiled.requests.append(request)
 
@@ -192,4 +232,5 @@ def start_network(stored: StoredNetwork, *, threads: int | None, device: str) ->
         options=entry.options | exact,
         threads=threads,
         device=device.upper(),
+        outputs=stored.outputs,
     )

@@ -6,6 +6,7 @@ import importlib
 import os
 import threading
 import weakref
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ from inspection_tf import errors
 from inspection_tf.engines.kinds import KINDS
 from inspection_tf.engines.library_types import Foreign, Library
 from inspection_tf.engines.native import Native
-from inspection_tf.engines.network import StoredNetwork, named_inputs
+from inspection_tf.engines.network import StoredNetwork, named_inputs, output_names
 
 _NO_MEMORY = 2  # cudaErrorMemoryAllocation
 
@@ -119,18 +120,23 @@ class _Memory:
 
 @dataclasses.dataclass(frozen=True)
 class _Plan:
-    """A loaded plan: what TensorRT and CUDA hold of it, and the lock of the threads."""
+    """A loaded plan: what TensorRT and CUDA hold of it, and the lock of the threads.
+
+    Its outputs are in the order of the manifest; `beside` are those that the manifest does not
+    list, which TensorRT must have room for all the same.
+    """
 
     runtime: Foreign
     engine: Foreign
     context: Foreign
     inputs: tuple[str, ...]
-    output: str
+    outputs: tuple[str, ...]
+    beside: tuple[str, ...]
     memory: _Memory
     lock: threading.Lock
 
 
-def _load(plan: bytes, module: str) -> _Plan:
+def _load(plan: bytes, module: str, wanted: Sequence[str]) -> _Plan:
     """Load a plan; see `TensorRtEngine`."""
     trt = library(module)
     memory = _Memory()
@@ -150,40 +156,57 @@ def _load(plan: bytes, module: str) -> _Plan:
     names = [engine.get_tensor_name(n) for n in range(engine.num_io_tensors)]
     is_input = [engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT for name in names]
     inputs = [name for name, given in zip(names, is_input, strict=True) if given]
-    outputs = [name for name, given in zip(names, is_input, strict=True) if not given]
-    if len(outputs) != 1:
-        raise errors.BundleError(
-            f"The network must have one output. Got {len(outputs)}. Convert the bundle again."
-        )
-    return _Plan(runtime, engine, context, tuple(inputs), outputs[0], memory, threading.Lock())
+    available = [name for name, given in zip(names, is_input, strict=True) if not given]
+    outputs = output_names(wanted, available)
+    beside = tuple(name for name in available if name not in outputs)
+    return _Plan(runtime, engine, context, tuple(inputs), outputs, beside, memory, threading.Lock())
 
 
 class TensorRtEngine:
     """A network that TensorRT runs; threads take turns."""
 
-    def __init__(self, plan: bytes, *, module: str) -> None:
+    def __init__(self, plan: bytes, *, module: str, outputs: Sequence[str] = ()) -> None:
         """Read a plan.
 
         Args:
             plan: its bytes.
             module: `tensorrt` or `tensorrt_rtx`, whichever wrote it.
+            outputs: names of its outputs, in the order of the manifest; empty: as the plan has
+                them.
 
         Raises:
-            errors.BundleError: TensorRT, CUDA or the GPU is absent, or it refuses the plan.
+            errors.BundleError: TensorRT, CUDA or the GPU is absent, or it refuses the plan, or the
+                plan lacks an output.
             errors.StorageError: the GPU has too little memory.
         """
-        self._native = Native(functools.partial(_load, plan, module), survives_fork=False)
+        self._native = Native(functools.partial(_load, plan, module, outputs), survives_fork=False)
 
     def run(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
     ) -> NDArray[np.float32]:
-        """Return the output for a batch; see `runtime.Engine.run`.
+        """Return the first output for a batch; see `runtime.Engine.run`.
 
         Raises:
             errors.BundleError: the network does not accept the batch, or the GPU fails.
             errors.StorageError: the GPU has too little memory.
             errors.ConfigError: this is a child of a fork.
         """
+        (output,) = self._fetch(1, batch, template)
+        return output
+
+    def run_all(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Return every output for a batch; see `run`."""
+        return self._fetch(None, batch, template)
+
+    def _fetch(
+        self,
+        count: int | None,
+        batch: NDArray[np.uint8],
+        template: NDArray[np.uint8] | None,
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Return the first outputs, `count` of them; None: all."""
         native = self._native.get()
         inputs = named_inputs(batch, template)
         with native.lock:
@@ -200,20 +223,25 @@ class TensorRtEngine:
                 address = memory.room(name, array.nbytes)
                 memory.copy(address, array.ctypes.data, array.nbytes, is_upload=True)
                 context.set_tensor_address(name, address)
-            output = np.empty(tuple(context.get_tensor_shape(native.output)), np.float32)
-            address = memory.room(native.output, output.nbytes)
-            context.set_tensor_address(native.output, address)
+            returned = {}
+            for name in (*native.outputs, *native.beside):
+                output = np.empty(tuple(context.get_tensor_shape(name)), np.float32)
+                address = memory.room(name, output.nbytes)
+                context.set_tensor_address(name, address)
+                returned[name] = address, output
             if not context.execute_async_v3(int(memory.stream)):
                 raise errors.BundleError(
                     "TensorRT must be able to run the network. Got a failure. "
                     "Check the GPU with nvidia-smi, or choose another engine."
                 )
-            memory.copy(output.ctypes.data, address, output.nbytes, is_upload=False)
+            fetched = [returned[name] for name in native.outputs[:count]]
+            for address, output in fetched:
+                memory.copy(output.ctypes.data, address, output.nbytes, is_upload=False)
             memory.call("cudaStreamSynchronize", memory.stream)
-            return output
+            return tuple(output for _, output in fetched)
 
 
 def start_network(stored: StoredNetwork, *, threads: int | None, device: str) -> TensorRtEngine:
     """Start a network on the GPU; see `starting.start`."""
     del threads, device  # it has no other
-    return TensorRtEngine(stored.model(), module=stored.entry.kind)
+    return TensorRtEngine(stored.model(), module=stored.entry.kind, outputs=stored.outputs)

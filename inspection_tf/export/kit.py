@@ -11,31 +11,31 @@ from numpy.typing import NDArray
 
 from inspection_tf import bundle, images, process, runtime, tasks
 from inspection_tf.bundle.listed_files import CHECK
+from inspection_tf.engines.network import named_inputs
 from inspection_tf.tasks.base import Networks, Prepared
 
 PAGE = "INTEGRATION.md"
 
 
-class Listener:
-    """A network that keeps what it is fed and what it returns, image by image."""
+class Listener(runtime.Network):
+    """A network that keeps what it is fed and all that it returns, image by image."""
 
     def __init__(self, network: runtime.Network) -> None:
         """Wrap a network."""
         self.network = network
-        self.seen: list[tuple[dict[str, NDArray[np.uint8]], NDArray[Any]]] = []
+        self.seen: list[tuple[dict[str, NDArray[np.uint8]], tuple[NDArray[np.float32], ...]]] = []
 
-    def run(
+    def run_all(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
-    ) -> NDArray[Any]:
-        """Return the output for a batch; see `runtime.Engine.run`."""
-        output = self.network.run(batch, template)
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Return every output for a batch; see `runtime.Engine.run_all`."""
+        outputs = self.network.run_all(batch, template)
+        given = named_inputs(batch, template)
         for place in range(len(batch)):
             one = slice(place, place + 1)
-            inputs = {"image": batch[one].copy()}
-            if template is not None:
-                inputs["template"] = template[one].copy()
-            self.seen.append((inputs, output[one].copy()))
-        return output
+            inputs = {name: array[one].copy() for name, array in given.items()}
+            self.seen.append((inputs, tuple(output[one].copy() for output in outputs)))
+        return outputs
 
 
 def listening(networks: Networks) -> dict[str, Listener]:
@@ -100,7 +100,8 @@ def _write_tensors(
         number: of the sample.
 
     Returns:
-        For `expected.json`: graph, inputs by name, output; all in paths.
+        For `expected.json`: graph, inputs by name, output, and where the graph has several those
+            beside the first by name; all in paths.
     """
     listeners = listening(inspector.networks)
     inspector.task.run(listeners, [prepared], inspector.context, every_stage=True)
@@ -108,13 +109,20 @@ def _write_tensors(
     for graph, listener in listeners.items():
         if not listener.seen:  # there is no field to look at a second time
             continue
-        inputs, output = listener.seen[0]
+        inputs, (output, *others) = listener.seen[0]
         paths = {name: f"golden/tensors/{number}_{graph}_{name}.npy" for name in inputs}
         for name, path in paths.items():
             draft.write(path, _npy(inputs[name]))
         path = f"golden/tensors/{number}_{graph}_output.npy"
         draft.write(path, _npy(output))
-        written.append({"graph": graph, "inputs": paths, "output": path})
+        item: dict[str, Any] = {"graph": graph, "inputs": paths, "output": path}
+        if others:
+            names = inspector.manifest.output_names(graph)[1:]
+            further = {name: f"golden/tensors/{number}_{graph}_{name}.npy" for name in names}
+            for path, other in zip(further.values(), others, strict=True):
+                draft.write(path, _npy(other))
+            item["further"] = further
+        written.append(item)
     return written
 
 

@@ -81,19 +81,19 @@ def rebuild_float32(model: keras.Model) -> keras.Model:
     return twin
 
 
-def _require_contract(model: keras.Model) -> tuple[dict[str, Shape], str]:
-    """Return (height, width, channels) of each input, and the output, of a model to ship."""
+def _require_contract(model: keras.Model) -> tuple[dict[str, Shape], tuple[str, ...]]:
+    """Return (height, width, channels) of each input, and the outputs, of a model to ship."""
     known = tasks.output_axes()
     given, returned = getattr(model, "input", None), getattr(model, "output", None)
     received = f"inputs {_described(given)} and outputs {_described(returned)}"
     inputs = given if isinstance(given, dict) else {}
     outputs = returned if isinstance(returned, dict) else {}
-    if set(inputs) not in ({IMAGE}, {IMAGE, TEMPLATE}) or list(outputs) not in (
-        [[name] for name in known]
-    ):
+    names = tasks.outputs_in_order(outputs)
+    if set(inputs) not in ({IMAGE}, {IMAGE, TEMPLATE}) or not names:
         raise errors.BundleError(
             f"The model must map {{{IMAGE!r}: ...}}, with or without {TEMPLATE!r}, to one of "
-            f"{', '.join(known)}. Got {received}. Build it with inspection_tf.models."
+            f"{', '.join(known)}, or to several of one task. Got {received}. "
+            "Build it with inspection_tf.models."
         )
     for name, tensor in inputs.items():
         if tensor.dtype != "uint8" or len(tensor.shape) != 4 or None in tensor.shape[1:]:
@@ -101,14 +101,13 @@ def _require_contract(model: keras.Model) -> tuple[dict[str, Shape], str]:
                 f"The input {name} must be uint8 (batch, height, width, channels) of fixed size. "
                 f"Got {received}. Build the model for one image size."
             )
-    ((output, tensor),) = outputs.items()
-    axes = known[output]
-    if len(tensor.shape) != len(axes):
-        raise errors.BundleError(
-            f"The output {output} must be ({', '.join(axes)}). Got {received}. "
-            "Build the model with inspection_tf.models."
-        )
-    return {name: inputs[name].shape[1:] for name in sorted(inputs)}, output
+    for name in names:
+        if len(outputs[name].shape) != len(known[name]):
+            raise errors.BundleError(
+                f"The output {name} must be ({', '.join(known[name])}). Got {received}. "
+                "Build the model with inspection_tf.models."
+            )
+    return {name: inputs[name].shape[1:] for name in sorted(inputs)}, names
 
 
 def _described(structure: Any) -> str:
@@ -179,6 +178,16 @@ def _name_batch(proto: Any) -> None:
         dimension.dim_param = "batch"
 
 
+def _order_outputs(proto: Any, names: Sequence[str]) -> None:
+    """Bring the outputs into the order of their names here: TensorFlow sorts them."""
+    found = sorted(
+        proto.graph.output,
+        key=lambda value: names.index(value.name) if value.name in names else len(names),
+    )
+    del proto.graph.output[:]
+    proto.graph.output.extend(found)
+
+
 def _name_in_order(proto: Any, name: str, kept: Sequence[str]) -> None:
     """Number equal names in the order of the graph, so that equal models give equal files.
 
@@ -230,13 +239,13 @@ def _shape_scaling(proto: Any) -> None:
                 constants[name].dims.extend((1, 1, 1, 1))
 
 
-def _check(proto: Any, inputs: list[str], output: str) -> None:
+def _check(proto: Any, inputs: list[str], outputs: list[str]) -> None:
     import onnx
 
     names = [v.name for v in proto.graph.input], [v.name for v in proto.graph.output]
-    if names != (inputs, [output]):
+    if names != (inputs, outputs):
         raise errors.BundleError(
-            f"The exported graph must have the inputs {inputs} and the output {output}. "
+            f"The exported graph must have the inputs {inputs} and the outputs {outputs}. "
             f"Got {names[0]} and {names[1]}. Build the model with inspection_tf.models."
         )
     try:
@@ -254,30 +263,33 @@ def convert(model: keras.Model) -> bytes:
     Args:
         model: inputs `image` and perhaps `template`, uint8 (batch, height, width, channels);
             one output, float32, whose name and axes are among `tasks.output_axes()`, such as
-            `{"probability": float32 (batch, height, width, classes)}`.
+            `{"probability": float32 (batch, height, width, classes)}`, or several of one task.
 
     Returns:
-        The bytes of the file: opset 18, dynamic batch.
+        The bytes of the file: opset 18, dynamic batch, outputs in the order of
+        `tasks.outputs_in_order`.
 
     Raises:
         errors.BundleError: the model has other inputs or outputs, or the graph is not valid or does
             not run.
     """
-    shapes, output_name = _require_contract(model)
+    shapes, outputs = _require_contract(model)
     proto = _convert(rebuild_float32(model), shapes)
+    _order_outputs(proto, outputs)
     _name_batch(proto)
     _shape_scaling(proto)
-    _name_in_order(proto, model.name, [*shapes, output_name])
-    _check(proto, list(shapes), output_name)
+    _name_in_order(proto, model.name, [*shapes, *outputs])
+    _check(proto, list(shapes), list(outputs))
     data = bytes(proto.SerializeToString())
     engine = runtime.Engine(data)
     for count in (1, 3):
-        output = engine.run(*(np.zeros((count, *shape), np.uint8) for shape in shapes.values()))
-        if output.shape[0] != count or not np.isfinite(output).all():
-            raise errors.BundleError(
-                f"The exported graph must run at batch {count} with finite output. "
-                f"Got shape {output.shape}. Report this with the model's summary."
-            )
+        images = [np.zeros((count, *shape), np.uint8) for shape in shapes.values()]
+        for output in engine.run_all(*images):
+            if output.shape[0] != count or not np.isfinite(output).all():
+                raise errors.BundleError(
+                    f"The exported graph must run at batch {count} with finite output. "
+                    f"Got shape {output.shape}. Report this with the model's summary."
+                )
     return data
 
 

@@ -80,6 +80,18 @@ def _require_networks(names: Collection[str], spec: BundleSpec, classes: Sequenc
         )
 
 
+def _require_outputs(models: Trained, spec: BundleSpec, classes: Sequence[str]) -> None:
+    """Refuse models that return something else than the networks of the bundle to be."""
+    for graph in spec.graphs(classes):
+        needed = [output.name for output in graph.outputs]
+        returned = models[graph.name].output
+        if sorted(returned) != sorted(needed):
+            raise errors.BundleError(
+                f"The {graph.name} of the task {spec.task} must return {', '.join(needed)}. "
+                f"Got {', '.join(sorted(returned))}. Build the model with these outputs."
+            )
+
+
 def _provisional(
     models: Trained,
     records: Records,
@@ -103,13 +115,14 @@ def _provisional(
         inputs=tuple(bundle.Input(name=name, preprocessing=spec.preprocessing) for name in inputs),
         outputs=tuple(
             bundle.Output(
-                name=graph.output,
-                kind=graph.kind,
-                unit=graph.unit,
-                shape=_shape(graph.shape, models[graph.name].output[graph.output].shape),
+                name=output.name,
+                kind=output.kind,
+                unit=output.unit,
+                shape=_shape(output.shape, models[graph.name].output[output.name].shape),
                 graph=graph.name,
             )
             for graph in specs
+            for output in graph.outputs
         ),
         alignment=spec.alignment,
         operating_point=undecided,
@@ -261,6 +274,7 @@ def ship(
     files.require_free(out)
     for given in (models, *(given for given, _ in (*tuning, *measured) if given is not None)):
         _require_networks(given, spec, tuning[0][1].classes)
+    _require_outputs(models, spec, tuning[0][1].classes)
     task, converted = tasks.get(spec.task), convert(models)
     others = [model for name, model in converted.items() if name != task.main]
     digest = hashlib.sha256(b"".join([converted[task.main], *others])).hexdigest()

@@ -22,7 +22,6 @@ from inspection_tf.engines.network import Network, StoredNetwork
 
 if TYPE_CHECKING:
     from inspection_tf import bundle
-    from inspection_tf.engines.entry import EngineEntry
 
 _LOG = logging.getLogger("inspection_tf")
 _CALLS, _WARM = 7, 2  # of the timing that chooses
@@ -57,7 +56,12 @@ def start(
     read = functools.partial(listed_files.read_listed, root, manifest.files)
     if name == ONNX:
         return {
-            graph.name: onnxruntime_engine.start_on(device, read(graph.file), threads=threads)
+            graph.name: onnxruntime_engine.start_on(
+                device,
+                read(graph.file),
+                threads=threads,
+                outputs=manifest.output_names(graph.name),
+            )
             for graph in manifest.graphs
         }
     entry = manifest.engines.get(name)
@@ -84,30 +88,13 @@ def start(
             f"{max(batch, tiles)}."
         )
     return {
-        graph: start_one(graph, entry, read, threads=threads, device=device)
+        graph: starting.start(
+            StoredNetwork(graph, entry, read, manifest.output_names(graph)),
+            threads=threads,
+            device=device,
+        )
         for graph in entry.files
     }
-
-
-def start_one(
-    graph: str,
-    entry: "EngineEntry",
-    read: Callable[[str], bytes],
-    *,
-    threads: int | None = None,
-    device: str = "cpu",
-) -> Network:
-    """Start one network of an engine; see `start`.
-
-    Args:
-        graph: its name.
-        entry: what the manifest says of the engine.
-        read: returns the bytes of a file. No parser is given a path: the file could be replaced
-            while it runs, and OpenVINO would go on with the new weights.
-        threads: of one inference.
-        device: see `start`.
-    """
-    return starting.start(StoredNetwork(graph, entry, read), threads=threads, device=device)
 
 
 def _memory() -> Path:

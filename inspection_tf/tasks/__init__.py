@@ -4,6 +4,7 @@ A task is imported when it is first asked for: its rules are sections, which bri
 """
 
 import importlib
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from inspection_tf import errors
@@ -42,3 +43,21 @@ def output_axes() -> dict[str, tuple[str, ...]]:
     for name in TASKS:
         known |= get(name).output_axes
     return known
+
+
+def outputs_in_order(names: Collection[str]) -> tuple[str, ...]:
+    """Return the outputs of one network in the order in which a bundle lists them.
+
+    The first one is what a bundle decides by; a task says the order in its `output_axes`.
+
+    Args:
+        names: of the outputs, in any order.
+
+    Returns:
+        The names; empty where no task has networks that return these.
+    """
+    for task in TASKS:
+        axes = get(task).output_axes
+        if names and set(names) <= set(axes):
+            return tuple(name for name in axes if name in names)
+    return ()

@@ -45,12 +45,29 @@ def output_as(output: Output, kind: type[OutputT]) -> OutputT:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """One output of a network.
+
+    Attributes:
+        name: how the network and the manifest call it.
+        kind: what it is, for integrators.
+        unit: of its numbers.
+        shape: of the array; `batch` stands for any number of inputs.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class GraphSpec:
     """One network of a bundle.
 
     Attributes:
         name: how the manifest calls it.
-        output: name of what it returns.
+        output: name of what it returns, the first output where it has several.
         kind: what that is, for integrators.
         unit: of its numbers.
         shape: of its output; `batch` stands for any number of inputs.
@@ -62,6 +79,8 @@ class GraphSpec:
         must_take: how many inputs a call it must be able to take: tiles of one image.
         is_exact: every number of its answer counts, as of coordinates: int8 and float16 leave what
             computes it in float32, and none may be off, where of a map the mean counts.
+        further: what it returns besides, such as a map that shows why; `Network.run_all` gives
+            all outputs in this order.
     """
 
     name: str
@@ -76,6 +95,12 @@ class GraphSpec:
     per_image: int = 1
     must_take: int = 1
     is_exact: bool = False
+    further: tuple[OutputSpec, ...] = ()
+
+    @property
+    def outputs(self) -> tuple[OutputSpec, ...]:
+        """All that it returns, the first output first."""
+        return OutputSpec(self.output, self.kind, self.unit, self.shape), *self.further
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +214,8 @@ class Task(Protocol):
         main: name of the network that finds what the bundle is for.
         compares: whether images may be compared with templates.
         label_kind: what it is measured on; folders of images are read accordingly.
-        output_axes: what its networks may return, by name, each with the names of its axes.
+        output_axes: what its networks may return, by name, each with the names of its axes; what a
+            network returns besides its first output stands behind that one.
         limits: how far the export of a trained model may be off, by names of `distances`.
         learning: modules whose `LEARNING` says how its networks learn; imported for training alone.
         keras_modules: modules whose Keras classes saved networks may hold, beside those of
@@ -293,7 +319,10 @@ class Task(Protocol):
         ...
 
     def arrays(self, output: Output) -> tuple[NDArray[np.float32], ...]:
-        """Return the numbers of an output as the networks returned them, network by network."""
+        """Return the numbers of an output as the networks returned them.
+
+        Of every network that ran all its outputs, network by network.
+        """
         ...
 
     def follow(

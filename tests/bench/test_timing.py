@@ -46,8 +46,8 @@ def test_a_provider_that_does_not_start_is_not_timed_as_another(toy_bundle, monk
     monkeypatch.setattr(timing, "providers", lambda: ["CUDAExecutionProvider", CPU])
     made = runtime.Engine
 
-    def on_processor(model, *, threads, providers):
-        return made(model, threads=threads, providers=(CPU,))
+    def on_processor(model, *, threads, providers, outputs):
+        return made(model, threads=threads, providers=(CPU,), outputs=outputs)
 
     monkeypatch.setattr(runtime, "Engine", on_processor)
     assert list(timings(toy_bundle)) == [CPU]

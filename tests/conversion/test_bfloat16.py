@@ -7,8 +7,8 @@ import pytest
 from inspection_tf import bundle
 from inspection_tf.conversion import request
 from inspection_tf.conversion.builders import openvino_ir, triton_repository
-from inspection_tf.engines import openvino_engine
-from inspection_tf.runtime import engine_start
+from inspection_tf.engines import openvino_engine, starting
+from inspection_tf.engines.network import StoredNetwork
 
 pytest.importorskip("openvino")
 
@@ -54,7 +54,7 @@ def test_the_network_that_does_not_decide_alike_stays_in_float32(ordered, graph,
 
     monkeypatch.setattr(openvino_engine, "OpenVinoEngine", start)
     for name in conversion.graphs:
-        engine_start.start_one(name, entry, str)
+        starting.start(StoredNetwork(name, entry, str))
     other = next(name for name in conversion.graphs if name != graph)
     assert hints == {
         conversion.in_bundle(f"{graph}.xml"): "f32",

@@ -8,7 +8,7 @@ from engine_checks import contents, manifest_values, spec
 
 from inspection_tf import bench, bundle, cli, errors, runtime
 from inspection_tf.conversion import convert, engine_gate, retreat
-from inspection_tf.engines import openvino_engine
+from inspection_tf.engines import openvino_engine, starting
 
 pytest.importorskip("openvino")
 RUN = ("openvino", "openvino-bf16", "openvino-int8", "onnx-int8", "onnx-fp16", "litert")
@@ -78,7 +78,7 @@ def test_auto_takes_the_fastest_that_reproduces_itself_and_remembers(
     (tmp_path / "inspection_tf" / "engines.json").write_text("no JSON")
     assert runtime.Inspector.load(converted, engine="auto").engine_name == "openvino"
     # What it needs is gone: the next one.
-    monkeypatch.setattr(engine_start, "start_one", refuse)
+    monkeypatch.setattr(starting, "start", refuse)
     assert runtime.Inspector.load(converted, engine="auto").engine_name == "onnx"
 
 

@@ -92,7 +92,7 @@ def server(monkeypatch, tmp_path):
                 engine = runtime.Engine((models / self.model / "1" / "model.onnx").read_bytes())
                 given = {tensor.name: tensor.value for tensor in self.inputs}
                 found = engine.session.run(self.outputs, given)
-                return Response([Tensor(self.outputs[0], found[0])])
+                return Response([Tensor(*one) for one in zip(self.outputs, found, strict=True)])
 
         backend = types.SimpleNamespace(
             Tensor=Tensor,

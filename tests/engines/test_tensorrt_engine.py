@@ -57,7 +57,7 @@ class Cuda(types.ModuleType):
 
 
 class Context:
-    """Doubles each pixel; takes up to four images."""
+    """Doubles each pixel; an output beside that adds one to it. Takes up to four images."""
 
     def __init__(self):
         self.shapes, self.addresses, self.is_broken = {}, {}, False
@@ -77,7 +77,10 @@ class Context:
         shape = self.shapes["image"]
         given = (ctypes.c_uint8 * int(np.prod(shape))).from_address(self.addresses["image"])
         made = np.frombuffer(given, np.uint8).astype(np.float32) * 2
-        ctypes.memmove(self.addresses["probability"], made.ctypes.data, made.nbytes)
+        for name, address in self.addresses.items():
+            if name != "image":
+                output = made if name == "probability" else made + np.float32(1)
+                ctypes.memmove(address, output.ctypes.data, output.nbytes)
         return not self.is_broken
 
 
@@ -101,7 +104,7 @@ def stand_in(monkeypatch):
     for name in ("cuda", "cuda.bindings"):
         monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
     monkeypatch.setitem(sys.modules, "cuda.bindings.runtime", cuda)
-    return types.SimpleNamespace(cuda=cuda, context=context, plan=plan)
+    return types.SimpleNamespace(cuda=cuda, context=context, plan=plan, names=names)
 
 
 def batch(count):
@@ -116,6 +119,23 @@ def test_images_go_to_the_gpu_and_the_output_comes_back(stand_in):
         assert output.dtype == np.float32
         np.testing.assert_array_equal(output, batch(count) * np.float32(2))
     assert len(stand_in.cuda.held) == 2  # one buffer each, which grew
+
+
+def test_outputs_come_back_by_name_in_the_order_of_the_manifest(stand_in):
+    stand_in.names.insert(0, "evidence")  # TensorRT's order is its own
+    stand_in.plan.num_io_tensors = 3
+    engine = TensorRtEngine(b"plan", module="tensorrt", outputs=("probability", "evidence"))
+    expected = batch(2) * np.float32(2)
+    first, second = engine.run_all(batch(2))
+    np.testing.assert_array_equal(first, expected)
+    np.testing.assert_array_equal(second, expected + 1)
+    np.testing.assert_array_equal(engine.run(batch(2)), expected)
+    # What the manifest does not list has room on the GPU, and stays there.
+    one = TensorRtEngine(b"plan", module="tensorrt", outputs=("evidence",))
+    (alone,) = one.run_all(batch(2))
+    np.testing.assert_array_equal(alone, expected + 1)
+    with pytest.raises(errors.BundleError, match=r"have the outputs x\. Got evidence, probability"):
+        TensorRtEngine(b"plan", module="tensorrt", outputs=("x",))
 
 
 def test_a_batch_beyond_the_profile_is_refused(stand_in):

@@ -236,10 +236,10 @@ def two_inputs(name, *, size=(16, 16, 1), dtype="uint8"):
     return keras.Model({"image": image, name: second}, {"probability": x})
 
 
-def two_outputs():
+def two_outputs(*names):
     image = keras.Input((16, 16, 1), dtype="uint8", name="image")
     x = keras.layers.Rescaling(1 / 255)(image)
-    outputs = {name: keras.layers.Identity(name=name)(x) for name in ("probability", "classes")}
+    outputs = {name: keras.layers.Identity(name=name)(x) for name in names}
     return keras.Model({"image": image}, outputs)
 
 
@@ -260,7 +260,12 @@ def functional_list():
         (lambda: two_inputs("template", dtype="float32"), "input template must be uint8"),
         (lambda: two_inputs("template", size=(None, None, 1)), "input template .* of fixed size"),
         (lambda: layered(same, name="template"), "must map"),
-        (two_outputs, "Got .*'classes'"),
+        (lambda: two_outputs("probability", "classes"), "Got .*'classes'"),
+        (lambda: two_outputs("probability", "corners"), "or to several of one task. Got"),
+        (
+            lambda: two_outputs("probability", "class_probability"),
+            r"output class_probability must be \(batch, classes\)",
+        ),
         (lambda: layered(same, output="class_probability"), r"must be \(batch, classes\)"),
         (
             lambda: layered(keras.layers.GlobalMaxPooling2D()),

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from inspection_tf import bundle, errors, runtime
+from inspection_tf.engines import starting
 from inspection_tf.engines.entry import BatchProfile, EngineEntry
+from inspection_tf.engines.network import StoredNetwork
 from inspection_tf.images.tile_plan import TilePlan
 from inspection_tf.runtime import engine_start
 from inspection_tf.tasks import segmentation
@@ -32,7 +34,10 @@ def test_a_device_that_onnxruntime_gives_up_in_silence_is_refused(toy_bundle, mo
 
     both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
-    session = SimpleNamespace(get_providers=lambda: ["CPUExecutionProvider"])
+    session = SimpleNamespace(
+        get_providers=lambda: ["CPUExecutionProvider"],
+        get_outputs=lambda: [SimpleNamespace(name="probability")],
+    )
     monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *_given, **_options: session)
     with pytest.raises(errors.BundleError, match="and CPUExecutionProvider instead"):
         runtime.Inspector.load(toy_bundle, device="cuda")
@@ -41,7 +46,7 @@ def test_a_device_that_onnxruntime_gives_up_in_silence_is_refused(toy_bundle, mo
 def test_litert_has_no_other_device():
     entry = SimpleNamespace(kind="litert", files={"segmenter": "segmenter.tflite"})
     with pytest.raises(errors.ConfigError, match=r"LiteRT's device must be cpu\. Got 'cuda'"):
-        engine_start.start_one("segmenter", entry, lambda name: b"", device="cuda")
+        starting.start(StoredNetwork("segmenter", entry, lambda name: b""), device="cuda")
 
 
 class Network:
@@ -78,7 +83,7 @@ def test_auto_on_another_device_does_without_the_onnx_files(toy_bundle, tmp_path
     entry = EngineEntry(kind="openvino", precision="float32", state="passed", files={"a": "b"})
     manifest = manifest.model_copy(update={"engines": {"own": entry}})
     network = SimpleNamespace(run=lambda batch, template=None: np.zeros(1))
-    monkeypatch.setattr(engine_start, "start_one", lambda *_given, **_options: network)
+    monkeypatch.setattr(starting, "start", lambda *_given, **_options: network)
     found = engine_start.fastest(toy_bundle, manifest, lambda *_given: None, device="gpu")
     assert found == ("own", {"a": network})
 

@@ -186,7 +186,9 @@ def test_a_network_on_another_device_than_the_processor_does_not_survive(toy_bun
     runtime.Engine(model, providers=("CPUExecutionProvider",))
     monkeypatch.setattr(
         "inspection_tf.engines.onnxruntime_engine.start",
-        lambda *_given, **_options: SimpleNamespace(get_providers=lambda: ["CUDA"]),
+        lambda *_given, **_options: SimpleNamespace(
+            get_providers=lambda: ["CUDA"], get_outputs=list
+        ),
     )
     runtime.Engine(model, providers=("CUDAExecutionProvider", "CPUExecutionProvider"))
     assert made == [True, True, False]

@@ -75,16 +75,24 @@ def test_its_graphs_are_those_of_the_bundle_each_with_a_name_and_files_of_its_ow
         (graph.name, graph.file, graph.when) for graph in toy.manifest.graphs
     ]
     assert toy.task.main in [spec.name for spec in specs]
-    outputs = {output.graph: output for output in toy.manifest.outputs}
     for spec in specs:
-        output = outputs[spec.name]
-        assert (output.name, output.kind, output.unit) == (spec.output, spec.kind, spec.unit)
-        assert len(spec.shape) == len(toy.task.output_axes[spec.output])
-        assert len(output.shape) == len(spec.shape)
-        assert all(
-            isinstance(size, str) or size == number
-            for size, number in zip(spec.shape, output.shape, strict=True)
-        )
+        outputs = [output for output in toy.manifest.outputs if output.graph == spec.name]
+        assert spec.outputs[0].name == spec.output
+        for said, output in zip(spec.outputs, outputs, strict=True):
+            assert (output.name, output.kind, output.unit) == (said.name, said.kind, said.unit)
+            assert len(said.shape) == len(toy.task.output_axes[said.name])
+            assert len(output.shape) == len(said.shape)
+            assert all(
+                isinstance(size, str) or size == number
+                for size, number in zip(said.shape, output.shape, strict=True)
+            )
+
+
+def test_outputs_of_a_network_have_one_order_wherever_they_come_from(toy):
+    for spec in toy.manifest.graph_specs:
+        names = tuple(output.name for output in spec.outputs)
+        assert toy.manifest.output_names(spec.name) == names
+        assert tasks.outputs_in_order(names[::-1]) == names
 
 
 def test_its_settings_have_defaults_and_are_read_as_they_were_written(toy):
@@ -137,12 +145,13 @@ def test_each_network_sees_inputs_of_the_size_and_number_that_its_graph_says(toy
         seen = listeners[spec.name].seen
         assert len(seen) % spec.per_image == 0
         assert len(seen) <= spec.per_image * len(toy.prepared)
-        for inputs, output in seen:
+        for inputs, outputs in seen:
             assert inputs["image"].shape[1:3] == size
-            assert output.shape[1:] == tuple(
-                found if isinstance(said, str) else said
-                for said, found in zip(spec.shape[1:], output.shape[1:], strict=True)
-            )
+            for said, output in zip(spec.outputs, outputs, strict=True):
+                assert output.shape[1:] == tuple(
+                    found if isinstance(size, str) else size
+                    for size, found in zip(said.shape[1:], output.shape[1:], strict=True)
+                )
     assert listeners[toy.task.main].seen
 
 
@@ -173,12 +182,13 @@ def test_an_early_stage_that_stops_an_image_decides_as_where_every_stage_ran(toy
 
 
 def test_an_output_that_is_not_finite_is_never_ok(toy):
-    class Undefined:
+    class Undefined(runtime.Network):
         def __init__(self, network):
             self.network = network
 
-        def run(self, batch, template=None):
-            return np.full_like(self.network.run(batch, template), np.nan)
+        def run_all(self, batch, template=None):
+            outputs = self.network.run_all(batch, template)
+            return tuple(np.full_like(output, np.nan) for output in outputs)
 
     networks = {name: Undefined(network) for name, network in toy.networks.items()}
     assert {verdict.outcome for verdict in toy.decided(toy.run(networks))} == {"REVIEW"}
@@ -198,10 +208,10 @@ def test_of_each_network_there_is_a_score_and_that_of_the_verdict_is_called_scor
             assert scores["score"] == pytest.approx(verdict.score)
 
 
-def test_of_each_network_that_may_run_there_is_an_array(toy):
+def test_of_each_output_of_the_networks_there_is_an_array(toy):
     for output in toy.outputs:
         arrays = toy.task.arrays(output)
-        assert len(arrays) == len(toy.networks)
+        assert len(arrays) == len(toy.manifest.outputs)
         assert {array.dtype for array in arrays} == {np.dtype(np.float32)}
 
 
@@ -303,7 +313,7 @@ def test_a_context_knows_nothing_of_thresholds_that_do_not_matter(toy):
 def test_its_saved_networks_load_and_return_what_its_graphs_say(toy):
     for spec in toy.manifest.graph_specs:
         network = saved_networks.load(toy.root / spec.source)
-        assert list(network.output) == [spec.output]
+        assert sorted(network.output) == sorted(output.name for output in spec.outputs)
 
 
 def test_an_output_is_what_its_task_returns(toy):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import types
@@ -11,7 +12,18 @@ import keras
 import numpy as np
 import pytest
 
-from inspection_tf import bundle, cli, errors, evaluation, images, plots, runtime, tasks, thresholds
+from inspection_tf import (
+    bundle,
+    cli,
+    errors,
+    evaluation,
+    files,
+    images,
+    plots,
+    runtime,
+    tasks,
+    thresholds,
+)
 from inspection_tf.conversion import engine_gate
 from inspection_tf.datasets import data_spec, records
 from inspection_tf.datasets.loading import augment, loader
@@ -27,6 +39,7 @@ from tests.toy_task.task import NETWORK, TASK, Settings, Share
 
 ROOT = Path(__file__).parents[2]
 SIDE, COUNT = 24, 24
+BANDS = 11  # of kernels of 3 rows at a stride of 2: (24 - 3) // 2 + 1
 FOLDER = ROOT / "tests" / "toy_task"
 MODULE = "tests.toy_task.task"
 
@@ -90,7 +103,7 @@ def shipped(trained, data, parts, tmp_path_factory):
     found, source = data_spec.read(data), data.model_dump(mode="json")
     path = tmp_path_factory.mktemp("shipped") / "bundle"
     written = ship.ship(
-        {NETWORK: trained.model},
+        {NETWORK: network.deployed(trained.model)},
         out=path,
         tuning=[(None, parts["tune"])],
         measured=[(None, parts["test"])],
@@ -193,7 +206,8 @@ def test_a_verdict_has_its_keys_beside_those_of_all(inspector):
 
 def test_an_output_that_is_not_finite_is_left_to_a_person(inspector):
     prepared = inspector.prepare(flat(128))
-    verdict = inspector.decide(Share(np.array([np.nan], np.float32)), prepared)
+    undefined = np.array([np.nan], np.float32)
+    verdict = inspector.decide(Share(undefined, undefined), prepared)
     assert verdict.outcome == "REVIEW"
     assert verdict.to_dict()["brightness"] is None
 
@@ -209,14 +223,14 @@ def test_the_gate_of_the_export_and_the_metrics_are_in_the_manifest(shipped):
     assert manifest.metrics["metrics"]["escape_rate"]["value"] == 0
 
 
-class Brighter:
+class Brighter(runtime.Network):
     """A network that is off by a share of white."""
 
     def __init__(self, network, share):
         self.network, self.share = network, share
 
-    def run(self, batch, template=None):
-        return self.network.run(batch) + np.float32(self.share)
+    def run_all(self, batch, template=None):
+        return tuple(output + np.float32(self.share) for output in self.network.run_all(batch))
 
 
 def brighter(inspector, share):
@@ -243,12 +257,49 @@ def test_the_gate_of_engines_refuses_by_its_metrics_as_they_are_bounded(inspecto
     assert failure.endswith("more than 0.0005")
 
 
+def test_the_manifest_lists_both_outputs_of_its_network_the_one_that_decides_first(inspector):
+    manifest = inspector.manifest
+    assert manifest.output_names(NETWORK) == ("brightness", "bands")
+    assert [output.shape for output in manifest.outputs] == [("batch", 1), ("batch", BANDS)]
+
+
+def bands_of(inspector, image):
+    """Return what the network says of an image: its brightness and that of its bands."""
+    found = inspector.task.run(inspector.networks, [inspector.prepare(image)], inspector.context)
+    return found[0].of_white, found[0].of_bands
+
+
+def striped():
+    """Return an image that is grey but for its last rows, which are black."""
+    image = flat(128)
+    image[-4:] = 0
+    return image
+
+
+def test_a_verdict_says_by_the_second_output_where_an_image_is_off(inspector):
+    assert inspector.inspect(striped()).to_dict()["furthest_band"] == BANDS - 1
+    # The network's brightness is the mean over its bands.
+    brightness, bands = bands_of(inspector, striped())
+    assert bands.shape == (BANDS,)
+    assert brightness[0] == pytest.approx(bands.mean(), abs=1e-6)
+    assert bands.std() > 0.01
+
+
+def test_the_networks_run_alone_give_the_output_that_decides(inspector):
+    network = inspector.networks[NETWORK]
+    batch = inspector.prepare(striped()).image
+    brightness, bands = network.run_all(batch)
+    assert (brightness.shape, bands.shape) == ((1, 1), (1, BANDS))
+    np.testing.assert_array_equal(network.run(batch), brightness)
+
+
 def test_the_card_and_the_page_have_its_words(shipped):
     card = (shipped.path / "MODEL_CARD.md").read_text()
     assert "Measures how bright images are" in card
     assert "| brightness_error_mean | 0.0" in card
     page = (shipped.path / "INTEGRATION.md").read_text()
-    assert "`brightness` float32 (batch, 1), brightness, share of white" in page
+    assert "`brightness` float32 (batch, 1), brightness, share of white; `bands` float32" in page
+    assert "`bands` float32 (batch, 11), band_brightness, share of white" in page
     assert "NG when |255 brightness - 130| / 255 >=" in page
 
 
@@ -256,10 +307,60 @@ def test_its_golden_samples_show_both_labels_and_are_checked_without_the_package
     samples = json.loads((shipped.path / runtime.GOLDEN).read_text())
     assert sorted(sample["outcome"] for sample in samples) == ["NG", "NG", "OK", "OK"]
     assert runtime.Inspector.load(shipped.path).check_golden(shipped.path) == 4
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    command = [sys.executable, str(shipped.path / "golden" / "check.py")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = checked(shipped.path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def checked(path):
+    """Run the script of a bundle."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, str(path / "golden" / "check.py")]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_the_script_of_its_bundle_compares_the_second_output_too(shipped, tmp_path):
+    root = shutil.copytree(shipped.path, tmp_path / "bundle")
+    samples = json.loads((root / runtime.GOLDEN).read_text())
+    (tensors,) = next(sample["tensors"] for sample in samples if "tensors" in sample)
+    assert np.load(root / tensors["output"]).shape == (1, 1)
+    path = root / tensors["further"]["bands"]
+    bands = np.load(path)
+    assert (path.name, bands.shape) == (f"0_{NETWORK}_bands.npy", (1, BANDS))
+    bands[0, -1] += 0.5  # as if the network returned half of white less there
+    np.save(path, bands)
+    manifest = json.loads((root / bundle.MANIFEST).read_text())
+    manifest["files"][tensors["further"]["bands"]] = files.sha256(path)
+    (root / bundle.MANIFEST).write_text(json.dumps(manifest))
+    done = checked(root)
+    assert done.returncode == 1
+    assert f"WRONG  {NETWORK} on golden/0.png: off by 0.5" in done.stdout
+
+
+def test_a_manifest_that_lists_other_outputs_is_refused(shipped, tmp_path):
+    root = shutil.copytree(shipped.path, tmp_path / "bundle")
+    values = json.loads((root / bundle.MANIFEST).read_text())
+    for outputs, got in ((values["outputs"][:1], "brightness"), (values["outputs"][::-1], "bands")):
+        (root / bundle.MANIFEST).write_text(json.dumps({**values, "outputs": outputs}))
+        with pytest.raises(
+            errors.BundleError,
+            match=rf"outputs of the {NETWORK} must be brightness, bands\. Got {got}",
+        ):
+            bundle.read(root)
+
+
+def test_a_network_without_its_second_output_is_not_shipped(trained, shipped, parts, tmp_path):
+    with pytest.raises(
+        errors.BundleError, match=r"must return brightness, bands\. Got brightness\."
+    ):
+        ship.ship(
+            {NETWORK: trained.model},
+            out=tmp_path / "bundle",
+            tuning=[(None, parts["tune"])],
+            measured=[(None, parts["test"])],
+            split="test",
+            spec=ship.BundleSpec(TASK.name, PREPROCESSING, thresholds.ThresholdSpec()),
+            provenance=shipped.shipped.manifest.provenance,
+        )
 
 
 def test_its_saved_network_is_loaded_with_its_own_layers(shipped):
@@ -339,11 +440,25 @@ def test_the_command_line_evaluates_its_own_data_and_a_folder(shipped, data, tmp
 # Conversion and edits
 
 
+def says_the_same(engine, shipped, *, atol):
+    """Compare both outputs with those of the float32 ONNX file, each under its own name."""
+    reference = runtime.Inspector.load(shipped.path)
+    for found, expected in zip(
+        bands_of(engine, striped()), bands_of(reference, striped()), strict=True
+    ):
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, atol=atol)
+    batch = engine.prepare(striped()).image
+    first = engine.networks[NETWORK].run(batch)
+    np.testing.assert_array_equal(first, engine.networks[NETWORK].run_all(batch)[0])
+
+
 def test_it_becomes_an_engine_of_openvino(shipped):
     pytest.importorskip("openvino")
     assert run("convert", shipped.path, "--to", "openvino") == errors.OK
     engine = runtime.Inspector.load(shipped.path, engine="openvino")
     assert engine.inspect(flat(30)).outcome == "NG"
+    says_the_same(engine, shipped, atol=1e-5)
     assert "brightness_error_mean" in engine.manifest.engines["openvino"].parity["changes"]
 
 
@@ -355,6 +470,21 @@ def test_it_becomes_int8_on_onnxruntime(shipped):
     engine = runtime.Inspector.load(shipped.path, engine="onnx-int8")
     assert engine.manifest.engines["onnx-int8"].calibration.ids
     assert engine.inspect(flat(30)).outcome == "NG"
+    says_the_same(engine, shipped, atol=0.05)
+
+
+def test_it_becomes_float16_on_onnxruntime_and_still_returns_float32(shipped):
+    pytest.importorskip("onnx")
+    assert run("convert", shipped.path, "--to", "onnx-fp16") == errors.OK
+    says_the_same(runtime.Inspector.load(shipped.path, engine="onnx-fp16"), shipped, atol=2e-3)
+
+
+def test_it_becomes_int8_of_openvino(shipped):
+    pytest.importorskip("nncf")
+    options = ("--to", "openvino-int8", "--calibration-images", 4, "--judged-images", 4)
+    assert run("convert", shipped.path, *options, "--gate.corner-error-rise", 0.05) == errors.OK
+    engine = runtime.Inspector.load(shipped.path, engine="openvino-int8")
+    says_the_same(engine, shipped, atol=0.05)
 
 
 def test_its_keras_file_becomes_a_network_of_litert(shipped):
@@ -362,6 +492,13 @@ def test_its_keras_file_becomes_a_network_of_litert(shipped):
     assert run("convert", shipped.path, "--to", "litert") == errors.OK
     engine = runtime.Inspector.load(shipped.path, engine="litert")
     assert engine.inspect(flat(30)).outcome == "NG"
+    says_the_same(engine, shipped, atol=1e-5)
+
+
+def test_its_keras_file_becomes_a_savedmodel(shipped):
+    assert run("convert", shipped.path, "--to", "savedmodel") == errors.OK
+    entry = bundle.read(shipped.path).engines["savedmodel"]
+    assert entry.state == "passed"
 
 
 def test_it_becomes_a_repository_of_triton(shipped):
@@ -369,7 +506,10 @@ def test_it_becomes_a_repository_of_triton(shipped):
     models = shipped.path / "engines" / "triton" / "models"
     assert {path.name for path in models.iterdir()} == {NETWORK, "inspection"}
     text = (models / NETWORK / "config.pbtxt").read_text()
-    assert 'output [\n  { name: "brightness" data_type: TYPE_FP32 dims: [1] }\n]' in text
+    assert (
+        'output [\n  { name: "brightness" data_type: TYPE_FP32 dims: [1] },\n'
+        '  { name: "bands" data_type: TYPE_FP32 dims: [11] }\n]'
+    ) in text
 
 
 def test_its_threshold_is_set_and_chosen_anew(shipped):

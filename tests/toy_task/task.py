@@ -13,6 +13,7 @@ from inspection_tf.tasks.base import (
     GraphSpec,
     Limit,
     OperatingPoints,
+    OutputSpec,
     output_as,
 )
 from inspection_tf.tasks.whole import SeesWholeImages
@@ -32,13 +33,18 @@ class Settings(config.Section):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Share:
-    """What the network says of an image: (1,), a share of white."""
+    """What the network says of an image, shares of white: (1,) of all of it, (rows,) of bands."""
 
     of_white: np.ndarray
+    of_bands: np.ndarray
+
+    @property
+    def numbers(self):
+        return np.concatenate([self.of_white, self.of_bands])
 
 
 class MeanBrightness(SeesWholeImages):
-    """One network returns the mean grey value of an image, as a share of white."""
+    """One network returns the mean grey value of an image and of its bands, shares of white."""
 
     name = "mean_brightness"
     main = NETWORK
@@ -47,7 +53,7 @@ class MeanBrightness(SeesWholeImages):
     keras_modules = ("tests.toy_task.network",)
     compares = False
     label_kind = "classes"
-    output_axes: ClassVar = {"brightness": ("batch", "numbers")}
+    output_axes: ClassVar = {"brightness": ("batch", "numbers"), "bands": ("batch", "rows")}
     limits: ClassVar = {"brightness_difference": Limit(0.05, "mean grey values", "of 255")}
     golden_counts = (2, 2)
 
@@ -62,6 +68,9 @@ class MeanBrightness(SeesWholeImages):
                 file="photometer.onnx",
                 source="source/photometer.keras",
                 is_exact=True,
+                further=(
+                    OutputSpec("bands", "band_brightness", "share of white", ("batch", "rows")),
+                ),
             ),
         )
 
@@ -71,10 +80,12 @@ class MeanBrightness(SeesWholeImages):
 
     def run(self, networks, batch, context, *, every_stage=False):
         image, _ = preparation.batched(batch)
-        return [Share(row) for row in networks[NETWORK].run(image)]
+        brightness, bands = networks[NETWORK].run_all(image)
+        return [Share(*rows) for rows in zip(brightness, bands, strict=True)]
 
     def decide(self, output, prepared, context):
-        (share,) = output_as(output, Share).of_white.tolist()
+        found = output_as(output, Share)
+        (share,) = found.of_white.tolist()
         point, nominal = context.operating_point, context.settings_as(Settings).nominal
         brightness = WHITE * share
         score = min(abs(brightness - nominal) / WHITE, 1.0) if math.isfinite(share) else math.nan
@@ -87,14 +98,18 @@ class MeanBrightness(SeesWholeImages):
             score=score,
             threshold=point.threshold,
             reasons=(f"brightness {brightness:.1f}, limits {low:.1f} and {high:.1f}",),
-            result=Brightness(brightness if math.isfinite(share) else None, (low, high)),
+            result=Brightness(
+                brightness if math.isfinite(share) else None,
+                (low, high),
+                int(np.argmax(np.abs(WHITE * found.of_bands - nominal))),
+            ),
             review_from=point.review_from,
             image_size=prepared.placement.source_size,
             classes=context.classes,
         )
 
     def as_array(self, output, prepared, context):
-        return output_as(output, Share).of_white
+        return output_as(output, Share).numbers
 
     def subjects(self, *, of_parts):
         return f"{'parts' if of_parts else 'images'} of the wrong brightness"
@@ -103,14 +118,14 @@ class MeanBrightness(SeesWholeImages):
         return {"score": self.decide(output, prepared, context).score}
 
     def arrays(self, output):
-        return (output_as(output, Share).of_white,)
+        return dataclasses.astuple(output_as(output, Share))
 
     def follow(self, networks, prepared, leader, context):
         (output,) = self.run(networks, [prepared], context)
         return output, output
 
     def distances(self, first, second, prepared, context):
-        off = WHITE * float(np.abs(first.of_white - second.of_white).max())
+        off = WHITE * float(np.abs(first.numbers - second.numbers).max())
         return {"brightness_difference": off if math.isfinite(off) else math.inf}
 
     def run_on_labels(self, networks, record, prepared, context):

@@ -5,7 +5,7 @@ import functools
 import io
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from inspection_tf.engines.library_types import (
     OpenVinoNode,
 )
 from inspection_tf.engines.names import ALL, NOT_RUN
-from inspection_tf.engines.network import named_inputs
+from inspection_tf.engines.network import Network, named_inputs
 
 _LOG = logging.getLogger("inspection_tf")
 
@@ -89,8 +89,8 @@ def bfloat16(request: ConversionRequest) -> EngineEntry:
     float32(request)
     floats: frozenset[str] = frozenset()
     if len(request.graphs) > 1 and openvino_engine.has_bfloat16():
-        start = functools.partial(_started, precision="bf16")
         for graph in request.graphs:
+            start = functools.partial(_started, outputs=request.outputs(graph), precision="bf16")
             as_it_is = functools.partial(_unchanged, _read(request.onnx_file(graph)))
             request.search.find(
                 graph, (), as_it_is, start, request.compare, ranges=retreat.RANGES[:1]
@@ -137,8 +137,9 @@ def int8(request: ConversionRequest) -> EngineEntry:
                 floats[graph] = _in_float(done)
             else:
                 operators = _operators(model)
+                start = functools.partial(_started, outputs=request.outputs(graph))
                 done, how = request.search.find(
-                    graph, operators, quantize, _started, request.compare, ranges=_RANGES
+                    graph, operators, quantize, start, request.compare, ranges=_RANGES
                 )
                 floats[graph] = how.kept
             _save(done, request.build_folder / f"{graph}.xml")
@@ -188,6 +189,24 @@ def _operators(model: OpenVinoModel) -> list[retreat.Operator]:
     ]
 
 
+def _behind_outputs(model: OpenVinoModel) -> list[str]:
+    """Return the operators that read what is an output too, up to the next convolutions.
+
+    They stay in float32. Poolings in int8 that read a map which is also returned give zeros
+    (OpenVINO 2026.4 on processors), and there is nothing to gain: convolutions are the work.
+    """
+    waiting = [result.input_value(0) for result in model.get_results()]
+    found: dict[str, None] = {}
+    while waiting:
+        for reader in waiting.pop().get_target_inputs():
+            node = reader.get_node()
+            name, kind = node.get_friendly_name(), node.get_type_name()
+            if kind != "Result" and kind not in _CONVOLUTIONS and name not in found:
+                found[name] = None
+                waiting += node.outputs()
+    return list(found)
+
+
 def _in_float(model: OpenVinoModel) -> tuple[str, ...]:
     """Return the operators of a quantized network that have kept their weights in float32."""
     listed = {operator.name for operator in _operators(model)}
@@ -205,8 +224,11 @@ def _is_int8(weights: OpenVinoNode) -> bool:
     return any(_is_int8(value.get_node()) for value in weights.input_values())
 
 
-def _started(model: OpenVinoModel, precision: str = "f32") -> openvino_engine.OpenVinoEngine:
-    return openvino_engine.OpenVinoEngine(model, options={PRECISION_HINT: precision})
+def _started(
+    model: OpenVinoModel, *, outputs: Sequence[str], precision: str = "f32"
+) -> openvino_engine.OpenVinoEngine:
+    options = {PRECISION_HINT: precision}
+    return openvino_engine.OpenVinoEngine(model, options=options, outputs=outputs)
 
 
 def _covering(library: Library, ranges: Ranges) -> Foreign:
@@ -233,7 +255,9 @@ def _quantized(
     Raises:
         errors.BundleError: NNCF refuses it.
     """
-    ignored = nncf.IgnoredScope(names=list(how.kept), types=_float_types(request), validate=False)
+    model = _read(request.onnx_file(graph))
+    names = [*how.kept, *_behind_outputs(model)]
+    ignored = nncf.IgnoredScope(names=names, types=_float_types(request), validate=False)
     mixed = nncf.QuantizationPreset.MIXED
     advanced = nncf.AdvancedQuantizationParameters(
         activations_range_estimator_params=_covering(nncf.quantization.range_estimator, how.ranges),
@@ -242,7 +266,7 @@ def _quantized(
         overflow_fix=nncf.OverflowFix.ENABLE,
     )
     with libraries.blaming("The network must be quantized by NNCF"):
-        model, data = _read(request.onnx_file(graph)), nncf.Dataset(samples)
+        data = nncf.Dataset(samples)
         if not request.spec.accuracy_control:
             return nncf.quantize(
                 model,
@@ -272,24 +296,24 @@ def _validation(
     measures = tasks.get(request.manifest.task).measures
 
     def validate(model: OpenVinoCompiled, _data: Iterable[Foreign]) -> tuple[float, None]:
-        parity = request.compare({graph: _Compiled(model)})
+        parity = request.compare({graph: _Compiled(model, request.outputs(graph))})
         return 1.0 - engine_gate.worst_drop(parity, measures), None
 
     return validate
 
 
-class _Compiled:
+class _Compiled(Network):
     """A model that NNCF compiled, as a network of the runtime."""
 
-    def __init__(self, model: OpenVinoCompiled) -> None:
-        self.model = model
+    def __init__(self, model: OpenVinoCompiled, outputs: Sequence[str]) -> None:
+        self.model, self.places = model, openvino_engine.output_places(model, outputs)
 
-    def run(
+    def run_all(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
-    ) -> NDArray[np.float32]:
+    ) -> tuple[NDArray[np.float32], ...]:
         request = self.model.create_infer_request()
         request.infer(named_inputs(batch, template))
-        return np.array(request.get_output_tensor(0).data)
+        return tuple(np.array(request.get_output_tensor(place).data) for place in self.places)
 
 
 def _start_bfloat16(request: ConversionRequest, entry: EngineEntry) -> Networks | None:

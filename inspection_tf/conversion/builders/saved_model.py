@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from inspection_tf.conversion.request import Builder, ConversionRequest, Network
 from inspection_tf.engines import installed
 from inspection_tf.engines.entry import EngineEntry
 from inspection_tf.engines.library_types import TfTensor
-from inspection_tf.engines.network import named_inputs
+from inspection_tf.engines.network import Network, named_inputs, output_names
 
 _ENDPOINT, SIGNATURE = "serve", "serving_default"  # Keras writes both
 
@@ -85,33 +86,40 @@ def litert(request: ConversionRequest) -> EngineEntry:
     )
 
 
-class SavedModel:
+class SavedModel(Network):
     """A SavedModel as a network, for the gate; the runtime does without TensorFlow."""
 
-    def __init__(self, file: str | os.PathLike[str]) -> None:
+    def __init__(self, file: str | os.PathLike[str], outputs: Sequence[str] = ()) -> None:
         """Load it.
 
         Args:
             file: saved_model.pb of it.
+            outputs: names of its outputs, in the order of the manifest; empty: as it has them.
+
+        Raises:
+            errors.BundleError: it lacks an output.
         """
         import tensorflow as tf
 
         self._loaded = tf.saved_model.load(str(Path(file).parent))
         self._run = self._loaded.signatures[SIGNATURE]
+        self._outputs = output_names(outputs, self._run.structured_outputs)
         self._constant = tf.constant
 
-    def run(
+    def run_all(
         self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
-    ) -> NDArray[np.float32]:
-        """Return the output for a batch; see `runtime.Engine.run`."""
+    ) -> tuple[NDArray[np.float32], ...]:
+        """Return every output for a batch; see `runtime.Engine.run_all`."""
         inputs = named_inputs(batch, template)
         found = self._run(**{name: self._constant(value) for name, value in inputs.items()})
-        (output,) = found.values()
-        return np.asarray(output)
+        return tuple(np.asarray(found[name]) for name in self._outputs)
 
 
 def _start(request: ConversionRequest, entry: EngineEntry) -> Networks:
-    return {graph: SavedModel(request.built_file(file)) for graph, file in entry.files.items()}
+    return {
+        graph: SavedModel(request.built_file(file), request.outputs(graph))
+        for graph, file in entry.files.items()
+    }
 
 
 SAVED_MODEL, LITERT = Builder(savedmodel, start=_start), Builder(litert)

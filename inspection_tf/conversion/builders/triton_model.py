@@ -15,20 +15,27 @@ from inspection_tf import bundle, errors, runtime
 class _Remote:
     """A network that the server runs."""
 
-    def __init__(self, name, output):
-        self.name, self.output = name, output
+    def __init__(self, name, outputs):
+        self.name, self.outputs = name, list(outputs)
 
     def run(self, batch, template=None):
+        return self._ask(self.outputs[:1], batch, template)[0]
+
+    def run_all(self, batch, template=None):
+        return self._ask(self.outputs, batch, template)
+
+    def _ask(self, outputs, batch, template):
         given = {"image": batch} if template is None else {"image": batch, "template": template}
         request = pb_utils.InferenceRequest(
             model_name=self.name,
-            requested_output_names=[self.output],
+            requested_output_names=outputs,
             inputs=[pb_utils.Tensor(name, value) for name, value in given.items()],
         )
         response = request.exec()
         if response.has_error():
             raise pb_utils.TritonModelException(response.error().message())
-        return pb_utils.get_output_tensor_by_name(response, self.output).as_numpy()
+        found = [pb_utils.get_output_tensor_by_name(response, name) for name in outputs]
+        return tuple(tensor.as_numpy() for tensor in found)
 
 
 class TritonPythonModel:
@@ -39,7 +46,8 @@ class TritonPythonModel:
         folder = Path(args["model_repository"]) / args["model_version"]
         text = (folder / "manifest.json").read_text(encoding="utf-8")
         manifest = bundle.Manifest.model_validate_json(text)
-        networks = {item.graph: _Remote(item.graph, item.name) for item in manifest.outputs}
+        names = [graph.name for graph in manifest.graphs]
+        networks = {name: _Remote(name, manifest.output_names(name)) for name in names}
         settings = json.loads(args["model_config"])["parameters"]
         self.inspector = runtime.Inspector(
             manifest, networks, model_sha256=settings["model_sha256"]["string_value"]

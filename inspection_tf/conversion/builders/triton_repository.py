@@ -4,13 +4,15 @@ import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from inspection_tf import bundle, errors
+from inspection_tf import errors
 from inspection_tf.conversion.request import Builder, ConversionRequest
 from inspection_tf.engines import installed
 from inspection_tf.engines.entry import EngineEntry
 from inspection_tf.engines.kinds import KINDS
 
+Listed = TypeVar("Listed")
 VERDICT = "inspection"
 _BACKENDS = ("onnxruntime", "openvino", "tensorrt")
 """Kinds of engines that Triton runs, by backends of the same names."""
@@ -94,7 +96,7 @@ def _write_verdict(request: ConversionRequest, *, sha256: str) -> None:
     )
 
 
-def _with_commas(items: "Sequence[bundle.Input]") -> "list[tuple[bundle.Input, str]]":
+def _with_commas(items: Sequence[Listed]) -> list[tuple[Listed, str]]:
     return [(item, "," if place < len(items) - 1 else "") for place, item in enumerate(items)]
 
 
@@ -108,7 +110,6 @@ def _network_config(request: ConversionRequest, graph: str, backend: str) -> str
     batch = (entry.batch if entry else None) or spec.batch
     is_gathered = backend != "openvino"
     shape = [size[0], size[1], pre.channel_count]
-    (output,) = (item for item in manifest.outputs if item.graph == graph)
     first: list[int] = []  # axes before the image's
     warm_first, warm_size = first, each * batch.smallest
     if not is_gathered:
@@ -122,7 +123,11 @@ def _network_config(request: ConversionRequest, graph: str, backend: str) -> str
         f"dims: {warm_first + shape} random_data: true }} }}\n"
         for item in manifest.inputs
     )
-    returned = first + list(output.shape[1:])
+    outputs = "".join(
+        f'  {{ name: "{item.name}" data_type: TYPE_FP32 dims: {first + list(item.shape[1:])} }}'
+        f"{comma}\n"
+        for item, comma in _with_commas([o for o in manifest.outputs if o.graph == graph])
+    )
     gathering = (
         f"max_batch_size: {each * batch.largest}\n"
         "dynamic_batching {\n"
@@ -134,7 +139,7 @@ def _network_config(request: ConversionRequest, graph: str, backend: str) -> str
         f'default_model_filename: "{_file(backend)}"\n'
         f"{gathering if is_gathered else _ANY_NUMBER}"
         f"input [\n{inputs}]\n"
-        f'output [\n  {{ name: "{output.name}" data_type: TYPE_FP32 dims: {returned} }}\n]\n'
+        f"output [\n{outputs}]\n"
         f"instance_group [ {{ count: {spec.instances} kind: "
         f"{'KIND_GPU' if backend == 'tensorrt' else 'KIND_CPU'} }} ]\n"
         f'model_warmup [\n  {{\n    name: "first"\n    batch_size: {warm_size}\n{warm}  }}\n]\n'
