@@ -6,19 +6,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
-from inspection_tf.tasks.base import GraphSpec
+from inspection_tf.tasks.base import GraphSpec, OutputSpec
 
 OUTPUT = "class_probability"
 AXES = ("batch", "classes")
 
 
-def graph(name: str, *, file: str = "model.onnx", source: str = "source/model.keras") -> GraphSpec:
+def graph(
+    name: str,
+    *,
+    file: str = "model.onnx",
+    source: str = "source/model.keras",
+    further: tuple[OutputSpec, ...] = (),
+) -> GraphSpec:
     """Return the description of a network that returns (batch, classes), 0..1, OK first.
 
     Args:
         name: how the manifest calls it.
         file: ONNX file in the bundle.
         source: Keras file in the bundle that it was exported from.
+        further: what it returns besides.
     """
     return GraphSpec(
         name=name,
@@ -28,6 +35,7 @@ def graph(name: str, *, file: str = "model.onnx", source: str = "source/model.ke
         shape=AXES,
         file=file,
         source=source,
+        further=further,
     )
 
 

@@ -162,15 +162,20 @@ def _mobilenet(
 
 
 def _plain(*filters: int) -> Features:
-    """Return the features of convolution, ReLU and pooling in turn, with these channels."""
+    """Return the features of convolution, activation and pooling in turn, with these channels."""
 
     def features(
-        x: Tensor, *, blocks_per_stage: tuple[int, ...], first_stride: int
+        x: Tensor,
+        *,
+        blocks_per_stage: tuple[int, ...],
+        first_stride: int,
+        activation: blocks.Activation,
     ) -> Iterator[Tensor]:
         for index, count in enumerate(filters, start=1):
-            x = blocks.conv(x, count, initializer=_INITIALIZER, name=f"conv{index}")
+            name = f"conv{index}"
+            x = blocks.conv(x, count, activation=activation, initializer=_INITIALIZER, name=name)
             yield x
-            x = layers.MaxPooling2D(2, name=f"conv{index}_pool")(x)
+            x = layers.MaxPooling2D(2, name=f"{name}_pool")(x)
         yield x
 
     return features

@@ -15,6 +15,7 @@ from inspection_tf.tasks.base import (
     Networks,
     OperatingPoints,
     Output,
+    OutputSpec,
     Papers,
     Pixels,
     Prepared,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 NAME = "classification"
 CLASSIFIER = "classifier"
 _DIFFERENCE = "class_probability_difference"
+_AXES = ("batch", "rows", "columns", "classes")
+_EVIDENCE = OutputSpec("class_evidence", "class_evidence", "logit", _AXES)
 _NO_MAP = 0.5  # what a pixel needs does not matter where there is no map
 
 
@@ -51,6 +54,7 @@ class Classification(SeesWholeImages):
     label_kind: "LabelKind" = "classes"
     output_axes: Mapping[str, tuple[str, ...]] = {
         class_probability.OUTPUT: class_probability.AXES,
+        _EVIDENCE.name: _AXES,
     }
     limits: Mapping[str, Limit] = {_DIFFERENCE: Limit(1e-3, "probabilities", "of 1")}
     golden_counts = (2, 2)
@@ -61,8 +65,10 @@ class Classification(SeesWholeImages):
         preprocessing: "images.Preprocessing",
         classes: Sequence[str],
     ) -> tuple[GraphSpec, ...]:
-        """Return the classifier."""
-        return (class_probability.graph(CLASSIFIER),)
+        """Return the classifier, with its evidence where the settings say that it has it."""
+        has_evidence = isinstance(settings, Settings) and settings.has_evidence
+        further = (_EVIDENCE,) if has_evidence else ()
+        return (class_probability.graph(CLASSIFIER, further=further),)
 
     def prepare(self, image: Pixels, template: Pixels | None, context: Context) -> Prepared:
         """Bring an image, and its template if the bundle compares, to what the network takes."""
