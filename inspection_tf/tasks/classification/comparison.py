@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from inspection_tf import decision, errors, evaluation
 from inspection_tf.datasets.records import Record
 from inspection_tf.tasks.base import Context
@@ -24,14 +26,18 @@ def read_label(record: Record, classes: int) -> ClassLabel:
         classes: number of classes of what can be wrong.
 
     Raises:
-        errors.DataError: the label says of where corners lie, and of no class.
+        errors.ImageError: a mask cannot be read.
+        errors.DataError: the label says where corners lie, and nothing of classes.
     """
+    if record.label_kind == "corners":
+        raise errors.DataError(
+            f"{record.id}: an inspector that classifies needs images whose labels are classes or "
+            "masks. Got corners. Give a bundle that locates a field."
+        )
     if not record.is_defect:
         return ClassLabel(0)
-    if classes == 1 or not record.has_mask:
+    if not record.has_mask:
         return ClassLabel(record.class_id)
-    import numpy as np
-
     counts = np.bincount(record.read_classes().ravel(), minlength=classes + 1)[1 : classes + 1]
     return ClassLabel(int(counts.argmax()) + 1 if counts.any() else record.class_id)
 

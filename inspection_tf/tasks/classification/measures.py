@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import evaluation
-from inspection_tf.evaluation import columns, intervals
+from inspection_tf.evaluation import class_measures, columns
 from inspection_tf.evaluation.intervals import Floats, Statistic
 
 RECALL = "recall_class_"
@@ -71,23 +71,6 @@ def _grouped(values: Floats, group_of: NDArray[np.int64]) -> Floats:
     return summed
 
 
-def balanced(
-    true: NDArray[np.int64], is_right: Floats, group_of: NDArray[np.int64]
-) -> tuple[Statistic, int]:
-    """Return the statistic "mean recall of the classes that occur"."""
-    belongs = (true[:, None] == np.unique(true)[None]).astype(np.float64)
-    hits, totals = _grouped(belongs * is_right[:, None], group_of), _grouped(belongs, group_of)
-
-    def statistic(counts: Floats) -> Floats:
-        total = counts @ totals
-        with np.errstate(invalid="ignore", divide="ignore"):
-            recall = np.where(total > 0, counts @ hits / total, np.nan)
-        occurs = (total > 0).sum(axis=1)
-        return np.where(occurs > 0, np.nansum(recall, axis=1) / np.maximum(occurs, 1), np.nan)
-
-    return statistic, len(np.unique(group_of))
-
-
 def calibration(
     confidence: Floats, is_right: Floats, group_of: NDArray[np.int64]
 ) -> tuple[Statistic, int]:
@@ -118,20 +101,20 @@ class ClassMeasures:
     ) -> dict[str, tuple[Statistic, int]]:
         """Return the metrics as statistics of counts of groups."""
         group_of, found = evaluation.groups(rows), results(rows)
-        true = np.array([one.true for one in found], np.int64)
+        true = [one.true for one in found]
+        likeliest = [-1 if one.likeliest is None else one.likeliest for one in found]
         is_right = np.array([one.is_right for one in found], np.float64)
         confidence = np.array([one.confidence for one in found], np.float64)
+        counted = (true, likeliest, 1 + len(classes), group_of)
         statistics = {
-            "class_accuracy": intervals.ratio_of_sums(is_right, np.ones(len(found)), group_of),
-            "balanced_accuracy": balanced(true, is_right, group_of),
+            "class_accuracy": class_measures.accuracy_statistic(true, likeliest, group_of),
+            "balanced_accuracy": class_measures.balanced_accuracy_statistic(*counted),
             "calibration_error": calibration(confidence, is_right, group_of),
         }
         if len(classes) > 1:
-            for number, name in enumerate(classes, start=1):
-                of_class = np.asarray(true == number, np.float64)
-                statistics[RECALL + name] = intervals.ratio_of_sums(
-                    is_right * of_class, of_class, group_of
-                )
+            _, *recalls = class_measures.recall_statistics(*counted)
+            names = (RECALL + name for name in classes)
+            statistics |= dict(zip(names, recalls, strict=True))
         return statistics
 
     def meanings(self, classes: Sequence[str]) -> dict[str, str]:

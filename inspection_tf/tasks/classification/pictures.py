@@ -26,7 +26,8 @@ def draw(
         show: gives image, labels and verdict of an image by its id.
         report: of the evaluation.
     """
-    classes: Sequence[str] = report.get("classes", ())
+    # A report of one class does not name it.
+    classes = report.get("classes") or tuple({row.true_class for row in rows} - {""})
     return {
         "worst.png": (lambda: worst(rows, show, classes)) if rows else None,
         "confusion.png": (lambda: confusion(rows, classes)) if rows and classes else None,
