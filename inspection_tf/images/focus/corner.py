@@ -18,8 +18,8 @@ _BORDER = 3.0
 _LEAST_SOLIDITY = 0.85
 _LEAST_TURN = math.radians(30)
 """An edge that bends less goes on."""
-_LEAST_TRIANGLE = 0.0015
-"""Share of the picture: a vertex that cuts off less is no corner of its own."""
+_LEAST_HEIGHT = 4.0
+"""px from the line between its neighbours: a vertex that is nearer is no corner of its own."""
 _ALONG = (6.0, 50.0)
 """px from the tip between which an edge is straight: neither rounded nor worn, nor yet elsewhere."""
 _BESIDE = 5.0
@@ -76,11 +76,13 @@ def find_corner(image: NDArray[np.uint8]) -> Corner:
     vertex = _most_salient(outline.contour_xy, size)
     if vertex is None:
         return middle
-    scale = np.array((width / size[0], height / size[1]))
-    tip = (_meeting_point(outline.contour_xy, vertex) + 0.5) * scale - 0.5
-    x, y = np.clip(tip, 0, (width - 1, height - 1))
     inward = vertex.sides[0] + vertex.sides[1]
     inward /= max(float(np.linalg.norm(inward)), 1e-9)
+    # The outline runs through the centres of the outermost pixels, half a pixel inside the edges.
+    half_angle = math.acos(min(1.0, float(inward @ vertex.sides[0])))
+    tip = _meeting_point(outline.contour_xy, vertex) - inward * 0.5 / max(math.sin(half_angle), 0.2)
+    scale = np.array((width / size[0], height / size[1]))
+    x, y = np.clip((tip + 0.5) * scale - 0.5, 0, (width - 1, height - 1))
     return Corner((float(x), float(y)), (float(inward[0]), float(inward[1])))
 
 
@@ -93,7 +95,7 @@ def _most_salient(contour_xy: Points, size: tuple[int, int]) -> _Vertex | None:
     """
     last = np.array(size) - 1.0
     hull = cv2.convexHull(contour_xy.astype(np.float32))[:, 0].astype(np.float64)
-    points = _simplified(hull, _at_border(hull, last), _LEAST_TRIANGLE * size[0] * size[1])
+    points = _simplified(hull, _at_border(hull, last))
     before, after = (_units(np.roll(points, shift, axis=0) - points) for shift in (1, -1))
     turn = math.pi - np.arccos(np.clip((before * after).sum(axis=1), -1, 1))
     distance = np.linalg.norm(points - last / 2, axis=1) / np.linalg.norm(last / 2)
@@ -107,22 +109,22 @@ def _at_border(points: Points, last: Points) -> NDArray[np.bool_]:
     return np.asarray(((points <= _BORDER) | (points >= last - _BORDER)).any(axis=1))
 
 
-def _simplified(points: Points, is_fixed: NDArray[np.bool_], least_px2: float) -> Points:
-    """Return a polygon without the vertices that cut off less than an area.
+def _simplified(points: Points, is_fixed: NDArray[np.bool_]) -> Points:
+    """Return a polygon without vertices near the lines between their neighbours, flattest first.
 
-    Source: Visvalingam and Whyatt 1993.
+    Source: Visvalingam and Whyatt 1993, with heights of triangles in place of their areas.
 
     Args:
         points: (n, 2) px, in order around it.
         is_fixed: (n,), vertices that stay.
-        least_px2: the area.
     """
     while len(points) > 3:
         before, after = (np.roll(points, shift, axis=0) - points for shift in (1, -1))
-        areas = np.abs(before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]) / 2
-        areas[is_fixed] = np.inf
-        smallest = int(areas.argmin())
-        if areas[smallest] >= least_px2:
+        doubled = np.abs(before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0])
+        height = doubled / np.maximum(np.linalg.norm(before - after, axis=1), 1e-9)
+        height[is_fixed] = np.inf
+        smallest = int(height.argmin())
+        if height[smallest] >= _LEAST_HEIGHT:
             break
         points, is_fixed = np.delete(points, smallest, axis=0), np.delete(is_fixed, smallest)
     return points
