@@ -15,6 +15,8 @@ _SIDE = 256
 """px of the longer side of the picture in which a corner is looked for."""
 _BORDER = 3.0
 """px within which the outline ends at the border of the picture, and not at an edge."""
+_RIM = 12.0
+"""px within which no corner is looked for: an outline that ends at the border often bends there."""
 _LEAST_SOLIDITY = 0.85
 _LEAST_TURN = math.radians(30)
 """An edge that bends less goes on."""
@@ -99,14 +101,14 @@ def _most_salient(contour_xy: Points, size: tuple[int, int]) -> _Vertex | None:
     before, after = (_units(np.roll(points, shift, axis=0) - points) for shift in (1, -1))
     turn = math.pi - np.arccos(np.clip((before * after).sum(axis=1), -1, 1))
     distance = np.linalg.norm(points - last / 2, axis=1) / np.linalg.norm(last / 2)
-    weight = np.where(_at_border(points, last) | (turn < _LEAST_TURN), 0, turn * (1.5 - distance))
+    weight = np.where(_at_border(points, last, _RIM) | (turn < _LEAST_TURN), 0, turn * (1.5 - distance))
     best = int(weight.argmax())
     return _Vertex(points[best], (before[best], after[best])) if weight[best] > 0 else None
 
 
-def _at_border(points: Points, last: Points) -> NDArray[np.bool_]:
-    """Return (n,), whether points (n, 2) lie where the picture ends."""
-    return np.asarray(((points <= _BORDER) | (points >= last - _BORDER)).any(axis=1))
+def _at_border(points: Points, last: Points, within: float = _BORDER) -> NDArray[np.bool_]:
+    """Return (n,), whether points (n, 2) lie where the picture ends, within some px."""
+    return np.asarray(((points <= within) | (points >= last - within)).any(axis=1))
 
 
 def _simplified(points: Points, is_fixed: NDArray[np.bool_]) -> Points:
