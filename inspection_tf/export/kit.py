@@ -150,8 +150,8 @@ def page(manifest: bundle.Manifest) -> str:
             "not scaled: the graph does that."
         ),
         (
-            f"Before it: orientation {spec.orientation}, {_focus(spec)}fit {spec.fit}, 16 bit by the window in "
-            f"`manifest.json`, as `inspection_tf.images` does.{papers.input_note}"
+            f"Before it: orientation {spec.orientation}, {_focus(spec)}fit {spec.fit}, 16 bit by "
+            f"the window in `manifest.json`, as `inspection_tf.images` does.{papers.input_note}"
         ),
         f"Output: {outputs}.{papers.output_note}",
         f"Decision: {papers.decision}{review}{papers.before}.",

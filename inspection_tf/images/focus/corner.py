@@ -23,7 +23,7 @@ _LEAST_TURN = math.radians(30)
 _LEAST_HEIGHT = 4.0
 """px from the line between its neighbours: a vertex that is nearer is no corner of its own."""
 _ALONG = (6.0, 50.0)
-"""px from the tip between which an edge is straight: neither rounded nor worn, nor yet elsewhere."""
+"""px from the tip between which an edge is straight: neither rounded nor worn, nor too far."""
 _BESIDE = 5.0
 """px from an edge within which points belong to it."""
 _MOST_MOVED = 10.0
@@ -101,7 +101,9 @@ def _most_salient(contour_xy: Points, size: tuple[int, int]) -> _Vertex | None:
     before, after = (_units(np.roll(points, shift, axis=0) - points) for shift in (1, -1))
     turn = math.pi - np.arccos(np.clip((before * after).sum(axis=1), -1, 1))
     distance = np.linalg.norm(points - last / 2, axis=1) / np.linalg.norm(last / 2)
-    weight = np.where(_at_border(points, last, _RIM) | (turn < _LEAST_TURN), 0, turn * (1.5 - distance))
+    weight = np.where(
+        _at_border(points, last, _RIM) | (turn < _LEAST_TURN), 0, turn * (1.5 - distance)
+    )
     best = int(weight.argmax())
     return _Vertex(points[best], (before[best], after[best])) if weight[best] > 0 else None
 

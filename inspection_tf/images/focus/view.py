@@ -14,8 +14,8 @@ Box = tuple[int, int, int, int]
 """x0, y0, x1, y1 px of an image; the end is exclusive."""
 
 _INWARD = 0.35
-"""Share of a window's side between its centre and the tip of a corner that points at its corner:
-wear lies inside the tip, and 15 % of the window remain in front of it, where a tip is broken off."""
+"""Share of a window's side between its centre and the tip of a corner that points at its corner.
+Wear lies inside the tip; 15 % of the window remain before it, for a tip that is broken off."""
 
 
 class FocusSpec(config.Section):
