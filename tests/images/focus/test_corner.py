@@ -158,3 +158,18 @@ def test_windows_of_real_inserts_show_the_wear(worn_inserts):
     assert len(centres) == 27
     assert np.mean(centres) >= 0.9
     assert np.mean(shown) >= 0.9
+
+
+def test_real_inserts_may_point_anywhere_under_any_light(worn_inserts):
+    for path, _ in worn_inserts[::5]:
+        image = images.read(path)
+        last = image.shape[0] - 1
+        x, y = focus.find_corner(image).point_xy
+        changed = {
+            "mirrored": (image[:, ::-1], (last - x, y)),
+            "turned": (np.rot90(image, 2), (last - x, last - y)),
+            "dark": (image // 2, (x, y)),
+            "negative": (255 - image, (x, y)),
+        }
+        for name, (other, expected) in changed.items():
+            assert away(np.ascontiguousarray(other), expected) < 40, (path.name, name)
