@@ -255,6 +255,13 @@ def _check_graphs(root: Path, manifest: Manifest) -> None:
         raise refuse(
             root, problem, str(manifest.settings.model_dump()), "Use a bundle as it was written"
         )
+    if manifest.has_template and manifest.inputs[0].preprocessing.focus is not None:
+        raise refuse(
+            root,
+            "a bundle that compares images with templates must see all of them",
+            "a focus",
+            "Use a bundle as it was written",
+        )
     if any(item.preprocessing != manifest.inputs[0].preprocessing for item in manifest.inputs):
         raise refuse(
             root,

@@ -19,6 +19,7 @@ _COLOURS: dict[Outcome, Colour] = {
     "REVIEW": (255, 160, 0),
     "NG": (230, 0, 40),
 }
+_SEEN: Colour = (0, 110, 230)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class Verdict:
     image: NDArray[np.uint8] | NDArray[np.uint16] | None = field(
         default=None, repr=False, compare=False
     )
+    window_xyxy: tuple[int, int, int, int] | None = None  # what was seen of the image; None: all
 
     @property
     def _regions(self) -> Regions:
@@ -164,6 +166,8 @@ class Verdict:
     def overlay(self) -> NDArray[np.uint8] | None:
         """Return the regions outlined on the image, or else on the map: (height, width, 3) RGB.
 
+        Where the network saw a part of the image alone, a blue frame shows which.
+
         None when the verdict holds neither.
         """
         backdrop = self.result.backdrop() if self.image is None else None
@@ -184,6 +188,9 @@ class Verdict:
         width = max(1, round(max(picture.shape[:2]) / 400))
         cv2.drawContours(picture, outlines, -1, _COLOURS[self.outcome], width)
         self.result.mark(picture, _COLOURS[self.outcome], width)
+        if self.window_xyxy is not None:
+            x0, y0, x1, y1 = self.window_xyxy
+            cv2.rectangle(picture, (x0, y0), (x1 - 1, y1 - 1), _SEEN, width)
         return picture
 
     def _repr_png_(self) -> bytes | None:

@@ -63,7 +63,8 @@ def plan(
     if not _takes_tiles(manifest):
         raise errors.BundleError(
             "Tiles need a bundle of one segmenter for single images, with fit: exact. Got "
-            f"{manifest.task}, {len(manifest.inputs)} inputs, fit: {spec.fit}. Train such a one."
+            f"{manifest.task}, {len(manifest.inputs)} inputs, fit: {spec.fit}"
+            f"{'' if spec.focus is None else ', and a focus'}. Train such a one."
         )
     for name, entry in manifest.engines.items():
         if entry.batch is not None and batch > entry.batch.largest:
@@ -122,8 +123,9 @@ def _takes_tiles(manifest: bundle.Manifest) -> bool:
     """Return whether images may be cut into tiles: single ones, in their own scale."""
     any_plan = TilePlan(stride=1, margin=0, total_stride=1)
     has_tiles = tasks.get(manifest.task).tiled(manifest.settings, any_plan) is not None
-    is_exact = manifest.inputs[0].preprocessing.fit == "exact"
-    return has_tiles and is_exact and not manifest.has_template
+    spec = manifest.inputs[0].preprocessing
+    sees_all = spec.fit == "exact" and spec.focus is None
+    return has_tiles and sees_all and not manifest.has_template
 
 
 def _is_stopped(entry: EngineEntry) -> bool:

@@ -158,8 +158,8 @@ def page(manifest: bundle.Manifest) -> str:
             "not scaled: the graph does that."
         ),
         (
-            f"Before it: orientation {spec.orientation}, fit {spec.fit}, 16 bit by the window in "
-            f"`manifest.json`, as `inspection_tf.images` does.{papers.input_note}"
+            f"Before it: orientation {spec.orientation}, {_focus(spec)}fit {spec.fit}, 16 bit by "
+            f"the window in `manifest.json`, as `inspection_tf.images` does.{papers.input_note}"
         ),
         f"Output: {outputs}.{papers.output_note}",
         f"Decision: {papers.decision}{review}{papers.before}.",
@@ -178,3 +178,15 @@ def page(manifest: bundle.Manifest) -> str:
     ]
     body = "\n".join(f"{number}. {line}" for number, line in enumerate(lines, 1))
     return f"# Integrating {process.markdown(manifest.model_id)}\n\n{body}\n"
+
+
+def _focus(spec: images.Preprocessing) -> str:
+    """Return what integrators must know of a focus, to stand before the fit; "" without one."""
+    if spec.focus is None:
+        return ""
+    height, width = spec.focus.size
+    return (
+        f"focus {spec.focus.method} ({height} x {width} px of the image are kept around it, where "
+        "`inspection_tf.images.focus` finds it: outside of this package that is to be rebuilt, and "
+        "`golden/tensors` show what must come out), "
+    )

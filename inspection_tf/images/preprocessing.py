@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import config, errors
 from inspection_tf.images import geometry
+from inspection_tf.images.focus import Box, FocusSpec, View, find_view
 
 Image = NDArray[np.uint8] | NDArray[np.uint16]
 Orientation = Literal["apply", "ignore"]
@@ -19,7 +20,7 @@ PixelT = TypeVar("PixelT", bound=np.number)
 
 
 class Preprocessing(config.Section):
-    """How an image becomes the network's input: gray or RGB, then 8 bit, then the size."""
+    """How an image becomes the network's input: where to look, gray or RGB, 8 bit, the size."""
 
     size: tuple[pydantic.PositiveInt, pydantic.PositiveInt]
     """(height, width) of the network's input, px"""
@@ -31,6 +32,8 @@ class Preprocessing(config.Section):
     """counts of a 16-bit image that become 0 and 255; none: 0 and 65535. Refuses 8-bit images"""
     orientation: Orientation = "apply"
     """whether EXIF orientation turns the image"""
+    focus: FocusSpec | None = None
+    """what is found first, and how much around it is kept; none: all of the image is seen"""
 
     @property
     def channel_count(self) -> int:
@@ -49,6 +52,15 @@ class Preprocessing(config.Section):
             raise ValueError(f"size must be of at most {MAX_PIXELS} px")
         return size
 
+    @pydantic.model_serializer(mode="wrap")
+    def _without_a_focus_where_there_is_none(
+        self, write: pydantic.SerializerFunctionWrapHandler
+    ) -> dict[str, object]:
+        values: dict[str, object] = write(self)
+        if self.focus is None:  # as every bundle without one was written
+            values.pop("focus", None)
+        return values
+
     @pydantic.field_validator("window")
     @classmethod
     def _window_rises(cls, window: tuple[float, float] | None) -> tuple[float, float] | None:
@@ -62,25 +74,44 @@ class Placement:
     """Where the source lies inside the network's input: `input_px = source_px * scale + offset`.
 
     Sizes are (height, width) px, points (x, y) px with pixel centres at whole numbers.
+
+    Attributes:
+        source_size: of the image.
+        size: of the network's input.
+        scale_xy: input px for one px of the source.
+        offset_xy: where the first pixel of the source lies in the input, px.
+        view: the part of the source that the input shows; None: all of it.
     """
 
     source_size: tuple[int, int]
     size: tuple[int, int]
     scale_xy: tuple[float, float]
     offset_xy: tuple[float, float]
+    view: View | None = None
+
+    @property
+    def window_xyxy(self) -> Box | None:
+        """The part of the source that the input shows, px, end exclusive; None: no focus."""
+        return None if self.view is None else self.view.box_xyxy
+
+    @property
+    def _seen_xyxy(self) -> Box:
+        return self.window_xyxy or (0, 0, self.source_size[1], self.source_size[0])
 
     @property
     def is_identity(self) -> bool:
         """Whether source and input are the same pixels."""
-        return self.source_size == self.size
+        x0, y0, x1, y1 = self._seen_xyxy
+        return self.source_size == self.size == (y1 - y0, x1 - x0)
 
     @property
     def box_xyxy(self) -> tuple[int, int, int, int]:
         """The part of the input that holds the source: x0, y0, x1, y1 px, end exclusive."""
         (scale_x, scale_y), (offset_x, offset_y) = self.scale_xy, self.offset_xy
-        x0, y0 = round(offset_x - 0.5 * scale_x + 0.5), round(offset_y - 0.5 * scale_y + 0.5)
-        height, width = self.source_size
-        return x0, y0, x0 + round(width * scale_x), y0 + round(height * scale_y)
+        left, top, right, bottom = self._seen_xyxy
+        x0 = round(offset_x + (left - 0.5) * scale_x + 0.5)
+        y0 = round(offset_y + (top - 0.5) * scale_y + 0.5)
+        return x0, y0, x0 + round((right - left) * scale_x), y0 + round((bottom - top) * scale_y)
 
     @property
     def rim_px(self) -> int:
@@ -93,13 +124,18 @@ class Placement:
         """Bring a map (h, w) float32 of the input back to (H, W).
 
         An axis that grows is interpolated linearly, one that shrinks is averaged. The same array
-        when nothing was scaled.
+        when nothing was scaled. Outside of a window, where the network saw nothing, it is 0.
         """
         require_size("The map", score_map, self.size)
         if self.is_identity:
             return score_map
         x0, y0, x1, y1 = self.box_xyxy
-        source_map: NDArray[np.float32] = _resize(score_map[y0:y1, x0:x1], self.source_size)
+        left, top, right, bottom = self._seen_xyxy
+        seen: NDArray[np.float32] = _resize(score_map[y0:y1, x0:x1], (bottom - top, right - left))
+        if self.view is None:
+            return seen
+        source_map = np.zeros(self.source_size, np.float32)
+        source_map[top:bottom, left:right] = seen
         return source_map
 
     def mask_to_source(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -109,14 +145,17 @@ class Placement:
     def mask_to_input(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Bring a source mask (H, W) bool to (h, w): True where at least half covered.
 
-        A mask too thin for that keeps its most covered pixels: no defect vanishes from its image.
+        A mask too thin for that keeps its most covered pixels: no defect vanishes from its image
+        unless it lies outside of the window.
         """
         require_size("The mask", mask, self.source_size)
         if self.is_identity:
             return mask
         x0, y0, x1, y1 = self.box_xyxy
+        left, top, right, bottom = self._seen_xyxy
+        seen = mask[top:bottom, left:right].astype(np.float32)
         coverage = np.zeros(self.size, np.float32)
-        coverage[y0:y1, x0:x1] = _resize(mask.astype(np.float32), (y1 - y0, x1 - x0))
+        coverage[y0:y1, x0:x1] = _resize(seen, (y1 - y0, x1 - x0))
         peak = float(coverage.max())
         return coverage >= (min(0.5, peak) if peak > 0 else 0.5)
 
@@ -132,7 +171,7 @@ class Placement:
 
 
 def preprocess(image: NDArray[Any], spec: Preprocessing) -> tuple[NDArray[np.uint8], Placement]:
-    """Make the network's input: gray or RGB, then the 16-bit window, then the size.
+    """Make the network's input: where to look, gray or RGB, the 16-bit window, the size.
 
     Args:
         image: as `read` returns it. Orientation is `read`'s part: pass it `spec.orientation`.
@@ -145,7 +184,7 @@ def preprocess(image: NDArray[Any], spec: Preprocessing) -> tuple[NDArray[np.uin
         errors.ImageError: another size under `exact`, or an 8-bit image with a window.
     """
     pixels = as_image(image)
-    where = placement((pixels.shape[0], pixels.shape[1]), spec)
+    where = locate(pixels, spec)
     return lay(in_channels(pixels, spec), where), where
 
 
@@ -159,7 +198,10 @@ def lay(pixels: NDArray[np.uint8], where: Placement) -> NDArray[np.uint8]:
     Returns:
         (h, w, 1 or 3) uint8, which may share their memory.
     """
-    if not where.is_identity:
+    if where.window_xyxy is not None:
+        left, top, right, bottom = where.window_xyxy
+        pixels = pixels[top:bottom, left:right]
+    if pixels.shape[:2] != where.size:
         x0, y0, x1, y1 = where.box_xyxy
         canvas = np.zeros((*where.size, *pixels.shape[2:]), np.uint8)
         canvas[y0:y1, x0:x1] = _resize(pixels, (y1 - y0, x1 - x0))
@@ -193,8 +235,29 @@ def in_channels(image: Image, spec: Preprocessing) -> NDArray[np.uint8]:
     return result
 
 
+def locate(image: Image, spec: Preprocessing) -> Placement:
+    """Return where an image lies inside the network's input, which its pixels decide with a focus.
+
+    Args:
+        image: (H, W) or (H, W, 3) RGB, uint8 or uint16.
+        spec: the preprocessing.
+
+    Raises:
+        errors.ImageError: another size under `exact`.
+    """
+    source_size = (image.shape[0], image.shape[1])
+    if spec.focus is None:
+        return placement(source_size, spec)
+    view = find_view(to_uint8(image, window=spec.window), spec.focus)
+    x0, y0, x1, y1 = view.box_xyxy
+    laid = placement((y1 - y0, x1 - x0), spec)
+    (scale_x, scale_y), (offset_x, offset_y) = laid.scale_xy, laid.offset_xy
+    offset_xy = (offset_x - x0 * scale_x, offset_y - y0 * scale_y)
+    return Placement(source_size, spec.size, laid.scale_xy, offset_xy, view)
+
+
 def placement(source_size: tuple[int, int], spec: Preprocessing) -> Placement:
-    """Return where a source of (height, width) px lies inside the network's input.
+    """Return where a source of (height, width) px lies inside the network's input, all of it.
 
     Raises:
         errors.ImageError: another size under `exact`.
@@ -202,7 +265,8 @@ def placement(source_size: tuple[int, int], spec: Preprocessing) -> Placement:
     content = size = spec.size
     if source_size != size and spec.fit == "exact":
         raise errors.ImageError(
-            f"The image must be {size[0]} x {size[1]} px (height x width). Got {source_size[0]} x "
+            f"{'The image' if spec.focus is None else 'What is kept of the image'} must be "
+            f"{size[0]} x {size[1]} px (height x width). Got {source_size[0]} x "
             f"{source_size[1]}. Set fit to stretch or letterbox, or resize the image."
         )
     if spec.fit == "letterbox":

@@ -137,7 +137,13 @@ def prepare(
 
     Raises:
         errors.ImageError: a template of another size, or an image that does not fit.
+        errors.ConfigError: the preprocessing looks at a part of the image.
     """
+    if preprocessing.focus is not None:
+        raise errors.ConfigError(
+            "preprocessing.focus must be none where images are compared with templates. Got "
+            f"{preprocessing.focus.method}. Leave it out, or inspect the images alone."
+        )
     aligned = align(template, image, spec)
     prepared, placement = images.preprocess(image, preprocessing)
     laid = images.preprocess(aligned.template, preprocessing)[0]

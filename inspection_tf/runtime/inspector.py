@@ -280,6 +280,7 @@ class Inspector(Runner):
             ms={"pre": loaded.pre_ms, "model": model_ms, "post": post_ms},
             metadata=dict(metadata),
             image=loaded.image,
+            window_xyxy=loaded.prepared.placement.window_xyxy,
         )
 
     def inspect_many(

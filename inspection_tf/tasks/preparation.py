@@ -47,7 +47,7 @@ def one_image(
 
     # The steps of `images.preprocess`, of which a network that sees parts needs the first.
     image = images.read(image)
-    placement = images.placement((image.shape[0], image.shape[1]), spec)
+    placement = images.locate(image, spec)
     pixels = images.in_channels(image, spec)
     prepared = images.lay(pixels, placement)
     return Prepared(prepared[None], None, placement, pixels if keeps_pixels else None)
