@@ -255,7 +255,7 @@ def _check_graphs(root: Path, manifest: Manifest) -> None:
         raise refuse(
             root, problem, str(manifest.settings.model_dump()), "Use a bundle as it was written"
         )
-    if manifest.has_template and manifest.inputs[0].preprocessing.focus is not None:
+    if manifest.has_template and manifest.inputs[0].preprocessing.focus.is_wanted:
         raise refuse(
             root,
             "a bundle that compares images with templates must see all of them",

@@ -64,7 +64,7 @@ def plan(
         raise errors.BundleError(
             "Tiles need a bundle of one segmenter for single images, with fit: exact. Got "
             f"{manifest.task}, {len(manifest.inputs)} inputs, fit: {spec.fit}"
-            f"{'' if spec.focus is None else ', and a focus'}. Train such a one."
+            f"{', and a focus' if spec.focus.is_wanted else ''}. Train such a one."
         )
     for name, entry in manifest.engines.items():
         if entry.batch is not None and batch > entry.batch.largest:
@@ -124,7 +124,7 @@ def _takes_tiles(manifest: bundle.Manifest) -> bool:
     any_plan = TilePlan(stride=1, margin=0, total_stride=1)
     has_tiles = tasks.get(manifest.task).tiled(manifest.settings, any_plan) is not None
     spec = manifest.inputs[0].preprocessing
-    sees_all = spec.fit == "exact" and spec.focus is None
+    sees_all = spec.fit == "exact" and not spec.focus.is_wanted
     return has_tiles and sees_all and not manifest.has_template
 
 

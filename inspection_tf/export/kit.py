@@ -182,7 +182,7 @@ def page(manifest: bundle.Manifest) -> str:
 
 def _focus(spec: images.Preprocessing) -> str:
     """Return what integrators must know of a focus, to stand before the fit; "" without one."""
-    if spec.focus is None:
+    if not spec.focus.is_wanted:
         return ""
     height, width = spec.focus.size
     return (

@@ -32,7 +32,7 @@ class Preprocessing(config.Section):
     """counts of a 16-bit image that become 0 and 255; none: 0 and 65535. Refuses 8-bit images"""
     orientation: Orientation = "apply"
     """whether EXIF orientation turns the image"""
-    focus: FocusSpec | None = None
+    focus: FocusSpec = FocusSpec()
     """what is found first, and how much around it is kept; none: all of the image is seen"""
 
     @property
@@ -57,7 +57,7 @@ class Preprocessing(config.Section):
         self, write: pydantic.SerializerFunctionWrapHandler
     ) -> dict[str, object]:
         values: dict[str, object] = write(self)
-        if self.focus is None:  # as every bundle without one was written
+        if not self.focus.is_wanted:  # as every bundle without one was written
             values.pop("focus", None)
         return values
 
@@ -246,7 +246,7 @@ def locate(image: Image, spec: Preprocessing) -> Placement:
         errors.ImageError: another size under `exact`.
     """
     source_size = (image.shape[0], image.shape[1])
-    if spec.focus is None:
+    if not spec.focus.is_wanted:
         return placement(source_size, spec)
     view = find_view(to_uint8(image, window=spec.window), spec.focus)
     x0, y0, x1, y1 = view.box_xyxy
@@ -265,7 +265,7 @@ def placement(source_size: tuple[int, int], spec: Preprocessing) -> Placement:
     content = size = spec.size
     if source_size != size and spec.fit == "exact":
         raise errors.ImageError(
-            f"{'The image' if spec.focus is None else 'What is kept of the image'} must be "
+            f"{'What is kept of the image' if spec.focus.is_wanted else 'The image'} must be "
             f"{size[0]} x {size[1]} px (height x width). Got {source_size[0]} x "
             f"{source_size[1]}. Set fit to stretch or letterbox, or resize the image."
         )

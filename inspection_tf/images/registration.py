@@ -139,7 +139,7 @@ def prepare(
         errors.ImageError: a template of another size, or an image that does not fit.
         errors.ConfigError: the preprocessing looks at a part of the image.
     """
-    if preprocessing.focus is not None:
+    if preprocessing.focus.is_wanted:
         raise errors.ConfigError(
             "preprocessing.focus must be none where images are compared with templates. Got "
             f"{preprocessing.focus.method}. Leave it out, or inspect the images alone."

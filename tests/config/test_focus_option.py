@@ -25,31 +25,30 @@ def read(tmp_path, *words, focus=None):
     return recipe
 
 
+ASKED = {"method": "edge_corner", "size": [100, 120]}
+METHOD, SIZE = "--preprocessing.focus.method", "--preprocessing.focus.size"
+
+
 @pytest.mark.parametrize(
-    ("words", "size"),
+    ("words", "is_wanted", "size"),
     [
-        ((), None),
-        (("--seed", "3"), None),
-        (("preprocessing.focus:focus-spec",), (320, 320)),
-        (
-            ("preprocessing.focus:focus-spec", "--preprocessing.focus.size", "200", "300"),
-            (200, 300),
-        ),
+        (("--seed", "3"), False, (320, 320)),
+        ((METHOD, "edge_corner"), True, (320, 320)),
+        ((METHOD, "edge_corner", SIZE, "200", "300", "--seed", "3"), True, (200, 300)),
     ],
 )
-def test_a_focus_comes_last_on_the_command_line(tmp_path, words, size):
+def test_a_focus_is_asked_for_on_the_command_line(tmp_path, words, is_wanted, size):
     focus = read(tmp_path, *words).preprocessing.focus
-    assert (focus and focus.size) == size
+    assert (focus.is_wanted, focus.size) == (is_wanted, size)
 
 
 def test_a_focus_of_the_yaml_stays_unless_it_is_taken_out(tmp_path):
-    asked = {"size": [100, 120]}
-    assert read(tmp_path, "--seed", "3", focus=asked).preprocessing.focus.size == (100, 120)
-    assert read(tmp_path, "preprocessing.focus:none", focus=asked).preprocessing.focus is None
+    assert read(tmp_path, "--seed", "3", focus=ASKED).preprocessing.focus.size == (100, 120)
+    assert not read(tmp_path, METHOD, "none", focus=ASKED).preprocessing.focus.is_wanted
 
 
 def test_a_configuration_with_a_focus_is_written_and_read_again(tmp_path):
-    recipe = read(tmp_path, focus={"size": [100, 120]})
+    recipe = read(tmp_path, focus=ASKED)
     path = tmp_path / "again.yaml"
     path.write_text(config.to_yaml(recipe))
     assert config.load(Recipe, path) == recipe

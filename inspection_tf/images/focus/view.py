@@ -21,10 +21,16 @@ Wear lies inside the tip; 15 % of the window remain before it, for a tip that is
 class FocusSpec(config.Section):
     """What is looked for in an image, and how much of the image around it is kept."""
 
-    method: Literal["edge_corner"] = "edge_corner"
-    """edge_corner: the tip where two edges of a cutting insert meet"""
+    method: Literal["none", "edge_corner"] = "none"
+    """none: all of the image is seen; edge_corner: the tip where two edges of a cutting insert
+    meet."""
     size: tuple[pydantic.PositiveInt, pydantic.PositiveInt] = (320, 320)
-    """(height, width) px of the source that are kept; of a smaller image all"""
+    """(height, width) px of the source that are kept; of a smaller image all."""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether something is looked for."""
+        return self.method != "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,7 @@ class Segmentation(MapTask):
         plan, spec = context.settings_as(Settings).tiles, context.preprocessing
         if plan is None:
             return ""
-        if context.alignment is not None or spec.fit != "exact" or spec.focus is not None:
+        if context.alignment is not None or spec.fit != "exact" or spec.focus.is_wanted:
             return "tiles need one network for single images"
         return plan.problem(spec.size)
 

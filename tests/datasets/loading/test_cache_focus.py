@@ -10,7 +10,9 @@ from inspection_tf.datasets import records
 from inspection_tf.datasets.loading import loader
 from inspection_tf.tasks import preparation
 
-PREPROCESSING = images.Preprocessing(size=(32, 40), fit="stretch", focus={"size": (64, 80)})
+PREPROCESSING = images.Preprocessing(
+    size=(32, 40), fit="stretch", focus={"method": "edge_corner", "size": (64, 80)}
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -146,7 +146,7 @@ def worn_inserts():
 def test_windows_of_real_inserts_show_the_wear(worn_inserts):
     centres, shown = [], []
     for path, (x0, y0, x1, y1) in worn_inserts:
-        view = focus.find_view(images.read(path), focus.FocusSpec())
+        view = focus.find_view(images.read(path), focus.FocusSpec(method="edge_corner"))
         left, top, right, bottom = view.box_xyxy
         assert view.is_found
         width, height = min(x1 - x0, 320), min(y1 - y0, 320)  # what a window can show of it

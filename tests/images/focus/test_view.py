@@ -8,7 +8,8 @@ from inspection_tf.images import focus, preprocessing, registration
 
 
 def spec(**fields):
-    return images.Preprocessing(**{"size": (2, 4), "fit": "stretch", "focus": {}, **fields})
+    asked = {"size": (2, 4), "fit": "stretch", "focus": {"method": "edge_corner"}}
+    return images.Preprocessing(**asked | fields)
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def wedge(size=(200, 240), tip=(90, 70)):
 
 
 def test_the_window_lies_further_inside_the_insert_than_outside():
-    view = focus.find_view(wedge(), focus.FocusSpec(size=(80, 80)))
+    view = focus.find_view(wedge(), focus.FocusSpec(method="edge_corner", size=(80, 80)))
     # The tip's pixels begin at (89.5, 69.5). The centre is 0.35 * 80 = 28 px right of and below it:
     # (117.5, 97.5), and the window reaches from 117.5 - 39.5 = 78 to 158, and from 58 to 138.
     np.testing.assert_allclose(view.box_xyxy, (78, 58, 158, 138), atol=3)
@@ -42,21 +43,30 @@ def test_the_window_lies_further_inside_the_insert_than_outside():
 
 
 def test_a_window_is_shifted_into_the_image():
-    view = focus.find_view(wedge(tip=(190, 150)), focus.FocusSpec(size=(120, 100)))
+    view = focus.find_view(
+        wedge(tip=(190, 150)), focus.FocusSpec(method="edge_corner", size=(120, 100))
+    )
     # Around (190 + 35, 150 + 42) it would reach beyond 240 x 200.
     assert view.box_xyxy == (140, 80, 240, 200)
 
 
 def test_an_image_that_is_smaller_than_the_window_is_seen_whole_along_that_axis():
-    view = focus.find_view(wedge(), focus.FocusSpec(size=(300, 100)))
+    view = focus.find_view(wedge(), focus.FocusSpec(method="edge_corner", size=(300, 100)))
     x0, y0, x1, y1 = view.box_xyxy
     assert (y0, y1) == (0, 200)
     assert x1 - x0 == 100
-    assert focus.find_view(wedge(), focus.FocusSpec()).box_xyxy == (0, 0, 240, 200)
+    assert focus.find_view(wedge(), focus.FocusSpec(method="edge_corner")).box_xyxy == (
+        0,
+        0,
+        240,
+        200,
+    )
 
 
 def test_where_nothing_is_found_the_window_lies_in_the_middle_and_says_so():
-    where = images.locate(np.zeros((50, 71), np.uint8), spec(focus={"size": (20, 31)}))
+    where = images.locate(
+        np.zeros((50, 71), np.uint8), spec(focus={"method": "edge_corner", "size": (20, 31)})
+    )
     # (71 - 31) / 2 = 20, (50 - 20) / 2 = 15
     assert where.view == focus.View((20, 15, 51, 35), is_found=False)
 
@@ -65,14 +75,14 @@ def test_where_nothing_is_found_the_window_lies_in_the_middle_and_says_so():
 def test_grey_and_colour_are_looked_at_in_one_place(channels):
     grey = wedge()
     colour = np.dstack([grey] * 3)
-    asked = spec(channels=channels, focus={"size": (80, 80)})
+    asked = spec(channels=channels, focus={"method": "edge_corner", "size": (80, 80)})
     assert images.locate(grey, asked) == images.locate(colour, asked)
 
 
 def test_sixteen_bit_is_looked_at_through_its_window():
     deep = wedge().astype(np.uint16) + 1000
-    asked = spec(window=(1000, 1255), focus={"size": (80, 80)})
-    eight = spec(focus={"size": (80, 80)})
+    asked = spec(window=(1000, 1255), focus={"method": "edge_corner", "size": (80, 80)})
+    eight = spec(focus={"method": "edge_corner", "size": (80, 80)})
     assert images.locate(deep, asked) == images.locate(wedge(), eight)
     # all 65536 counts: 255 of them are one grey value
     assert not images.locate(deep, eight).view.is_found
@@ -199,7 +209,7 @@ def test_a_preprocessing_without_a_focus_is_written_as_ever():
 
 
 def test_a_focus_is_written_and_read_again():
-    asked = spec(focus={"size": (200, 300)})
+    asked = spec(focus={"method": "edge_corner", "size": (200, 300)})
     assert images.Preprocessing.model_validate_json(asked.model_dump_json()) == asked
     assert asked.model_dump(mode="json")["focus"] == {"method": "edge_corner", "size": [200, 300]}
 
