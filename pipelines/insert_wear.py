@@ -24,7 +24,7 @@ from inspection_tf.recipes import (
     strategies,
     wear_stages,
 )
-from inspection_tf.tasks import classification
+from inspection_tf.tasks import classification, segmentation
 from inspection_tf.training.runs.run_folder import RunFolder
 
 NAME = "insert_wear"
@@ -42,8 +42,14 @@ class Config(experiment.Experiment):
     """Scale of the source images, mm per pixel; null where unknown."""
 
 
-def train(cfg: Config, records: Records, tune: Records | None, folder: RunFolder) -> folds.Models:
-    """Fit the classifier on `records`, watching `tune`."""
+def train(
+    cfg: Config,
+    records: Records,
+    tune: Records | None,
+    folder: RunFolder,
+    trained: folds.Models | None = None,
+) -> folds.Models:
+    """Fit the classifier on `records`, watching `tune`, after networks that it may start from."""
     cache = functools.partial(
         loader.cache, preprocessing=cfg.preprocessing, spec=cfg.classifier.loader
     )
@@ -53,6 +59,7 @@ def train(cfg: Config, records: Records, tune: Records | None, folder: RunFolder
         cache(tune) if tune else None,
         seed=cfg.seed,
         folder=folder.within(classification.CLASSIFIER),
+        trained=trained,
     )
     if cfg.rules.has_evidence:
         model = evidence.attach(model)
@@ -63,19 +70,23 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
     strategies.check(cfg.classifier, has_evidence=cfg.rules.has_evidence)
     if cfg.measure_wear:
-        wear_stages.marked(cfg.data)
+        wear_stages.require_marks(cfg.data)
+    finders = {segmentation.SEGMENTER: wear_stages.network(cfg.wear)} if cfg.measure_wear else {}
     with experiment.begin(NAME, cfg, out) as begun:
         network = strategies.network(cfg.classifier, len(begun.records.classes))
-        stages.check_models(cfg.preprocessing, begun.records, {classification.CLASSIFIER: network})
+        networks = {**finders, classification.CLASSIFIER: network}
+        stages.check_models(cfg.preprocessing, begun.records, networks)
         division = folds.divide(begun, functools.partial(train, cfg))
-        models = train(cfg, division.train, division.tune, begun.folder)
+        marked = wear_stages.marked(begun, division) if cfg.measure_wear else None
+        finder = wear_stages.train(marked, cfg.wear) if marked else {}
+        models = train(cfg, division.train, division.tune, begun.folder, finder)
         spec = ship.BundleSpec(
             classification.NAME, cfg.preprocessing, cfg.threshold, cfg.rules, cfg.mm_per_px
         )
         report = ending.finish(begun, models, division, spec)
-        if not cfg.measure_wear:
+        if marked is None:
             return report
-        worn = wear_stages.finish(begun, cfg.wear, division, mm_per_px=cfg.mm_per_px)
+        worn = wear_stages.finish(marked, finder, cfg.wear, mm_per_px=cfg.mm_per_px)
         return {**report, wear_stages.FOLDER: worn}
 
 

@@ -5,6 +5,7 @@ frozen body and augmented images, and fine-tuning of the top layers.
 """
 
 import logging
+from collections.abc import Mapping
 from typing import Literal
 
 import keras
@@ -80,7 +81,8 @@ def check(spec: ClassifierSpec, *, has_evidence: bool) -> None:
         errors.ConfigError: the strategy uses the backbone as it is, and it has no weights; or the
             head does not pool, so that its graph can return no evidence.
     """
-    if spec.strategy != "scratch" and spec.model.backbone.weights is None and spec.weights is None:
+    knows = bool(spec.start or spec.weights or spec.model.backbone.weights)
+    if spec.strategy != "scratch" and not knows:
         raise errors.ConfigError(
             f"classifier.strategy {spec.strategy} needs a backbone that was trained before. Got "
             "classifier.model.backbone.weights none. Give a .weights.h5 file, or use scratch."
@@ -114,6 +116,7 @@ def train(
     *,
     seed: int,
     folder: RunFolder,
+    trained: Mapping[str, keras.Model] | None = None,
 ) -> keras.Model:
     """Train a classifier by its strategy, and calibrate it.
 
@@ -123,9 +126,15 @@ def train(
         tune: images that are measured while it trains, and that calibrate it; None: none do.
         seed: of the run.
         folder: of this network.
+        trained: networks of this recipe so far, by name, whose backbone it may start from.
     """
     model = stages.fit_stage(
-        network(spec, len(images.classes)), images, tune, seed=seed, folder=folder
+        network(spec, len(images.classes)),
+        images,
+        tune,
+        seed=seed,
+        folder=folder,
+        trained=trained,
     )
     if spec.calibrate and tune is not None and folder.number is None:
         calibrate(model, tune)

@@ -6,12 +6,12 @@ from typing import Any
 
 from inspection_tf import config, decision, errors, thresholds
 from inspection_tf.datasets import data_spec
+from inspection_tf.datasets.drawn import inserts
 from inspection_tf.datasets.loading import loader
 from inspection_tf.export import ship
 from inspection_tf.models import segmenter
 from inspection_tf.recipes import ending, experiment, folds, stages
 from inspection_tf.tasks import segmentation
-from inspection_tf.training.runs.run_folder import RunFolder
 
 FOLDER = "wear"
 """Inside the run's folder: a run of its own, with checkpoints, evaluation and bundle."""
@@ -31,8 +31,21 @@ class Wear(config.Section):
     threshold: thresholds.ThresholdSpec
 
 
-def marked(data: data_spec.DataSpec) -> data_spec.DataSpec:
-    """Return the data section of the same images whose labels are their wear lands.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Marked:
+    """The images of a run, whose labels are now what is worn and what is chipped away.
+
+    Attributes:
+        run: with a folder of its own inside that of the whole run.
+        division: the images of the whole run's, divided alike.
+    """
+
+    run: experiment.Run
+    division: folds.Division
+
+
+def require_marks(data: data_spec.DataSpec) -> data_spec.InsertsSpec:
+    """Return the data section, of images whose wear land is known.
 
     Raises:
         errors.ConfigError: only the class of these images is known, or they are in folds.
@@ -42,59 +55,70 @@ def marked(data: data_spec.DataSpec) -> data_spec.DataSpec:
             "measure_wear needs drawn inserts, whose wear lands are known, and no folds. Got "
             f"data.format {data.format} and data.folds {data.folds}. Set measure_wear: false."
         )
-    return data.model_copy(update={"labels": "wear"})
+    return data
 
 
 def network(wear: Wear) -> stages.Network:
     """Return what builds the segmenter and how it is trained."""
-    return stages.Network(functools.partial(segmenter.build, classes=1), wear.segmenter)
+    classes = len(inserts.CLASSES["damage"])
+    return stages.Network(functools.partial(segmenter.build, classes=classes), wear.segmenter)
 
 
-def _train(
-    run: experiment.Run, wear: Wear, division: folds.Division, folder: RunFolder
-) -> folds.Models:
-    spec = run.settings.preprocessing
-    cache = functools.partial(loader.cache, preprocessing=spec, spec=wear.segmenter.loader)
-    tune = None if division.tune is None else cache(division.tune)
-    model = stages.fit_stage(
-        network(wear), cache(division.train), tune, seed=run.settings.seed, folder=folder
-    )
-    return {segmentation.SEGMENTER: model}
-
-
-def finish(
-    begun: experiment.Run, wear: Wear, division: folds.Division, *, mm_per_px: float | None
-) -> dict[str, Any]:
-    """Train the segmenter on the images of a run, split alike, and ship and measure it.
+def marked(begun: experiment.Run, division: folds.Division) -> Marked:
+    """Return the images of a run with other labels.
 
     Args:
         begun: the run, whose labels are classes; its folder gets `wear/`.
-        wear: the network and what is decided by it.
-        division: of the run's images.
-        mm_per_px: scale of the source images.
-
-    Returns:
-        The report that `wear/evaluation/metrics.json` holds.
+        division: of its images.
 
     Raises:
         errors.ConfigError: the wear lands of the images are not known.
     """
-    data = marked(begun.settings.data)
+    data = require_marks(begun.settings.data).model_copy(update={"labels": "damage"})
     records = data_spec.read(data)
     parts = {name: records.select(part.ids) for name, part in division.parts.items()}
-    split = folds.Division(parts, [(None, parts["tune"])], [(None, parts["test"])], "test")
     run = dataclasses.replace(
         begun,
         settings=begun.settings.model_copy(update={"data": data}),
         folder=begun.folder.within(FOLDER),
         records=records,
     )
-    models = _train(run, wear, split, run.folder)
+    tuning, measured = [(None, parts["tune"])], [(None, parts["test"])]
+    return Marked(run, folds.Division(parts, tuning, measured, "test"))
+
+
+def train(images: Marked, wear: Wear) -> folds.Models:
+    """Fit the segmenter on the images that train, watching those that tune."""
+    settings, division = images.run.settings, images.division
+    cache = functools.partial(
+        loader.cache, preprocessing=settings.preprocessing, spec=wear.segmenter.loader
+    )
+    model = stages.fit_stage(
+        network(wear),
+        cache(division.train),
+        None if division.tune is None else cache(division.tune),
+        seed=settings.seed,
+        folder=images.run.folder,
+    )
+    return {segmentation.SEGMENTER: model}
+
+
+def finish(
+    images: Marked, models: folds.Models, wear: Wear, *, mm_per_px: float | None
+) -> dict[str, Any]:
+    """Ship and measure the segmenter; returns what `wear/evaluation/metrics.json` holds.
+
+    Args:
+        images: that choose the threshold and measure.
+        models: of `train`.
+        wear: what is decided by the wear land.
+        mm_per_px: scale of the source images.
+    """
     spec = ship.BundleSpec(
         segmentation.NAME,
-        run.settings.preprocessing,
+        images.run.settings.preprocessing,
         wear.threshold,
         segmentation.Settings(rules=wear.rules),
         mm_per_px,
     )
-    return ending.finish(run, models, split, spec)
+    return ending.finish(images.run, models, images.division, spec)

@@ -17,8 +17,13 @@ from inspection_tf.datasets.records import Record, Records
 from inspection_tf.synthesis import inserts
 from inspection_tf.synthesis.inserts import InsertSample, InsertSpec
 
-InsertLabels = Literal["breakage", "wear"]
-CLASSES: dict[InsertLabels, tuple[str, ...]] = {"breakage": ("broken",), "wear": ("flank_wear",)}
+InsertLabels = Literal["breakage", "wear", "damage"]
+CLASSES: dict[InsertLabels, tuple[str, ...]] = {
+    "breakage": ("broken",),
+    "wear": ("flank_wear",),
+    "damage": ("flank_wear", "chipping"),
+}
+_LAND, _CHIPPING = 1, 2
 # Raised whenever the same spec and seed begin to give other pixels.
 DRAWING_VERSION = 1
 
@@ -32,7 +37,8 @@ class InsertSource:
         seed: of the set.
         spec: what the set is drawn from.
         broken_share: share of broken edges.
-        labels: "breakage": the label is the class alone; "wear": it is a mask of the wear land.
+        labels: "breakage": the label is the class alone; "wear": it is a mask of the wear land;
+            "damage": of the wear land and of what is chipped away.
     """
 
     index: int
@@ -59,11 +65,25 @@ class InsertSource:
         """Draw the photo, which no orientation turns."""
         return self.sample().image
 
-    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
-        """Return (H, W), True on the wear land; nowhere where the label is the class alone."""
+    def read_mask(
+        self, *, orientation: images.Orientation = "apply"
+    ) -> NDArray[np.bool_] | NDArray[np.uint8]:
+        """Return (H, W), True on the wear land, or ids of classes; empty where the label is one."""
         if self.labels == "breakage":
             return np.zeros(self.spec.size, np.bool_)
-        return self.sample().wear_mask
+        sample = self.sample()
+        if self.labels == "wear":
+            return sample.wear_mask
+        ids = sample.wear_mask.astype(np.uint8) * np.uint8(_LAND)
+        if sample.is_broken:  # an edge is a little rough without being broken
+            ids[sample.chip_mask] = _CHIPPING
+        return ids
+
+    def class_ids(self) -> tuple[int, ...] | None:
+        """Return the ids in the mask; None where it has none."""
+        if self.labels != "damage":
+            return None
+        return tuple(np.unique(self.read_mask())[1:].tolist())
 
     def read_wear(self) -> InsertSample:
         """Return what is truly known of the wear that it shows."""
@@ -91,7 +111,8 @@ def photos(
         spec: what to draw from.
         seed: of the set; photo `i` follows from (seed, i).
         labels: "breakage": one class, `broken`; "wear": one class, `flank_wear`, whose masks are
-            the wear land, empty on an unworn edge. Both label the same photos.
+            the wear land, empty on an unworn edge; "damage": the same and a second class,
+            `chipping`, what is missing of a broken edge. All label the same photos.
 
     Raises:
         errors.ConfigError: the count is below 1, or the share is none.
@@ -118,4 +139,6 @@ def _labelled(sources: Iterable[InsertSource]) -> Iterable[Record]:
             is_defect = inserts.is_broken(source.index, source.broken_share)
         else:
             is_defect = _is_worn(source)
+            if source.labels == "damage":
+                is_defect = is_defect or inserts.is_broken(source.index, source.broken_share)
         yield Record(f"insert/{source.index:06d}", is_defect, source)

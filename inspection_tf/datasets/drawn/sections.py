@@ -88,8 +88,9 @@ class InsertsSpec(DrawnSpec):
     """Number of synthetic images."""
     broken_share: float = pydantic.Field(default=0.5, ge=0, le=1)
     """Share of images whose edge is broken."""
-    labels: Literal["breakage", "wear"] = "breakage"
-    """breakage: a label says whether an edge is broken; wear: it is a mask of the wear land."""
+    labels: inserts.InsertLabels = "breakage"
+    """breakage: a label says whether an edge is broken; wear: it is a mask of the wear land;
+    damage: of the wear land and of what is chipped away."""
     insert: InsertSpec = InsertSpec()
     """What cutting inserts are drawn from."""
 

@@ -74,7 +74,7 @@ def zone_b(edge: Edge, along: NDArray[np.int64], engaged_px: float) -> NDArray[n
     """
     worn = along[(along >= edge.first_px) & (along <= engaged_px)]
     quarter = (worn[-1] - worn[0]) / 4
-    return (along >= worn[0] + quarter) & (along <= worn[-1] - quarter)
+    return np.asarray((along >= worn[0] + quarter) & (along <= worn[-1] - quarter), np.bool_)
 
 
 def _waves(rng: np.random.Generator, count: int, *, cell: float) -> Profile:
@@ -193,7 +193,7 @@ def chipping(
     if radius is not None:  # beyond the corner there is no depth over its radius
         found = np.where(along < 0, np.minimum(found, _DEEPEST_CORNER * radius), found)
     deepest = found[np.isin(along, visible)].max()
-    return np.minimum(found * (depth / deepest), depth)
+    return np.asarray(np.minimum(found * (depth / deepest), depth), np.float64)
 
 
 def _chip(

@@ -189,7 +189,8 @@ def _fracture(rng: np.random.Generator, view: View, face: Float, beyond: Float) 
     broken += np.float32(wall) * ridge(inside - np.float32(1.5), width=1.5)
     opening = float(rng.uniform(-0.2, 0.75))
     if opening > 0:
-        broken += rising(share - np.float32(1 - opening), width=0.12) * (beyond - broken)
+        reach = np.asarray(share - np.float32(1 - opening), np.float32)
+        broken += rising(reach, width=0.12) * (beyond - broken)
     return np.asarray(broken, np.float32)
 
 

@@ -43,9 +43,19 @@ class View:
         plane = edge.plane()
         along, depth = edge.coordinates(plane)
         land, missing = lost.at(along)
-        arrays = (*plane, along, depth, land, missing)
-        masks = damage.masks(depth, land, missing)
-        return cls(edge, *(array.astype(np.float32) for array in arrays), *masks)
+        is_land, is_missing = damage.masks(depth, land, missing)
+        right, down = plane
+        return cls(
+            edge,
+            right=right.astype(np.float32),
+            down=down.astype(np.float32),
+            along=along.astype(np.float32),
+            depth=depth.astype(np.float32),
+            land=land.astype(np.float32),
+            missing=missing.astype(np.float32),
+            is_land=is_land,
+            is_missing=is_missing,
+        )
 
     @property
     def size(self) -> tuple[int, int]:
