@@ -12,7 +12,7 @@ from keras import layers
 
 from inspection_tf import config, errors
 from inspection_tf.losses.keras_types import Option, Tensor
-from inspection_tf.models import backbones, input_layers, patching
+from inspection_tf.models import backbones, input_layers, patching, place_pool
 
 
 class Options(input_layers.Options):
@@ -20,14 +20,20 @@ class Options(input_layers.Options):
 
     backbone: backbones.Options = backbones.Options(name="vgg16_talk", strides=(32,))
     """What finds features, and its pretrained weights; the deepest feature is classified."""
-    head: Literal["vgg", "pooled"] = "pooled"
-    """vgg: dense layers over all cells, as in the talk; pooled: one over the mean of the cells."""
+    head: Literal["vgg", "pooled", "cells"] = "pooled"
+    """vgg: dense layers over all cells, as in the talk; pooled: one over the mean of the cells;
+    cells: one over each cell, whose answers are pooled: for defects that are small."""
     max_pooling: bool = True
     """pooled: joins the maximum over the cells; the mean alone drowns a small defect."""
     dense_units: tuple[int, ...] = (1024, 512)
     """vgg: widths of the dense layers before the last."""
     dropout: float = pydantic.Field(default=0.5, ge=0, lt=1)
     """Share of a dense layer's inputs that are dropped while training, 0..1."""
+    pooling: place_pool.Pooling = "soft_maximum"
+    """cells, and patches: how the logits of all become those of the image. mean: each counts the
+    same; maximum: the highest of each class counts; soft_maximum: between them, by `sharpness`."""
+    sharpness: float = pydantic.Field(default=4.0, gt=0)
+    """soft_maximum: towards 0 it is the mean, towards infinity the maximum."""
     patches: patching.PatchSpec = patching.PatchSpec()
     """Overlapping patches, each of which the backbone sees in the image's own pixels."""
     input_shrink: int = pydantic.Field(default=1, ge=1)
@@ -117,13 +123,36 @@ def build(
         options=chosen.backbone,
     )
     *_, deepest = backbone(x).values()
-    x = _dense(deepest, chosen) if chosen.head == "vgg" else _pool(deepest, chosen)
-    x = layers.Dense(classes, kernel_initializer="glorot_uniform", name="class_logits")(x)
+    x = _logits(deepest, classes, chosen)
     if chosen.patches.size_px is not None:
-        x = patching.pool(x, whole, chosen.patches)
+        rows, columns = patching.grid(whole, chosen.patches)
+        x = patching.ByImage(patches=rows * columns, name="by_image")(x)
+        x = _joined(x, chosen, grid=(rows, columns), name=place_pool.NAME)
     # The name `class_probability` must reach the exported graph, where it is the output's name.
     probability = layers.Activation("softmax", dtype="float32", name="class_probability")(x)
     return keras.Model(inputs, {"class_probability": probability}, name="classifier")
+
+
+def _logits(deepest: Tensor, classes: int, options: Options) -> Tensor:
+    """Return the logits of what the backbone saw: an image, or each of its patches."""
+    if options.head != "cells":
+        x = _dense(deepest, options) if options.head == "vgg" else _pool(deepest, options)
+        return layers.Dense(classes, kernel_initializer="glorot_uniform", name="class_logits")(x)
+    _, rows, columns, _ = deepest.shape
+    x = _drop(deepest, options, name="cells_dropout")
+    x = layers.Conv2D(classes, 1, kernel_initializer="glorot_uniform", name="class_logits")(x)
+    x = layers.Reshape((rows * columns, classes), name="by_cell")(x)
+    # Of patches the outer pool, whose temperature is set, joins those.
+    outer = options.patches.size_px is None
+    name = place_pool.NAME if outer else "cell_pool"
+    return _joined(x, options, grid=(rows, columns), name=name)
+
+
+def _joined(x: Tensor, options: Options, *, grid: tuple[int, int], name: str) -> Tensor:
+    rows, columns = grid
+    return place_pool.PlacePool(
+        rows=rows, columns=columns, pooling=options.pooling, sharpness=options.sharpness, name=name
+    )(x)
 
 
 def _drop(x: Tensor, options: Options, *, name: str) -> Tensor:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.losses.keras_types import Shape, Tensor
-from inspection_tf.models import patching
+from inspection_tf.models import place_pool
 
 OUTPUT = "class_evidence"
 _MEAN, _MAXIMUM, _NORM, _LOGITS = "average_pool", "max_pool", "pooled_norm", "class_logits"
@@ -36,8 +36,8 @@ class AtMaximum(layers.Layer):
 
 
 def is_pooled(model: keras.Model) -> bool:
-    """Whether a classifier's head pools, so that its logits are sums over cells."""
-    return any(layer.name == _MEAN for layer in model.layers)
+    """Whether a classifier pools, so that its logits come from those of places."""
+    return place_pool.of(model) is not None or any(layer.name == _MEAN for layer in model.layers)
 
 
 def _folded(model: keras.Model) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -56,13 +56,14 @@ def attach(model: keras.Model) -> keras.Model:
     """Return a trained classifier with its class activation map as a second output.
 
     Args:
-        model: of `classifier.build` with `head="pooled"`, trained; it is not changed.
+        model: of `classifier.build`, trained, whose head is not `vgg` or that sees patches; it is
+            not changed.
 
     Returns:
         A model with the outputs `class_probability`, as before, and `class_evidence`, float32
         (batch, rows, columns, classes). Over all cells its sum is the logit of each class, unless
-        several cells share a maximum. Of a classifier of patches the cells are the patches, and
-        the sum is the mean of their logits.
+        several cells share a maximum. Where each cell, or each patch, has logits of its own, the
+        sum is the mean of these.
 
     Raises:
         errors.ConfigError: the head does not pool.
@@ -70,10 +71,10 @@ def attach(model: keras.Model) -> keras.Model:
     if not is_pooled(model):
         raise errors.ConfigError(
             "Evidence in the graph needs a head that pools. Got one of dense layers over all "
-            "cells. Build the classifier with head='pooled', or use Grad-CAM."
+            "cells. Build the classifier with another head, or use Grad-CAM."
         )
-    if (pool := patching.pool_of(model)) is not None:
-        return _with(model, _of_patches(model, pool))
+    if (pool := place_pool.of(model)) is not None:
+        return _with(model, place_pool.laid_out(pool))
     kernel, bias = _folded(model)
     feature = model.get_layer(_MEAN).input
     _, rows, columns, channels = feature.shape
@@ -99,14 +100,6 @@ def _with(model: keras.Model, evidence: Tensor) -> keras.Model:
     return keras.Model(model.input, outputs, name=model.name)
 
 
-def _of_patches(model: keras.Model, pool: patching.PoolPatches) -> Tensor:
-    """Return the logits of the patches, laid out as they lie in the image."""
-    laid = patching.PatchGrid(
-        rows=pool.rows, columns=pool.columns, dtype="float32", name="evidence_of_patches"
-    )
-    return laid(model.get_layer(_LOGITS).output)
-
-
 def set_temperature(model: keras.Model, temperature: float) -> None:
     """Divide the logits of a classifier by a temperature, in its last layer, in place.
 
@@ -123,8 +116,8 @@ def set_temperature(model: keras.Model, temperature: float) -> None:
         raise errors.ConfigError(
             f"The temperature must be a finite number over 0. Got {temperature}. Use 1 for none."
         )
-    if (pool := patching.pool_of(model)) is not None:
-        patching.set_temperature(pool, temperature)
+    if (pool := place_pool.of(model)) is not None:
+        place_pool.set_temperature(pool, temperature)
         return
     logits = model.get_layer(_LOGITS)
     logits.set_weights([weights / temperature for weights in logits.get_weights()])

@@ -87,10 +87,10 @@ def check(spec: ClassifierSpec, *, has_evidence: bool) -> None:
             f"classifier.strategy {spec.strategy} needs a backbone that was trained before. Got "
             "classifier.model.backbone.weights none. Give a .weights.h5 file, or use scratch."
         )
-    if has_evidence and spec.model.head != "pooled":
+    if has_evidence and spec.model.head == "vgg" and spec.model.patches.size_px is None:
         raise errors.ConfigError(
-            f"rules.has_evidence needs classifier.model.head pooled. Got {spec.model.head}, whose "
-            "answer is no sum over places. Set has_evidence: false."
+            "rules.has_evidence needs classifier.model.head pooled or cells. Got vgg, whose answer "
+            "is no sum over places. Set has_evidence: false."
         )
 
 

@@ -5,7 +5,7 @@ import pytest
 from inspection_tf import config, errors
 from inspection_tf.export import onnx
 from inspection_tf.models import classifier, evidence, patching, saved
-from inspection_tf.models.patching import PatchSpec, PoolPatches
+from inspection_tf.models.patching import PatchSpec
 
 
 def test_patches_cover_a_side_and_the_last_one_ends_with_it():
@@ -32,25 +32,6 @@ def test_patches_are_joined_along_the_batch_row_by_row():
     np.testing.assert_array_equal(found[:2], images[:, :, :8])
     np.testing.assert_array_equal(found[2:4], images[:, :, 4:12])
     np.testing.assert_array_equal(found[4:], images[:, :, 8:])
-
-
-def test_logits_of_patches_become_those_of_the_image():
-    logits = np.array([[0.0, 1.0], [2.0, 3.0], [4.0, 1.0], [6.0, 7.0]])  # 2 patches of 2 images
-    shape = {"rows": 2, "columns": 1, "sharpness": 2.0}
-    mean = PoolPatches(pooling="mean", **shape)(logits)
-    np.testing.assert_allclose(mean, [[2.0, 1.0], [4.0, 5.0]])
-    maximum = PoolPatches(pooling="maximum", **shape)(logits)
-    np.testing.assert_allclose(maximum, [[4.0, 1.0], [6.0, 7.0]])
-    soft = PoolPatches(pooling="soft_maximum", **shape)(logits)
-    # log((exp(2 * 0) + exp(2 * 4)) / 2) / 2 = 3.6536; of equal ones their value.
-    expected = np.log((1 + np.exp(8)) / 2) / 2
-    np.testing.assert_allclose(np.asarray(soft)[0], [expected, 1.0], rtol=1e-6)
-
-
-def test_large_logits_do_not_overflow():
-    pool = PoolPatches(rows=1, columns=2, pooling="soft_maximum", sharpness=8.0)
-    found = np.asarray(pool(np.array([[1000.0, -1000.0], [900.0, -1000.0]])))
-    np.testing.assert_allclose(found, [[1000 - np.log(2) / 8, -1000.0]], rtol=1e-6)
 
 
 SIZE, SPEC = (40, 56), PatchSpec(size_px=32, stride_px=16)  # 2 x 3 patches: 0, 8; 0, 16, 24
@@ -94,7 +75,7 @@ def test_a_classifier_of_patches_says_what_one_of_a_patch_says_of_each(model, im
 
 
 def test_a_temperature_divides_the_pooled_logits_and_two_of_them_multiply(model, image):
-    pooled = keras.Model(model.input, model.get_layer("patch_pool").output)
+    pooled = keras.Model(model.input, model.get_layer("place_pool").output)
     before = pooled.predict_on_batch({"image": image})
     evidence.set_temperature(model, 2.0)
     evidence.set_temperature(model, 1.5)

@@ -74,7 +74,7 @@ def test_a_backbone_that_knows_nothing_is_refused_but_from_scratch():
 def test_evidence_is_refused_before_a_training_where_the_head_does_not_pool():
     dense = spec(model={"head": "vgg"})
     strategies.check(dense, has_evidence=False)
-    with pytest.raises(errors.ConfigError, match=r"has_evidence needs .*head pooled\. Got vgg"):
+    with pytest.raises(errors.ConfigError, match=r"has_evidence needs .*pooled or cells\. Got vgg"):
         strategies.check(dense, has_evidence=True)
 
 

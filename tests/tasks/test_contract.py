@@ -16,7 +16,7 @@ from inspection_tf.tasks import base, saved_networks
 KEPT = Path(__file__).parents[1] / "bundles"
 ROOTS = {
     json.loads((root / bundle.MANIFEST).read_text())["task"]: root
-    for root in KEPT.glob("schema_4_*")
+    for root in KEPT.glob("schema_[45]_*")
 }
 
 

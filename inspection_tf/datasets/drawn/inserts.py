@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -75,8 +76,12 @@ class InsertSource:
         if self.labels == "wear":
             return sample.wear_mask
         ids = sample.wear_mask.astype(np.uint8) * np.uint8(_LAND)
-        if sample.is_broken:  # an edge is a little rough without being broken
-            ids[sample.chip_mask] = _CHIPPING
+        if sample.is_broken:
+            # An edge is a little rough without being broken: what is thinner is no chip.
+            tolerance_px = round(self.spec.chipping_tolerance_um / (1000 * self.spec.mm_per_px))
+            brush = np.ones((tolerance_px + 1, tolerance_px + 1), np.uint8)
+            missing = sample.chip_mask.astype(np.uint8)
+            ids[cv2.morphologyEx(missing, cv2.MORPH_OPEN, brush) > 0] = _CHIPPING
         return ids
 
     def class_ids(self) -> tuple[int, ...] | None:

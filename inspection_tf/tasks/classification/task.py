@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 NAME = "classification"
 CLASSIFIER = "classifier"
 _DIFFERENCE = "class_probability_difference"
+_EVIDENCE_DIFFERENCE = "class_evidence_difference"
 _AXES = ("batch", "rows", "columns", "classes")
 _EVIDENCE = OutputSpec("class_evidence", "class_evidence", "logit", _AXES)
 _NO_MAP = 0.5  # what a pixel needs does not matter where there is no map
@@ -56,7 +57,10 @@ class Classification(SeesWholeImages):
         class_probability.OUTPUT: class_probability.AXES,
         _EVIDENCE.name: _AXES,
     }
-    limits: Mapping[str, Limit] = {_DIFFERENCE: Limit(1e-3, "probabilities", "of 1")}
+    limits: Mapping[str, Limit] = {
+        _DIFFERENCE: Limit(1e-3, "probabilities", "of 1"),
+        _EVIDENCE_DIFFERENCE: Limit(1e-2, "shares of places", "in logits"),
+    }
     golden_counts = (2, 2)
 
     def graphs(
@@ -104,8 +108,9 @@ class Classification(SeesWholeImages):
         return {"score": probabilities.score(found.probability, context.settings_as(Settings))}
 
     def arrays(self, output: Output) -> tuple[NDArray[np.float32], ...]:
-        """Return the probabilities: evidence decides nothing."""
-        return (output_as(output, ClassOutput).probability,)
+        """Return the probabilities and, where the network returns it, the evidence."""
+        found = output_as(output, ClassOutput)
+        return (found.probability, *([] if found.evidence is None else [found.evidence]))
 
     def follow(
         self, networks: Networks, prepared: Prepared, leader: Output, context: Context
@@ -117,10 +122,12 @@ class Classification(SeesWholeImages):
     def distances(
         self, first: Output, second: Output, prepared: Prepared, context: Context
     ) -> dict[str, float]:
-        """Return the largest difference of two probabilities."""
-        one, other = (output_as(output, ClassOutput).probability for output in (first, second))
-        off = float(np.abs(one - other).max())
-        return {_DIFFERENCE: off if np.isfinite(off) else float("inf")}
+        """Return the largest differences of probabilities and of what a place adds to a class."""
+        one, other = (output_as(output, ClassOutput) for output in (first, second))
+        off = {_DIFFERENCE: _largest(one.probability, other.probability), _EVIDENCE_DIFFERENCE: 0.0}
+        if one.evidence is not None and other.evidence is not None:
+            off[_EVIDENCE_DIFFERENCE] = _largest(one.evidence, other.evidence)
+        return off
 
     def run_on_labels(
         self, networks: Networks, record: "Record", prepared: Prepared, context: Context
@@ -202,6 +209,12 @@ class Classification(SeesWholeImages):
         from inspection_tf.tasks.classification import pictures
 
         return pictures.draw(rows, show, report)
+
+
+def _largest(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    """Return the largest difference of two arrays; infinite where one is not finite."""
+    off = float(np.abs(first - second).max())
+    return off if np.isfinite(off) else float("inf")
 
 
 TASK = Classification()
