@@ -87,7 +87,7 @@ def test_a_circle_is_found_wherever_it_is_imported(tmp_path, monkeypatch):
 # What needs Keras or TensorFlow: rooms, and of tasks the half that is for training.
 KERAS_ROOMS = {"models", "losses", "metrics", "training", "export", "recipes", "conversion"}
 KERAS_IN_DATASETS = {"datasets.loading", "datasets.builders"}
-KERAS_IN_TASKS = {"learning", "saved_networks"}
+KERAS_IN_TASKS = {"class_learning", "learning", "saved_networks"}
 # What commands and scripts use; they start whatever is asked for.
 USERS = {"__main__", "cli", "bench", "editing"}
 

@@ -4,8 +4,9 @@ The same photos serve two tasks: told apart by class as broken and unbroken, or 
 of the wear land.
 """
 
+import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images
-from inspection_tf.datasets.records import Record, Records
+from inspection_tf.datasets.records import Record, Records, Split
 from inspection_tf.synthesis import inserts
 from inspection_tf.synthesis.inserts import InsertSample, InsertSpec
 
@@ -25,6 +26,7 @@ CLASSES: dict[InsertLabels, tuple[str, ...]] = {
     "damage": ("flank_wear", "chipping"),
 }
 _LAND, _CHIPPING = 1, 2
+_DEAL = 6  # keeps these draws apart from others of the seed
 # Raised whenever the same spec and seed begin to give other pixels.
 DRAWING_VERSION = 1
 
@@ -106,7 +108,13 @@ def _sample(index: int, seed: int, spec: InsertSpec, broken_share: float) -> Ins
 
 
 def photos(
-    *, count: int, broken_share: float, spec: InsertSpec, seed: int, labels: InsertLabels
+    *,
+    count: int,
+    broken_share: float,
+    spec: InsertSpec,
+    seed: int,
+    labels: InsertLabels,
+    shares: Mapping[Split, float] | None = None,
 ) -> Records:
     """Return records of drawn photos of cutting inserts.
 
@@ -118,6 +126,8 @@ def photos(
         labels: "breakage": one class, `broken`; "wear": one class, `flank_wear`, whose masks are
             the wear land, empty on an unworn edge; "damage": the same and a second class,
             `chipping`, what is missing of a broken edge. All label the same photos.
+        shares: of the photos in each split, alike for all labels, so that a network that learned
+            from the one label has not seen the test images of another; None: none is fixed.
 
     Raises:
         errors.ConfigError: the count is below 1, or the share is none.
@@ -128,7 +138,28 @@ def photos(
             f"Got {count} and {broken_share}. Correct them."
         )
     sources = (InsertSource(index, seed, spec, broken_share, labels) for index in range(count))
-    return Records.of(_labelled(sources), origin="the drawn inserts", classes=CLASSES[labels])
+    splits = _splits(count, broken_share, shares, seed=seed) if shares else {}
+    found = (
+        dataclasses.replace(record, split=splits.get(place))
+        for place, record in enumerate(_labelled(sources))
+    )
+    return Records.of(found, origin="the drawn inserts", classes=CLASSES[labels])
+
+
+def _splits(
+    count: int, broken_share: float, shares: Mapping[Split, float], *, seed: int
+) -> dict[int, Split]:
+    """Deal photos to splits, broken and unbroken edges alike; returns the split of each index."""
+    is_broken = np.array([inserts.is_broken(index, broken_share) for index in range(count)])
+    dealt: dict[int, Split] = {}
+    for number, of_class in enumerate((~is_broken, is_broken)):
+        order = np.random.default_rng([seed, _DEAL, number]).permutation(np.flatnonzero(of_class))
+        # Halves go up in the one class and down in the other.
+        half = 0.49 if number else 0.5
+        ends = np.floor(np.cumsum(list(shares.values())) * len(order) + half).astype(int)
+        for name, some in zip(shares, np.split(order, ends[:-1]), strict=True):
+            dealt |= dict.fromkeys(some.tolist(), name)
+    return dealt
 
 
 @functools.lru_cache(maxsize=65_536)  # a set is read several times in a run

@@ -5,7 +5,7 @@ from typing import Literal
 import pydantic
 
 from inspection_tf.datasets.drawn import inserts, photos, surfaces
-from inspection_tf.datasets.records import Records
+from inspection_tf.datasets.records import Records, Split
 from inspection_tf.datasets.sections.base import DrawnSpec
 from inspection_tf.datasets.sections.masks import MasksSpec
 from inspection_tf.synthesis.certificate import CertificateSpec
@@ -95,11 +95,14 @@ class InsertsSpec(DrawnSpec):
     """What cutting inserts are drawn from."""
 
     def draw(self) -> Records:
-        """Return the records of the photos."""
+        """Return the records of the photos, in the same splits whichever their labels are."""
+        train = 1 - self.tune - self.test
+        shares: dict[Split, float] = {"train": train, "tune": self.tune, "test": self.test}
         return inserts.photos(
             count=self.count,
             broken_share=self.broken_share,
             spec=self.insert,
             seed=self.seed,
             labels=self.labels,
+            shares=None if self.folds else shares,
         )

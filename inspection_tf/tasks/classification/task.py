@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import decision, thresholds
+from inspection_tf.engines.network import checked
 from inspection_tf.tasks import class_probability, preparation
 from inspection_tf.tasks.base import (
     Context,
@@ -87,8 +88,14 @@ class Classification(SeesWholeImages):
         every_stage: bool = False,
     ) -> list[Output]:
         """Run the classifier on all images in one call."""
-        output = networks[CLASSIFIER].run(*preparation.batched(batch))
-        return [ClassOutput(row) for row in class_probability.per_image(output, images=len(batch))]
+        network, images = networks[CLASSIFIER], preparation.batched(batch)
+        if not context.settings_as(Settings).has_evidence:
+            rows = class_probability.per_image(network.run(*images), images=len(batch))
+            return [ClassOutput(row) for row in rows]
+        output, evidence = network.run_all(*images)
+        rows = class_probability.per_image(output, images=len(batch))
+        cells = checked(evidence, (len(batch), *evidence.shape[1:3], output.shape[1]))
+        return [ClassOutput(row, of_image) for row, of_image in zip(rows, cells, strict=True)]
 
     def decide(self, output: Output, prepared: Prepared, context: Context) -> decision.Verdict:
         """Apply the thresholds to the probabilities."""

@@ -81,3 +81,25 @@ def test_numbers_out_of_range_are_refused(changes):
     options = {"count": 3, "broken_share": 0.5, "spec": SPEC, "seed": 0, "labels": "wear"}
     with pytest.raises(errors.ConfigError, match="count must be at least 1"):
         drawn_inserts.photos(**(options | changes))
+
+
+def test_photos_are_split_alike_whatever_their_labels_are():
+    split = {}
+    for labels in ("breakage", "wear", "damage"):
+        spec = data_spec.InsertsSpec(count=21, labels=labels, tune=0.2, test=0.3)
+        parts = data_spec.split(data_spec.read(spec), spec, seed=len(labels))
+        split[labels] = {name: part.ids for name, part in parts.items()}
+    assert split["breakage"] == split["wear"] == split["damage"]
+    assert set().union(*split["wear"].values()) == {f"insert/{k:06d}" for k in range(21)}
+
+
+def test_damage_tells_the_wear_land_from_what_is_chipped_away():
+    spec = data_spec.InsertsSpec(count=8, labels="damage", folds=2)
+    for record in data_spec.read(spec):
+        sample, ids = record.source.sample(), record.read_classes()
+        np.testing.assert_array_equal(ids == 1, sample.wear_mask)
+        assert (ids == 2).any() == sample.is_broken
+        assert not ((ids == 2) & ~sample.chip_mask).any()
+        assert record.class_ids() == tuple(np.unique(ids[ids > 0]))
+        assert record.is_defect == bool(ids.any())
+        assert record.split is None  # folds part them

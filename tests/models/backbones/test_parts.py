@@ -12,6 +12,7 @@ BLOCKS = {
     "vgg16": ("block5", "block4_pool", "block5_conv1"),
     "resnet18": ("conv4_block1", "conv3_block2_relu", "conv4_block1_conv1"),
     "mobilenet": ("separable7", "separable6_pointwise_relu", "separable7_depthwise"),
+    "cnn": ("conv4", "conv3_pool", "conv4"),
     "keras_vgg16": ("block5", "block4_pool", "block5_conv1"),
     "keras_vgg19": ("block5", "block4_pool", "block5_conv1"),
     "keras_resnet50": ("conv5", "conv4_block6_out", "conv5_block1_1_conv"),
