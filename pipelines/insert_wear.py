@@ -57,6 +57,7 @@ def train(
         cfg.classifier,
         cache(records),
         cache(tune) if tune else None,
+        groups=records.groups,
         seed=cfg.seed,
         folder=folder.within(classification.CLASSIFIER),
         trained=trained,

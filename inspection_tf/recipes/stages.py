@@ -100,25 +100,21 @@ def check_models(
         built[name] = model
 
 
-def fit_stage(
+def build_stage(
     network: Network,
     train: loader.Cache,
-    tune: loader.Cache | None,
     *,
     seed: int,
-    folder: RunFolder,
     trained: Mapping[str, keras.Model] | None = None,
 ) -> keras.Model:
-    """Build one network of a recipe and fit it; what it needs is drawn from `seed` alone.
+    """Build one network of a recipe; what it needs is drawn from `seed` alone.
 
     Its scaling is that of its training images: mean and standard deviation of their grey values.
 
     Args:
         network: what builds it, and how it is trained.
         train: images that teach.
-        tune: images that are measured while it trains, or None.
         seed: of the run.
-        folder: of this network.
         trained: networks of this recipe so far, by name.
 
     Raises:
@@ -142,6 +138,34 @@ def fit_stage(
         initial_weights.start_from(model, spec.start, trained or {})
     if source is not None:
         initial_weights.copy(model, source, origin=str(spec.weights))
+    return model
+
+
+def fit_stage(
+    network: Network,
+    train: loader.Cache,
+    tune: loader.Cache | None,
+    *,
+    seed: int,
+    folder: RunFolder,
+    trained: Mapping[str, keras.Model] | None = None,
+) -> keras.Model:
+    """Build one network of a recipe, as `build_stage`, and fit it.
+
+    Args:
+        network: what builds it, and how it is trained.
+        train: images that teach.
+        tune: images that are measured while it trains, or None.
+        seed: of the run.
+        folder: of this network.
+        trained: networks of this recipe so far, by name.
+
+    Raises:
+        errors.ConfigError: `spec.start` names none of them, or one with another backbone.
+        errors.BundleError: `spec.weights` is damaged or another network.
+    """
+    spec = network.spec
+    model = build_stage(network, train, seed=seed, trained=trained)
     if spec.loader.unmarked == "drop" and "probability" in model.output:
         train = train.without_unmarked()
     fit.fit(model, train, tune, fit.Stage(spec.train, spec.loader, spec.augment, seed, folder))

@@ -5,7 +5,8 @@ frozen body and augmented images, and fine-tuning of the top layers.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Literal
 
 import keras
@@ -18,11 +19,13 @@ from inspection_tf.evaluation import calibration
 from inspection_tf.models import classifier, evidence
 from inspection_tf.recipes import stages
 from inspection_tf.tasks import class_probability
+from inspection_tf.training import features
 from inspection_tf.training.phases import Phase
 from inspection_tf.training.runs.run_folder import RunFolder
+from inspection_tf.training.vector_classifiers import Examples, logistic, set_linear_head
 
 _LOG = logging.getLogger("inspection_tf")
-Strategy = Literal["scratch", "frozen", "finetune"]
+Strategy = Literal["scratch", "features", "frozen", "finetune"]
 _BATCH = 32
 
 
@@ -31,8 +34,13 @@ class ClassifierSpec(stages.StageSpec):
 
     model: classifier.Options = classifier.Options()
     strategy: Strategy = "scratch"
-    """scratch: everything learns; frozen: the head alone, on augmented images, with the backbone as
-    its weights make it; finetune: that first, then the top of the backbone with the head."""
+    """scratch: everything learns; features: those of the backbone, as its weights make it, are
+    computed once, and a logistic regression of them becomes the head; frozen: the head alone
+    learns, on augmented images; finetune: that first, then the top of the backbone with it."""
+    regression: logistic.Options = logistic.Options()
+    """features: the logistic regression."""
+    feature_folder: Path | None = None
+    """features: where they are kept, for runs to share; none: in the folder of the run."""
     head_epochs: int = pydantic.Field(default=10, ge=1)
     """finetune: epochs in which the head learns alone; the others of `train.epochs` follow."""
     body_learning_rate: float = pydantic.Field(default=1e-4, gt=0)
@@ -60,7 +68,7 @@ class ClassifierSpec(stages.StageSpec):
 def phases_of(spec: ClassifierSpec) -> tuple[Phase, ...]:
     """Return the phases in which a strategy trains; none: everything learns all the time."""
     epochs = spec.train.epochs
-    if spec.strategy == "scratch":
+    if spec.strategy in ("scratch", "features"):
         return ()
     if spec.strategy == "frozen":
         return (Phase(epochs=epochs, backbone="frozen"),)
@@ -78,14 +86,21 @@ def check(spec: ClassifierSpec, *, has_evidence: bool) -> None:
         has_evidence: the bundle is to show where the classes are seen.
 
     Raises:
-        errors.ConfigError: the strategy uses the backbone as it is, and it has no weights; or the
-            head does not pool, so that its graph can return no evidence.
+        errors.ConfigError: the strategy uses the backbone as it is, and it has no weights; its head
+            is not linear in what the backbone returns; or the head does not pool, so that its graph
+            can return no evidence.
     """
     knows = bool(spec.start or spec.weights or spec.model.backbone.weights)
     if spec.strategy != "scratch" and not knows:
         raise errors.ConfigError(
             f"classifier.strategy {spec.strategy} needs a backbone that was trained before. Got "
             "classifier.model.backbone.weights none. Give a .weights.h5 file, or use scratch."
+        )
+    is_plain = spec.model.head == "pooled" and spec.model.patches.size_px is None
+    if spec.strategy == "features" and not is_plain:
+        raise errors.ConfigError(
+            "classifier.strategy features needs classifier.model.head pooled, and no patches. Got "
+            f"{spec.model.head}. Choose it, or another strategy."
         )
     if has_evidence and spec.model.head == "vgg" and spec.model.patches.size_px is None:
         raise errors.ConfigError(
@@ -114,6 +129,7 @@ def train(
     images: loader.Cache,
     tune: loader.Cache | None,
     *,
+    groups: Sequence[str],
     seed: int,
     folder: RunFolder,
     trained: Mapping[str, keras.Model] | None = None,
@@ -124,21 +140,42 @@ def train(
         spec: of the recipe.
         images: that teach.
         tune: images that are measured while it trains, and that calibrate it; None: none do.
+        groups: (images,), the part or series that each image shows.
         seed: of the run.
         folder: of this network.
         trained: networks of this recipe so far, by name, whose backbone it may start from.
     """
-    model = stages.fit_stage(
-        network(spec, len(images.classes)),
-        images,
-        tune,
-        seed=seed,
-        folder=folder,
-        trained=trained,
-    )
+    built = network(spec, len(images.classes))
+    if spec.strategy == "features":
+        model = stages.build_stage(built, images, seed=seed, trained=trained)
+        _learn_features(model, spec, images, groups, seed=seed, folder=folder)
+    else:
+        model = stages.fit_stage(built, images, tune, seed=seed, folder=folder, trained=trained)
     if spec.calibrate and tune is not None and folder.number is None:
         calibrate(model, tune)
     return model
+
+
+def _learn_features(
+    model: keras.Model,
+    spec: ClassifierSpec,
+    images: loader.Cache,
+    groups: Sequence[str],
+    *,
+    seed: int,
+    folder: RunFolder,
+) -> None:
+    """Set the head of a classifier to the logistic regression of what its backbone returns."""
+    vectors = features.compute(
+        features.of_classifier(model),
+        images.image,
+        folder=spec.feature_folder or folder.path / "features",
+    )
+    examples = Examples(
+        vectors, images.label.astype(np.int64), tuple(groups), ("OK", *images.classes)
+    )
+    head = logistic.fit(examples, options=spec.regression, seed=seed)
+    set_linear_head(model, head.coefficients, head.intercept)
 
 
 def calibrate(model: keras.Model, tune: loader.Cache) -> float:

@@ -42,7 +42,9 @@ def parts():
 @pytest.fixture(scope="module")
 def trained(parts, tmp_path_factory):
     folder = RunFolder(tmp_path_factory.mktemp("classifier"), is_resumed=False)
-    model = strategies.train(spec(), parts["train"], parts["tune"], seed=1, folder=folder)
+    model = strategies.train(
+        spec(), parts["train"], parts["tune"], groups=parts["train"].ids, seed=1, folder=folder
+    )
     return evidence.attach(model)
 
 
@@ -115,7 +117,31 @@ def test_a_fold_is_not_calibrated_on_what_it_is_tested_on(parts, tmp_path, monke
         image_size=(SIDE, SIDE), channels=1, template=False, options=network.spec.model
     ))  # fmt: skip
     fold = RunFolder(tmp_path, is_resumed=False).fold(1)
-    strategies.train(spec(), parts["train"], parts["tune"], seed=1, folder=fold)
+    strategies.train(spec(), parts["train"], parts["tune"], groups=(), seed=1, folder=fold)
+
+
+def test_features_are_computed_once_and_a_regression_of_them_becomes_the_head(
+    parts, trained, tmp_path
+):
+    asked = spec("features", start="segmenter", feature_folder=tmp_path / "features")
+    for run in ("first", "second"):
+        (tmp_path / run).mkdir()
+        folder = RunFolder(tmp_path / run, is_resumed=False)
+        # A backbone that learned the same images is what it starts from.
+        model = strategies.train(
+            asked, parts["train"], None, groups=parts["train"].ids, seed=1, folder=folder,
+            trained={"segmenter": trained},
+        )  # fmt: skip
+    kept = list((tmp_path / "features").rglob("*.npz"))
+    assert len(kept) == 1
+    outputs = model.predict_on_batch({"image": parts["test"].image})
+    found = outputs["class_probability"].argmax(axis=1)
+    assert (found == parts["test"].label).mean() > 0.9
+
+
+def test_features_need_a_head_that_is_linear_in_them():
+    with pytest.raises(errors.ConfigError, match=r"features needs .*head pooled, and no patches"):
+        strategies.check(spec("features", start="x", model={"head": "cells"}), has_evidence=True)
 
 
 def test_specs_of_a_stage_are_those_of_every_recipe():
