@@ -5,7 +5,13 @@ from pathlib import Path
 import keras
 
 from inspection_tf import errors, losses, metrics  # noqa: F401  registers what a file may hold
-from inspection_tf.models import backbones, blocks  # noqa: F401  and its layers
+from inspection_tf.models import (  # noqa: F401  and its layers
+    backbones,
+    blocks,
+    evidence,
+    patching,
+    place_pool,
+)
 
 
 def load(

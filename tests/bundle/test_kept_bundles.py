@@ -72,7 +72,8 @@ def test_it_is_converted_on_the_data_that_it_was_made_from(name, copied, capsys)
     assert runtime.Inspector.load(root, engine="added").engine_name == "added"
 
 
-@pytest.mark.parametrize("name", NAMES)
+# A repository of its time holds no bundle of a later schema.
+@pytest.mark.parametrize("name", [name for name in NAMES if name < "schema_5"])
 def test_the_model_py_of_an_older_repository_of_triton_still_starts(name, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "triton_python_backend_utils", object())
     place = KEPT / "triton_model_of_schema_4.py"

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -72,3 +75,17 @@ def test_a_classifier_of_cells_is_exported_with_its_evidence(model, image):
     expected = whole.predict_on_batch({"image": image})
     for name, found in zip(names, engine.run_all(image), strict=True):
         np.testing.assert_allclose(found, expected[name], atol=1e-5)
+
+
+def test_a_saved_classifier_is_read_in_a_process_that_built_none(tmp_path):
+    patches = {"size_px": 32, "stride_px": 16}
+    made = classifier.build(image_size=(48, 80), head="cells", patches=patches)
+    evidence.attach(made).save(tmp_path / "cells.keras")
+    pooled = classifier.build(image_size=(32, 32), backbone={"name": "cnn"})
+    evidence.attach(pooled).save(tmp_path / "pooled.keras")
+    script = (
+        "import pathlib, sys; from inspection_tf.models import saved; "
+        "[saved.load(pathlib.Path(name)) for name in sys.argv[1:]]"
+    )
+    names = [str(tmp_path / f"{name}.keras") for name in ("cells", "pooled")]
+    subprocess.run([sys.executable, "-c", script, *names], check=True)
