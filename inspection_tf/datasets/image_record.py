@@ -13,6 +13,8 @@ Split = Literal["train", "tune", "test"]
 LabelKind = Literal["masks", "classes", "corners"]
 """What is known of an image: where its defects lie, of which class it is as a whole, or where the
 four corners of its field lie."""
+MASKS: LabelKind = "masks"
+CORNERS: LabelKind = "corners"
 IGNORED = 255
 """Stands for ignored pixels where ids of classes and they are in one array; no class has it."""
 
@@ -181,8 +183,8 @@ class Record:
     def label_kind(self) -> LabelKind:
         """What is known of it: a mask, or that it needs none; its class; or corners."""
         if hasattr(self.source, "read_corners"):
-            return "corners"
-        kind: LabelKind = getattr(self.source, "label_kind", "masks")
+            return CORNERS
+        kind: LabelKind = getattr(self.source, "label_kind", MASKS)
         return kind
 
     @property

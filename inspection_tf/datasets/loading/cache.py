@@ -14,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from inspection_tf import config, errors, images, process
+from inspection_tf.datasets import image_record
 from inspection_tf.datasets.loading import storage
 from inspection_tf.datasets.records import IGNORED, LabelKind, Record
 from inspection_tf.images import registration
@@ -85,7 +86,7 @@ class Cache:
         if self.rim_px is None:
             object.__setattr__(self, "rim_px", np.zeros(len(self.ids), np.int64))
         if self.label_kind is None:
-            kind = "masks" if self.corners_xy is None else "corners"
+            kind = image_record.MASKS if self.corners_xy is None else image_record.CORNERS
             object.__setattr__(self, "label_kind", kind)
 
     def __len__(self) -> int:
@@ -361,7 +362,7 @@ def _fill(
     )
     ids, label, rim_px = [], np.zeros(count, np.uint8), np.zeros(count, np.int64)
     is_defect = np.zeros(count, np.bool_)
-    corners = np.zeros((count, 4, 2), np.float32) if labels.kind == "corners" else None
+    corners = np.zeros((count, 4, 2), np.float32) if labels.kind == image_record.CORNERS else None
     with storage.told(count):
         arrays = storage.allocate(shapes, on_disk=on_disk)
         for row, sample in enumerate(samples):

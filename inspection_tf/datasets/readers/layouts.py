@@ -14,8 +14,7 @@ from inspection_tf.datasets import image_record
 from inspection_tf.datasets.sections.base import StoredSpec
 
 LabelKind = image_record.LabelKind
-MASKS: LabelKind = "masks"
-CORNERS: LabelKind = "corners"
+MASKS, CORNERS = image_record.MASKS, image_record.CORNERS
 _DEPTH = 3
 _MOST_ENTRIES = 5000
 
