@@ -1,5 +1,6 @@
 """How every recipe ends: thresholds, bundle, evaluation, and the commands that come next."""
 
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,10 +32,13 @@ def finish(run: Run, models: Models, division: Division, spec: ship.BundleSpec) 
         errors.DataError: the images do not allow the method of the threshold.
         errors.StorageError: the disk is full; no half bundle is left behind.
     """
-    settings = run.settings
+    settings, out = run.settings, run.folder.path / "bundle"
+    if run.folder.is_resumed and out.is_dir():
+        # Of a run that was cut off after it: written again, by the same networks.
+        shutil.rmtree(out)
     shipped = ship.ship(
         models,
-        out=run.folder.path / "bundle",
+        out=out,
         tuning=division.tuning,
         measured=division.measured,
         split=division.split,

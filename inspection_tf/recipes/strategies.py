@@ -100,9 +100,21 @@ def check(spec: ClassifierSpec, *, has_evidence: bool) -> None:
     if spec.strategy == "features" and not is_plain:
         raise errors.ConfigError(
             "classifier.strategy features needs classifier.model.head pooled, and no patches. Got "
-            f"{spec.model.head}. Choose it, or another strategy."
+            f"{spec.model.head} and patches of {spec.model.patches.size_px} px. "
+            "Choose it, or another strategy."
         )
-    if has_evidence and spec.model.head == "vgg" and spec.model.patches.size_px is None:
+    if spec.trainable_from is not None and spec.strategy != "finetune":
+        raise errors.ConfigError(
+            f"classifier.trainable_from belongs to the strategy finetune. Got {spec.strategy}. "
+            "Leave it out."
+        )
+    if has_evidence and spec.model.patches.size_px is not None:
+        raise errors.ConfigError(
+            "rules.has_evidence needs a classifier of whole images: evidence of patches, which "
+            f"overlap, lies on no even grid. Got patches of {spec.model.patches.size_px} px. "
+            "Set has_evidence: false."
+        )
+    if has_evidence and spec.model.head == "vgg":
         raise errors.ConfigError(
             "rules.has_evidence needs classifier.model.head pooled or cells. Got vgg, whose answer "
             "is no sum over places. Set has_evidence: false."
@@ -181,6 +193,8 @@ def _learn_features(
 def calibrate(model: keras.Model, tune: loader.Cache) -> float:
     """Divide the logits by the temperature that makes some labels likeliest; returns it.
 
+    Where every label is found, the likeliest is the smallest there is; then it is 1.
+
     Args:
         model: a classifier, changed in place.
         tune: images that it did not learn from.
@@ -191,7 +205,13 @@ def calibrate(model: keras.Model, tune: loader.Cache) -> float:
     )
     # The logarithm of a probability is its logit but for a number that all classes share.
     logits = np.log(np.maximum(probability.astype(np.float64), np.finfo(np.float32).tiny))
-    temperature = calibration.fit_temperature(logits, tune.label.astype(np.int64))
+    label = tune.label.astype(np.int64)
+    temperature = calibration.fit_temperature(logits, label)
+    if temperature < 1 and (logits.argmax(axis=1) == label).all():
+        _LOG.warning(
+            "every tune image is right, which does not say how sure to be: no temperature is set"
+        )
+        temperature = 1.0
     evidence.set_temperature(model, temperature)
     _LOG.info("temperature %.3f, from %d images", temperature, len(tune))
     return temperature

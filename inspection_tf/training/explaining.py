@@ -10,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.models import place_pool
 from inspection_tf.tasks import class_probability
 
 _BATCH = 32
@@ -50,7 +51,7 @@ def grad_cam(model: keras.Model, image: NDArray[np.uint8], number: int) -> NDArr
     what is negative is cut off. Source: Selvaraju et al. 2017, eqs. 1 and 2.
 
     Args:
-        model: of `models.classifier.build`, with any head.
+        model: of `models.classifier.build`, with the head `vgg` or `pooled` and no patches.
         image: (height, width, channels) uint8, as the network takes it.
         number: of the class, 0 for OK.
 
@@ -61,7 +62,13 @@ def grad_cam(model: keras.Model, image: NDArray[np.uint8], number: int) -> NDArr
         errors.ConfigError: the model is no such classifier, or the image or the class does not fit.
     """
     _check(model, image, number)
-    first = next(layer for layer in model.layers if layer.name in _FIRST_OF_HEAD)
+    names = {layer.name for layer in model.layers}
+    first = next((layer for layer in model.layers if layer.name in _FIRST_OF_HEAD), None)
+    if first is None or place_pool.NAME in names:
+        raise errors.ConfigError(
+            "Grad-CAM needs a head that sees the whole image. Got one whose places, cells or "
+            "patches, answer for themselves. Look at their evidence: models.evidence.attach."
+        )
     body = keras.Model(model.input, first.input)
     head = keras.Model(first.input, model.get_layer("class_logits").output)
     feature = tf.convert_to_tensor(body({"image": image[None]}, training=False))

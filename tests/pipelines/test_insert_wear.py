@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,18 @@ def test_the_run_can_be_measured_again_and_verified(finished, tmp_path):
         assert (again / "metrics.json").read_bytes() == (
             folder / "evaluation" / "metrics.json"
         ).read_bytes()
+
+
+def test_a_run_that_was_cut_off_between_its_bundles_is_resumed(finished, tmp_path):
+    out, report = finished
+    cut = shutil.copytree(out, tmp_path / "run")
+    shutil.rmtree(cut / "wear" / "bundle")
+    status = json.loads((cut / "status.json").read_text()) | {"state": "interrupted"}
+    (cut / "status.json").write_text(json.dumps(status))
+    again = insert_wear.run(toy(), cut)
+    assert again["metrics"] == report["metrics"]
+    assert again["wear"]["metrics"] == report["wear"]["metrics"]
+    assert (cut / "wear" / "bundle" / "manifest.json").is_file()
 
 
 def test_photos_in_a_folder_for_each_class_are_cross_validated(tmp_path):

@@ -91,6 +91,25 @@ def test_a_classifier_learns_three_classes_and_says_where_it_sees_them(trained, 
     assert chipped.argmax() == 0
 
 
+def test_where_every_tune_image_is_right_no_temperature_is_set(trained, parts, caplog):
+    tune = parts["tune"]
+    before = trained.predict_on_batch({"image": tune.image})["class_probability"]
+    assert (before.argmax(axis=1) == tune.label).all()
+    assert strategies.calibrate(trained, tune) == 1.0
+    after = trained.predict_on_batch({"image": tune.image})["class_probability"]
+    np.testing.assert_array_equal(after, before)
+    assert "does not say how sure to be" in caplog.text
+
+
+def test_what_a_strategy_would_ignore_is_refused():
+    with pytest.raises(errors.ConfigError, match="trainable_from belongs to the strategy finetune"):
+        strategies.check(spec(trainable_from="conv3"), has_evidence=True)
+    patches = {"size_px": 16, "stride_px": 8}
+    with pytest.raises(errors.ConfigError, match="needs a classifier of whole images"):
+        strategies.check(spec(model={"patches": patches}), has_evidence=True)
+    strategies.check(spec(model={"patches": patches}), has_evidence=False)
+
+
 def test_a_calibrated_classifier_has_the_likeliest_temperature(parts):
     keras.utils.set_random_seed(0)
     network = strategies.network(spec(), len(CLASSES))

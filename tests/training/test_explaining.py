@@ -77,3 +77,11 @@ def test_what_is_no_classifier_no_class_or_no_input_is_refused(image):
         explaining.grad_cam(model, image, 3)
     with pytest.raises(errors.ConfigError, match=r"uint8 of shape \(48, 80, 1\)"):
         explaining.grad_cam(model, image[:-1], 0)
+
+
+def test_a_head_whose_places_answer_for_themselves_has_its_evidence_in_the_graph(image):
+    with pytest.raises(errors.ConfigError, match="Grad-CAM needs a head that sees the whole image"):
+        explaining.grad_cam(build(head="cells"), image, 0)
+    patches = {"size_px": 32, "stride_px": 16}
+    with pytest.raises(errors.ConfigError, match="Grad-CAM needs a head that sees the whole image"):
+        explaining.grad_cam(build(patches=patches), image, 0)

@@ -80,7 +80,7 @@ class GridsSpec(DrawnSpec):
 
 
 class InsertsSpec(DrawnSpec):
-    """Drawn photos of cutting inserts, and how they are split."""
+    """Drawn photos of cutting inserts, and how they are split: by the seed of the data alone."""
 
     format: Literal["inserts"] = "inserts"
     """Drawn photos of cutting inserts."""

@@ -54,8 +54,9 @@ def papers(context: Context) -> Papers:
         else ""
     )
     evidence = (
-        " Evidence: what each cell of the image adds to the logit of each class, so that its sum "
-        "over all cells is the logit; nothing is decided by it."
+        " Evidence: how far each cell of the image speaks for each class, before the temperature. "
+        "Where the head pools features, the sum over all cells is the logit; where it pools the "
+        "answers of cells, the mean of their logits. Nothing is decided by it."
         if settings.has_evidence
         else ""
     )

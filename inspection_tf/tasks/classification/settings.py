@@ -16,6 +16,8 @@ class Settings(config.Section):
     """threshold: NG where the probabilities of all classes but OK together reach the threshold that
     was chosen for a promise; likeliest: NG where the likeliest class is not OK."""
     min_margin: float = pydantic.Field(default=0.0, ge=0, le=1)
-    """REVIEW where the likeliest class is ahead of the next by less, in probability; 0: never."""
+    """REVIEW where the likeliest class is ahead of the next by less, in probability; 0: never. An
+    engine whose probabilities cross it changes a verdict far from the threshold, so its gate says
+    no."""
     has_evidence: bool = True
     """The network also returns what each place of the image adds to each class."""

@@ -75,6 +75,11 @@ class Classification(SeesWholeImages):
         further = (_EVIDENCE,) if has_evidence else ()
         return (class_probability.graph(CLASSIFIER, further=further),)
 
+    def problem(self, context: Context) -> str:
+        """Return what does not fit: good images are called as one of what can be wrong."""
+        name = context.settings_as(Settings).ok_name
+        return f"good images have the name of a class, {name}" if name in context.classes else ""
+
     def prepare(self, image: Pixels, template: Pixels | None, context: Context) -> Prepared:
         """Bring an image, and its template if the bundle compares, to what the network takes."""
         return preparation.whole_image(image, template, context)
