@@ -9,7 +9,7 @@ over one an image is NG whatever its score, and no image becomes OK by them.
 
 from inspection_tf.decision.audit import HiddenDefect, hidden_defects
 from inspection_tf.decision.composite import CompositeVerdict
-from inspection_tf.decision.decide import decide, gate, score
+from inspection_tf.decision.decide import decide, gate, outcome_of, score
 from inspection_tf.decision.regions import Zone
 from inspection_tf.decision.results import Field, Region, Regions, Result
 from inspection_tf.decision.rules import Level, Rules
@@ -33,5 +33,6 @@ __all__ = [
     "decide",
     "gate",
     "hidden_defects",
+    "outcome_of",
     "score",
 ]

@@ -102,7 +102,7 @@ def decide(
         class_weight=class_weight,
         measures_wear=True,
     )
-    by_score = _outcome(found.score, point)
+    by_score = outcome_of(found.score, point)
     outcome = _raised(by_score, found, rules)
     shown = _shown(found, by_score, point) if outcome == by_score else found.kept.tolist()
     regions = tuple(_region(found, index, classes, rules, mm_per_px) for index in shown)
@@ -165,7 +165,7 @@ def gate(
     Returns:
         The verdict, without map and regions; None when the second stage must run.
     """
-    outcome = _outcome(score if math.isfinite(score) else math.nan, stage_point)
+    outcome = outcome_of(score if math.isfinite(score) else math.nan, stage_point)
     if outcome == "NG":
         return None
     limit = operating_point.threshold
@@ -193,7 +193,8 @@ def _stopped_score(score: float, stage_threshold: float, threshold: float) -> fl
     return min(threshold * score / stage_threshold, highest)
 
 
-def _outcome(score: float, point: thresholds.OperatingPoint) -> Outcome:
+def outcome_of(score: float, point: thresholds.OperatingPoint) -> Outcome:
+    """Return what a score says by itself: REVIEW in the band, and where it is nan."""
     if math.isnan(score):
         return "REVIEW"
     if score >= point.threshold:

@@ -72,9 +72,11 @@ def phases_of(spec: ClassifierSpec) -> tuple[Phase, ...]:
         return ()
     if spec.strategy == "frozen":
         return (Phase(epochs=epochs, backbone="frozen"),)
-    top = Phase(epochs=epochs - spec.head_epochs, learning_rate=spec.body_learning_rate)
-    if spec.trainable_from is not None:
-        top = top.model_copy(update={"trainable_from": spec.trainable_from})
+    top = Phase(
+        epochs=epochs - spec.head_epochs,
+        learning_rate=spec.body_learning_rate,
+        trainable_from=spec.trainable_from,
+    )
     return Phase(epochs=spec.head_epochs, backbone="frozen"), top
 
 

@@ -7,12 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
-from inspection_tf.tasks.base import Context, Pixels, Prepared
+from inspection_tf.tasks.base import Context, OperatingPoints, Pixels, Prepared
 
 if TYPE_CHECKING:
-    from inspection_tf import images
+    from inspection_tf import images, thresholds
     from inspection_tf.datasets.records import Record, Records
-    from inspection_tf.tasks.base import Networks
+    from inspection_tf.tasks.base import Networks, Task
+
+_NO_MAP = 0.5  # what a pixel needs does not matter where there is no map
 
 
 def require_template(template: Pixels | None, context: Context) -> None:
@@ -80,6 +82,43 @@ def parts_of(tuned: "Sequence[tuple[Networks, Records]]") -> tuple[str, ...] | N
     if all(chosen.parts is None for _, chosen in tuned):
         return None
     return tuple(group for _, chosen in tuned for group in chosen.groups)
+
+
+def choose_by_score(
+    task: "Task",
+    tuned: "Sequence[tuple[Networks, Records]]",
+    spec: "thresholds.ThresholdSpec",
+    context: Context,
+) -> OperatingPoints:
+    """Choose the threshold of a task with one score for each image, and no map.
+
+    Args:
+        task: which prepares, runs and scores the images.
+        tuned: networks and images whose scores they may give.
+        spec: the method.
+        context: of the bundle to be, whose thresholds do not matter yet.
+
+    Raises:
+        errors.DataError: the images do not allow the method.
+    """
+    from inspection_tf import thresholds
+
+    turn = context.preprocessing.orientation
+    score, is_defect = [], []
+    for networks, chosen in tuned:
+        for record in chosen:
+            prepared = task.prepare(*record.read_pair(orientation=turn), context)
+            (output,) = task.run(networks, [prepared], context)
+            score.append(task.scores(output, prepared, context)["score"])
+            is_defect.append(record.is_defect)
+    point = thresholds.choose(
+        np.array(score),
+        np.array(is_defect, np.bool_),
+        spec,
+        mask_threshold=_NO_MAP,
+        groups=parts_of(tuned),
+    )
+    return OperatingPoints(point)
 
 
 def with_template(image: Pixels, template: Pixels, context: Context) -> Prepared:

@@ -70,7 +70,7 @@ def decide(output: ClassOutput, prepared: Prepared, context: Context) -> decisio
     value = score(probability, settings)
     is_finite = math.isfinite(value)
     ahead = margin(probability) if is_finite else 0.0
-    outcome = _outcome(value, point.threshold, point.review_from)
+    outcome = decision.outcome_of(value, point)
     reasons = [_reason(value, point.threshold, probability, names)]
     if is_finite and ahead < settings.min_margin:
         outcome = "REVIEW"
@@ -95,14 +95,6 @@ def decide(output: ClassOutput, prepared: Prepared, context: Context) -> decisio
             placement=prepared.placement,
         ),
     )
-
-
-def _outcome(value: float, threshold: float, review_from: float | None) -> decision.Outcome:
-    if math.isnan(value):
-        return "REVIEW"
-    if value >= threshold:
-        return "NG"
-    return "REVIEW" if review_from is not None and value >= review_from else "OK"
 
 
 def _reason(

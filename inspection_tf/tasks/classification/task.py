@@ -41,7 +41,6 @@ _DIFFERENCE = "class_probability_difference"
 _EVIDENCE_DIFFERENCE = "class_evidence_difference"
 _AXES = ("batch", "rows", "columns", "classes")
 _EVIDENCE = OutputSpec("class_evidence", "class_evidence", "logit", _AXES)
-_NO_MAP = 0.5  # what a pixel needs does not matter where there is no map
 
 
 class Classification(SeesWholeImages):
@@ -153,29 +152,16 @@ class Classification(SeesWholeImages):
         context: Context,
     ) -> OperatingPoints:
         """Choose the threshold; by the likeliest class there is nothing to choose."""
-        settings = context.settings_as(Settings)
-        score, is_defect = [], []
-        for networks, chosen in tuned:
-            for record in chosen:
-                prepared = preparation.from_record(record, context)
-                (output,) = self.run(networks, [prepared], context)
-                score.append(self.scores(output, prepared, context)["score"])
-                is_defect.append(record.is_defect)
-        if settings.decide_by == "likeliest":
-            counts = {"images": len(score), "defective": int(np.sum(is_defect))}
-            point = thresholds.OperatingPoint(
-                threshold=probabilities.EVEN, method=settings.decide_by, counts=counts
-            )
-            return OperatingPoints(point)
-        return OperatingPoints(
-            thresholds.choose(
-                np.array(score),
-                np.array(is_defect, np.bool_),
-                spec,
-                mask_threshold=_NO_MAP,
-                groups=preparation.parts_of(tuned),
-            )
+        if context.settings_as(Settings).decide_by == "threshold":
+            return preparation.choose_by_score(self, tuned, spec, context)
+        records = [record for _, chosen in tuned for record in chosen]
+        defective = sum(record.is_defect for record in records)
+        point = thresholds.OperatingPoint(
+            threshold=probabilities.EVEN,
+            method="likeliest",
+            counts={"images": len(records), "defective": defective},
         )
+        return OperatingPoints(point)
 
     def pixel_threshold(self, chosen: float, threshold: float) -> float:
         """Return the one that was chosen: there is no map."""

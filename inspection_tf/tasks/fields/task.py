@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 NAME = "corners"
 LOCATOR, REFINER = "locator", "refiner"
 _OUTPUT = "corners"
-_NO_MAP = 0.5  # what a pixel needs does not matter where there is no map
 _UNIT = "shares of width and height; the last a probability"
 
 
@@ -208,23 +207,7 @@ class Fields(SeesWholeImages):
         context: Context,
     ) -> OperatingPoints:
         """Choose the threshold of 1 minus the confidence."""
-        score, is_defect = [], []
-        for networks, chosen in tuned:
-            for record in chosen:
-                turn = context.preprocessing.orientation
-                prepared = self.prepare(*record.read_pair(orientation=turn), context)
-                (output,) = self.run(networks, [prepared], context)
-                score.append(self.decide(output, prepared, context).score)
-                is_defect.append(record.is_defect)
-        return OperatingPoints(
-            thresholds.choose(
-                np.array(score),
-                np.array(is_defect, np.bool_),
-                spec,
-                mask_threshold=_NO_MAP,
-                groups=preparation.parts_of(tuned),
-            )
-        )
+        return preparation.choose_by_score(self, tuned, spec, context)
 
     @property
     def measures(self) -> "evaluation.Measures":
