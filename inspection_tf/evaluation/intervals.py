@@ -146,6 +146,31 @@ def ratio_of_sums(
     return statistic, int(np.count_nonzero(below))
 
 
+def quantile(values: Floats, share: float, group_of: NDArray[np.int64]) -> tuple[Statistic, int]:
+    """Return the statistic "the smallest value that at least this share do not exceed".
+
+    Args:
+        values: (n,).
+        share: 0..1.
+        group_of: (n,), the index of each value's group.
+    """
+    order = np.argsort(values, kind="stable")
+    ranked, group = values[order], group_of[order]
+
+    def statistic(counts: Floats) -> Floats:
+        weight = counts[:, group]
+        reached = weight.cumsum(axis=1)
+        total = reached[:, -1:]
+        # A rounding error of the product must not ask for one more.
+        place = (reached < share * total * (1 - 1e-12)).sum(axis=1)
+        return np.where(total[:, 0] > 0, ranked[np.minimum(place, len(ranked) - 1)], np.nan)
+
+    if not len(values):
+        return lambda counts: np.full(len(counts), np.nan), 0
+
+    return statistic, len(np.unique(group_of))
+
+
 def mean_of_defined(statistics: Sequence[Statistic]) -> Statistic:
     """Return the mean of several statistics, of each resample over those that it defines."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from inspection_tf import evaluation
 from inspection_tf.evaluation import columns, intervals
@@ -70,31 +70,6 @@ def compare_corners(
     return CornerResult((first, second, third, fourth), width, iou)
 
 
-def quantile(values: Floats, share: float, group_of: NDArray[np.int64]) -> tuple[Statistic, int]:
-    """Return the statistic "the smallest value that at least this share do not exceed".
-
-    Args:
-        values: (n,).
-        share: 0..1.
-        group_of: (n,), the index of each value's group.
-    """
-    order = np.argsort(values, kind="stable")
-    ranked, group = values[order], group_of[order]
-
-    def statistic(counts: Floats) -> Floats:
-        weight = counts[:, group]
-        reached = weight.cumsum(axis=1)
-        total = reached[:, -1:]
-        # A rounding error of the product must not ask for one more.
-        place = (reached < share * total * (1 - 1e-12)).sum(axis=1)
-        return np.where(total[:, 0] > 0, ranked[np.minimum(place, len(ranked) - 1)], np.nan)
-
-    if not len(values):
-        return lambda counts: np.full(len(counts), np.nan), 0
-
-    return statistic, len(np.unique(group_of))
-
-
 @dataclass(frozen=True, slots=True)
 class FieldMeasures:
     """Metrics of the corners of fields."""
@@ -131,8 +106,8 @@ class FieldMeasures:
         for unit, errors in (("px", px), ("relative", relative)):
             name, of_corners = f"corner_error_{unit}", errors[has_field].ravel()
             statistics[f"{name}_mean"] = mean(errors.mean(axis=1), counted)
-            statistics[f"{name}_median"] = quantile(of_corners, 0.5, corner_group)
-            statistics[f"{name}_p95"] = quantile(of_corners, 0.95, corner_group)
+            statistics[f"{name}_median"] = intervals.quantile(of_corners, 0.5, corner_group)
+            statistics[f"{name}_p95"] = intervals.quantile(of_corners, 0.95, corner_group)
         of_ok = mean(relative.mean(axis=1), counted * is_ok)
         return {
             **statistics,

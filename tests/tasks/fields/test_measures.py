@@ -10,6 +10,7 @@ import pytest
 
 from inspection_tf import decision, errors, evaluation, images, plots, tasks, thresholds
 from inspection_tf.datasets import records
+from inspection_tf.evaluation import intervals
 from inspection_tf.tasks.base import Context
 from inspection_tf.tasks.fields import measures, pictures
 from inspection_tf.tasks.fields import rules as field_rules
@@ -118,7 +119,7 @@ def test_photos_without_any_field_define_no_error():
 
 
 def test_a_quantile_is_the_smallest_value_that_covers_the_share():
-    statistic, _ = measures.quantile(np.array([4.0, 1.0, 3.0, 2.0]), 0.5, np.array([0, 1, 1, 0]))
+    statistic, _ = intervals.quantile(np.array([4.0, 1.0, 3.0, 2.0]), 0.5, np.array([0, 1, 1, 0]))
     assert statistic(np.array([[1.0, 1.0]])).tolist() == [2.0]
     # The first group alone: 2 and 4; twice the second: 1 and 3.
     assert statistic(np.array([[1.0, 0.0], [0.0, 2.0]])).tolist() == [2.0, 1.0]
