@@ -12,10 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors
 from inspection_tf.evaluation import class_measures
-from inspection_tf.evaluation.intervals import Floats
+from inspection_tf.evaluation.intervals import Floats, Statistic
 
 Binning = Literal["width", "count"]
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
+BINS = 15
+"""Of equal width, as Guo et al. have them."""
 _SUM_TOLERANCE = 1e-3  # of the probabilities of an image; float16 networks are off by some 1e-4
 _LEAST_GAIN = 1e-9  # nats an image, under which no temperature is better than 1
 
@@ -45,7 +47,7 @@ class Reliability:
 
 
 def reliability(
-    probability: ArrayLike, label: ArrayLike, bins: int = 15, *, binning: Binning = "width"
+    probability: ArrayLike, label: ArrayLike, bins: int = BINS, *, binning: Binning = "width"
 ) -> Reliability:
     """Return how sure a classifier was and how often it was right.
 
@@ -73,7 +75,7 @@ def reliability(
     if binning == "count":
         edges = np.quantile(confidence, edges)
         edges[0], edges[-1] = 0, 1
-    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    place = _bin_of(confidence, edges)
     counts = np.bincount(place, minlength=bins)
     means = [
         np.divide(
@@ -88,7 +90,7 @@ def reliability(
 
 
 def expected_calibration_error(
-    probability: ArrayLike, label: ArrayLike, bins: int = 15, *, binning: Binning = "width"
+    probability: ArrayLike, label: ArrayLike, bins: int = BINS, *, binning: Binning = "width"
 ) -> float:
     """Return how far a classifier's sureness is from how often it is right, on average.
 
@@ -108,6 +110,38 @@ def expected_calibration_error(
         errors.ConfigError: there is no bin.
     """
     return reliability(probability, label, bins, binning=binning).expected_calibration_error
+
+
+def _bin_of(confidence: Floats, edges: Floats) -> NDArray[np.int64]:
+    """Return the bin of each confidence; a bin holds its upper edge and not its lower one."""
+    place = np.searchsorted(edges, confidence, side="left") - 1
+    return np.clip(place, 0, len(edges) - 2).astype(np.int64)
+
+
+def calibration_statistic(
+    confidence: Floats, is_right: Floats, group_of: NDArray[np.int64]
+) -> tuple[Statistic, int]:
+    """Return the statistic "expected calibration error", and the groups that bear on it.
+
+    It is `expected_calibration_error` with its usual bins, of images that are resampled by groups.
+
+    Args:
+        confidence: (images,), probability of the likeliest class.
+        is_right: (images,), 1 where that is the true class, else 0.
+        group_of: (images,), the index of each image's group.
+    """
+    place = _bin_of(confidence, np.linspace(0, 1, BINS + 1))
+    groups = len(np.unique(group_of))
+    gap, images = np.zeros((int(group_of.max(initial=-1)) + 1, BINS)), np.bincount(group_of)
+    np.add.at(gap, (group_of, place), is_right - confidence)
+
+    def statistic(counts: Floats) -> Floats:
+        total = (counts * images).sum(axis=1)
+        value = np.full(len(counts), np.nan)
+        off = np.abs((counts[:, :, None] * gap[None]).sum(axis=1)).sum(axis=1)
+        return np.divide(off, total, out=value, where=total > 0)
+
+    return statistic, groups
 
 
 def softmax(logits: ArrayLike, temperature: float = 1.0) -> Floats:

@@ -63,7 +63,7 @@ def changes(
     estimates = intervals.bootstrap(
         {
             name: (_difference(old[name][0], new[name][0]), min(old[name][1], new[name][1]))
-            for name in old
+            for name in old.keys() & new.keys()
         },
         groups=len({row.group or row.id for row in first}),
         images=len(first),
@@ -71,7 +71,8 @@ def changes(
         resamples=resamples,
         confidence=confidence,
     )
-    return {name: estimates[name] for name in first[0].measures.meanings(classes)}
+    named = first[0].measures.meanings(classes)
+    return {name: estimates[name] for name in named if name in estimates}
 
 
 def worsening(name: str, change: float, measures: Measures) -> float:

@@ -114,8 +114,8 @@ def summarize(
         confidence: of every interval, 0..1.
 
     Returns:
-        The names of `Measures.meanings`, in that order; then, where groups have several images,
-        those of `outcomes.OF_PARTS`.
+        The names of `Measures.meanings` that these rows have, in that order; then, where groups
+        have several images, those of `outcomes.OF_PARTS`.
 
     Raises:
         errors.DataError: there is no row, or the rows have other classes.
@@ -135,6 +135,5 @@ def summarize(
     )
     for name, (event, among) in outcomes.rates(ordered).items():
         estimates[name] = intervals.clustered_rate(event, among, group_of, confidence=confidence)
-    return {name: estimates[name] for name in measures.meanings(classes)} | outcomes.parts(
-        ordered, confidence
-    )
+    named = (name for name in measures.meanings(classes) if name in estimates)
+    return {name: estimates[name] for name in named} | outcomes.parts(ordered, confidence)

@@ -6,9 +6,13 @@ import numpy as np
 
 from inspection_tf import decision, errors, evaluation
 from inspection_tf.datasets.records import Record
+from inspection_tf.evaluation import evidence
 from inspection_tf.tasks.base import Context
-from inspection_tf.tasks.classification.measures import MEASURES, ClassResult
+from inspection_tf.tasks.classification.measures import MEASURES, ClassResult, Heat
 from inspection_tf.tasks.classification.results import Classes
+
+_NEARBY = 0.1
+"""By how much boxes are widened: an annotation is no more exact than that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +60,28 @@ def compare(record: Record, verdict: decision.Verdict, context: Context) -> eval
         )
     result = verdict.result
     probability = result.probability if isinstance(result, Classes) else None
+    heat = _heat(record, result, context) if label and isinstance(result, Classes) else None
     return evaluation.ImageResult.of(
         record,
         verdict,
         MEASURES,
-        ClassResult(label, probability, 1 + len(context.classes)),
+        ClassResult(label, probability, 1 + len(context.classes), heat),
         true_class=context.classes[label - 1] if label else "",
     )
+
+
+def _heat(record: Record, result: Classes, context: Context) -> Heat | None:
+    """Return how much of the heat of a defective image is where its label says; None without."""
+    heat, placement = result.heat(), result.placement
+    if heat is None or placement is None:
+        return None
+    lying = context.preprocessing.orientation
+    if (boxes := record.read_evidence(orientation=lying)) is not None and len(boxes):
+        inside, nearby = (
+            evidence.inside_share(heat, boxes, heat.shape, widen=share) for share in (0, _NEARBY)
+        )
+        return Heat(inside, nearby)
+    if record.has_mask and (mask := record.read_mask(orientation=lying)).any():
+        inside = evidence.inside_share(heat, mask, mask.shape)
+        return Heat(inside, inside)
+    return None

@@ -3,11 +3,18 @@
 - `class_accuracy`      share of images whose likeliest class is theirs.
 - `balanced_accuracy`   mean over the classes that occur of the share of their images that were
                         rightly classified: a rare class counts as much as a frequent one.
-- `calibration_error`   expected calibration error of the likeliest class: over ten equal bins of
-                        its probability, the mean of |share that is right - mean probability|,
-                        weighted by the images of each bin.
+- `calibration_error`   expected calibration error of the likeliest class: over equal bins of its
+                        probability, the mean of |share that is right - mean probability|, weighted
+                        by the images of each bin; see `evaluation.calibration`.
 - `recall_class_<name>` with several classes besides OK: the share of each one's images that were
                         rightly classified.
+
+Where the network returns evidence and labels say where the class is seen, by boxes or masks, of the
+rightly classified images that are not OK:
+
+- `heat_on_target`      share of them with at least three times as much heat inside as heat that is
+                        spread evenly over the image would have there.
+- `heat_inside_median`  median share of heat inside; boxes are a tenth wider and higher for it.
 
 Source: Guo et al. 2017, "On calibration of modern neural networks", eq. 3.
 """
@@ -20,11 +27,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import evaluation
-from inspection_tf.evaluation import class_measures, columns
-from inspection_tf.evaluation.intervals import Floats, Statistic
+from inspection_tf.evaluation import calibration, class_measures, columns, intervals
+from inspection_tf.evaluation.evidence import Evidence
+from inspection_tf.evaluation.intervals import Statistic
 
 RECALL = "recall_class_"
-_BINS = 10
+ON_TARGET = 3.0
+"""How many times more heat must be inside than if it were spread evenly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heat:
+    """How much of the evidence of an image lies where its class is annotated.
+
+    Attributes:
+        inside: in the boxes or the mask.
+        nearby: in boxes that are a tenth wider and higher; of a mask the same as `inside`.
+    """
+
+    inside: Evidence
+    nearby: Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +57,7 @@ class ClassResult:
         true: 0 for OK, k for the k-th class of what can be wrong.
         probability: of each class, OK first; None where one is not finite.
         count: number of classes, with OK.
+        heat: how much of what speaks for the class lies where it is annotated; None without either.
     """
 
     kind: ClassVar[str] = "classes"
@@ -42,6 +65,7 @@ class ClassResult:
     true: int
     probability: tuple[float, ...] | None
     count: int
+    heat: "Heat | None" = None
 
     @property
     def likeliest(self) -> int | None:
@@ -64,28 +88,10 @@ def results(rows: Sequence[evaluation.ImageResult]) -> list[ClassResult]:
     return [row.result_as(ClassResult) for row in rows]
 
 
-def _grouped(values: Floats, group_of: NDArray[np.int64]) -> Floats:
-    """Return the sums of (images, n) over groups, (groups, n)."""
-    summed = np.zeros((int(group_of.max()) + 1, values.shape[1]))
-    np.add.at(summed, group_of, values)
-    return summed
-
-
-def calibration(
-    confidence: Floats, is_right: Floats, group_of: NDArray[np.int64]
-) -> tuple[Statistic, int]:
-    """Return the statistic "expected calibration error"."""
-    place = np.minimum((confidence * _BINS).astype(np.int64), _BINS - 1)
-    within = (place[:, None] == np.arange(_BINS)[None]).astype(np.float64)
-    gap = _grouped(within * (is_right - confidence)[:, None], group_of)
-    images = _grouped(np.ones((len(confidence), 1)), group_of)
-
-    def statistic(counts: Floats) -> Floats:
-        total = (counts @ images)[:, 0]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(total > 0, np.abs(counts @ gap).sum(axis=1) / total, np.nan)
-
-    return statistic, len(np.unique(group_of))
+def annotated(rows: Sequence[evaluation.ImageResult]) -> list[tuple[int, Heat]]:
+    """Return place and heat of the rows that are wrong, found so, and say where it is seen."""
+    found = enumerate(results(rows))
+    return [(at, one.heat) for at, one in found if one.heat and one.true and one.is_right]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +115,13 @@ class ClassMeasures:
         statistics = {
             "class_accuracy": class_measures.accuracy_statistic(true, likeliest, group_of),
             "balanced_accuracy": class_measures.balanced_accuracy_statistic(*counted),
-            "calibration_error": calibration(confidence, is_right, group_of),
+            "calibration_error": calibration.calibration_statistic(confidence, is_right, group_of),
         }
         if len(classes) > 1:
             _, *recalls = class_measures.recall_statistics(*counted)
             names = (RECALL + name for name in classes)
             statistics |= dict(zip(names, recalls, strict=True))
-        return statistics
+        return statistics | _heat_statistics(rows, group_of)
 
     def meanings(self, classes: Sequence[str]) -> dict[str, str]:
         """Return every metric in its order and in words."""
@@ -126,6 +132,8 @@ class ClassMeasures:
             **evaluation.OUTCOMES,
             "calibration_error": "how far probabilities are off",
             **(of_classes if len(classes) > 1 else {}),
+            "heat_on_target": "rightly NG with 3 x heat in the label",
+            "heat_inside_median": "median share of heat in the label",
         }
 
     def columns(self, classes: Sequence[str]) -> dict[str, evaluation.Column]:
@@ -159,6 +167,26 @@ class ClassMeasures:
     def warning(self, rows: Sequence[evaluation.ImageResult]) -> str:
         """Say nothing: every label is a class."""
         return ""
+
+
+def _heat_statistics(
+    rows: Sequence[evaluation.ImageResult], group_of: NDArray[np.int64]
+) -> dict[str, tuple[Statistic, int]]:
+    """Return the metrics of heat; none where no image has any that is annotated."""
+    found = annotated(rows)
+    if not found:
+        return {}
+    group = group_of[[at for at, _ in found]]
+    # By whole runs of groups: those without an annotated image weigh nothing.
+    is_on = np.zeros(len(rows))
+    counted = np.zeros(len(rows))
+    for at, heat in found:
+        is_on[at], counted[at] = heat.inside.ratio >= ON_TARGET, 1
+    shares = np.array([heat.nearby.inside for _, heat in found])
+    return {
+        "heat_on_target": intervals.ratio_of_sums(is_on, counted, group_of),
+        "heat_inside_median": intervals.quantile(shares, 0.5, group),
+    }
 
 
 def _found(row: evaluation.ImageResult, classes: Sequence[str]) -> str:

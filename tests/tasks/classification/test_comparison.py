@@ -5,7 +5,7 @@ import pytest
 from class_images import make
 from class_verdicts import CONTEXT, verdict
 
-from inspection_tf import errors
+from inspection_tf import errors, evaluation, images
 from inspection_tf.datasets import records
 from inspection_tf.tasks.classification import comparison
 from inspection_tf.tasks.classification.measures import ClassResult
@@ -57,3 +57,67 @@ def test_an_output_that_is_not_finite_has_no_class():
     row = comparison.compare(make(2)[1], verdict(None), CONTEXT)
     assert row.result_as(ClassResult).likeliest is None
     assert not row.result_as(ClassResult).is_right
+
+
+@dataclasses.dataclass(frozen=True)
+class Boxed:
+    """Worn from column 0 to 7 and row 0 to 19, says the annotation."""
+
+    label_kind = "classes"
+
+    def read_image(self, *, orientation="apply"):
+        return np.zeros((32, 32), np.uint8)
+
+    def read_mask(self, *, orientation="apply"):
+        return np.zeros((32, 32), np.bool_)
+
+    def read_evidence(self, *, orientation="apply"):
+        return np.array([[0.0, 0.0, 8.0, 20.0]])
+
+    def identity(self):
+        return b"boxed"
+
+
+def seen(probability):
+    """Return a verdict with a cell for each px; worn is seen in columns 0..7, rows 0..21."""
+    evidence = np.zeros((32, 32, 3))
+    evidence[:22, :8, 2] = 1.0
+    found = verdict(probability)
+    _, placement = images.preprocess(np.zeros((32, 32), np.uint8), CONTEXT.preprocessing)
+    result = dataclasses.replace(found.result, evidence=evidence, placement=placement)
+    return dataclasses.replace(found, result=result)
+
+
+WORN = records.Record("a", True, Boxed(), class_id=2)
+
+
+def test_heat_is_measured_where_the_label_says_that_the_class_is_seen():
+    heat = comparison.compare(WORN, seen((0.1, 0.1, 0.8)), CONTEXT).result.heat
+    assert heat.inside.inside == pytest.approx(20 / 22)
+    assert heat.inside.area == pytest.approx(8 * 20 / 32**2)
+    # A tenth higher is a px at either end; a tenth wider reaches no further centre.
+    assert heat.nearby.inside == pytest.approx(21 / 22)
+
+
+def test_a_mask_says_where_a_class_is_seen_too():
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:11, :8] = 2
+    masked = records.Record("a", True, Masked(mask), class_id=2)
+    heat = comparison.compare(masked, seen((0.1, 0.1, 0.8)), CONTEXT).result.heat
+    assert heat.inside.inside == heat.nearby.inside == pytest.approx(11 / 22)
+
+
+def test_heat_is_reported_of_what_was_rightly_found_wrong():
+    right = comparison.compare(WORN, seen((0.1, 0.1, 0.8)), CONTEXT)
+    other = dataclasses.replace(WORN, id="b")
+    wrong = comparison.compare(other, seen((0.1, 0.8, 0.1)), CONTEXT)
+    good = comparison.compare(make(1)[0], seen((0.8, 0.1, 0.1)), CONTEXT)
+    found = evaluation.summarize([right, wrong, good], classes=CONTEXT.classes)
+    assert found["heat_on_target"].value == 1.0  # 0.91 inside a sixth of the image
+    assert found["heat_inside_median"].value == pytest.approx(21 / 22)
+    # Where nothing is annotated, or no heat returned, there is nothing to report.
+    unseen = comparison.compare(WORN, verdict((0.1, 0.1, 0.8)), CONTEXT)
+    assert "heat_on_target" not in evaluation.summarize([unseen, good], classes=CONTEXT.classes)
+    assert "heat_on_target" not in evaluation.changes(
+        [right, good], [unseen, good], classes=CONTEXT.classes
+    )
