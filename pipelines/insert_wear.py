@@ -14,7 +14,6 @@ from typing import Any
 from inspection_tf.datasets.loading import loader
 from inspection_tf.datasets.records import Records
 from inspection_tf.export import ship
-from inspection_tf.models import evidence
 from inspection_tf.recipes import (
     command_line,
     ending,
@@ -50,26 +49,27 @@ def train(
     trained: folds.Models | None = None,
 ) -> folds.Models:
     """Fit the classifier on `records`, watching `tune`, after networks that it may start from."""
-    cache = functools.partial(
-        loader.cache, preprocessing=cfg.preprocessing, spec=cfg.classifier.loader
-    )
+    spec = cfg.classifier
+    cache = functools.partial(loader.cache, preprocessing=cfg.preprocessing, spec=spec.loader)
+    images, within = cache(records), folder.within(classification.CLASSIFIER)
     model = strategies.train(
-        cfg.classifier,
-        cache(records),
+        spec,
+        images,
         cache(tune) if tune else None,
         groups=records.groups,
         seed=cfg.seed,
-        folder=folder.within(classification.CLASSIFIER),
+        folder=within,
         trained=trained,
     )
-    if cfg.rules.has_evidence:
-        model = evidence.attach(model)
+    model = strategies.with_side_outputs(
+        model, spec, cfg.rules, images, groups=records.groups, folder=within
+    )
     return {classification.CLASSIFIER: model}
 
 
 def run(cfg: Config, out: Path | None) -> dict[str, Any]:
     """Run the recipe; returns the report that `evaluation/metrics.json` holds."""
-    strategies.check(cfg.classifier, has_evidence=cfg.rules.has_evidence)
+    strategies.check(cfg.classifier, cfg.rules)
     if cfg.measure_wear:
         wear_stages.require_marks(cfg.data)
     finders = {segmentation.SEGMENTER: wear_stages.network(cfg.wear)} if cfg.measure_wear else {}

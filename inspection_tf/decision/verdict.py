@@ -44,6 +44,9 @@ class Verdict:
     stages: Mapping[str, float] = field(
         default_factory=dict, hash=False
     )  # scores of those that ran
+    limits: Mapping[str, tuple[float, float]] = field(
+        default_factory=dict, hash=False, repr=False
+    )  # what leaves an image to a person beside its score: each number and its limit
     image: NDArray[np.uint8] | NDArray[np.uint16] | None = field(
         default=None, repr=False, compare=False
     )

@@ -22,7 +22,8 @@ class Flip(config.Section):
     outcome_before: str
     outcome_after: str
     stage: str = ""
-    """Of a cascade: the stage that changed it. Scores and margin are that stage's own."""
+    """Of a cascade: the stage that changed it. Where a number beside the score did, such as a
+    novelty: its name. Scores and margin are its own."""
     score_before: float | None
     score_after: float | None
     margin: float | None
@@ -151,7 +152,20 @@ def changed_stage(
         for score in (one, other)
     ]
     is_known = math.isfinite(one) and math.isfinite(other) and margins
+    if not is_known and (crossed := _crossed_limit(old, new)):
+        return crossed
     return stage, (one, other), max(margins, key=abs) if is_known else math.nan
+
+
+def _crossed_limit(
+    old: decision.Verdict, new: decision.Verdict
+) -> tuple[str, tuple[float, float], float] | None:
+    """Return the number beside the score that crossed its limit, as `changed_stage`; or None."""
+    for name in old.limits.keys() & new.limits.keys():
+        (one, border), (other, _) = old.limits[name], new.limits[name]
+        if math.isfinite(one) and math.isfinite(other) and (one > border) != (other > border):
+            return name, (one, other), max(one - border, other - border, key=abs)
+    return None
 
 
 def finite(value: float) -> float | None:

@@ -8,10 +8,10 @@ from inspection_tf import errors, losses, metrics  # noqa: F401  registers what 
 from inspection_tf.models import (  # noqa: F401  and its layers
     backbones,
     blocks,
-    evidence,
     patching,
     place_pool,
 )
+from inspection_tf.models.side_outputs import evidence  # noqa: F401
 
 
 def load(

@@ -12,13 +12,15 @@ from typing import Literal
 import keras
 import numpy as np
 import pydantic
+from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.datasets.loading import loader
 from inspection_tf.evaluation import calibration
-from inspection_tf.models import classifier, evidence
+from inspection_tf.models import classifier
+from inspection_tf.models.side_outputs import evidence, novelty
 from inspection_tf.recipes import stages
-from inspection_tf.tasks import class_probability
+from inspection_tf.tasks import class_probability, classification
 from inspection_tf.training import features
 from inspection_tf.training.phases import Phase
 from inspection_tf.training.runs.run_folder import RunFolder
@@ -47,6 +49,9 @@ class ClassifierSpec(stages.StageSpec):
     """finetune: of the backbone's top and the head together."""
     trainable_from: str | None = None
     """finetune: first layer of the backbone that learns, or the start of its name; none: all."""
+    familiar_share: float = pydantic.Field(default=0.95, gt=0, le=1)
+    """Where the bundle is to know the novelty of an image: share of the training images, each
+    compared with those of other groups, that are not to count as new."""
     calibrate: bool = True
     """Divide the logits by the temperature that makes the tune split's labels likeliest. A
     cross-validation has no images left for that."""
@@ -80,12 +85,12 @@ def phases_of(spec: ClassifierSpec) -> tuple[Phase, ...]:
     return Phase(epochs=spec.head_epochs, backbone="frozen"), top
 
 
-def check(spec: ClassifierSpec, *, has_evidence: bool) -> None:
+def check(spec: ClassifierSpec, rules: classification.Settings) -> None:
     """Refuse what a strategy or the bundle needs of the classifier and it does not have.
 
     Args:
         spec: of the recipe.
-        has_evidence: the bundle is to show where the classes are seen.
+        rules: whether the bundle is to show where the classes are seen, and to know what is new.
 
     Raises:
         errors.ConfigError: the strategy uses the backbone as it is, and it has no weights; its head
@@ -110,13 +115,18 @@ def check(spec: ClassifierSpec, *, has_evidence: bool) -> None:
             f"classifier.trainable_from belongs to the strategy finetune. Got {spec.strategy}. "
             "Leave it out."
         )
-    if has_evidence and spec.model.patches.size_px is not None:
+    if rules.has_novelty and spec.model.patches.size_px is not None:
+        raise errors.ConfigError(
+            "rules.has_novelty needs a classifier of whole images, whose features it compares. "
+            f"Got patches of {spec.model.patches.size_px} px. Set has_novelty: false."
+        )
+    if rules.has_evidence and spec.model.patches.size_px is not None:
         raise errors.ConfigError(
             "rules.has_evidence needs a classifier of whole images: evidence of patches, which "
             f"overlap, lies on no even grid. Got patches of {spec.model.patches.size_px} px. "
             "Set has_evidence: false."
         )
-    if has_evidence and spec.model.head == "vgg":
+    if rules.has_evidence and spec.model.head == "vgg":
         raise errors.ConfigError(
             "rules.has_evidence needs classifier.model.head pooled or cells. Got vgg, whose answer "
             "is no sum over places. Set has_evidence: false."
@@ -170,6 +180,48 @@ def train(
     return model
 
 
+def with_side_outputs(
+    model: keras.Model,
+    spec: ClassifierSpec,
+    rules: classification.Settings,
+    images: loader.Cache,
+    *,
+    groups: Sequence[str],
+    folder: RunFolder,
+) -> keras.Model:
+    """Return a trained classifier that also returns what its bundle is to know.
+
+    Args:
+        model: of `train`.
+        spec: of the recipe.
+        rules: which say what that is.
+        images: that taught it.
+        groups: (images,), the part or series that each image shows.
+        folder: of this network.
+
+    Raises:
+        errors.DataError: all images are of one group, so that nothing says what is new.
+    """
+    if rules.has_evidence:
+        model = evidence.attach(model)
+    if rules.has_novelty:
+        vectors = _features(model, spec, images, folder)
+        share = spec.familiar_share
+        distance = novelty.limit(vectors, tuple(groups), familiar_share=share)
+        model = novelty.attach(model, novelty.references(vectors), distance)
+    return model
+
+
+def _features(
+    model: keras.Model, spec: ClassifierSpec, images: loader.Cache, folder: RunFolder
+) -> NDArray[np.float32]:
+    return features.compute(
+        features.of_classifier(model),
+        images.image,
+        folder=spec.feature_folder or folder.path / "features",
+    )
+
+
 def _learn_features(
     model: keras.Model,
     spec: ClassifierSpec,
@@ -180,14 +232,9 @@ def _learn_features(
     folder: RunFolder,
 ) -> None:
     """Set the head of a classifier to the logistic regression of what its backbone returns."""
-    vectors = features.compute(
-        features.of_classifier(model),
-        images.image,
-        folder=spec.feature_folder or folder.path / "features",
-    )
-    examples = Examples(
-        vectors, images.label.astype(np.int64), tuple(groups), ("OK", *images.classes)
-    )
+    vectors = _features(model, spec, images, folder)
+    labels = images.label.astype(np.int64)
+    examples = Examples(vectors, labels, tuple(groups), ("OK", *images.classes))
     head = logistic.fit(examples, options=spec.regression, seed=seed)
     set_linear_head(model, head.coefficients, head.intercept)
 

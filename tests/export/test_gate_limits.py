@@ -132,6 +132,21 @@ def test_the_border_that_was_crossed_counts(before, after, margin):
     assert found[2] == pytest.approx(margin, nan_ok=True)
 
 
+def beside(outcome, value, score=0.1):
+    return decision.Verdict(outcome, score, 0.5, limits={"novelty": (value, 1.0)})
+
+
+def test_a_number_beside_the_score_that_crossed_its_limit_says_how_near_it_was():
+    found = differences.changed_stage(beside("OK", 0.99), beside("REVIEW", 1.03), {})
+    assert found == ("novelty", (0.99, 1.03), pytest.approx(0.03))
+    # The score crossed too: that is what changed more than a person's work.
+    found = differences.changed_stage(beside("OK", 0.99, 0.45), beside("NG", 1.03, 0.55), {})
+    assert found[1] == (0.45, 0.55)
+    # Neither did.
+    found = differences.changed_stage(beside("OK", 0.9), beside("REVIEW", 0.95), {})
+    assert math.isnan(found[2])
+
+
 def test_metrics_may_drop_a_little_and_rates_are_bounded_by_verdicts():
     def change(**values):
         return {name: evaluation.Estimate(value) for name, value in values.items()}

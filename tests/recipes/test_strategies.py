@@ -6,8 +6,9 @@ from class_images import CLASSES, SIDE, make
 from inspection_tf import config, errors, images
 from inspection_tf.datasets import records
 from inspection_tf.datasets.loading import augment, loader
-from inspection_tf.models import evidence
+from inspection_tf.models.side_outputs import evidence
 from inspection_tf.recipes import stages, strategies
+from inspection_tf.tasks import classification
 from inspection_tf.training import fit
 from inspection_tf.training.runs.run_folder import RunFolder
 
@@ -67,17 +68,17 @@ def test_phases_of_ones_own_and_too_long_a_head_are_refused():
 
 
 def test_a_backbone_that_knows_nothing_is_refused_but_from_scratch():
-    strategies.check(spec(), has_evidence=True)
+    strategies.check(spec(), classification.Settings())
     for strategy in ("frozen", "finetune"):
         with pytest.raises(errors.ConfigError, match=f"strategy {strategy} needs a backbone"):
-            strategies.check(spec(strategy), has_evidence=True)
+            strategies.check(spec(strategy), classification.Settings())
 
 
 def test_evidence_is_refused_before_a_training_where_the_head_does_not_pool():
     dense = spec(model={"head": "vgg"})
-    strategies.check(dense, has_evidence=False)
+    strategies.check(dense, classification.Settings(has_evidence=False))
     with pytest.raises(errors.ConfigError, match=r"has_evidence needs .*pooled or cells\. Got vgg"):
-        strategies.check(dense, has_evidence=True)
+        strategies.check(dense, classification.Settings())
 
 
 def test_a_classifier_learns_three_classes_and_says_where_it_sees_them(trained, parts):
@@ -103,11 +104,32 @@ def test_where_every_tune_image_is_right_no_temperature_is_set(trained, parts, c
 
 def test_what_a_strategy_would_ignore_is_refused():
     with pytest.raises(errors.ConfigError, match="trainable_from belongs to the strategy finetune"):
-        strategies.check(spec(trainable_from="conv3"), has_evidence=True)
+        strategies.check(spec(trainable_from="conv3"), classification.Settings())
     patches = {"size_px": 16, "stride_px": 8}
     with pytest.raises(errors.ConfigError, match="needs a classifier of whole images"):
-        strategies.check(spec(model={"patches": patches}), has_evidence=True)
-    strategies.check(spec(model={"patches": patches}), has_evidence=False)
+        strategies.check(spec(model={"patches": patches}), classification.Settings())
+    strategies.check(spec(model={"patches": patches}), classification.Settings(has_evidence=False))
+
+
+def test_novelty_is_learned_from_the_groups_of_the_training_images(trained, parts, tmp_path):
+    images, folder = parts["train"], RunFolder(tmp_path, is_resumed=False)
+    rules = classification.Settings(has_novelty=True, has_evidence=False)
+    model = strategies.with_side_outputs(
+        trained, spec(familiar_share=1.0), rules, images, groups=images.ids, folder=folder
+    )
+    noise = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 1), np.uint8)
+    found = {
+        name: model.predict_on_batch({"image": pixels})["class_novelty"].max()
+        for name, pixels in {"train": images.image, "noise": noise}.items()
+    }
+    assert found["train"] < 1e-2
+    assert found["noise"] > 1
+    with pytest.raises(errors.DataError, match="two groups or more"):
+        strategies.with_side_outputs(
+            trained, spec(), rules, images, groups=["a"] * len(images), folder=folder
+        )
+    with pytest.raises(errors.ConfigError, match="has_novelty needs a classifier of whole images"):
+        strategies.check(spec(model={"patches": {"size_px": 16, "stride_px": 8}}), rules)
 
 
 def test_a_calibrated_classifier_has_the_likeliest_temperature(parts):
@@ -160,7 +182,9 @@ def test_features_are_computed_once_and_a_regression_of_them_becomes_the_head(
 
 def test_features_need_a_head_that_is_linear_in_them():
     with pytest.raises(errors.ConfigError, match=r"features needs .*head pooled, and no patches"):
-        strategies.check(spec("features", start="x", model={"head": "cells"}), has_evidence=True)
+        strategies.check(
+            spec("features", start="x", model={"head": "cells"}), classification.Settings()
+        )
 
 
 def test_specs_of_a_stage_are_those_of_every_recipe():

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors
-from inspection_tf.models import classifier, evidence, unet
+from inspection_tf.models import classifier, unet
+from inspection_tf.models.side_outputs import evidence
 from inspection_tf.training import explaining
 
 SIZE = (48, 80)

@@ -177,17 +177,17 @@ def _fracture(rng: np.random.Generator, view: View, face: Float, beyond: Float) 
     inside = view.missing - view.depth
     share = np.clip(inside / np.maximum(view.missing, 1), 0, 1)
     # It faces elsewhere than what is around it, so it is darker or brighter.
-    contrast, is_dark = float(rng.uniform(30, 70)), bool(rng.random() < 0.65)
+    contrast, is_dark = float(rng.uniform(40, 85)), bool(rng.random() < 0.65)
     around = float(face[view.is_missing].mean()) if view.is_missing.any() else 0.0
     level = around - contrast if is_dark and around > contrast + 15 else around + contrast
-    broken = level + np.float32(rng.uniform(9, 20)) * _relief(rng, view)
+    broken = level + np.float32(rng.uniform(18, 34)) * _relief(rng, view)
     broken += np.float32(rng.uniform(8, 22)) * textures.smooth_field(rng, view.size, cell=22.0)
     broken += 8 * speckle(rng, view.size, sigma=0.9)
     shade = float(rng.uniform(-0.4, 0.1)) * (1 if is_dark else -1)
     broken *= 1 + np.float32(shade) * share
-    wall = float(rng.choice((-1.0, 1.0))) * float(rng.uniform(30, 80))
+    wall = float(rng.choice((-1.0, 1.0))) * float(rng.uniform(60, 110))
     broken += np.float32(wall) * ridge(inside - np.float32(1.5), width=1.5)
-    opening = float(rng.uniform(-0.2, 0.75))
+    opening = float(rng.uniform(-0.1, 0.8))
     if opening > 0:
         reach = np.asarray(share - np.float32(1 - opening), np.float32)
         broken += rising(reach, width=0.12) * (beyond - broken)

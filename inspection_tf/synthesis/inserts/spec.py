@@ -35,7 +35,7 @@ class InsertSpec(config.Section):
     """Largest depth of the micro-roughness that every edge has, um."""
     chipping_tolerance_um: float = pydantic.Field(default=30.0, ge=0)
     """An edge from which no more is missing than this is not broken, um."""
-    chipping_um: Interval = (75.0, 320.0)
+    chipping_um: Interval = (90.0, 340.0)
     """Range of the depth of the deepest chip of a broken edge, um."""
     coating: Interval = (24.0, 100.0)
     """Range of the grey value of the coated flank."""

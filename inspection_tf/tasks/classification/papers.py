@@ -35,8 +35,9 @@ of a score {parity_score:.2g}, {parity_flips} changed verdicts.
 ## Where it fails
 
 It knows parts, lights, cameras and backgrounds like those it was trained on, and no class but its
-own: what it never saw gets the class that it resembles most. A classifier can be right for a wrong
-reason; look at what speaks for its answers before you trust them.
+own: what it never saw gets the class that it resembles most{unless_novel}.
+A classifier can be right for a wrong reason; look at what speaks for its answers before you trust
+them.
 """
 
 
@@ -48,11 +49,6 @@ def papers(context: Context) -> Papers:
         if settings.decide_by == "threshold"
         else "the largest probability but the first, over itself and the first together"
     )
-    margin = (
-        f"; REVIEW where the two largest probabilities differ by less than {settings.min_margin:g}"
-        if settings.min_margin
-        else ""
-    )
     evidence = (
         " Evidence: how far each cell of the image speaks for each class, before the temperature. "
         "Where the head pools features, the sum over all cells is the logit; where it pools the "
@@ -60,11 +56,24 @@ def papers(context: Context) -> Papers:
         if settings.has_evidence
         else ""
     )
+    review = ""
+    if settings.min_margin:
+        margin = f"{settings.min_margin:g}"
+        review += f"; REVIEW where the two largest probabilities differ by less than {margin}"
+    if settings.has_novelty:
+        review += f"; REVIEW where the novelty is over {settings.max_novelty:g}"
+    unless = ", unless its novelty leaves it to a person" if settings.has_novelty else ""
+    of_novelty = (
+        " Novelty: how far the features of the image are from those of the nearest training image, "
+        "1 where it is as far as nearly all training images keep from those of other groups."
+        if settings.has_novelty
+        else ""
+    )
     names = ", ".join((settings.ok_name, *context.classes))
     return Papers(
-        card=CARD,
+        card=CARD.replace("{unless_novel}", unless),
         rules=settings.model_dump(mode="json"),
-        decision=f"the score is {score}; NG when it is >= {point.threshold:.6g}; else OK{margin}",
-        stages=f"\nThe score is {score}{margin}.\n",
-        output_note=f" Classes in this order: {names}.{evidence}",
+        decision=f"the score is {score}; NG when it is >= {point.threshold:.6g}; else OK{review}",
+        stages=f"\nThe score is {score}{review}.\n",
+        output_note=f" Classes in this order: {names}.{evidence}{of_novelty}",
     )

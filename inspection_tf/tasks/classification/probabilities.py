@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,20 @@ class ClassOutput:
         probability: (1 + classes,), 0..1, OK first.
         evidence: (rows, columns, 1 + classes), what each place adds to the logit of each class;
             None where the network does not return it.
+        novelty: (1,), how unlike the training images it is, in units of the limit; likewise.
     """
 
     probability: NDArray[np.float32]
     evidence: NDArray[np.float32] | None = None
+    novelty: NDArray[np.float32] | None = None
+
+    def with_evidence(self, evidence: NDArray[np.float32]) -> "ClassOutput":
+        """Return it with what each place adds."""
+        return replace(self, evidence=evidence)
+
+    def with_novelty(self, novelty: NDArray[np.float32]) -> "ClassOutput":
+        """Return it with how unlike the training images the image is."""
+        return replace(self, novelty=novelty)
 
 
 def score(probability: NDArray[np.float32], settings: Settings) -> float:
@@ -57,7 +67,8 @@ def decide(output: ClassOutput, prepared: Prepared, context: Context) -> decisio
     """Decide about one image: **NG if and only if score >= threshold**, but for a small margin.
 
     Where two classes are nearly as likely, by the settings' margin, the image is left to a person,
-    whatever its score; so it is where a probability is not finite.
+    whatever its score; so it is where it is unlike the training images, by its novelty, and where a
+    probability is not finite.
 
     Args:
         output: of the network.
@@ -72,6 +83,9 @@ def decide(output: ClassOutput, prepared: Prepared, context: Context) -> decisio
     ahead = margin(probability) if is_finite else 0.0
     outcome = decision.outcome_of(value, point)
     reasons = [_reason(value, point.threshold, probability, names)]
+    limits: dict[str, tuple[float, float]] = {}
+    if is_finite and settings.min_margin:
+        limits["margin"] = ahead, settings.min_margin
     if is_finite and ahead < settings.min_margin:
         outcome = "REVIEW"
         first, second = np.argsort(-probability, kind="stable")[:2]
@@ -80,6 +94,15 @@ def decide(output: ClassOutput, prepared: Prepared, context: Context) -> decisio
             f"{names[first]} is ahead of {names[second]} by {ahead:.2f}, under "
             f"{settings.min_margin:g}",
         )
+    novelty = None if output.novelty is None else float(output.novelty[0])
+    if novelty is not None:
+        limits["novelty"] = novelty, settings.max_novelty
+        if not novelty <= settings.max_novelty:  # nan too
+            outcome = "REVIEW"
+            reasons.insert(
+                0,
+                f"unlike the training images: novelty {novelty:.2f}, over {settings.max_novelty:g}",
+            )
     return decision.Verdict(
         outcome=outcome,
         score=value,
@@ -88,11 +111,13 @@ def decide(output: ClassOutput, prepared: Prepared, context: Context) -> decisio
         review_from=point.review_from,
         image_size=prepared.placement.source_size,
         classes=context.classes,
+        limits=limits,
         result=Classes(
             names=names,
             probability=tuple(probability.tolist()) if is_finite else None,
             evidence=output.evidence,
             placement=prepared.placement,
+            novelty=novelty,
         ),
     )
 

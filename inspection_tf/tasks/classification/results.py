@@ -1,5 +1,6 @@
 """What a verdict says of the class of an image, and where it saw that."""
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
@@ -25,6 +26,8 @@ class Classes:
         evidence: (rows, columns, classes), what each place adds to the logit of each class; None
             where the network does not return it.
         placement: where the source lies in the input whose rows and columns these are.
+        novelty: how unlike the training images it is; from 1 on less like them than these are like
+            each other. None where the network does not return it.
     """
 
     kind: ClassVar[str] = "classes"
@@ -33,6 +36,7 @@ class Classes:
     probability: tuple[float, ...] | None
     evidence: NDArray[np.floating] | None = field(default=None, repr=False, compare=False)
     placement: "images.Placement | None" = field(default=None, repr=False, compare=False)
+    novelty: float | None = None
 
     @property
     def class_name(self) -> str | None:
@@ -50,14 +54,21 @@ class Classes:
         return first - second
 
     def to_dict(self) -> dict[str, object]:
-        """Return the likeliest class, its margin, and the probability of every class."""
+        """Return the likeliest class, its margin, the probability of every class, the novelty.
+
+        The novelty is there where the network returns it; null where it is not finite.
+        """
         shares = self.probability
+        novelty: dict[str, float | None] = {}
+        if self.novelty is not None:
+            novelty["class_novelty"] = self.novelty if math.isfinite(self.novelty) else None
         return {
             "class_name": self.class_name,
             "class_margin": self.margin,
             "class_probability": None
             if shares is None
             else dict(zip(self.names, shares, strict=True)),
+            **novelty,
         }
 
     def cells(self) -> NDArray[np.float64] | None:
@@ -118,4 +129,4 @@ class Classes:
 
     def without_pixels(self) -> "Classes":
         """Return it without its evidence."""
-        return Classes(self.names, self.probability)
+        return Classes(self.names, self.probability, novelty=self.novelty)

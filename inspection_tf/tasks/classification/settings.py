@@ -21,3 +21,8 @@ class Settings(config.Section):
     no."""
     has_evidence: bool = True
     """The network also returns what each place of the image adds to each class."""
+    has_novelty: bool = False
+    """The network also returns how unlike the training images an image is: 1 where it is as far
+    from them as nearly all of them keep to those of other groups."""
+    max_novelty: float = pydantic.Field(default=1.0, gt=0)
+    """REVIEW where the novelty is over it."""

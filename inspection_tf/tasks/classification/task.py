@@ -41,6 +41,8 @@ _DIFFERENCE = "class_probability_difference"
 _EVIDENCE_DIFFERENCE = "class_evidence_difference"
 _AXES = ("batch", "rows", "columns", "classes")
 _EVIDENCE = OutputSpec("class_evidence", "class_evidence", "logit", _AXES)
+_NOVELTY = OutputSpec("class_novelty", "class_novelty", "limit", ("batch", "novelty"))
+_NOVELTY_DIFFERENCE = "class_novelty_difference"
 
 
 class Classification(SeesWholeImages):
@@ -56,10 +58,12 @@ class Classification(SeesWholeImages):
     output_axes: Mapping[str, tuple[str, ...]] = {
         class_probability.OUTPUT: class_probability.AXES,
         _EVIDENCE.name: _AXES,
+        _NOVELTY.name: _NOVELTY.shape,
     }
     limits: Mapping[str, Limit] = {
         _DIFFERENCE: Limit(1e-3, "probabilities", "of 1"),
         _EVIDENCE_DIFFERENCE: Limit(1e-2, "shares of places", "in logits"),
+        _NOVELTY_DIFFERENCE: Limit(1e-2, "novelties", "of the limit"),
     }
     golden_counts = (2, 2)
 
@@ -69,9 +73,8 @@ class Classification(SeesWholeImages):
         preprocessing: "images.Preprocessing",
         classes: Sequence[str],
     ) -> tuple[GraphSpec, ...]:
-        """Return the classifier, with its evidence where the settings say that it has it."""
-        has_evidence = isinstance(settings, Settings) and settings.has_evidence
-        further = (_EVIDENCE,) if has_evidence else ()
+        """Return the classifier, with its evidence and novelty where the settings say so."""
+        further = _further(settings) if isinstance(settings, Settings) else ()
         return (class_probability.graph(CLASSIFIER, further=further),)
 
     def problem(self, context: Context) -> str:
@@ -93,13 +96,21 @@ class Classification(SeesWholeImages):
     ) -> list[Output]:
         """Run the classifier on all images in one call."""
         network, images = networks[CLASSIFIER], preparation.batched(batch)
-        if not context.settings_as(Settings).has_evidence:
+        names = [spec.name for spec in _further(context.settings_as(Settings))]
+        if not names:
             rows = class_probability.per_image(network.run(*images), images=len(batch))
             return [ClassOutput(row) for row in rows]
-        output, evidence = network.run_all(*images)
+        output, *others = network.run_all(*images)
         rows = class_probability.per_image(output, images=len(batch))
-        cells = checked(evidence, (len(batch), *evidence.shape[1:3], output.shape[1]))
-        return [ClassOutput(row, of_image) for row, of_image in zip(rows, cells, strict=True)]
+        beside = dict(zip(names, others, strict=True))
+        found = [ClassOutput(row) for row in rows]
+        if (cells := beside.get(_EVIDENCE.name)) is not None:
+            cells = checked(cells, (len(batch), *cells.shape[1:3], output.shape[1]))
+            found = [one.with_evidence(cell) for one, cell in zip(found, cells, strict=True)]
+        if (novelty := beside.get(_NOVELTY.name)) is not None:
+            far = checked(novelty, (len(batch), 1))
+            found = [one.with_novelty(value) for one, value in zip(found, far, strict=True)]
+        return found
 
     def decide(self, output: Output, prepared: Prepared, context: Context) -> decision.Verdict:
         """Apply the thresholds to the probabilities."""
@@ -119,9 +130,10 @@ class Classification(SeesWholeImages):
         return {"score": probabilities.score(found.probability, context.settings_as(Settings))}
 
     def arrays(self, output: Output) -> tuple[NDArray[np.float32], ...]:
-        """Return the probabilities and, where the network returns it, the evidence."""
+        """Return the probabilities and, where the network returns them, evidence and novelty."""
         found = output_as(output, ClassOutput)
-        return (found.probability, *([] if found.evidence is None else [found.evidence]))
+        beside = (found.evidence, found.novelty)
+        return (found.probability, *(array for array in beside if array is not None))
 
     def follow(
         self, networks: Networks, prepared: Prepared, leader: Output, context: Context
@@ -133,12 +145,13 @@ class Classification(SeesWholeImages):
     def distances(
         self, first: Output, second: Output, prepared: Prepared, context: Context
     ) -> dict[str, float]:
-        """Return the largest differences of probabilities and of what a place adds to a class."""
+        """Return the largest differences of probabilities, of evidence and of the novelty."""
         one, other = (output_as(output, ClassOutput) for output in (first, second))
-        off = {_DIFFERENCE: _largest(one.probability, other.probability), _EVIDENCE_DIFFERENCE: 0.0}
-        if one.evidence is not None and other.evidence is not None:
-            off[_EVIDENCE_DIFFERENCE] = _largest(one.evidence, other.evidence)
-        return off
+        return {
+            _DIFFERENCE: _largest(one.probability, other.probability),
+            _EVIDENCE_DIFFERENCE: _largest(one.evidence, other.evidence),
+            _NOVELTY_DIFFERENCE: _largest(one.novelty, other.novelty),
+        }
 
     def run_on_labels(
         self, networks: Networks, record: "Record", prepared: Prepared, context: Context
@@ -209,8 +222,16 @@ class Classification(SeesWholeImages):
         return pictures.draw(rows, show, report)
 
 
-def _largest(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    """Return the largest difference of two arrays; infinite where one is not finite."""
+def _further(settings: Settings) -> tuple[OutputSpec, ...]:
+    """Return what the network returns beside its answer, in its order."""
+    wanted = ((_EVIDENCE, settings.has_evidence), (_NOVELTY, settings.has_novelty))
+    return tuple(spec for spec, is_wanted in wanted if is_wanted)
+
+
+def _largest(first: NDArray[np.float32] | None, second: NDArray[np.float32] | None) -> float:
+    """Return the largest difference of two arrays; infinite where one is not finite, 0 of none."""
+    if first is None or second is None:
+        return 0.0
     off = float(np.abs(first - second).max())
     return off if np.isfinite(off) else float("inf")
 

@@ -16,19 +16,27 @@ from numpy.typing import NDArray
 from inspection_tf import errors
 from inspection_tf.losses.keras_types import Shape, Tensor
 from inspection_tf.models import place_pool
+from inspection_tf.models.side_outputs import joining
 
 OUTPUT = "class_evidence"
+_ROUNDING = 1e-5  # of a maximum, relative
 _MEAN, _MAXIMUM, _NORM, _LOGITS = "average_pool", "max_pool", "pooled_norm", "class_logits"
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
 class AtMaximum(layers.Layer):
-    """Keeps of each channel the cells that hold its maximum, and sets the others to 0."""
+    """Gives each cell that holds the maximum of a channel its share of it, and the others 0.
+
+    Cells within a rounding of the maximum share it evenly: an engine that computes otherwise would
+    else give all of it to one of them. So the sum over the cells is the maximum.
+    """
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return (batch, height, width, channels)."""
         highest = ops.max(inputs, axis=(1, 2), keepdims=True)
-        return inputs * ops.cast(ops.greater_equal(inputs, highest), inputs.dtype)
+        near = highest - _ROUNDING * ops.abs(highest)
+        has = ops.cast(ops.greater_equal(inputs, near), inputs.dtype)
+        return highest * has / ops.sum(has, axis=(1, 2), keepdims=True)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return the shape that came in."""
@@ -61,9 +69,8 @@ def attach(model: keras.Model) -> keras.Model:
 
     Returns:
         A model with the outputs `class_probability`, as before, and `class_evidence`, float32
-        (batch, rows, columns, classes). Over all cells its sum is the logit of each class, unless
-        several cells share a maximum. Where each cell, or each patch, has logits of its own, the
-        sum is the mean of these.
+        (batch, rows, columns, classes). Over all cells its sum is the logit of each class. Where
+        each cell, or each patch, has logits of its own, the sum is the mean of these.
 
     Raises:
         errors.ConfigError: the head does not pool.
@@ -74,7 +81,7 @@ def attach(model: keras.Model) -> keras.Model:
             "cells. Build the classifier with another head, or use Grad-CAM."
         )
     if (pool := place_pool.of(model)) is not None:
-        return _with(model, place_pool.laid_out(pool))
+        return joining.with_output(model, OUTPUT, place_pool.laid_out(pool))
     kernel, bias = _folded(model)
     feature = model.get_layer(_MEAN).input
     _, rows, columns, channels = feature.shape
@@ -90,14 +97,7 @@ def attach(model: keras.Model) -> keras.Model:
         of_maximum = highest(at_maximum)
         highest.set_weights([kernel[channels:].reshape(1, 1, channels, classes)])
         evidence = layers.Add(dtype="float32", name="evidence_sum")([evidence, of_maximum])
-    return _with(model, evidence)
-
-
-def _with(model: keras.Model, evidence: Tensor) -> keras.Model:
-    # The name must reach the exported graph, where it is the output's name.
-    evidence = layers.Activation("linear", dtype="float32", name=OUTPUT)(evidence)
-    outputs = {**model.output, OUTPUT: evidence}
-    return keras.Model(model.input, outputs, name=model.name)
+    return joining.with_output(model, OUTPUT, evidence)
 
 
 def set_temperature(model: keras.Model, temperature: float) -> None:

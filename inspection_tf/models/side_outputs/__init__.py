@@ -1,0 +1,1 @@
+"""What a classifier returns beside its answer, in the same graph."""

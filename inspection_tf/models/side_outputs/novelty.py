@@ -1,0 +1,101 @@
+"""How unlike the images it was trained on an image is, as an output of a classifier.
+
+A classifier gives every image one of its classes, a part of another kind or before another
+background too. What it computes of an image, its features, points nearly the way of those of some
+training image where the image is like these. The novelty is the cosine distance to the nearest of
+them, in units of the distance that nearly all training images keep to those of other groups: from 1
+on an image is less like the training images than these are like each other.
+
+Source: nearest neighbours of features, as in Sun et al. 2022, "Out-of-distribution detection with
+deep nearest neighbors"; here the limit comes from groups that are left out, for an image of a new
+series is farther from all others than one more of a known series.
+"""
+
+import keras
+import numpy as np
+from keras import layers
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+from inspection_tf.models.side_outputs import joining
+
+OUTPUT = "class_novelty"
+MOST = 512
+"""Training images whose features are kept."""
+_LOGITS = "class_logits"
+_SHORTEST = 1e-3  # a limit under which float16 and int8 would decide by their rounding
+Vectors = NDArray[np.floating]
+
+
+def limit(vectors: Vectors, groups: tuple[str, ...], *, familiar_share: float) -> float:
+    """Return the distance that a share of the training images keep to those of other groups.
+
+    Args:
+        vectors: (images, features).
+        groups: (images,), the part or series that each one shows.
+        familiar_share: over 0 to 1.
+
+    Raises:
+        errors.DataError: all images are of one group.
+    """
+    if len(set(groups)) < 2:
+        raise errors.DataError(
+            "Novelty needs training images of two groups or more, since its limit is how unlike "
+            f"each other these are. Got {len(set(groups))}. Set rules.has_novelty: false."
+        )
+    unit = _directions(vectors)
+    names = np.array(groups)
+    nearest = [float((unit[names != names[row]] @ unit[row]).max()) for row in range(len(unit))]
+    distance = 1 - np.array(nearest)
+    return max(float(np.quantile(distance, familiar_share, method="higher")), _SHORTEST)
+
+
+def references(vectors: Vectors, *, most: int = MOST) -> Vectors:
+    """Return the directions that stand for all, (at most `most`, features) float32.
+
+    Each next one is the farthest from those before it, the first one the farthest from the mean.
+
+    Args:
+        vectors: (images, features).
+        most: how many.
+    """
+    unit = _directions(vectors)
+    if len(unit) <= most:
+        return unit.astype(np.float32)
+    chosen = [int((unit @ unit.mean(axis=0)).argmin())]
+    nearest = unit @ unit[chosen[0]]
+    while len(chosen) < most:
+        chosen.append(int(nearest.argmin()))
+        nearest = np.maximum(nearest, unit @ unit[chosen[-1]])
+    return unit[sorted(chosen)].astype(np.float32)
+
+
+def attach(model: keras.Model, kept: Vectors, distance: float) -> keras.Model:
+    """Return a trained classifier with the novelty of an image as one more output.
+
+    Args:
+        model: of `classifier.build` without patches; it is not changed.
+        kept: of `references`, of the features that its last layer reads.
+        distance: of `limit`, cosine distance that becomes 1.
+
+    Returns:
+        A model with the outputs as before and `class_novelty`, float32 (batch, 1), at least 0; over
+        1 where the image is unlike the training images.
+    """
+    x = model.get_layer(_LOGITS).input
+    if len(x.shape) == 4:
+        x = layers.GlobalAveragePooling2D(name="novelty_cells_mean")(x)
+    x = layers.UnitNormalization(axis=-1, dtype="float32", name="novelty_direction")(x)
+    cosines = layers.Dense(len(kept), use_bias=False, dtype="float32", name="novelty_cosines")
+    x = cosines(x)
+    cosines.set_weights([np.asarray(kept, np.float32).T])
+    x = layers.Reshape((len(kept), 1), name="novelty_by_reference")(x)
+    x = layers.GlobalMaxPooling1D(name="novelty_nearest")(x)
+    # 1 - cosine, over the limit; a rounding of the cosine of an image with itself is no less.
+    x = layers.Rescaling(-1 / distance, offset=1 / distance, dtype="float32", name="novelty")(x)
+    return joining.with_output(model, OUTPUT, layers.ReLU(name="novelty_from_0")(x))
+
+
+def _directions(vectors: Vectors) -> NDArray[np.float64]:
+    values = np.asarray(vectors, np.float64)
+    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)

@@ -1,0 +1,74 @@
+import keras
+import numpy as np
+import pytest
+
+from inspection_tf import errors
+from inspection_tf.models import classifier, saved
+from inspection_tf.models.side_outputs import evidence, novelty
+from inspection_tf.training import features
+
+SIZE = (32, 48)
+
+
+def build(**options):
+    keras.utils.set_random_seed(3)
+    backbone = {"name": "cnn", "strides": (16,)}
+    return classifier.build(image_size=SIZE, classes=3, backbone=backbone, **options)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(1).integers(0, 256, (6, *SIZE, 1), np.uint8)
+
+
+def test_the_limit_is_the_distance_that_a_share_keeps_to_other_groups():
+    # Directions at 0, 10, 60 and 90 degrees; the first two are of one group. To the nearest of
+    # another group it is 60, 50, 30 and 30 degrees.
+    angles = np.deg2rad([0, 10, 60, 90])
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1) * [[1], [5], [2], [3]]
+    groups = ("a", "a", "b", "c")
+
+    def distance(degrees):
+        return pytest.approx(1 - np.cos(np.deg2rad(degrees)))
+
+    assert novelty.limit(vectors, groups, familiar_share=1.0) == distance(60)
+    # Half of four are two, and the second smallest is 30; three quarters are three.
+    assert novelty.limit(vectors, groups, familiar_share=0.5) == distance(50)
+    assert novelty.limit(vectors, groups, familiar_share=0.25) == distance(30)
+
+
+def test_images_of_one_group_say_nothing_of_what_is_new():
+    with pytest.raises(errors.DataError, match="two groups or more"):
+        novelty.limit(np.eye(3), ("a", "a", "a"), familiar_share=0.95)
+
+
+def test_few_references_lie_far_apart():
+    # Ten in one direction and one in each of two others: three stand for all.
+    vectors = np.repeat(np.eye(3), (10, 1, 1), axis=0)
+    assert sorted(novelty.references(vectors, most=3).argmax(axis=1)) == [0, 1, 2]
+    assert len(novelty.references(vectors)) == 12
+
+
+@pytest.mark.parametrize("head", ["pooled", "cells", "vgg"])
+def test_a_training_image_is_not_new_and_the_novelty_is_the_distance_over_the_limit(head, images):
+    model = build(head=head)
+    vectors = features.of_classifier(model).predict_on_batch({"image": images})
+    kept = novelty.references(vectors[:4])
+    found = novelty.attach(model, kept, 0.02).predict_on_batch({"image": images})
+    assert found["class_novelty"].shape == (6, 1)
+    np.testing.assert_allclose(found["class_novelty"][:4], 0, atol=1e-4)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    expected = (1 - (unit[4:] @ unit[:4].T).max(axis=1)) / 0.02
+    np.testing.assert_allclose(found["class_novelty"][4:, 0], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_it_stands_beside_the_evidence_and_is_saved(images, tmp_path):
+    model = evidence.attach(build(head="pooled"))
+    vectors = features.of_classifier(model).predict_on_batch({"image": images})
+    model = novelty.attach(model, novelty.references(vectors), 0.1)
+    assert list(model.output) == ["class_probability", "class_evidence", "class_novelty"]
+    model.save(tmp_path / "model.keras")
+    again = saved.load(tmp_path / "model.keras").predict_on_batch({"image": images})
+    first = model.predict_on_batch({"image": images})
+    for name, values in first.items():
+        np.testing.assert_array_equal(again[name], values)
