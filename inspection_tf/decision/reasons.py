@@ -69,14 +69,14 @@ def of_regions(
 def of_wear(assessment: Assessment, rules: Rules) -> tuple[str, ...]:
     """Return flank wear beside its limits, or that there is no scale to judge it by."""
     worn = assessment.wear
-    if worn is None or rules.wear is None or not worn.edge_xy:
+    if worn is None or rules.measured_wear is None or not worn.edge_xy:
         return ()
     if worn.vb_mean_um is None:
         text = f"flank wear VB_B {worn.vb_mean_px:.1f} px"
-        return (f"{text}, not judged without mm_per_px" if rules.wear.judges else text,)
-    _, found = limits.judge(worn, rules.wear)
-    texts = [_beside(one, rules.wear.review_share or 1.0) for one in found]
-    if rules.wear.max_vb_um is None:
+        return (f"{text}, not judged without mm_per_px" if rules.measured_wear.judges else text,)
+    _, found = limits.judge(worn, rules.measured_wear)
+    texts = [_beside(one, rules.measured_wear.review_share or 1.0) for one in found]
+    if rules.measured_wear.max_vb_um is None:
         texts.insert(0, f"{limits.QUANTITIES['max_vb_um']} {worn.vb_mean_um:.0f} um")
     return tuple(texts)
 

@@ -84,8 +84,8 @@ class Rules(config.Section):
     """Severities, the mildest first."""
     min_level: str | None = None
     """Severity it takes for NG: the name of a level."""
-    wear: limits.WearRules | None = None
-    """Flank wear of the regions that no rule drops; none: it is not measured."""
+    wear: limits.WearRules = limits.WearRules(method="none")
+    """Flank wear of the regions that no rule drops."""
 
     outline: Literal["pixels", "ellipse"] = "pixels"
     """How regions are drawn: their pixels, or the ellipse of equal moments, for networks that
@@ -104,7 +104,7 @@ class Rules(config.Section):
             )
         if self.min_level is not None and self.min_level not in names:
             raise ValueError(f"min_level must name one of the levels {names}")
-        if self.levels and self.wear is not None and self.wear.levels:
+        if self.levels and self.wear.levels:
             raise ValueError("levels must be those of areas or those of wear, got both")
         return self
 
@@ -113,9 +113,19 @@ class Rules(config.Section):
         self, write: pydantic.SerializerFunctionWrapHandler
     ) -> dict[str, object]:
         values: dict[str, object] = write(self)
-        if self.wear is None:  # as every bundle and configuration without it was written
+        if self.measured_wear is None:  # as every bundle and configuration without it was written
             values.pop("wear", None)
         return values
+
+    @pydantic.field_validator("wear", mode="before")
+    @classmethod
+    def _none_is_not_measured(cls, value: object) -> object:
+        return limits.WearRules(method="none") if value is None else value
+
+    @property
+    def measured_wear(self) -> limits.WearRules | None:
+        """How flank wear is measured; None where it is not."""
+        return None if self.wear.method == "none" else self.wear
 
     def __hash__(self) -> int:
         """Hash as every section does, although one field is a mapping."""
@@ -133,7 +143,7 @@ class Rules(config.Section):
             errors.ConfigError: a channel has no name, or a rule names no channel.
         """
         ruled = list(self.class_min_area_px)
-        worn = None if self.wear is None else self.wear.class_name
+        worn = None if self.measured_wear is None else self.measured_wear.class_name
         if classes is None:
             if ruled or worn is not None:
                 raise errors.ConfigError(
@@ -287,8 +297,8 @@ def _image_rules(
     area = regions.area_px[kept].cumsum()
     ratio = regions.inspected_px[kept].cumsum() / inspected_px
     met = {"min_count": np.arange(1, len(kept) + 1) >= rules.min_count}
-    if worn is not None and rules.wear is not None and rules.wear.acquits:
-        met[WEAR_LIMITS] = np.full(len(kept), limits.judge(worn, rules.wear)[0] == "NG")
+    if worn is not None and rules.measured_wear is not None and rules.measured_wear.acquits:
+        met[WEAR_LIMITS] = np.full(len(kept), limits.judge(worn, rules.measured_wear)[0] == "NG")
     if rules.min_pattern_ratio is not None:
         met["min_pattern_ratio"] = ratio >= rules.min_pattern_ratio * _SLACK
     if rules.min_level is not None:
@@ -352,12 +362,12 @@ def assess(
             dropped[class_rule(name)] = (class_name == name) & (regions.area_px < limit * _SLACK)
     kept = survivors(dropped, len(regions))
     worn = None
-    if rules.wear is not None and (measures_wear or rules.wear.acquits):
+    if rules.measured_wear is not None and (measures_wear or rules.measured_wear.acquits):
         land = _pixels(regions, kept, size)
-        if classes is not None and rules.wear.class_name is not None:
+        if classes is not None and rules.measured_wear.class_name is not None:
             # Pixel by pixel: a chip that touches the land is one region with it.
-            land &= channels.argmax(axis=2) == list(classes).index(rules.wear.class_name)
-        worn = rules.wear.measure(land, mm_per_px=mm_per_px)
+            land &= channels.argmax(axis=2) == list(classes).index(rules.measured_wear.class_name)
+        worn = rules.measured_wear.measure(land, mm_per_px=mm_per_px)
     met = _image_rules(regions, kept, rules, inspected_px, mm_per_px, worn)
     suffices = np.logical_and.reduce(list(met.values()))
     if suffices.any():

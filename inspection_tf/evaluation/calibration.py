@@ -139,7 +139,8 @@ def calibration_statistic(
         total = (counts * images).sum(axis=1)
         value = np.full(len(counts), np.nan)
         off = np.abs((counts[:, :, None] * gap[None]).sum(axis=1)).sum(axis=1)
-        return np.divide(off, total, out=value, where=total > 0)
+        np.divide(off, total, out=value, where=total > 0)
+        return value
 
     return statistic, groups
 

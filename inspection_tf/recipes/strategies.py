@@ -117,8 +117,8 @@ def check(spec: ClassifierSpec, rules: classification.Settings) -> None:
         )
     if rules.has_novelty and spec.model.patches.size_px is not None:
         raise errors.ConfigError(
-            "rules.has_novelty needs a classifier of whole images, whose features it compares. "
-            f"Got patches of {spec.model.patches.size_px} px. Set has_novelty: false."
+            "rules.max_novelty needs a classifier of whole images, whose features it compares. "
+            f"Got patches of {spec.model.patches.size_px} px. Set max_novelty: null."
         )
     if rules.has_evidence and spec.model.patches.size_px is not None:
         raise errors.ConfigError(

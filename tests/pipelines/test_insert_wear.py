@@ -125,6 +125,6 @@ def test_wear_of_photos_whose_labels_are_classes_is_refused_before_anything_is_r
 
 
 def test_a_strategy_without_weights_is_refused_before_anything_is_read(tmp_path):
-    with pytest.raises(errors.ConfigError, match="strategy frozen needs a backbone"):
+    with pytest.raises(errors.ConfigError, match="strategy features needs a backbone"):
         insert_wear.run(toy("insert_real"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -113,7 +113,7 @@ def test_what_a_strategy_would_ignore_is_refused():
 
 def test_novelty_is_learned_from_the_groups_of_the_training_images(trained, parts, tmp_path):
     images, folder = parts["train"], RunFolder(tmp_path, is_resumed=False)
-    rules = classification.Settings(has_novelty=True, has_evidence=False)
+    rules = classification.Settings(max_novelty=1.0, has_evidence=False)
     model = strategies.with_side_outputs(
         trained, spec(familiar_share=1.0), rules, images, groups=images.ids, folder=folder
     )
@@ -128,7 +128,7 @@ def test_novelty_is_learned_from_the_groups_of_the_training_images(trained, part
         strategies.with_side_outputs(
             trained, spec(), rules, images, groups=["a"] * len(images), folder=folder
         )
-    with pytest.raises(errors.ConfigError, match="has_novelty needs a classifier of whole images"):
+    with pytest.raises(errors.ConfigError, match="max_novelty needs a classifier of whole images"):
         strategies.check(spec(model={"patches": {"size_px": 16, "stride_px": 8}}), rules)
 
 

@@ -6,7 +6,7 @@ of the wear land.
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -28,7 +28,9 @@ CLASSES: dict[InsertLabels, tuple[str, ...]] = {
 _LAND, _CHIPPING = 1, 2
 _DEAL = 6  # keeps these draws apart from others of the seed
 # Raised whenever the same spec and seed begin to give other pixels.
-DRAWING_VERSION = 1
+DRAWING_VERSION = 2
+_KEPT_BYTES = 320 * 2**20
+"""Of photos that were drawn already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class InsertSource:
 
     def sample(self) -> InsertSample:
         """Draw the photo with all that is known of it: the wear land's width, the chipping."""
-        return _sample(self.index, self.seed, self.spec, self.broken_share)
+        return _draw(self.seed, self.spec, self.broken_share)(self.index)
 
     def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Draw the photo, which no orientation turns."""
@@ -102,9 +104,13 @@ class InsertSource:
         return repr((*drawn, self.spec.model_dump_json())).encode()
 
 
-@functools.lru_cache(maxsize=8)
-def _sample(index: int, seed: int, spec: InsertSpec, broken_share: float) -> InsertSample:
-    return inserts.draw(index, seed=seed, spec=spec, broken_share=broken_share)
+@functools.lru_cache(maxsize=1)
+def _draw(seed: int, spec: InsertSpec, broken_share: float) -> Callable[[int], InsertSample]:
+    """Return what draws a photo of a set; it keeps those it drew, for a run reads them often."""
+    height, width = spec.size
+    drawn = functools.partial(inserts.draw, seed=seed, spec=spec, broken_share=broken_share)
+    # A byte a pixel for the photo and for each of its two masks.
+    return functools.lru_cache(maxsize=max(8, _KEPT_BYTES // (3 * height * width)))(drawn)
 
 
 def photos(

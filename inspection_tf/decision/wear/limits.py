@@ -38,6 +38,8 @@ class WearRules(config.Section):
     changes a verdict far from the threshold of the score, and its gate refuses it.
     """
 
+    method: Literal["none", "flank_wear"] = "flank_wear"
+    """none: nothing is measured; flank_wear: as here, on the regions that are kept."""
     class_name: str | None = None
     """Class of the wear land, pixel by pixel the likeliest one; none: all classes are wear land."""
     edge_side: EdgeSide = "auto"
@@ -64,6 +66,8 @@ class WearRules(config.Section):
     def _fit_together(self) -> "WearRules":
         if not 0 <= self.zone[0] < self.zone[1] <= 1:
             raise ValueError("zone must be two rising shares of the edge's length, 0 to 1")
+        if self.method == "none" and self != WearRules.model_construct(method="none"):
+            raise ValueError("method none measures nothing; leave out the other settings of wear")
         starts = list(self.levels.values())
         if self.acquits and not self.limits_um:
             raise ValueError("acquits needs a limit within which an image is OK")

@@ -41,7 +41,7 @@ def limit(vectors: Vectors, groups: tuple[str, ...], *, familiar_share: float) -
     if len(set(groups)) < 2:
         raise errors.DataError(
             "Novelty needs training images of two groups or more, since its limit is how unlike "
-            f"each other these are. Got {len(set(groups))}. Set rules.has_novelty: false."
+            f"each other these are. Got {len(set(groups))}. Set rules.max_novelty: null."
         )
     unit = _directions(vectors)
     names = np.array(groups)
@@ -98,4 +98,5 @@ def attach(model: keras.Model, kept: Vectors, distance: float) -> keras.Model:
 
 def _directions(vectors: Vectors) -> NDArray[np.float64]:
     values = np.asarray(vectors, np.float64)
-    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+    lengths = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.maximum(lengths, 1e-12), np.float64)

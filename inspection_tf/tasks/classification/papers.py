@@ -60,7 +60,7 @@ def papers(context: Context) -> Papers:
     if settings.min_margin:
         margin = f"{settings.min_margin:g}"
         review += f"; REVIEW where the two largest probabilities differ by less than {margin}"
-    if settings.has_novelty:
+    if settings.max_novelty is not None:
         review += f"; REVIEW where the novelty is over {settings.max_novelty:g}"
     unless = ", unless its novelty leaves it to a person" if settings.has_novelty else ""
     of_novelty = (

@@ -95,7 +95,7 @@ def decide(output: ClassOutput, prepared: Prepared, context: Context) -> decisio
             f"{settings.min_margin:g}",
         )
     novelty = None if output.novelty is None else float(output.novelty[0])
-    if novelty is not None:
+    if novelty is not None and settings.max_novelty is not None:
         limits["novelty"] = novelty, settings.max_novelty
         if not novelty <= settings.max_novelty:  # nan too
             outcome = "REVIEW"

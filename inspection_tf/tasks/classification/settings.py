@@ -21,8 +21,12 @@ class Settings(config.Section):
     no."""
     has_evidence: bool = True
     """The network also returns what each place of the image adds to each class."""
-    has_novelty: bool = False
+    max_novelty: float | None = pydantic.Field(default=None, gt=0)
     """The network also returns how unlike the training images an image is: 1 where it is as far
-    from them as nearly all of them keep to those of other groups."""
-    max_novelty: float = pydantic.Field(default=1.0, gt=0)
-    """REVIEW where the novelty is over it."""
+    from them as nearly all of them keep to those of other groups. REVIEW over this; none: it
+    returns no novelty."""
+
+    @property
+    def has_novelty(self) -> bool:
+        """Whether the network returns the novelty of an image."""
+        return self.max_novelty is not None

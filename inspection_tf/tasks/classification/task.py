@@ -41,7 +41,8 @@ _DIFFERENCE = "class_probability_difference"
 _EVIDENCE_DIFFERENCE = "class_evidence_difference"
 _AXES = ("batch", "rows", "columns", "classes")
 _EVIDENCE = OutputSpec("class_evidence", "class_evidence", "logit", _AXES)
-_NOVELTY = OutputSpec("class_novelty", "class_novelty", "limit", ("batch", "novelty"))
+_NOVELTY_AXES = ("batch", "novelty")
+_NOVELTY = OutputSpec("class_novelty", "class_novelty", "limit", _NOVELTY_AXES)
 _NOVELTY_DIFFERENCE = "class_novelty_difference"
 
 
@@ -58,7 +59,7 @@ class Classification(SeesWholeImages):
     output_axes: Mapping[str, tuple[str, ...]] = {
         class_probability.OUTPUT: class_probability.AXES,
         _EVIDENCE.name: _AXES,
-        _NOVELTY.name: _NOVELTY.shape,
+        _NOVELTY.name: _NOVELTY_AXES,
     }
     limits: Mapping[str, Limit] = {
         _DIFFERENCE: Limit(1e-3, "probabilities", "of 1"),
@@ -110,7 +111,7 @@ class Classification(SeesWholeImages):
         if (novelty := beside.get(_NOVELTY.name)) is not None:
             far = checked(novelty, (len(batch), 1))
             found = [one.with_novelty(value) for one, value in zip(found, far, strict=True)]
-        return found
+        return list(found)
 
     def decide(self, output: Output, prepared: Prepared, context: Context) -> decision.Verdict:
         """Apply the thresholds to the probabilities."""

@@ -47,8 +47,8 @@ def compare(
         hidden = _hidden_defects(truth.ids, verdict, context, rules)
         result = dataclasses.replace(result, hidden_defects=hidden)
     measures = MEASURES
-    if rules.wear is not None:
-        measures, wear = _wear(record, truth, verdict, context, rules.wear)
+    if rules.measured_wear is not None:
+        measures, wear = _wear(record, truth, verdict, context, rules.measured_wear)
         result = dataclasses.replace(result, wear=wear)
     return evaluation.ImageResult.of(
         record,

@@ -56,7 +56,11 @@ def papers(context: Context, rules: decision.Rules) -> Papers:
         rules: on regions and on the image.
     """
     point = context.operating_point
-    limited = rules.wear if rules.wear is not None and rules.wear.limits_um else None
+    limited = (
+        rules.measured_wear
+        if rules.measured_wear is not None and rules.measured_wear.limits_um
+        else None
+    )
     within = ", and within them it is OK" if limited is not None and limited.acquits else ""
     return Papers(
         card=CARD,

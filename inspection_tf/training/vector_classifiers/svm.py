@@ -114,8 +114,9 @@ def fit(
 ) -> SupportVectorMachine:
     """Fit a support vector machine and calibrate its probabilities.
 
-    Cost and width are those that give the best balanced accuracy on groups that were not learned;
-    of equal ones the smallest cost, then the smallest width.
+    Features are standardised by all examples, those too on which a fold is calibrated: ONNX has one
+    scaler before the machines. Cost and width are those that give the best balanced accuracy on
+    groups that were not learned; of equal ones the smallest cost, then the smallest width.
 
     Args:
         examples: which are learned, and on whose groups settings and sigmoids are chosen.

@@ -144,15 +144,15 @@ def test_heat_lies_on_the_source_where_the_image_lies_in_the_input():
 
 
 def test_what_is_unlike_the_training_images_is_left_to_a_person_whatever_the_score():
-    assert decide((0.9, 0.05, 0.05), novelty=1.0).outcome == "OK"
+    assert decide((0.9, 0.05, 0.05), novelty=1.0, max_novelty=1.0).outcome == "OK"
     for probability in ((0.9, 0.05, 0.05), (0.1, 0.8, 0.1)):
-        verdict = decide(probability, novelty=1.25)
+        verdict = decide(probability, novelty=1.25, max_novelty=1.0)
         assert verdict.outcome == "REVIEW"
         assert verdict.reasons[0] == "unlike the training images: novelty 1.25, over 1"
         assert verdict.to_dict()["class_novelty"] == 1.25
         assert decide(probability, novelty=1.25, max_novelty=1.5).outcome != "REVIEW"
     # Nothing is decided for lack of a number.
-    unknown = decide((0.9, 0.05, 0.05), novelty=math.nan)
+    unknown = decide((0.9, 0.05, 0.05), novelty=math.nan, max_novelty=1.0)
     assert unknown.outcome == "REVIEW"
     assert unknown.to_dict()["class_novelty"] is None
     assert "class_novelty" not in decide((0.9, 0.05, 0.05)).to_dict()
