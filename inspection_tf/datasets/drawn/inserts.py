@@ -29,7 +29,7 @@ _LAND, _CHIPPING = 1, 2
 _DEAL = 6  # keeps these draws apart from others of the seed
 # Raised whenever the same spec and seed begin to give other pixels.
 DRAWING_VERSION = 2
-_KEPT_BYTES = 320 * 2**20
+_KEPT_BYTES = 448 * 2**20
 """Of photos that were drawn already."""
 
 

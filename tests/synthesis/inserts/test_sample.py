@@ -91,7 +91,7 @@ def test_labels_can_be_told_from_the_depth_of_chipping():
     assert [one.is_broken for one in found] == [False, True] * 20
     for one in found:
         if one.is_broken:
-            assert 75 <= one.chipping_um <= 320 + 1e-9
+            assert 90 <= one.chipping_um <= 340 + 1e-9
         else:
             assert one.chipping_um <= 18 < spec.chipping_tolerance_um
 
