@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import toy_records
 
 from inspection_tf import config, images
+from inspection_tf.models import patching
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -103,3 +105,55 @@ def test_a_cascade_is_compared_with_its_own_segmenter(cascade, toy_cascade, tmp_
     assert said[2] == "segmenter alone 0 of 2 good images overkill (0.000)"
     assert said[3] == "ratio nan"
     assert images.read(out / "joint_thresholds.png").ndim == 3
+
+
+@pytest.fixture(scope="module")
+def inserts():
+    return script("insert_strategies")
+
+
+def test_photos_are_cut_as_a_network_of_patches_cuts_them(inserts):
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 2, 48, 64, 1), np.uint8)
+    seen = images.Preprocessing(size=(48, 64))
+    view = inserts.View(seen, patching.PatchSpec(size_px=32, stride_px=16))
+    found = inserts.cut(pixels, view)
+    assert found.shape == (3, 2, 6, 32, 32, 1)
+    for version, photos in enumerate(pixels):
+        # The network puts them along the batch: (patches * photos, ...).
+        expected = np.asarray(patching.cut(photos, view.patches)).reshape(6, 2, 32, 32, 1)
+        np.testing.assert_array_equal(found[version].swapaxes(0, 1), expected)
+
+
+def test_patches_along_the_rows_and_along_the_batch_are_told_apart(inserts):
+    features = np.random.default_rng(1).normal(size=(2, 3, 4, 5, 1)).astype(np.float32)
+    stacked = np.asarray(inserts.patching_rows(features.reshape(2, 12, 5, 1), 3))
+    np.testing.assert_array_equal(stacked, np.moveaxis(features, 1, 0).reshape(6, 4, 5, 1))
+    together = np.asarray(patching.ByImage(patches=3)(stacked[:, 0, 0]))
+    np.testing.assert_array_equal(together, features[:, :, 0, 0])
+
+
+def test_each_photo_is_tested_by_what_saw_neither_it_nor_its_series(inserts):
+    records = toy_records.make(20, group=lambda n: "abcde"[n // 4])
+    series = np.array(records.groups)
+    photos = inserts.Photos(
+        inserts.VIEWS["whole"], np.arange(20) % 2, tuple(series), ("OK", "worn"),
+        *[np.zeros(0)] * 4, None,
+    )  # fmt: skip
+    seen = {"plain": [], "series left out": []}
+
+    def strategy(photos, train, test, groups):
+        kind = "series left out" if list(groups) == list(records.groups) else "plain"
+        seen[kind].append(len(set(series[train]) & set(series[test])))
+        assert sorted([*train, *test]) == list(range(20))
+        return np.stack([test, 1.0 - test], axis=1)
+
+    found = inserts.validate(strategy, photos, records, repeats=2)
+    assert {kind: len(rounds) for kind, rounds in found.items()} == {
+        "plain": 2,
+        "series left out": 1,
+    }
+    for probability in (*found["plain"], *found["series left out"]):
+        np.testing.assert_array_equal(probability[:, 0], np.arange(20))
+    assert seen["series left out"] == [0] * 5
+    assert len(seen["plain"]) == 10
+    assert max(seen["plain"]) > 0
