@@ -208,7 +208,14 @@ class Segmentation(MapTask):
 
     def scores(self, output: Output, prepared: Prepared, context: Context) -> dict[str, float]:
         """Return the score after the rules."""
-        return {"score": self.decide(output, prepared, context).score}
+        score = decision.score(
+            self.as_array(output, prepared, context),
+            self.rules_of(context),
+            mask_threshold=context.operating_point.mask_threshold,
+            mm_per_px=context.mm_per_px,
+            classes=context.classes,
+        )
+        return {"score": score}
 
     def arrays(self, output: Output) -> tuple[NDArray[np.float32], ...]:
         """Return the map."""
