@@ -29,7 +29,8 @@ class Source(Protocol):
     and a property `has_ignored`; its mask calls them background. One whose label is four corners
     has `read_corners(*, orientation)`. One whose label is the class of the whole image has an
     attribute `label_kind`, "classes"; its mask marks nothing. One that knows where in the image its
-    class shows has `read_evidence(*, orientation)`; one that knows the flank wear which its image
+    class shows has `read_evidence(*, orientation)`, and with a class for a label a property
+    `has_evidence`; one that knows the flank wear which its image
     shows has `read_wear()`, which returns a `TrueWear` or None.
     """
 
@@ -166,16 +167,21 @@ class Record:
         read: Callable[[], TrueWear | None] | None = getattr(self.source, "read_wear", None)
         return read() if read else None
 
+    @property
+    def has_evidence(self) -> bool:
+        """Whether its label is a class, and boxes or a mask say where that is seen."""
+        return bool(getattr(self.source, "has_evidence", False))
+
     def read_evidence(
         self, *, orientation: images.Orientation = "apply"
-    ) -> NDArray[np.float64] | None:
-        """Return boxes around what shows the class of the image; None where none is annotated.
+    ) -> NDArray[np.float64] | NDArray[np.bool_] | None:
+        """Return where the class of the image is seen; None where nothing is annotated.
 
         Returns:
-            (boxes, 4) x0, y0, x1, y1 px of the image as it is read, edges of pixels: a box around
-            the whole image is 0, 0, width, height.
+            Boxes (boxes, 4) of x0, y0, x1, y1 px of the image as it is read, edges of pixels: a box
+            around the whole image is 0, 0, width, height; or a mask (height, width), bool.
         """
-        read: Callable[..., NDArray[np.float64] | None] | None
+        read: Callable[..., NDArray[np.float64] | NDArray[np.bool_] | None] | None
         read = getattr(self.source, "read_evidence", None)
         return read(orientation=orientation) if read else None
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from inspection_tf import config, errors, images, process
 from inspection_tf.datasets import image_record
 from inspection_tf.datasets.loading import storage
+from inspection_tf.datasets.readers.voc import boxes
 from inspection_tf.datasets.records import IGNORED, LabelKind, Record
 from inspection_tf.images import registration
 
@@ -50,8 +51,8 @@ class Cache:
     Attributes:
         image: (images, height, width, channels), uint8.
         mask: (images, height, width, 1), uint8, class ids; 0 is background, and with `has_ignored`
-            `IGNORED` stands for what does not count. Where the labels are no masks it is 0 and
-            takes no memory.
+            `IGNORED` stands for what does not count. Where labels are classes it marks what is
+            annotated as evidence; where nothing is, and with corners, it is 0 and takes no memory.
         is_defect: (images,), True where the mask holds a defect; where the labels are no masks,
             True where `label` is not 0.
         ids: of the records, in order.
@@ -172,6 +173,11 @@ class _Labels:
     kind: LabelKind = "masks"
     classes: tuple[str, ...] = ("defect",)
     has_ignored: bool = False
+    has_evidence: bool = False
+
+    @property
+    def are_in_pixels(self) -> bool:
+        return self.kind == "masks" or self.has_evidence
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -212,6 +218,21 @@ def _ids_to_input(
     return result
 
 
+def _evidence_to_input(
+    record: Record, size: tuple[int, int], placement: images.Placement, turn: images.Orientation
+) -> Pixels:
+    """Bring what shows the class of an image to the network's input, as ids of this class."""
+    region = record.read_evidence(orientation=turn)
+    if region is None:
+        return np.zeros(placement.size, np.uint8)
+    if region.dtype == np.bool_:
+        ids = region.astype(np.uint8) * np.uint8(record.label)
+    else:
+        xyxy = np.asarray(region, np.float64)
+        ids = boxes.class_mask(xyxy, [record.label] * len(xyxy), size)
+    return _ids_to_input(ids, None, placement)
+
+
 def _read_record(
     record: Record, preprocessing: images.Preprocessing, alignment: registration.AlignSpec
 ) -> _Sample:
@@ -235,6 +256,8 @@ def _read_record(
                 record.read_ignored(orientation=turn),
                 placement,
             )
+        elif record.has_evidence and record.label:
+            mask = _evidence_to_input(record, image.shape[:2], placement, turn)
     except errors.ImageError as problem:
         raise errors.ImageError(f"{record.id}: {problem}") from problem
     sample = _Sample(
@@ -330,6 +353,7 @@ def cache(
             getattr(source, "label_kind", "masks"),
             tuple(getattr(source, "classes", ("defect",))),
             getattr(source, "has_ignored", False),
+            any(record.has_evidence for record in source),
         )
         samples = _record_samples(
             list(source), preprocessing, alignment or registration.AlignSpec()
@@ -340,7 +364,7 @@ def cache(
         )
     shape = (count, *preprocessing.input_shape)
     shapes: dict[str, tuple[int, ...]] = {"image": shape}
-    if labels.kind == "masks":
+    if labels.are_in_pixels:
         shapes["mask"] = (*shape[:3], 1)
     if has_template:
         shapes["template"] = shape
@@ -367,7 +391,7 @@ def _fill(
         arrays = storage.allocate(shapes, on_disk=on_disk)
         for row, sample in enumerate(samples):
             arrays["image"][row] = sample.image
-            if labels.kind == "masks":
+            if labels.are_in_pixels:
                 arrays["mask"][row, ..., 0] = sample.mask
             elif corners is not None and sample.corners_xy is not None:
                 corners[row] = sample.corners_xy
@@ -377,7 +401,7 @@ def _fill(
             label[row], rim_px[row] = sample.label, sample.rim_px
             is_defect[row] = sample.is_marked if labels.kind == "masks" else sample.label > 0
             progress(row + 1, count)
-    if labels.kind == "masks":
+    if labels.are_in_pixels:
         mask = arrays["mask"]
     else:
         # What takes no memory: no label is in pixels.

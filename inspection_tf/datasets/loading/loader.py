@@ -162,10 +162,10 @@ def _check_target(cached: Cache, target: Target) -> None:
 
 
 def _check_transplants(cached: Cache) -> None:
-    if cached.label_kind != "masks":
+    if cached.label_kind != "masks" and not cached.mask.any():
         raise errors.ConfigError(
-            "augment.transplanted_share needs masks, which say what to move. Got labels that are "
-            f"{cached.label_kind}. Set it to 0."
+            "augment.transplanted_share needs masks or, for classes, data.evidence, which say what "
+            f"to move. Got labels that are {cached.label_kind}, and no evidence. Set it to 0."
         )
     if cached.template is not None or not (cached.label == 0).any():
         raise errors.ConfigError(

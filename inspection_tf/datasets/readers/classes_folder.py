@@ -19,7 +19,7 @@ from inspection_tf import errors, files, images
 from inspection_tf.datasets import file_hashes, groups, image_files
 from inspection_tf.datasets.readers import layouts, listing
 from inspection_tf.datasets.readers.voc import annotations, boxes
-from inspection_tf.datasets.records import LabelKind, Record, Records
+from inspection_tf.datasets.records import FileSource, LabelKind, Record, Records
 from inspection_tf.datasets.sections.base import StoredSpec
 
 _LOG = logging.getLogger("inspection_tf")
@@ -27,7 +27,8 @@ GOOD_NAMES = ("ok", "good", "intact", "unbroken", "normal", "free")
 """What a folder of good images is called where nobody says it, in whatever case."""
 LEFT_OUT = ("masks",)
 _OK = "ok"
-Boxes = Literal["none", "voc"]
+EvidenceFiles = Literal["none", "voc", "masks"]
+_MASK_SUFFIX = ".png"
 _COMPANIONS = frozenset({annotations.SUFFIX, ".csv", ".db", ".ini", ".json", ".md", ".txt"})
 
 
@@ -38,10 +39,12 @@ class ClassSource:
     Attributes:
         image_path: the file.
         evidence: boxes around what shows the class, on the image with its orientation applied.
+        mask_path: of a mask of what shows the class, in place of boxes; None where there is none.
     """
 
     image_path: Path
     evidence: tuple[boxes.NamedBox, ...] = ()
+    mask_path: Path | None = None
 
     @property
     def label_kind(self) -> LabelKind:
@@ -64,25 +67,38 @@ class ClassSource:
         """
         return np.zeros(images.read_size(self.image_path, orientation=orientation), np.bool_)
 
+    @property
+    def has_evidence(self) -> bool:
+        """Whether boxes or a mask say where its class is seen."""
+        return bool(self.evidence) or self.mask_path is not None
+
     def read_evidence(
         self, *, orientation: images.Orientation = "apply"
-    ) -> NDArray[np.float64] | None:
-        """Return (boxes, 4) px of the image as it is read; None where none is annotated.
+    ) -> NDArray[np.float64] | NDArray[np.bool_] | None:
+        """Return (boxes, 4) px or (height, width) bool of the image as it is read.
+
+        None where nothing is annotated.
 
         Raises:
-            errors.ImageError: the file cannot be read.
+            errors.ImageError: a file cannot be read, or the mask has another size.
         """
+        if self.mask_path is not None:
+            source = FileSource(self.image_path, self.mask_path)
+            mask = np.asarray(source.read_mask(orientation=orientation), np.bool_)
+            return mask if mask.any() else None
         if not self.evidence:
             return None
         return boxes.as_read(self.evidence, self.image_path, orientation)
 
     def identity(self) -> bytes:
-        """Return the SHA-256 of the image's bytes and its boxes.
+        """Return the SHA-256 of the image's bytes and of its boxes or mask.
 
         Raises:
-            errors.ImageError: the file is absent.
+            errors.ImageError: a file is absent.
         """
         label = repr(tuple(box.xyxy for box in self.evidence)).encode()
+        if self.mask_path is not None:
+            label = file_hashes.sha256(self.mask_path)
         return hashlib.sha256(file_hashes.sha256(self.image_path) + label).digest()
 
 
@@ -107,7 +123,7 @@ def read_classes_folder(
     *,
     names: FolderNames | None = None,
     suffixes: Sequence[str] = (),
-    evidence: Boxes = "none",
+    evidence: EvidenceFiles = "none",
 ) -> Records:
     """Read `CLASS/NAME.png`.
 
@@ -116,15 +132,17 @@ def read_classes_folder(
         names: what the folders are.
         suffixes: of the files that are images, such as `.jpg`, where others beside them, of equal
             names, are masks; empty: all that images have.
-        evidence: where boxes around what shows the class come from: nowhere, or an XML file of
-            Pascal VOC beside an image.
+        evidence: what says where the class is seen: nothing; an XML file of Pascal VOC beside an
+            image, with boxes; or a mask beside it, `NAME.png`, 0 where nothing is seen.
 
     Raises:
         errors.DataError: there are no such folders, it is not clear which holds the good images,
             a folder holds no image or something else, two files have one stem, or `groups.csv`
-            does not name the images that there are.
+            does not name the images that there are; or images are called as masks are.
     """
     base, names = listing.require_folder(Path(root)), names or FolderNames()
+    if evidence == "masks":
+        suffixes = _beside_masks(suffixes)
     found = _by_folder(base, names.left_out, suffixes)
     good = _good_folder(base, tuple(found), names)
     class_of = _class_of([name for name in found if name != good], base, names)
@@ -138,14 +156,17 @@ def read_classes_folder(
         Record(
             path.relative_to(base).with_suffix("").as_posix(),
             folder != good,
-            ClassSource(path, _evidence(path) if evidence == "voc" else ()),
+            _source(path, evidence),
             class_id=1 if folder == good else 1 + classes.index(class_of[folder]),
         )
         for folder, paths in found.items()
         for path in paths
     ]
-    if evidence == "voc" and not any(record.read_evidence() is not None for record in items):
-        _LOG.warning("%s: data.boxes is voc, but no image has a box in an XML file beside it", base)
+    if evidence != "none" and not any(record.has_evidence for record in items):
+        what = "box in an XML file" if evidence == "voc" else f"mask NAME{_MASK_SUFFIX}"
+        _LOG.warning(
+            "%s: data.evidence is %s, but no image has a %s beside it", base, evidence, what
+        )
     # The table may be about folders that are left out, too.
     items = groups.from_table(items, base, of_a_part=True)
     return Records.of(items, origin=str(base), classes=classes)
@@ -287,7 +308,31 @@ def _class_of(folders: Sequence[str], base: Path, names: FolderNames) -> dict[st
     return found
 
 
-def _evidence(path: Path) -> tuple[boxes.NamedBox, ...]:
+def _beside_masks(suffixes: Sequence[str]) -> Sequence[str]:
+    """Return the suffixes of images where masks are beside them.
+
+    Raises:
+        errors.DataError: images are called as masks are.
+    """
+    asked = {f".{suffix.lower().removeprefix('.')}" for suffix in suffixes}
+    if _MASK_SUFFIX in asked:
+        raise errors.DataError(
+            f"Where data.evidence is masks, images must have another suffix than {_MASK_SUFFIX}, "
+            f"that of their masks. Got {', '.join(suffixes)}. Correct data.suffixes."
+        )
+    return suffixes or sorted(images.IMAGE_SUFFIXES - {_MASK_SUFFIX})
+
+
+def _source(path: Path, evidence: EvidenceFiles) -> ClassSource:
+    """Return an image with what says where its class is seen, if there is something."""
+    if evidence == "voc":
+        return ClassSource(path, _boxes(path))
+    if evidence == "masks" and (mask := listing.beside(path.with_suffix(_MASK_SUFFIX))).is_file():
+        return ClassSource(path, mask_path=mask)
+    return ClassSource(path)
+
+
+def _boxes(path: Path) -> tuple[boxes.NamedBox, ...]:
     """Return the boxes of the annotation beside an image; none where there is no annotation."""
     for suffix in (annotations.SUFFIX, annotations.SUFFIX.upper()):
         annotation = listing.beside(path.with_suffix(suffix))
@@ -311,14 +356,17 @@ class ClassesFolderSpec(StoredSpec):
     """Folders that hold no class."""
     suffixes: tuple[str, ...] = ()
     """Suffixes of the files that are images, such as .jpg where .png files are masks; none: all."""
-    boxes: Boxes = "none"
-    """Boxes around what shows the class of an image, for checks of what a network looks at: voc
-    reads the XML file of Pascal VOC beside it."""
+    evidence: EvidenceFiles = "none"
+    """What says where the class of an image is seen, for checks of what a network looks at and for
+    `augment.transplanted_share`: voc reads boxes from the XML file of Pascal VOC beside it; masks
+    reads NAME.png beside an image of another suffix, 0 where nothing is seen."""
 
     def read_from(self, root: Path) -> Records:
         """Read the records of a folder."""
         names = FolderNames(self.ok_class, self.class_names, self.leave_out)
-        return read_classes_folder(root, names=names, suffixes=self.suffixes, evidence=self.boxes)
+        return read_classes_folder(
+            root, names=names, suffixes=self.suffixes, evidence=self.evidence
+        )
 
 
 FORMAT = layouts.Format(ClassesFolderSpec, "classes")

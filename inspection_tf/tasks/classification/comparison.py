@@ -76,12 +76,12 @@ def _heat(record: Record, result: Classes, context: Context) -> Heat | None:
     if heat is None or placement is None:
         return None
     lying = context.preprocessing.orientation
-    if (boxes := record.read_evidence(orientation=lying)) is not None and len(boxes):
-        inside, nearby = (
-            evidence.inside_share(heat, boxes, heat.shape, widen=share) for share in (0, _NEARBY)
-        )
-        return Heat(inside, nearby)
-    if record.has_mask and (mask := record.read_mask(orientation=lying)).any():
-        inside = evidence.inside_share(heat, mask, mask.shape)
+    region = record.read_evidence(orientation=lying)
+    if region is None and record.has_mask:
+        region = record.read_mask(orientation=lying)
+    if region is None or not region.any():
+        return None
+    inside = evidence.inside_share(heat, region, heat.shape)
+    if region.dtype == np.bool_:  # a mask is exact
         return Heat(inside, inside)
-    return None
+    return Heat(inside, evidence.inside_share(heat, region, heat.shape, widen=_NEARBY))

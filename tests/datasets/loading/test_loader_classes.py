@@ -268,5 +268,6 @@ def test_classes_of_whole_images_teach_no_mask(classed):
 
 
 def test_without_masks_nothing_can_be_transplanted(classed):
-    with pytest.raises(errors.ConfigError, match=r"needs masks.*labels that are classes\. Set it"):
+    told = r"needs masks or, for classes, data\.evidence.*Got labels that are classes, and no evid"
+    with pytest.raises(errors.ConfigError, match=told):
         served(classed, target="label", transplanted=0.5)

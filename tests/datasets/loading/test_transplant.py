@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from inspection_tf import errors
+from inspection_tf import errors, images
+from inspection_tf.datasets import records
 from inspection_tf.datasets.loading import augment, loader, transplant
 from inspection_tf.datasets.loading.cache import Cache
 
@@ -108,8 +109,8 @@ def served(cache, share, *, epochs=4, first_epoch=0):
 def test_training_shows_defects_on_other_parts(share, bright):
     cache = held()
     before = cache.image.copy()
-    for images, masks in served(cache, share):
-        for image, mask in zip(images, masks, strict=True):
+    for shown, masks in served(cache, share):
+        for image, mask in zip(shown, masks, strict=True):
             expected = bright if mask.any() else {160}
             assert {int(np.median(image))} == expected
     np.testing.assert_array_equal(cache.image, before)
@@ -131,3 +132,62 @@ def test_a_share_of_the_defects_is_transplanted_by_seed_and_epoch():
 def test_without_good_images_or_with_templates_it_is_refused(cache, got):
     with pytest.raises(errors.ConfigError, match=f"transplanted_share needs.*Got {got}"):
         served(cache, 0.5)
+
+
+class _Evident:
+    """A bright image; where its class is seen, it is dark."""
+
+    label_kind = "classes"
+
+    def __init__(self, evidence):
+        self.evidence, self.has_evidence = evidence, evidence is not None
+
+    def read_image(self, *, orientation="apply"):
+        image = np.full((16, 24), 160, np.uint8)
+        image[6:10, 8:14] = 20 if self.has_evidence else 160
+        return image
+
+    def read_mask(self, *, orientation="apply"):
+        return np.zeros((16, 24), np.bool_)
+
+    def read_evidence(self, *, orientation="apply"):
+        return self.evidence
+
+    def identity(self):
+        return repr(self.evidence).encode()
+
+
+MARKED = np.zeros((16, 24), np.bool_)
+MARKED[6:10, 8:14] = True
+
+
+@pytest.fixture(params=[MARKED, np.array([[8.0, 6, 14, 10]])], ids=["mask", "box"])
+def evident(request):
+    listed = [
+        records.Record("worn", True, _Evident(request.param), class_id=2),
+        records.Record("good", False, _Evident(None)),
+    ]
+    held = records.Records.of(listed, classes=("broken", "worn"))
+    return loader.cache(held, images.Preprocessing(size=(16, 24)))
+
+
+def test_what_is_annotated_beside_a_class_is_known(evident):
+    assert evident.label_kind == "classes"
+    assert evident.label.tolist() == [0, 2]
+    assert not evident.mask[0].any()
+    np.testing.assert_array_equal(evident.mask[1, ..., 0], MARKED * 2)
+
+
+def test_what_shows_a_class_is_transplanted_with_its_label(evident):
+    quiet = augment.NONE.model_copy(update={"transplanted_share": 1.0})
+    spec = loader.LoaderSpec(batch_size=2, defective_share=0.5)
+    batches = loader.for_training(
+        evident, spec=spec, augmentation=quiet, seed=1, epochs=8, target="label"
+    )
+    places = set()
+    for inputs, targets in batches:
+        for image, label in zip(inputs["image"].numpy(), targets["class_probability"], strict=True):
+            dark = np.argwhere(image[..., 0] < 60)
+            assert bool(len(dark)) == (int(label[0]) == 2)
+            places |= {tuple(dark[0])} if len(dark) else set()
+    assert len(places) > 3  # where it lies differs from time to time

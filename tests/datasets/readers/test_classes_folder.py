@@ -206,19 +206,49 @@ def test_names_in_either_unicode_form_are_one(tmp_path):
 def test_annotations_are_evidence(sorted_images):
     (sorted_images / "worn" / "c.xml").write_text(ANNOTATION)
     assert read(sorted_images).select(["worn/c"])[0].read_evidence() is None
-    found = read(sorted_images, boxes="voc")
+    found = read(sorted_images, evidence="voc")
     assert found.select(["worn/c"])[0].read_evidence().tolist() == [[1, 2, 4, 8]]
     assert found.select(["worn/a"])[0].read_evidence() is None
+
+
+def test_masks_are_evidence(tmp_path):
+    write(tmp_path, "ok/a.jpg", "worn/b.jpg", "worn/c.jpg", "worn/d.jpg")
+    mask = np.zeros(SIZE, np.uint8)
+    cv2.imwrite(str(tmp_path / "worn" / "c.png"), mask)
+    mask[2:5, 3:9] = 255
+    cv2.imwrite(str(tmp_path / "worn" / "b.png"), mask)
+    found = read(tmp_path, evidence="masks")
+    assert found.ids == ("ok/a", "worn/b", "worn/c", "worn/d")
+    evidence = [record.read_evidence() for record in found]
+    np.testing.assert_array_equal(evidence[1], mask > 0)
+    assert evidence[0] is evidence[2] is evidence[3] is None  # the mask of c marks nothing
+    assert [record.has_evidence for record in found] == [False, True, True, False]
+    before = found.sha256()
+    mask[0, 0] = 255
+    cv2.imwrite(str(tmp_path / "worn" / "b.png"), mask)
+    assert read(tmp_path, evidence="masks").sha256() != before
+
+
+def test_masks_and_images_are_told_apart(tmp_path, caplog):
+    write(tmp_path, "ok/a.jpg", "worn/b.jpg")
+    with pytest.raises(errors.DataError, match=r"another suffix than \.png.* Got \.jpg, PNG\."):
+        read(tmp_path, evidence="masks", suffixes=[".jpg", "PNG"])
+    read(tmp_path, evidence="masks", suffixes=[".jpg"])
+    assert "evidence is masks, but no image has a mask NAME.png beside it" in caplog.text
+    cv2.imwrite(str(tmp_path / "worn" / "b.png"), np.ones((3, 3), np.uint8))
+    (record,) = read(tmp_path, evidence="masks").where(is_defect=True)
+    with pytest.raises(errors.ImageError, match=r"b\.png"):
+        record.read_evidence()
 
 
 def test_evidence_that_is_nowhere_is_told(sorted_images, caplog):
     read(sorted_images)
     assert not caplog.records
-    read(sorted_images, boxes="voc")
-    assert "data.boxes is voc, but no image has a box" in caplog.text
+    read(sorted_images, evidence="voc")
+    assert "data.evidence is voc, but no image has a box" in caplog.text
     (sorted_images / "worn" / "c.XML").write_text(ANNOTATION)
     caplog.clear()
-    read(sorted_images, boxes="voc")
+    read(sorted_images, evidence="voc")
     assert not caplog.records
 
 
@@ -226,14 +256,14 @@ def test_wrong_evidence_is_refused(sorted_images):
     (sorted_images / "worn" / "c.xml").write_text(ANNOTATION.replace(">8<", ">10<"))
     assert len(read(sorted_images)) == 5
     with pytest.raises(errors.DataError, match=r"c\.xml, line 2: a box must lie inside .*13 x 9"):
-        read(sorted_images, boxes="voc")
+        read(sorted_images, evidence="voc")
 
 
 def test_a_changed_image_or_box_is_other_data(sorted_images):
     (sorted_images / "worn" / "c.xml").write_text(ANNOTATION)
-    hashes = {read(sorted_images).sha256(), read(sorted_images, boxes="voc").sha256()}
+    hashes = {read(sorted_images).sha256(), read(sorted_images, evidence="voc").sha256()}
     (sorted_images / "worn" / "c.xml").write_text(ANNOTATION.replace(">8<", ">9<"))
-    hashes |= {read(sorted_images).sha256(), read(sorted_images, boxes="voc").sha256()}
+    hashes |= {read(sorted_images).sha256(), read(sorted_images, evidence="voc").sha256()}
     assert len(hashes) == 3  # without evidence the annotation does not count
     write(sorted_images, "worn/x.jpg")
     (sorted_images / "worn" / "x.jpg").replace(sorted_images / "worn" / "c.jpg")
@@ -254,7 +284,7 @@ real = pytest.mark.skipif(
 
 @real
 def test_cutting_inserts_are_intact_or_worn():
-    found = read(Path(os.environ["INSPECTION_DATA"]) / "cutting_inserts", boxes="voc")
+    found = read(Path(os.environ["INSPECTION_DATA"]) / "cutting_inserts", evidence="voc")
     assert (found.classes, found.counts()) == (("worn",), {"images": 51, "defective": 31})
     assert len(set(found.groups)) == 9
     evidence = [record.read_evidence() for record in found.where(is_defect=True)]

@@ -27,7 +27,7 @@ OWN = {
     "corners": {"root", "corner_order"},
     "smartdoc": {"root"},
     "voc": OF_STORED_MASKS | {"objects", "one_based"},
-    "classes_folder": {"root", "ok_class", "class_names", "leave_out", "suffixes", "boxes"},
+    "classes_folder": {"root", "ok_class", "class_names", "leave_out", "suffixes", "evidence"},
 }
 RECIPES = {
     "certificate_corners": ("page_corners", "sudoku_finetuned", "sudoku_grids"),
