@@ -177,6 +177,8 @@ def _examine(
     found = _fitting(record, image, preprocessing)
     if record.has_mask:  # corners were looked at by their reader, a class has no pixels
         found += _mask_problems(record, image, turn, of_classes)
+    if record.has_evidence:
+        found += _evidence_problems(record, turn)
     if paired:
         found += _template_problems(record, image, turn, preprocessing)
     return images.digest(image), found
@@ -199,6 +201,14 @@ def _require_size(name: str, array: NDArray[np.generic], image: images.Image) ->
             f"The {name} must be {image.shape[0]} x {image.shape[1]} px (height x width). "
             f"Got {array.shape[0]} x {array.shape[1]}. Export it in the size of its image."
         )
+
+
+def _evidence_problems(record: Record, turn: images.Orientation) -> list[Problem]:
+    try:
+        record.read_evidence(orientation=turn)
+    except errors.ImageError as problem:
+        return [Problem("mask", record.id, str(problem))]
+    return []
 
 
 def _mask_problems(

@@ -6,7 +6,6 @@ spans rows `i * H / h` to `(i + 1) * H / h` and columns likewise, border on bord
 centres of cells heat is bilinear; beyond the outermost centres it stays as it is there.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -33,21 +32,6 @@ class Evidence:
     def ratio(self) -> float:
         """How many times more heat is inside than if it were spread evenly."""
         return self.inside / self.area
-
-
-@dataclass(frozen=True, slots=True)
-class EvidenceSummary:
-    """The evidence of many images.
-
-    Attributes:
-        images: their number.
-        concentrated: share of them whose `Evidence.ratio` reaches what was asked for.
-        median_inside: the median share of heat inside.
-    """
-
-    images: int
-    concentrated: float
-    median_inside: float
 
 
 def inside_share(
@@ -136,25 +120,3 @@ def _inside_boxes(
     across = (low[:, :1] <= x) & (x < high[:, :1])  # (n, W)
     down = (low[:, 1:] <= y) & (y < high[:, 1:])  # (n, H)
     return np.asarray((down[:, :, None] & across[:, None, :]).any(axis=0))
-
-
-def summarize(found: Sequence[Evidence], *, ratio: float = 3.0) -> EvidenceSummary:
-    """Return on how many images heat is concentrated in the region, and how much is inside.
-
-    Args:
-        found: of `inside_share`, at least one.
-        ratio: how many times its even share the heat inside must be.
-
-    Raises:
-        errors.DataError: there is none.
-    """
-    if not found:
-        raise errors.DataError(
-            "A summary of evidence needs at least one image. Got none. Give rightly classified "
-            "images that have an annotation."
-        )
-    return EvidenceSummary(
-        images=len(found),
-        concentrated=float(np.mean([one.ratio >= ratio for one in found])),
-        median_inside=float(np.median([one.inside for one in found])),
-    )

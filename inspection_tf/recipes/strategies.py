@@ -42,7 +42,8 @@ class ClassifierSpec(stages.StageSpec):
     regression: logistic.Options = logistic.Options()
     """features: the logistic regression."""
     feature_folder: Path | None = None
-    """features: where they are kept, for runs to share; none: in the folder of the run."""
+    """features, and rules.max_novelty: where features are kept, for runs to share; none: in the
+    folder of the run."""
     head_epochs: int = pydantic.Field(default=10, ge=1)
     """finetune: epochs in which the head learns alone; the others of `train.epochs` follow."""
     body_learning_rate: float = pydantic.Field(default=1e-4, gt=0)
@@ -206,9 +207,9 @@ def with_side_outputs(
         model = evidence.attach(model)
     if rules.has_novelty:
         vectors = _features(model, spec, images, folder)
-        share = spec.familiar_share
-        distance = novelty.limit(vectors, tuple(groups), familiar_share=share)
-        model = novelty.attach(model, novelty.references(vectors), distance)
+        rows = novelty.references(len(vectors))
+        distance = novelty.limit(vectors, groups, rows, familiar_share=spec.familiar_share)
+        model = novelty.attach(model, vectors[rows], distance)
     return model
 
 

@@ -68,16 +68,6 @@ def test_without_heat_nothing_is_inside():
     assert Evidence(0.0, 0.5).ratio == 0
 
 
-def test_a_summary_says_on_how_many_images_heat_is_concentrated():
-    found = [Evidence(0.3, 0.1), Evidence(0.29, 0.1), Evidence(0.9, 0.2), Evidence(0.0, 0.5)]
-    # Ratios 3, 2.9, 4.5 and 0; the median of 0, 0.29, 0.3, 0.9 is 0.295.
-    summary = evidence.summarize(found, ratio=2.999)
-    assert summary == evidence.EvidenceSummary(4, 0.5, pytest.approx(0.295))
-    assert evidence.summarize(found, ratio=4).concentrated == 0.25
-    with pytest.raises(errors.DataError, match="at least one image"):
-        evidence.summarize([])
-
-
 @pytest.mark.parametrize(
     ("heat", "region", "match"),
     [

@@ -133,7 +133,7 @@ def read_classes_folder(
         suffixes: of the files that are images, such as `.jpg`, where others beside them, of equal
             names, are masks; empty: all that images have.
         evidence: what says where the class is seen: nothing; an XML file of Pascal VOC beside an
-            image, with boxes; or a mask beside it, `NAME.png`, 0 where nothing is seen.
+            image, with boxes; or a mask beside it, `NAME.png`, dark where nothing is seen.
 
     Raises:
         errors.DataError: there are no such folders, it is not clear which holds the good images,
@@ -144,6 +144,8 @@ def read_classes_folder(
     if evidence == "masks":
         suffixes = _beside_masks(suffixes)
     found = _by_folder(base, names.left_out, suffixes)
+    if evidence == "masks":
+        _refuse_lone_masks(base, names.left_out, found)
     good = _good_folder(base, tuple(found), names)
     class_of = _class_of([name for name in found if name != good], base, names)
     classes = tuple(sorted(set(class_of.values())))
@@ -323,6 +325,23 @@ def _beside_masks(suffixes: Sequence[str]) -> Sequence[str]:
     return suffixes or sorted(images.IMAGE_SUFFIXES - {_MASK_SUFFIX})
 
 
+def _refuse_lone_masks(
+    base: Path, left_out: Sequence[str], found: Mapping[str, Sequence[Path]]
+) -> None:
+    """Refuse what may be a mask that has lost its image, or an image that is called as a mask."""
+    known = {path.with_suffix("") for paths in found.values() for path in paths}
+    for folder in _folders(base, left_out):
+        for path in (
+            path for place in listing.folders_from(folder) for path in listing.images_in(place)
+        ):
+            if path.suffix.lower() == _MASK_SUFFIX and path.with_suffix("") not in known:
+                raise errors.DataError(
+                    f"{path}: where data.evidence is masks, a file {_MASK_SUFFIX} must be the mask "
+                    "of an image of its name. Got none of another suffix beside it. Add the image "
+                    "or remove the mask; if it is an image, save it as another format."
+                )
+
+
 def _source(path: Path, evidence: EvidenceFiles) -> ClassSource:
     """Return an image with what says where its class is seen, if there is something."""
     if evidence == "voc":
@@ -359,7 +378,7 @@ class ClassesFolderSpec(StoredSpec):
     evidence: EvidenceFiles = "none"
     """What says where the class of an image is seen, for checks of what a network looks at and for
     `augment.transplanted_share`: voc reads boxes from the XML file of Pascal VOC beside it; masks
-    reads NAME.png beside an image of another suffix, 0 where nothing is seen."""
+    reads NAME.png beside an image of another suffix, black where nothing is seen."""
 
     def read_from(self, root: Path) -> Records:
         """Read the records of a folder."""

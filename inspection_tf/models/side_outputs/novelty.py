@@ -11,6 +11,8 @@ deep nearest neighbors"; here the limit comes from groups that are left out, for
 series is farther from all others than one more of a known series.
 """
 
+from collections.abc import Sequence
+
 import keras
 import numpy as np
 from keras import layers
@@ -27,47 +29,45 @@ _SHORTEST = 1e-3  # a limit under which float16 and int8 would decide by their r
 Vectors = NDArray[np.floating]
 
 
-def limit(vectors: Vectors, groups: tuple[str, ...], *, familiar_share: float) -> float:
-    """Return the distance that a share of the training images keep to those of other groups.
+def references(count: int, *, most: int = MOST) -> NDArray[np.int64]:
+    """Return the rows of the images that stand for all, at most `most` of them, rising.
+
+    They are spread evenly, so that they are like the others: images that stand out, chosen to cover
+    much, would be farther from each other than a new image is from them.
+
+    Args:
+        count: images, in their order; those of a group stand together.
+        most: how many.
+    """
+    kept = min(count, most)
+    return np.arange(kept) * count // kept
+
+
+def limit(
+    vectors: Vectors, groups: Sequence[str], rows: NDArray[np.int64], *, familiar_share: float
+) -> float:
+    """Return the distance that a share of the training images keep to references of other groups.
 
     Args:
         vectors: (images, features).
         groups: (images,), the part or series that each one shows.
+        rows: of `references`: the network compares with these alone.
         familiar_share: over 0 to 1.
 
     Raises:
-        errors.DataError: all images are of one group.
+        errors.DataError: all references are of one group.
     """
-    if len(set(groups)) < 2:
+    names = np.array(groups)
+    if len(set(names[rows].tolist())) < 2:
         raise errors.DataError(
             "Novelty needs training images of two groups or more, since its limit is how unlike "
             f"each other these are. Got {len(set(groups))}. Set rules.max_novelty: null."
         )
     unit = _directions(vectors)
-    names = np.array(groups)
-    nearest = [float((unit[names != names[row]] @ unit[row]).max()) for row in range(len(unit))]
-    distance = 1 - np.array(nearest)
+    cosine = unit @ unit[rows].T
+    cosine[names[:, None] == names[rows]] = -1.0
+    distance = 1 - cosine.max(axis=1)
     return max(float(np.quantile(distance, familiar_share, method="higher")), _SHORTEST)
-
-
-def references(vectors: Vectors, *, most: int = MOST) -> Vectors:
-    """Return the directions that stand for all, (at most `most`, features) float32.
-
-    Each next one is the farthest from those before it, the first one the farthest from the mean.
-
-    Args:
-        vectors: (images, features).
-        most: how many.
-    """
-    unit = _directions(vectors)
-    if len(unit) <= most:
-        return unit.astype(np.float32)
-    chosen = [int((unit @ unit.mean(axis=0)).argmin())]
-    nearest = unit @ unit[chosen[0]]
-    while len(chosen) < most:
-        chosen.append(int(nearest.argmin()))
-        nearest = np.maximum(nearest, unit @ unit[chosen[-1]])
-    return unit[sorted(chosen)].astype(np.float32)
 
 
 def attach(model: keras.Model, kept: Vectors, distance: float) -> keras.Model:
@@ -75,7 +75,7 @@ def attach(model: keras.Model, kept: Vectors, distance: float) -> keras.Model:
 
     Args:
         model: of `classifier.build` without patches; it is not changed.
-        kept: of `references`, of the features that its last layer reads.
+        kept: (references, features) that its last layer reads of the rows of `references`.
         distance: of `limit`, cosine distance that becomes 1.
 
     Returns:
@@ -88,7 +88,7 @@ def attach(model: keras.Model, kept: Vectors, distance: float) -> keras.Model:
     x = layers.UnitNormalization(axis=-1, dtype="float32", name="novelty_direction")(x)
     cosines = layers.Dense(len(kept), use_bias=False, dtype="float32", name="novelty_cosines")
     x = cosines(x)
-    cosines.set_weights([np.asarray(kept, np.float32).T])
+    cosines.set_weights([_directions(kept).astype(np.float32).T])
     x = layers.Reshape((len(kept), 1), name="novelty_by_reference")(x)
     x = layers.GlobalMaxPooling1D(name="novelty_nearest")(x)
     # 1 - cosine, over the limit; a rounding of the cosine of an image with itself is no less.

@@ -60,7 +60,7 @@ def compare(record: Record, verdict: decision.Verdict, context: Context) -> eval
         )
     result = verdict.result
     probability = result.probability if isinstance(result, Classes) else None
-    heat = _heat(record, result, context) if label and isinstance(result, Classes) else None
+    heat = _heat(record, label, result, context) if label and isinstance(result, Classes) else None
     return evaluation.ImageResult.of(
         record,
         verdict,
@@ -70,15 +70,15 @@ def compare(record: Record, verdict: decision.Verdict, context: Context) -> eval
     )
 
 
-def _heat(record: Record, result: Classes, context: Context) -> Heat | None:
-    """Return how much of the heat of a defective image is where its label says; None without."""
+def _heat(record: Record, label: int, result: Classes, context: Context) -> Heat | None:
+    """Return how much of the heat of a defective image is where its class is; None without."""
     heat, placement = result.heat(), result.placement
     if heat is None or placement is None:
         return None
     lying = context.preprocessing.orientation
     region = record.read_evidence(orientation=lying)
     if region is None and record.has_mask:
-        region = record.read_mask(orientation=lying)
+        region = record.read_classes(orientation=lying) == label
     if region is None or not region.any():
         return None
     inside = evidence.inside_share(heat, region, heat.shape)

@@ -13,7 +13,9 @@ Where the network returns evidence and labels say where the class is seen, by bo
 rightly classified images that are not OK:
 
 - `heat_on_target`      share of them with at least three times as much heat inside as heat that is
-                        spread evenly over the image would have there.
+                        spread evenly over the image would have there. Images of which a third or
+                        more is annotated cannot have that, and do not count. With a focus no heat
+                        is outside of it, so that this says little more than that it lies well.
 - `heat_inside_median`  median share of heat inside; boxes are a tenth wider and higher for it.
 
 Source: Guo et al. 2017, "On calibration of modern neural networks", eq. 3.
@@ -132,7 +134,7 @@ class ClassMeasures:
             **evaluation.OUTCOMES,
             "calibration_error": "how far probabilities are off",
             **(of_classes if len(classes) > 1 else {}),
-            "heat_on_target": "rightly NG with 3 x heat in the label",
+            "heat_on_target": "of the right ones: 3 x heat in the label",
             "heat_inside_median": "median share of heat in the label",
         }
 
@@ -181,12 +183,13 @@ def _heat_statistics(
     is_on = np.zeros(len(rows))
     counted = np.zeros(len(rows))
     for at, heat in found:
-        is_on[at], counted[at] = heat.inside.ratio >= ON_TARGET, 1
+        is_on[at] = heat.inside.ratio >= ON_TARGET
+        counted[at] = heat.inside.area < 1 / ON_TARGET
     shares = np.array([heat.nearby.inside for _, heat in found])
-    return {
-        "heat_on_target": intervals.ratio_of_sums(is_on, counted, group_of),
-        "heat_inside_median": intervals.quantile(shares, 0.5, group),
-    }
+    median = {"heat_inside_median": intervals.quantile(shares, 0.5, group)}
+    if not counted.any():
+        return median
+    return {"heat_on_target": intervals.ratio_of_sums(is_on * counted, counted, group_of), **median}
 
 
 def _found(row: evaluation.ImageResult, classes: Sequence[str]) -> str:

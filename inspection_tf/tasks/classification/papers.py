@@ -5,8 +5,9 @@ from inspection_tf.tasks.classification.settings import Settings
 
 CARD = """# {model_id}
 
-Tells of which class an image is, OK or {classes}, at {height} x {width} px ({channels}, fit:
-{fit}), and decides OK, NG or REVIEW. Written by the recipe `{recipe}` from {origin}.
+Tells of which class an image is, {ok_name} (OK) or {classes}, at {height} x {width} px
+({channels}, fit: {fit}), and decides OK, NG or REVIEW. Written by the recipe `{recipe}` from
+{origin}.
 
 ## Decision
 
@@ -50,9 +51,9 @@ def papers(context: Context) -> Papers:
         else "the largest probability but the first, over itself and the first together"
     )
     evidence = (
-        " Evidence: how far each cell of the image speaks for each class, before the temperature. "
-        "Where the head pools features, the sum over all cells is the logit; where it pools the "
-        "answers of cells, the mean of their logits. Nothing is decided by it."
+        " Evidence: how far each cell of the image speaks for each class. Where the head pools "
+        "features, the sum over all cells is the logit; where it pools the answers of cells, the "
+        "mean is that of their logits before the temperature. Nothing is decided by it."
         if settings.has_evidence
         else ""
     )
@@ -71,7 +72,7 @@ def papers(context: Context) -> Papers:
     )
     names = ", ".join((settings.ok_name, *context.classes))
     return Papers(
-        card=CARD.replace("{unless_novel}", unless),
+        card=CARD.replace("{unless_novel}", unless).replace("{ok_name}", settings.ok_name),
         rules=settings.model_dump(mode="json"),
         decision=f"the score is {score}; NG when it is >= {point.threshold:.6g}; else OK{review}",
         stages=f"\nThe score is {score}{review}.\n",

@@ -235,7 +235,15 @@ def test_masks_and_images_are_told_apart(tmp_path, caplog):
         read(tmp_path, evidence="masks", suffixes=[".jpg", "PNG"])
     read(tmp_path, evidence="masks", suffixes=[".jpg"])
     assert "evidence is masks, but no image has a mask NAME.png beside it" in caplog.text
+    write(tmp_path, "worn/lone.png")
+    with pytest.raises(
+        errors.DataError, match=r"lone\.png: .*must be the mask of an image of its n"
+    ):
+        read(tmp_path, evidence="masks")
+    (tmp_path / "worn" / "lone.png").replace(tmp_path / "worn" / "b.png")
     cv2.imwrite(str(tmp_path / "worn" / "b.png"), np.ones((3, 3), np.uint8))
+    problems = checks.check(read(tmp_path, evidence="masks")).problems
+    assert [(problem.kind, problem.id) for problem in problems] == [("mask", "worn/b")]
     (record,) = read(tmp_path, evidence="masks").where(is_defect=True)
     with pytest.raises(errors.ImageError, match=r"b\.png"):
         record.read_evidence()

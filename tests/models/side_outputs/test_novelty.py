@@ -26,34 +26,47 @@ def test_the_limit_is_the_distance_that_a_share_keeps_to_other_groups():
     # another group it is 60, 50, 30 and 30 degrees.
     angles = np.deg2rad([0, 10, 60, 90])
     vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1) * [[1], [5], [2], [3]]
-    groups = ("a", "a", "b", "c")
+    groups, rows = ("a", "a", "b", "c"), np.arange(4)
 
     def distance(degrees):
         return pytest.approx(1 - np.cos(np.deg2rad(degrees)))
 
-    assert novelty.limit(vectors, groups, familiar_share=1.0) == distance(60)
+    assert novelty.limit(vectors, groups, rows, familiar_share=1.0) == distance(60)
     # Half of four are two, and the second smallest is 30; three quarters are three.
-    assert novelty.limit(vectors, groups, familiar_share=0.5) == distance(50)
-    assert novelty.limit(vectors, groups, familiar_share=0.25) == distance(30)
+    assert novelty.limit(vectors, groups, rows, familiar_share=0.5) == distance(50)
+    assert novelty.limit(vectors, groups, rows, familiar_share=0.25) == distance(30)
 
 
 def test_images_of_one_group_say_nothing_of_what_is_new():
     with pytest.raises(errors.DataError, match="two groups or more"):
-        novelty.limit(np.eye(3), ("a", "a", "a"), familiar_share=0.95)
+        novelty.limit(np.eye(3), ("a", "a", "a"), np.arange(3), familiar_share=0.95)
 
 
-def test_few_references_lie_far_apart():
-    # Ten in one direction and one in each of two others: three stand for all.
-    vectors = np.repeat(np.eye(3), (10, 1, 1), axis=0)
-    assert sorted(novelty.references(vectors, most=3).argmax(axis=1)) == [0, 1, 2]
-    assert len(novelty.references(vectors)) == 12
+def test_references_are_spread_evenly():
+    assert novelty.references(4).tolist() == [0, 1, 2, 3]
+    assert novelty.references(9, most=4).tolist() == [0, 2, 4, 6]
+    assert len(novelty.references(2000)) == novelty.MOST
+
+
+def test_the_limit_is_about_the_references_that_the_network_compares_with():
+    # 2000 images of one law, each a part of its own, of which 512 are compared with: a share of
+    # 0.95 of other images of this law are within the limit, too.
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(2000, 12)) + 1
+    rows = novelty.references(len(vectors))
+    groups = [str(number) for number in range(2000)]
+    limit = novelty.limit(vectors, groups, rows, familiar_share=0.95)
+    fresh = rng.normal(size=(4000, 12)) + 1
+    kept, fresh = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (vectors[rows], fresh))
+    is_new = 1 - (fresh @ kept.T).max(axis=1) > limit
+    assert 0.03 < is_new.mean() < 0.07
 
 
 @pytest.mark.parametrize("head", ["pooled", "cells", "vgg"])
 def test_a_training_image_is_not_new_and_the_novelty_is_the_distance_over_the_limit(head, images):
     model = build(head=head)
     vectors = features.of_classifier(model).predict_on_batch({"image": images})
-    kept = novelty.references(vectors[:4])
+    kept = vectors[:4]
     found = novelty.attach(model, kept, 0.02).predict_on_batch({"image": images})
     assert found["class_novelty"].shape == (6, 1)
     np.testing.assert_allclose(found["class_novelty"][:4], 0, atol=1e-4)
@@ -65,7 +78,7 @@ def test_a_training_image_is_not_new_and_the_novelty_is_the_distance_over_the_li
 def test_it_stands_beside_the_evidence_and_is_saved(images, tmp_path):
     model = evidence.attach(build(head="pooled"))
     vectors = features.of_classifier(model).predict_on_batch({"image": images})
-    model = novelty.attach(model, novelty.references(vectors), 0.1)
+    model = novelty.attach(model, vectors, 0.1)
     assert list(model.output) == ["class_probability", "class_evidence", "class_novelty"]
     model.save(tmp_path / "model.keras")
     again = saved.load(tmp_path / "model.keras").predict_on_batch({"image": images})

@@ -107,6 +107,28 @@ def test_a_mask_says_where_a_class_is_seen_too():
     assert heat.inside.inside == heat.nearby.inside == pytest.approx(11 / 22)
 
 
+def test_a_defect_of_another_class_is_not_where_a_class_is_seen():
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:11, :8], mask[11:22, :8] = 2, 1
+    masked = records.Record("a", True, Masked(mask), class_id=2)
+    heat = comparison.compare(masked, seen((0.1, 0.1, 0.8)), CONTEXT).result.heat
+    assert heat.inside.inside == pytest.approx(11 / 22)
+
+
+def test_where_much_is_annotated_heat_cannot_be_three_times_as_dense():
+    mask = np.zeros((32, 32), np.uint8)
+    mask[:11] = 2  # 11 of 32 rows are over a third
+    large = comparison.compare(
+        records.Record("b", True, Masked(mask), class_id=2), seen((0.1, 0.1, 0.8)), CONTEXT
+    )
+    alone = evaluation.summarize([large], classes=CONTEXT.classes)
+    assert "heat_on_target" not in alone
+    assert alone["heat_inside_median"].value == pytest.approx(0.5)
+    small = comparison.compare(WORN, seen((0.1, 0.1, 0.8)), CONTEXT)
+    both = evaluation.summarize([small, large], classes=CONTEXT.classes)
+    assert both["heat_on_target"].value == 1.0
+
+
 def test_heat_is_reported_of_what_was_rightly_found_wrong():
     right = comparison.compare(WORN, seen((0.1, 0.1, 0.8)), CONTEXT)
     other = dataclasses.replace(WORN, id="b")
