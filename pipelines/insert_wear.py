@@ -74,7 +74,7 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
         wear_stages.require_marks(cfg.data)
     finders = {segmentation.SEGMENTER: wear_stages.network(cfg.wear)} if cfg.measure_wear else {}
     with experiment.begin(NAME, cfg, out) as begun:
-        network = strategies.network(cfg.classifier, len(begun.records.classes))
+        network = strategies.network(cfg.classifier, begun.records.classes, cfg.rules.ok_name)
         networks = {**finders, classification.CLASSIFIER: network}
         stages.check_models(cfg.preprocessing, begun.records, networks)
         division = folds.divide(begun, functools.partial(train, cfg))

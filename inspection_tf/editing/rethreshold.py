@@ -152,6 +152,11 @@ def choose(
 
 def _require_as_asked(point: thresholds.OperatingPoint, spec: thresholds.ThresholdSpec) -> None:
     """Refuse what a recipe would fall back to."""
+    if point.method == "likeliest":
+        raise errors.ConfigError(
+            "A threshold is chosen where it decides. Got a bundle that decides by the likeliest "
+            "class. Train with rules.decide_by: threshold."
+        )
     unit = "parts" if "defective_groups" in point.counts else "images"
     defective = point.counts.get("defective", 0)
     if spec.method == "escape_rate" and point.promise is None:

@@ -5,6 +5,8 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
+import pydantic
+
 from inspection_tf import config, images, thresholds
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.records import Records
@@ -14,7 +16,7 @@ from inspection_tf.training.runs import run_folder, run_inputs
 class Experiment(config.Section):
     """What the configuration of every recipe holds; each adds its networks and rules."""
 
-    seed: int
+    seed: int = pydantic.Field(ge=0)
     """Drives initialisation, split, order and augmentation."""
     data: data_spec.DataSpec
     preprocessing: images.Preprocessing

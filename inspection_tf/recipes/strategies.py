@@ -134,17 +134,26 @@ def check(spec: ClassifierSpec, rules: classification.Settings) -> None:
         )
 
 
-def network(spec: ClassifierSpec, classes: int) -> stages.Network:
+def network(spec: ClassifierSpec, classes: Sequence[str], ok_name: str = "") -> stages.Network:
     """Return what builds the classifier and how it is trained.
 
     Args:
         spec: of the recipe.
         classes: of what can be wrong, without OK.
+        ok_name: what good images are called; "" where that is known to be none of them.
+
+    Raises:
+        errors.ConfigError: good images are called as one of the classes.
     """
+    if ok_name in classes:
+        raise errors.ConfigError(
+            "rules.ok_name must be what good images are called, and no class of what can be wrong. "
+            f"Got {ok_name!r} with the classes {', '.join(classes)}. Choose another name."
+        )
     planned = spec.train.model_copy(update={"phases": phases_of(spec)})
 
     def build(**options: object) -> keras.Model:
-        return classifier.build(classes=1 + classes, **options)  # type: ignore[arg-type]
+        return classifier.build(classes=1 + len(classes), **options)  # type: ignore[arg-type]
 
     return stages.Network(build, spec.model_copy(update={"train": planned}))
 
@@ -170,7 +179,7 @@ def train(
         folder: of this network.
         trained: networks of this recipe so far, by name, whose backbone it may start from.
     """
-    built = network(spec, len(images.classes))
+    built = network(spec, images.classes)
     if spec.strategy == "features":
         model = stages.build_stage(built, images, seed=seed, trained=trained)
         _learn_features(model, spec, images, groups, seed=seed, folder=folder)

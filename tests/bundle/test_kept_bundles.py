@@ -54,6 +54,15 @@ def test_it_is_verified(name, capsys):
     assert cli.main(["verify", str(KEPT / name)]) == 0
 
 
+@pytest.mark.parametrize("classes", [[], ["broken", "worn"]])
+def test_a_classifier_of_other_classes_than_said_is_refused(classes, copied, capsys):
+    root = copied("schema_5_classification")
+    stored = json.loads((root / bundle.MANIFEST).read_text())
+    (root / bundle.MANIFEST).write_text(json.dumps({**stored, "classes": classes}))
+    assert cli.main(["verify", str(root)]) == 4
+    assert "Got " in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_it_gets_another_threshold(name, copied, capsys):
     root = copied(name)

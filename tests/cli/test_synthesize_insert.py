@@ -35,6 +35,7 @@ def test_inserts_are_written_as_the_options_say(tmp_path, capsys):
 def test_what_cannot_be_drawn_is_refused_and_nothing_is_written(tmp_path):
     assert synthesize("--out", tmp_path / "set", "--count", 0) == 2
     assert synthesize("--out", tmp_path / "set", "--count", 2, "--broken-share", 1.5) == 2
+    assert synthesize("--out", tmp_path / "set", "--count", 2, "--seed", -1) == 2
     with pytest.raises(SystemExit) as ended:  # the words of the command line themselves
         synthesize("--out", tmp_path / "set", "--count", 2, "--spec.vb-um", 9, 3)
     assert ended.value.code == 2

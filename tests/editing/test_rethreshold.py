@@ -9,6 +9,7 @@ from engine_checks import contents, manifest_values
 
 from inspection_tf import bundle, cli, errors, runtime, tasks, thresholds
 from inspection_tf.editing import rethreshold
+from inspection_tf.tasks.base import OperatingPoints
 
 
 def run(root, *words):
@@ -137,6 +138,17 @@ def test_a_method_that_a_recipe_would_replace_is_refused(
     with pytest.raises(errors.DataError, match=said):
         rethreshold.choose(toy_bundle_copy, thresholds.ThresholdSpec(method=method))
     assert contents(toy_bundle_copy) == before
+
+
+def test_where_the_likeliest_class_decides_there_is_no_threshold_to_choose(
+    toy_bundle_copy, toy_parts, monkeypatch
+):
+    monkeypatch.setattr(rethreshold.source_data, "parts", lambda *_given: toy_parts)
+    fixed = OperatingPoints(thresholds.OperatingPoint(threshold=0.5, method="likeliest"))
+    task = tasks.get(bundle.read(toy_bundle_copy).task)
+    monkeypatch.setattr(task, "choose", lambda *_given: fixed)
+    with pytest.raises(errors.ConfigError, match="decides by the likeliest class"):
+        rethreshold.choose(toy_bundle_copy, thresholds.ThresholdSpec(method="recall"))
 
 
 def test_f_beta_of_defective_images_alone_is_that_of_regions(

@@ -132,9 +132,14 @@ def test_novelty_is_learned_from_the_groups_of_the_training_images(trained, part
         strategies.check(spec(model={"patches": {"size_px": 16, "stride_px": 8}}), rules)
 
 
+def test_good_images_are_not_called_as_a_class():
+    with pytest.raises(errors.ConfigError, match=f"ok_name must be .* Got '{CLASSES[0]}' with the"):
+        strategies.network(spec(), CLASSES, ok_name=CLASSES[0])
+
+
 def test_a_calibrated_classifier_has_the_likeliest_temperature(parts):
     keras.utils.set_random_seed(0)
-    network = strategies.network(spec(), len(CLASSES))
+    network = strategies.network(spec(), CLASSES)
     model = network.build(
         image_size=(SIDE, SIDE), channels=1, template=False, options=network.spec.model
     )

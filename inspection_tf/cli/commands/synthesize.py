@@ -190,6 +190,10 @@ def synthesize(kind: Annotated[Kind, tyro.conf.arg(name="")]) -> int:
     Args:
         kind: what to draw.
     """
+    if kind.seed < 0:
+        raise errors.ConfigError(
+            f"--seed must be 0 or a larger whole number. Got {kind.seed}. Use for example 0."
+        )
     with process.bar("drawing") as progress:
         written = kind.write(progress)
     process.say(str(written))

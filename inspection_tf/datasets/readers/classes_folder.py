@@ -183,10 +183,20 @@ def _by_folder(
         errors.DataError: there is no folder with images, or one without, or a file that should not
             be there.
     """
-    found = {
-        files.composed(folder.name): _images_of(folder, suffixes)
-        for folder in _folders(base, left_out)
-    }
+    found: dict[str, list[Path]] = {}
+    for folder in _folders(base, left_out):
+        name = files.composed(folder.name)
+        if name in found:
+            raise errors.DataError(
+                f"{folder}: the folder of a class must have a name of its own. Got two that are "
+                "written alike, in other bytes. Move the images of one into the other."
+            )
+        found[name] = _images_of(folder, suffixes)
+    if suffixes and found and not any(found.values()):
+        raise errors.DataError(
+            f"The folders in {base} must hold images that end with {' or '.join(suffixes)}. "
+            "Got none. Correct data.suffixes; where data.evidence is masks, .png files are no images."
+        )
     if not any(found.values()):
         raise layouts.refuse(
             base,
@@ -329,17 +339,21 @@ def _refuse_lone_masks(
     base: Path, left_out: Sequence[str], found: Mapping[str, Sequence[Path]]
 ) -> None:
     """Refuse what may be a mask that has lost its image, or an image that is called as a mask."""
-    known = {path.with_suffix("") for paths in found.values() for path in paths}
+    known = {_stem(path) for paths in found.values() for path in paths}
     for folder in _folders(base, left_out):
         for path in (
             path for place in listing.folders_from(folder) for path in listing.images_in(place)
         ):
-            if path.suffix.lower() == _MASK_SUFFIX and path.with_suffix("") not in known:
+            if path.suffix.lower() == _MASK_SUFFIX and _stem(path) not in known:
                 raise errors.DataError(
                     f"{path}: where data.evidence is masks, a file {_MASK_SUFFIX} must be the mask "
                     "of an image of its name. Got none of another suffix beside it. Add the image "
                     "or remove the mask; if it is an image, save it as another format."
                 )
+
+
+def _stem(path: Path) -> tuple[Path, str]:
+    return path.parent, files.composed(path.stem)
 
 
 def _source(path: Path, evidence: EvidenceFiles) -> ClassSource:

@@ -20,7 +20,7 @@ class DataSpec(config.TaggedSection):
 
     format: str = "synthetic"
     """What is drawn, or the layout of a folder: see `datasets.readers`."""
-    seed: int = 0
+    seed: int = pydantic.Field(default=0, ge=0)
     """Of the synthetic images and the composed defects."""
     group_pattern: str | None = None
     """Regular expression that is searched for in the path of each image under the root, without

@@ -12,7 +12,7 @@ class InsertSpec(config.Section):
 
     size: tuple[Side, Side] = (192, 256)
     """Height and width of an image, px."""
-    mm_per_px: float = pydantic.Field(default=0.005, gt=0)
+    mm_per_px: float = pydantic.Field(default=0.005, ge=0.0005, le=0.1)
     """Scale of the images, mm per px."""
     rotation_deg: float = pydantic.Field(default=8.0, ge=0, le=30)
     """Largest rotation of the cutting edge either way, degrees."""

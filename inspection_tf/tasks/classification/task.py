@@ -98,10 +98,8 @@ class Classification(SeesWholeImages):
         """Run the classifier on all images in one call."""
         network, images = networks[CLASSIFIER], preparation.batched(batch)
         names = [spec.name for spec in _further(context.settings_as(Settings))]
-        if not names:
-            rows = class_probability.per_image(network.run(*images), images=len(batch))
-            return [ClassOutput(row) for row in rows]
-        output, *others = network.run_all(*images)
+        output, *others = network.run_all(*images) if names else [network.run(*images)]
+        output = checked(output, (len(batch), 1 + len(context.classes)))
         rows = class_probability.per_image(output, images=len(batch))
         beside = dict(zip(names, others, strict=True))
         found = [ClassOutput(row) for row in rows]

@@ -203,6 +203,26 @@ def test_names_in_either_unicode_form_are_one(tmp_path):
     assert read(tmp_path, class_names={"\u00fcbel": "bad"}).classes == ("bad",)
 
 
+def test_two_folders_that_are_written_alike_are_refused(tmp_path):
+    write(tmp_path, "ok/a.png", "u\u0308bel/b.png", "\u00fcbel/c.png")
+    with pytest.raises(errors.DataError, match="must have a name of its own"):
+        read(tmp_path)
+
+
+def test_a_mask_in_other_bytes_belongs_to_its_image(tmp_path):
+    write(tmp_path, "ok/a.jpg", "worn/u\u0308.jpg")
+    cv2.imwrite(str(tmp_path / "worn" / "\u00fc.png"), np.full(SIZE, 255, np.uint8))
+    (record,) = read(tmp_path, evidence="masks").where(is_defect=True)
+    assert record.read_evidence().all()
+
+
+def test_a_suffix_that_no_image_has_is_told(tmp_path):
+    write(tmp_path, "ok/a.png", "worn/b.png")
+    told = r"that end with \.tif\. Got none\. Correct data\.suffixes"
+    with pytest.raises(errors.DataError, match=told):
+        read(tmp_path, suffixes=[".tif"])
+
+
 def test_annotations_are_evidence(sorted_images):
     (sorted_images / "worn" / "c.xml").write_text(ANNOTATION)
     assert read(sorted_images).select(["worn/c"])[0].read_evidence() is None
