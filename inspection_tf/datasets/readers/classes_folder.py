@@ -195,7 +195,7 @@ def _by_folder(
     if suffixes and found and not any(found.values()):
         raise errors.DataError(
             f"The folders in {base} must hold images that end with {' or '.join(suffixes)}. "
-            "Got none. Correct data.suffixes; where data.evidence is masks, .png files are no images."
+            "Got none. Correct data.suffixes; where data.evidence is masks, no .png is an image."
         )
     if not any(found.values()):
         raise layouts.refuse(
