@@ -34,7 +34,7 @@ import tyro
 from keras import layers
 from numpy.typing import NDArray
 
-from inspection_tf import images
+from inspection_tf import images, plots
 from inspection_tf.datasets import cross_validation, data_spec
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.datasets.readers import classes_folder
@@ -44,7 +44,7 @@ from inspection_tf.evaluation.strategies import Scores
 from inspection_tf.images import descriptors
 from inspection_tf.images.focus import FocusSpec
 from inspection_tf.models import backbones, classifier, input_layers, patching, place_pool
-from inspection_tf.plots import classes, comparisons, curves, evaluation_pictures, reliability
+from inspection_tf.plots import curves
 from inspection_tf.training.vector_classifiers import Examples, logistic, svm
 
 SIDE = 224  # px of what the backbone sees
@@ -419,25 +419,40 @@ def main(root: Path, weights: Path, out: Path, versions: int = 6, repeats: int =
         "finetune": trained.finetune,
         "classical": by_descriptors,
     }
-    found: dict[tuple[str, str, str], Scores] = {}
     kept: dict[str, list[Any]] = {}
     print("| validation | view | strategy | AUROC | accuracy | balanced accuracy |\n" + "|---" * 6)
     for view_name, view in VIEWS.items():
         photos = prepare(records, view, weights, count=versions)
         for name, strategy in ways.items():
             for kind, probability in validate(strategy, photos, records, repeats=repeats).items():
+                kept[f"{kind}/{view_name}/{name}"] = probability.tolist()
                 scores = Scores.of_probabilities(records, probability)
-                found[kind, view_name, name] = scores
-                kept[f"{kind}/{view_name}/{name}"] = probability.round(5).tolist()
                 print(line(kind, view_name, name, scores), flush=True)
+                (out / "results.json").write_text(json.dumps(kept))
         if view_name == "corner":
             points = learning_curve(photos, records)
-            evaluation_pictures.save(
-                reliability.learning_curve(points, metric="image_auroc"), out / "learning.png"
-            )
-    left_out = {key[1:]: scores for key, scores in found.items() if key[0] == "series left out"}
-    corner = {name: scores for (view, name), scores in left_out.items() if view == "corner"}
-    seen = {view: scores for (view, name), scores in left_out.items() if name == "features"}
+            figure = plots.learning_curve(points, metric="image_auroc")
+            plots.save(figure, out / "learning.png")
+    report(kept, records, out)
+    return 0
+
+
+def report(kept: Mapping[str, list[Any]], records: Records, out: Path) -> None:
+    """Print which differences are real, and draw ROC, confusion and reliability.
+
+    Args:
+        kept: probabilities (repeats, photos, classes) by validation, view and strategy.
+        records: the photos, in the same order.
+        out: folder for the pictures.
+    """
+    left_out = {
+        tuple(key.split("/")[1:]): np.array(values)
+        for key, values in kept.items()
+        if key.startswith("series left out/")
+    }
+    scores = {key: Scores.of_probabilities(records, value) for key, value in left_out.items()}
+    corner = {name: one for (view, name), one in scores.items() if view == "corner"}
+    seen = {view: one for (view, name), one in scores.items() if name == "features"}
     for title, compared in (("strategies at the corner", corner), ("views of features", seen)):
         print(f"\n{title}, a series left out")
         for one in strategies.compare_all(compared, metric="image_auroc"):
@@ -447,14 +462,14 @@ def main(root: Path, weights: Path, out: Path, versions: int = 6, repeats: int =
                 f"| {one.first} - {one.second} | {value:+.3f} ({low:+.2f} to {high:+.2f}) "
                 f"| p {one.adjusted:.3g} | {real} |"
             )
-    evaluation_pictures.save(comparisons.roc_curves(corner), out / "roc.png")
-    best = np.array(kept["series left out/corner/features"])[0]
-    counts = class_measures.confusion_counts(photos.label, best.argmax(axis=1), 2)
-    evaluation_pictures.save(classes.confusion_matrix(counts, photos.names), out / "confusion.png")
-    shown = calibration.reliability(best, photos.label, bins=5)
-    evaluation_pictures.save(reliability.reliability(shown), out / "reliability.png")
-    (out / "results.json").write_text(json.dumps(kept))
-    return 0
+    plots.save(plots.roc_curves(corner), out / "roc.png")
+    (best,) = left_out["corner", "features"]
+    label = np.array([record.label for record in records])
+    counts = class_measures.confusion_counts(label, best.argmax(axis=1), best.shape[1])
+    names = ("OK", *records.classes)
+    plots.save(plots.confusion_matrix(counts, names), out / "confusion.png")
+    shown = calibration.reliability(best, label, bins=5)
+    plots.save(plots.reliability(shown), out / "reliability.png")
 
 
 if __name__ == "__main__":

@@ -157,3 +157,42 @@ def test_each_photo_is_tested_by_what_saw_neither_it_nor_its_series(inserts):
     assert seen["series left out"] == [0] * 5
     assert len(seen["plain"]) == 10
     assert max(seen["plain"]) > 0
+
+
+def test_what_was_found_is_compared_and_drawn(inserts, tmp_path, capsys):
+    records = toy_records.make(20, group=lambda n: "abcde"[n // 4])
+    rng = np.random.default_rng(0)
+    sure = np.array([record.label for record in records]) * 0.6 + 0.2
+
+    def told(noise):
+        ng = np.clip(sure + rng.normal(0, noise, (1, 20)), 0.01, 0.99)
+        return np.stack([1 - ng, ng], axis=-1).tolist()
+
+    kept = {
+        f"series left out/{view}/{name}": told(noise)
+        for view, name, noise in (
+            ("whole", "features", 0.5), ("corner", "features", 0.05), ("corner", "frozen", 0.2),
+        )
+    }  # fmt: skip
+    inserts.report({**kept, "plain/whole/features": told(0.1)}, records, tmp_path)
+    printed = capsys.readouterr().out
+    assert printed.count("| p ") == 2
+    assert "corner" in printed
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "roc.png",
+        "confusion.png",
+        "reliability.png",
+    }
+
+
+def test_the_learning_curve_tests_series_that_never_teach(inserts):
+    records = toy_records.make(36, group=lambda n: "abcdefghi"[n // 4])
+    label = np.array([record.label for record in records])
+    vectors = np.random.default_rng(0).normal(size=(1, 36, 1, 6)) + 2 * label[None, :, None, None]
+    photos = inserts.Photos(
+        inserts.VIEWS["corner"], label, tuple(records.groups), ("OK", "worn"),
+        np.zeros(0), np.zeros(0), vectors, np.zeros(0), None,
+    )  # fmt: skip
+    points = inserts.learning_curve(photos, records)
+    assert points[-1].images == 24  # two thirds of the series
+    assert points[-1].estimate.value > 0.9
