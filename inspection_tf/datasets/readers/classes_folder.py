@@ -234,13 +234,18 @@ def _refuse_loose(base: Path) -> None:
         )
 
 
+def _dotted(suffixes: Sequence[str]) -> set[str]:
+    """Return suffixes as paths have them: `.jpg` of jpg and .JPG."""
+    return {f".{suffix.lower().removeprefix('.')}" for suffix in suffixes}
+
+
 def _images_of(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """Return the images in the folder of a class, at any depth, by path.
 
     Raises:
         errors.DataError: there is something else in it, or two files have one stem.
     """
-    wanted = {f".{suffix.lower().removeprefix('.')}" for suffix in suffixes}
+    wanted = _dotted(suffixes)
     return [path for place in listing.folders_from(folder) for path in _images_in(place, wanted)]
 
 
@@ -326,8 +331,7 @@ def _beside_masks(suffixes: Sequence[str]) -> Sequence[str]:
     Raises:
         errors.DataError: images are called as masks are.
     """
-    asked = {f".{suffix.lower().removeprefix('.')}" for suffix in suffixes}
-    if _MASK_SUFFIX in asked:
+    if _MASK_SUFFIX in _dotted(suffixes):
         raise errors.DataError(
             f"Where data.evidence is masks, images must have another suffix than {_MASK_SUFFIX}, "
             f"that of their masks. Got {', '.join(suffixes)}. Correct data.suffixes."

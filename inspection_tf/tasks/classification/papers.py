@@ -71,8 +71,9 @@ def papers(context: Context) -> Papers:
         else ""
     )
     names = ", ".join((settings.ok_name, *context.classes))
+    good = settings.ok_name.replace("{", "{{").replace("}", "}}")  # the card is a format
     return Papers(
-        card=CARD.replace("{unless_novel}", unless).replace("{ok_name}", settings.ok_name),
+        card=CARD.replace("{unless_novel}", unless).replace("{ok_name}", good),
         rules=settings.model_dump(mode="json"),
         decision=f"the score is {score}; NG when it is >= {point.threshold:.6g}; else OK{review}",
         stages=f"\nThe score is {score}{review}.\n",
