@@ -63,6 +63,11 @@ def papers(context: Context) -> Papers:
         review += f"; REVIEW where the two largest probabilities differ by less than {margin}"
     if settings.max_novelty is not None:
         review += f"; REVIEW where the novelty is over {settings.max_novelty:g}"
+    if settings.min_gray_span:
+        review += (
+            "; REVIEW where 98 % of the input's values, rim excluded, span less than "
+            f"{settings.min_gray_span}"
+        )
     unless = ", unless its novelty leaves it to a person" if settings.has_novelty else ""
     of_novelty = (
         " Novelty: how far the features of the image are from those of the nearest training image, "

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import decision
 from inspection_tf.engines.network import ng_score
+from inspection_tf.tasks import preparation
 from inspection_tf.tasks.base import Context, Prepared
 from inspection_tf.tasks.classification.results import Classes
 from inspection_tf.tasks.classification.settings import Settings
@@ -67,8 +68,8 @@ def decide(output: ClassOutput, prepared: Prepared, context: Context) -> decisio
     """Decide about one image: **NG if and only if score >= threshold**, but for a small margin.
 
     Where two classes are nearly as likely, by the settings' margin, the image is left to a person,
-    whatever its score; so it is where it is unlike the training images, by its novelty, and where a
-    probability is not finite.
+    whatever its score; so it is where it is unlike the training images, by its novelty, where it
+    shows next to nothing, and where a probability is not finite.
 
     Args:
         output: of the network.
@@ -102,6 +103,15 @@ def decide(output: ClassOutput, prepared: Prepared, context: Context) -> decisio
             reasons.insert(
                 0,
                 f"unlike the training images: novelty {novelty:.2f}, over {settings.max_novelty:g}",
+            )
+    if settings.min_gray_span:
+        span = preparation.gray_span(prepared)
+        if span < settings.min_gray_span:
+            outcome = "REVIEW"
+            reasons.insert(
+                0,
+                f"shows next to nothing: its grey values span {span}, under "
+                f"{settings.min_gray_span}",
             )
     return decision.Verdict(
         outcome=outcome,

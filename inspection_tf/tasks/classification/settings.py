@@ -26,6 +26,19 @@ class Settings(config.Section):
     from them as nearly all of them keep to those of other groups. REVIEW over this; none: it
     returns no novelty."""
 
+    min_gray_span: int | None = pydantic.Field(default=None, ge=1, le=255)
+    """REVIEW where 98 % of what the network sees lies within fewer grey values, as behind a closed
+    lens, in a flooded frame, or where 8 bits came in 16; none: never."""
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_a_span_that_is_not_asked_for(
+        self, write: pydantic.SerializerFunctionWrapHandler
+    ) -> dict[str, object]:
+        values: dict[str, object] = write(self)
+        if self.min_gray_span is None:  # as bundles were written before there was one
+            values.pop("min_gray_span", None)
+        return values
+
     @property
     def has_novelty(self) -> bool:
         """Whether the network returns the novelty of an image."""

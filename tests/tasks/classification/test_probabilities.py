@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import images, thresholds
-from inspection_tf.tasks import classification
+from inspection_tf.tasks import classification, preparation
 from inspection_tf.tasks.base import Context, Prepared
 from inspection_tf.tasks.classification import probabilities
 from inspection_tf.tasks.classification.probabilities import ClassOutput
@@ -156,3 +156,25 @@ def test_what_is_unlike_the_training_images_is_left_to_a_person_whatever_the_sco
     assert unknown.outcome == "REVIEW"
     assert unknown.to_dict()["class_novelty"] is None
     assert "class_novelty" not in decide((0.9, 0.05, 0.05)).to_dict()
+
+
+@pytest.mark.parametrize(("high", "outcome"), [(15, "REVIEW"), (16, "OK")])
+def test_a_frame_that_shows_nothing_is_left_to_a_person(high, outcome):
+    # 100 pixels: one hot and one dead pixel are the percents that do not count.
+    values = np.full(100, 40, np.uint8)
+    values[50:] += high
+    values[[0, -1]] = 0, 255
+    spec = images.Preprocessing(size=(10, 10))
+    frame = Prepared(values.reshape(1, 10, 10, 1), None, images.placement((10, 10), spec))
+    output = ClassOutput(np.array((0.9, 0.05, 0.05), np.float32))
+    verdict = probabilities.decide(output, frame, context(min_gray_span=16))
+    assert verdict.outcome == outcome
+    assert ("span 15, under 16" in verdict.reasons[0]) == (outcome == "REVIEW")
+    assert probabilities.decide(output, frame, context()).outcome == "OK"
+
+
+def test_the_rim_of_a_letterbox_shows_nothing():
+    spec = images.Preprocessing(size=(8, 8), fit="letterbox")
+    frame, placement = images.preprocess(np.full((4, 8), 200, np.uint8), spec)
+    assert frame.min() == 0
+    assert preparation.gray_span(Prepared(frame[None], None, placement)) == 0
