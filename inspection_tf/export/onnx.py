@@ -228,15 +228,29 @@ def _shape_scaling(proto: Any) -> None:
     With a plain number onnxruntime takes 10 ns a pixel of a grey image for each of them, a
     millisecond for 256 x 192; the results are the same to the bit.
     """
-    constants = {value.name: value for value in proto.graph.initializer}
+    constants = {value.name: value for value in proto.graph.initializer if not value.dims}
     scaled = {value.name for value in proto.graph.input}
+    scaling, others = [], set()
     for node in proto.graph.node:
-        if node.op_type not in ("Cast", "Mul", "Add") or not scaled & set(node.input):
-            continue
-        scaled |= set(node.output)
-        for name in node.input:
-            if name in constants and not constants[name].dims:
-                constants[name].dims.extend((1, 1, 1, 1))
+        if node.op_type in ("Cast", "Mul", "Add") and scaled & set(node.input):
+            scaled |= set(node.output)
+            scaling.append(node)
+        else:
+            others |= set(node.input)
+    for node in scaling:
+        for place, name in enumerate(node.input):
+            if name not in constants:
+                continue
+            if name in others:  # as the number that it is: of fewer axes these would get four
+                node.input[place] = f"{name}_of_images"
+                if node.input[place] not in constants:
+                    copy = proto.graph.initializer.add()
+                    copy.CopyFrom(constants[name])
+                    copy.name = node.input[place]
+                    constants[copy.name] = copy
+            value = constants[node.input[place]]
+            if not value.dims:
+                value.dims.extend((1, 1, 1, 1))
 
 
 def _check(proto: Any, inputs: list[str], outputs: list[str]) -> None:

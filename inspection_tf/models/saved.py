@@ -8,6 +8,7 @@ from inspection_tf import errors, losses, metrics  # noqa: F401  registers what 
 from inspection_tf.models import (  # noqa: F401  and its layers
     backbones,
     blocks,
+    classical,
     patching,
     place_pool,
 )

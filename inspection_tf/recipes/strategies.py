@@ -1,7 +1,7 @@
 """How a classifier is trained: from scratch, on features of a backbone, or by fine-tuning it.
 
 Source: the talk on cutting inserts: feature extraction with features that are computed once, with a
-frozen body and augmented images, and fine-tuning of the top layers.
+frozen body and augmented images, fine-tuning of the top layers, and descriptors of texture.
 """
 
 import logging
@@ -17,18 +17,19 @@ from numpy.typing import NDArray
 from inspection_tf import errors
 from inspection_tf.datasets.loading import loader
 from inspection_tf.evaluation import calibration
-from inspection_tf.models import classifier
+from inspection_tf.models import classical, classifier
 from inspection_tf.models.side_outputs import evidence, novelty
 from inspection_tf.recipes import stages
 from inspection_tf.tasks import class_probability, classification
 from inspection_tf.training import features
 from inspection_tf.training.phases import Phase
 from inspection_tf.training.runs.run_folder import RunFolder
-from inspection_tf.training.vector_classifiers import Examples, logistic, set_linear_head
+from inspection_tf.training.vector_classifiers import Examples, logistic, set_linear_head, svm
 
 _LOG = logging.getLogger("inspection_tf")
-Strategy = Literal["scratch", "features", "frozen", "finetune"]
+Strategy = Literal["scratch", "features", "frozen", "finetune", "classical"]
 _BATCH = 32
+_DESCRIBED = 4  # images at once: a co-occurrence of 224 px takes 100 MB each
 
 
 class ClassifierSpec(stages.StageSpec):
@@ -38,12 +39,17 @@ class ClassifierSpec(stages.StageSpec):
     strategy: Strategy = "scratch"
     """scratch: everything learns; features: those of the backbone, as its weights make it, are
     computed once, and a logistic regression of them becomes the head; frozen: the head alone
-    learns, on augmented images; finetune: that first, then the top of the backbone with it."""
+    learns, on augmented images; finetune: that first, then the top of the backbone with it;
+    classical: nothing of `model`, but a support vector machine of the descriptors of an image."""
     regression: logistic.Options = logistic.Options()
     """features: the logistic regression."""
+    descriptors: classical.Options = classical.Options()
+    """classical: what describes an image."""
+    machine: svm.Options = svm.Options()
+    """classical: the support vector machine, whose probabilities its own sigmoids calibrate."""
     feature_folder: Path | None = None
-    """features, and rules.max_novelty: where features are kept, for runs to share; none: in the
-    folder of the run."""
+    """features, classical, and rules.max_novelty: where features are kept, for runs to share;
+    none: in the folder of the run."""
     head_epochs: int = pydantic.Field(default=10, ge=1)
     """finetune: epochs in which the head learns alone; the others of `train.epochs` follow."""
     body_learning_rate: float = pydantic.Field(default=1e-4, gt=0)
@@ -74,7 +80,7 @@ class ClassifierSpec(stages.StageSpec):
 def phases_of(spec: ClassifierSpec) -> tuple[Phase, ...]:
     """Return the phases in which a strategy trains; none: everything learns all the time."""
     epochs = spec.train.epochs
-    if spec.strategy in ("scratch", "features"):
+    if spec.strategy in ("scratch", "features", "classical"):
         return ()
     if spec.strategy == "frozen":
         return (Phase(epochs=epochs, backbone="frozen"),)
@@ -95,9 +101,17 @@ def check(spec: ClassifierSpec, rules: classification.Settings) -> None:
 
     Raises:
         errors.ConfigError: the strategy uses the backbone as it is, and it has no weights; its head
-            is not linear in what the backbone returns; or the head does not pool, so that its graph
-            can return no evidence.
+            is not linear in what the backbone returns; the head does not pool, so that its graph
+            can return no evidence; or an option belongs to another strategy.
     """
+    if spec.trainable_from is not None and spec.strategy != "finetune":
+        raise errors.ConfigError(
+            f"classifier.trainable_from belongs to the strategy finetune. Got {spec.strategy}. "
+            "Leave it out."
+        )
+    if spec.strategy == "classical":
+        _check_classical(spec, rules)
+        return
     knows = bool(spec.start or spec.weights or spec.model.backbone.weights)
     if spec.strategy != "scratch" and not knows:
         raise errors.ConfigError(
@@ -110,11 +124,6 @@ def check(spec: ClassifierSpec, rules: classification.Settings) -> None:
             "classifier.strategy features needs classifier.model.head pooled, and no patches. Got "
             f"{spec.model.head} and patches of {spec.model.patches.size_px} px. "
             "Choose it, or another strategy."
-        )
-    if spec.trainable_from is not None and spec.strategy != "finetune":
-        raise errors.ConfigError(
-            f"classifier.trainable_from belongs to the strategy finetune. Got {spec.strategy}. "
-            "Leave it out."
         )
     if rules.has_novelty and spec.model.patches.size_px is not None:
         raise errors.ConfigError(
@@ -131,6 +140,20 @@ def check(spec: ClassifierSpec, rules: classification.Settings) -> None:
         raise errors.ConfigError(
             "rules.has_evidence needs classifier.model.head pooled or cells. Got vgg, whose answer "
             "is no sum over places. Set has_evidence: false."
+        )
+
+
+def _check_classical(spec: ClassifierSpec, rules: classification.Settings) -> None:
+    if spec.start or spec.weights:
+        raise errors.ConfigError(
+            "classifier.strategy classical starts from nothing. Got classifier."
+            f"{'start' if spec.start else 'weights'}. Leave it out."
+        )
+    if rules.has_evidence:
+        raise errors.ConfigError(
+            "rules.has_evidence needs a network of features that lie somewhere; those of "
+            "classifier.strategy classical are of the whole image. Got true. "
+            "Set has_evidence: false."
         )
 
 
@@ -153,6 +176,9 @@ def network(spec: ClassifierSpec, classes: Sequence[str], ok_name: str = "") -> 
     planned = spec.train.model_copy(update={"phases": phases_of(spec)})
 
     def build(**options: object) -> keras.Model:
+        if spec.strategy == "classical":
+            given = {**options, "options": spec.descriptors}
+            return classical.build(classes=1 + len(classes), **given)  # type: ignore[arg-type]
         return classifier.build(classes=1 + len(classes), **options)  # type: ignore[arg-type]
 
     return stages.Network(build, spec.model_copy(update={"train": planned}))
@@ -180,6 +206,9 @@ def train(
         trained: networks of this recipe so far, by name, whose backbone it may start from.
     """
     built = network(spec, images.classes)
+    if spec.strategy == "classical":
+        blank = stages.build_stage(built, images, seed=seed)
+        return _fit_machine(blank, spec, images, groups, seed=seed, folder=folder)
     if spec.strategy == "features":
         model = stages.build_stage(built, images, seed=seed, trained=trained)
         _learn_features(model, spec, images, groups, seed=seed, folder=folder)
@@ -225,11 +254,55 @@ def with_side_outputs(
 def _features(
     model: keras.Model, spec: ClassifierSpec, images: loader.Cache, folder: RunFolder
 ) -> NDArray[np.float32]:
+    return _computed(features.of_classifier(model), spec, images, folder)
+
+
+def _computed(
+    network: keras.Model, spec: ClassifierSpec, images: loader.Cache, folder: RunFolder
+) -> NDArray[np.float32]:
     return features.compute(
-        features.of_classifier(model),
+        network,
         images.image,
         folder=spec.feature_folder or folder.path / "features",
+        batch_size=_DESCRIBED if spec.strategy == "classical" else _BATCH,
     )
+
+
+def _examples(
+    vectors: NDArray[np.float32], images: loader.Cache, groups: Sequence[str]
+) -> Examples:
+    labels = images.label.astype(np.int64)
+    return Examples(vectors, labels, tuple(groups), ("OK", *images.classes))
+
+
+def _fit_machine(
+    blank: keras.Model,
+    spec: ClassifierSpec,
+    images: loader.Cache,
+    groups: Sequence[str],
+    *,
+    seed: int,
+    folder: RunFolder,
+) -> keras.Model:
+    """Return the network whose machine learned the descriptors of some images.
+
+    Raises:
+        errors.GateError: its probabilities are not those of scikit-learn.
+    """
+    describing = keras.Model(blank.input, blank.get_layer(classical.DESCRIPTORS).output)
+    vectors = _computed(describing, spec, images, folder)
+    fitted = svm.fit(_examples(vectors, images, groups), options=spec.machine, seed=seed)
+    model = classical.build(
+        image_size=images.size,
+        channels=int(images.image.shape[-1]),
+        classes=1 + len(images.classes),
+        options=spec.descriptors,
+        machine=fitted.machine(),
+    )
+    last = keras.Model(model.get_layer(classical.DESCRIPTORS).output, model.output)
+    found = last.predict_on_batch(fitted.sample)[class_probability.OUTPUT]
+    fitted.require_like(found, what="The last layer of the network")
+    return model
 
 
 def _learn_features(
@@ -243,8 +316,7 @@ def _learn_features(
 ) -> None:
     """Set the head of a classifier to the logistic regression of what its backbone returns."""
     vectors = _features(model, spec, images, folder)
-    labels = images.label.astype(np.int64)
-    examples = Examples(vectors, labels, tuple(groups), ("OK", *images.classes))
+    examples = _examples(vectors, images, groups)
     head = logistic.fit(examples, options=spec.regression, seed=seed)
     set_linear_head(model, head.coefficients, head.intercept)
 

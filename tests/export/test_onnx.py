@@ -248,6 +248,19 @@ def functional_list():
     return keras.Model(image, keras.layers.Rescaling(1 / 255)(image))
 
 
+def test_a_number_that_scales_and_counts_elsewhere_too_keeps_its_axes():
+    # tf2onnx writes 2 once: as the scale of the image, and as the factor of a vector.
+    image = keras.Input((4, 6, 1), dtype="uint8", name="image")
+    x = keras.layers.Rescaling(2.0)(image)
+    x = keras.layers.GlobalAveragePooling2D()(x)
+    doubled = keras.layers.Rescaling(2.0, name="class_probability")(x)
+    model = keras.Model({"image": image}, {"class_probability": doubled})
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 1), dtype=np.uint8)
+    found = runtime.Engine(onnx.convert(model)).run(pixels)
+    assert found.shape == (3, 1)
+    np.testing.assert_allclose(found[:, 0], 4 * pixels.mean(axis=(1, 2, 3)), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("model", "match"),
     [

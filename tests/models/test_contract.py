@@ -11,20 +11,24 @@ import tensorflow as tf
 
 from inspection_tf import losses, runtime
 from inspection_tf.export import onnx
-from inspection_tf.models import classifier, segmenter, unet
+from inspection_tf.models import classical, classifier, segmenter, unet
 from inspection_tf.tasks.fields.learning import losses as field_losses
 from inspection_tf.tasks.fields.learning import network
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """How to build a small one, what its sides must be divisible by (px), what goes in and out."""
+    """How to build a small one, what its sides must be divisible by (px), what goes in and out.
+
+    One that does not learn by steps is fitted as a whole.
+    """
 
     build: Callable[..., keras.Model]
     multiple: int
     classes: int = 1
     template: bool = False
     output: str = "probability"
+    learns: bool = True
 
     def shape(self, count, size):
         """Return the shape of the output for images of (height, width)."""
@@ -57,6 +61,26 @@ def small_locator(multiple, *, points=4, **options):
         return network.deployed(model)
 
     return Model(build, multiple, 2 * points + 1, output="corners")
+
+
+def small_classical(multiple, *, classes):
+    """Return a model with a machine of random numbers."""
+
+    def build(*, image_size, channels=1):
+        options = {"hog_cells": 2, "lbp_radii": (1,), "glcm_distances": (2,), "glcm_levels": 4}
+        numbers = 4 * 9 + 10 + 16
+        blank = classical.Machine.blank(features=numbers, classes=classes)
+        rng = np.random.default_rng(0)
+        drawn = {
+            name: rng.normal(size=getattr(blank, name).shape)
+            for name in ("mean", "vectors", "coefficients", "intercept", "slope", "offset")
+        }
+        machine = dataclasses.replace(blank, gamma=0.01, **drawn)
+        return classical.build(
+            image_size=image_size, channels=channels, classes=classes, machine=machine, **options
+        )
+
+    return Model(build, multiple, classes, output="class_probability", learns=False)
 
 
 MODELS = {
@@ -108,6 +132,8 @@ MODELS = {
         input_shrink=3,
         backbone={"name": "vgg10", "strides": (2,)},
     ),
+    "classical": small_classical(5, classes=2),
+    "classical-classes": small_classical(4, classes=3),
     "locator-dense": small_locator(16, head="dense", filters=(4, 8), dense_units=(6,)),
     "locator-dense-always-sure": small_locator(16, head="dense", filters=(4, 8), presence=False),
     "locator-grid": small_locator(4, head="grid", filters=(4, 8)),
@@ -116,6 +142,8 @@ MODELS = {
     "refiner-dense": small_locator(4, head="dense", filters=(4,), points=1),
 }
 every_model = pytest.mark.parametrize("spec", MODELS.values(), ids=MODELS)
+LEARNERS = {name: spec for name, spec in MODELS.items() if spec.learns}
+every_learner = pytest.mark.parametrize("spec", LEARNERS.values(), ids=LEARNERS)
 
 
 @pytest.fixture(autouse=True)
@@ -204,7 +232,7 @@ def truth(spec, image):
     return np.digitize(image, np.linspace(180, 256, spec.classes, endpoint=False)).astype(np.uint8)
 
 
-@every_model
+@every_learner
 def test_no_stack_is_multiplied_by_one_matrix(spec):
     size = (2 * spec.multiple, 3 * spec.multiple)
     model = spec.build(image_size=size)
@@ -227,7 +255,7 @@ def test_a_stack_that_is_multiplied_by_one_matrix_is_seen():
     assert product_checks.stacks_by_one_matrix(multiply.get_concrete_function(*specs).graph)
 
 
-@every_model
+@every_learner
 def test_a_training_step_lowers_the_loss(spec):
     size = (4 * spec.multiple, 4 * spec.multiple)
     model = spec.build(image_size=size)

@@ -3,12 +3,13 @@ import numpy as np
 import pytest
 from class_images import CLASSES, SIDE, make
 
-from inspection_tf import config, errors, images
+from inspection_tf import config, errors, images, runtime
 from inspection_tf.datasets import records
 from inspection_tf.datasets.loading import augment, loader
+from inspection_tf.export import onnx
 from inspection_tf.models.side_outputs import evidence
 from inspection_tf.recipes import stages, strategies
-from inspection_tf.tasks import classification
+from inspection_tf.tasks import classification, saved_networks
 from inspection_tf.training import fit
 from inspection_tf.training.runs.run_folder import RunFolder
 
@@ -130,6 +131,49 @@ def test_novelty_is_learned_from_the_groups_of_the_training_images(trained, part
         )
     with pytest.raises(errors.ConfigError, match="max_novelty needs a classifier of whole images"):
         strategies.check(spec(model={"patches": {"size_px": 16, "stride_px": 8}}), rules)
+
+
+@pytest.fixture(scope="module")
+def classical(parts, tmp_path_factory):
+    folder = RunFolder(tmp_path_factory.mktemp("classical"), is_resumed=False)
+    described = {"lbp_radii": (1,), "glcm_levels": 8}
+    chosen = spec("classical", descriptors=described, machine={"c": (3.0,), "gamma": (0.3,)})
+    rules = classification.Settings(has_evidence=False, max_novelty=1.0)
+    strategies.check(chosen, rules)
+    images, tune = parts["train"], parts["tune"]
+    model = strategies.train(
+        chosen, images, tune, groups=images.ids, seed=1, folder=folder, trained={}
+    )
+    return strategies.with_side_outputs(
+        model, chosen, rules, images, groups=images.ids, folder=folder
+    )
+
+
+def test_descriptors_and_a_machine_tell_three_classes(classical, parts):
+    outputs = classical.predict_on_batch({"image": parts["test"].image})
+    assert (outputs["class_probability"].argmax(axis=1) == parts["test"].label).all()
+    assert sorted(outputs) == ["class_novelty", "class_probability"]
+
+
+def test_a_classical_classifier_is_exported_and_loaded_as_every_network(classical, parts, tmp_path):
+    given = {"image": parts["test"].image}
+    expected = classical.predict_on_batch(given)
+    classical.save(tmp_path / "model.keras")
+    twin = saved_networks.load(tmp_path / "model.keras").predict_on_batch(given)
+    found = runtime.Engine(onnx.convert(classical)).run_all(given["image"])
+    for name, other in zip(("class_probability", "class_novelty"), found, strict=True):
+        np.testing.assert_allclose(twin[name], expected[name], atol=1e-6)
+        np.testing.assert_allclose(other, expected[name], atol=1e-4)
+
+
+def test_what_the_classical_way_has_not_is_refused():
+    rules = classification.Settings(has_evidence=False)
+    with pytest.raises(errors.ConfigError, match=r"has_evidence needs .* Set has_evidence: false"):
+        strategies.check(spec("classical"), classification.Settings())
+    with pytest.raises(errors.ConfigError, match=r"starts from nothing\. Got classifier\.weights"):
+        strategies.check(spec("classical", weights="a.keras"), rules)
+    with pytest.raises(errors.ConfigError, match="trainable_from belongs to the strategy finetune"):
+        strategies.check(spec("classical", trainable_from="conv3"), rules)
 
 
 def test_good_images_are_not_called_as_a_class():

@@ -4,7 +4,7 @@ import numpy as np
 
 from inspection_tf.training import vector_classifiers
 
-NAMES = ("OK", "worn", "broken")
+NAMES = ("OK", "worn", "broken", "dirty")
 
 
 def make(count=120, *, classes=2, width=12, shift=2.0, seed=0):

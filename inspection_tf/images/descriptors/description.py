@@ -25,13 +25,9 @@ Family = Literal["hog", "lbp", "glcm", "shape"]
 Values = NDArray[np.float64]
 
 
-class Options(config.Section):
-    """What an image is described by."""
+class TextureOptions(config.Section):
+    """How gradients and texture are described, whoever computes the numbers."""
 
-    size: tuple[pydantic.PositiveInt, pydantic.PositiveInt] = (224, 224)
-    """(height, width), px, to which every image is brought before it is described."""
-    families: tuple[Family, ...] = ("hog", "lbp", "glcm", "shape")
-    """hog: directions of gradients; lbp: local patterns; glcm: texture; shape: of a region."""
     hog_cells: int = pydantic.Field(default=4, ge=2)
     """Cells along each side."""
     hog_directions: int = pydantic.Field(default=9, ge=2)
@@ -42,6 +38,15 @@ class Options(config.Section):
     """Distances between the pixels of a pair, px."""
     glcm_levels: int = pydantic.Field(default=32, ge=2, le=256)
     """Steps to which grey values are rounded down."""
+
+
+class Options(TextureOptions):
+    """What an image is described by."""
+
+    size: tuple[pydantic.PositiveInt, pydantic.PositiveInt] = (224, 224)
+    """(height, width), px, to which every image is brought before it is described."""
+    families: tuple[Family, ...] = ("hog", "lbp", "glcm", "shape")
+    """hog: directions of gradients; lbp: local patterns; glcm: texture; shape: of a region."""
     region: Literal["bright", "dark"] = "bright"
     """On which side of Otsu's threshold the region lies whose shape is described."""
     fourier_harmonics: int = pydantic.Field(default=6, ge=2)

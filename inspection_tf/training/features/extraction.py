@@ -25,9 +25,9 @@ def of_classifier(model: keras.Model) -> keras.Model:
     """Return the part of a classifier that computes what its last layer reads.
 
     Args:
-        model: whose layer `class_logits` is dense, or a convolution over single cells. The mean
-            over the cells of a linear function is that function of the cells' mean, so features of
-            cells are averaged.
+        model: whose layer `class_logits` reads a vector, or is a convolution over single cells. The
+            mean over the cells of a linear function is that function of the cells' mean, so
+            features of cells are averaged.
 
     Returns:
         A model with the same input, which shares the layers, and output (batch, features).
@@ -35,7 +35,10 @@ def of_classifier(model: keras.Model) -> keras.Model:
     Raises:
         errors.ConfigError: there is no such layer.
     """
-    x = linear.logits_layer(model).input
+    last = next((layer for layer in model.layers if layer.name == linear.LOGITS), None)
+    if last is None or len(last.input.shape) != 2:
+        last = linear.logits_layer(model)
+    x = last.input
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(name="cells_mean")(x)
     return keras.Model(model.input, x, name="features")

@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import logging
 import warnings
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pydantic
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from inspection_tf import config, errors
 from inspection_tf.engines import installed, onnxruntime_engine
 from inspection_tf.engines.library_types import OnnxModel
+from inspection_tf.models.classical import Machine
 from inspection_tf.training.vector_classifiers import examples as labelled
 from inspection_tf.training.vector_classifiers.examples import Examples, Fold
 
@@ -57,6 +58,9 @@ class _Classifier(Protocol):
 
     def predict_proba(self, features: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
+    @property
+    def steps(self) -> Any: ...
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SupportVectorMachine:
@@ -87,6 +91,50 @@ class SupportVectorMachine:
         """
         return self.classifier.predict_proba(np.asarray(features, np.float64))
 
+    def machine(self) -> Machine:
+        """Return the numbers of the machine, for `models.classical`."""
+        (_, scaler), (_, calibrated) = self.classifier.steps
+        (inner,) = calibrated.calibrated_classifiers_
+        fitted, classes = inner.estimator, len(self.classes)
+        # Of two classes scikit-learn returns the second one's decision; of more, a vector has one
+        # coefficient for each class but its own: row j - 1 with those before j, row j after it.
+        pairs = list(itertools.combinations(range(classes), 2))
+        coefficients = fitted.dual_coef_.T
+        if classes > 2:
+            owner = np.repeat(range(classes), fitted.n_support_)
+            coefficients = np.zeros((len(owner), len(pairs)))
+            for pair, (first, second) in enumerate(pairs):
+                for own, row in ((first, second - 1), (second, first)):
+                    coefficients[owner == own, pair] = fitted.dual_coef_[row, owner == own]
+        return Machine(
+            mean=scaler.mean_,
+            deviation=scaler.scale_,
+            vectors=fitted.support_vectors_,
+            coefficients=coefficients,
+            intercept=fitted.intercept_,
+            gamma=float(fitted.gamma),
+            slope=np.array([-sigmoid.a_ for sigmoid in inner.calibrators]),
+            offset=np.array([-sigmoid.b_ for sigmoid in inner.calibrators]),
+        )
+
+    def require_like(self, found: NDArray[np.floating], *, what: str) -> None:
+        """Refuse probabilities of the `sample` that are not those of scikit-learn.
+
+        Args:
+            found: (n, classes).
+            what: computed them, for the message.
+
+        Raises:
+            errors.GateError: one is off by more than 0.0001.
+        """
+        largest = float(np.abs(found - self.probabilities(self.sample)).max())
+        if not largest <= _TOLERANCE:  # NaN too
+            raise errors.GateError(
+                f"{what} must give the probabilities of scikit-learn to {_TOLERANCE:g}. "
+                f"Got a difference of {largest:.2g}. Install other versions of scikit-learn and "
+                "skl2onnx."
+            )
+
     def to_onnx(self) -> bytes:
         """Return an ONNX file, which was compared with this machine on some examples.
 
@@ -100,12 +148,7 @@ class SupportVectorMachine:
         """
         data = _convert(self.classifier, width=self.sample.shape[1], classes=len(self.classes))
         (found,) = onnxruntime_engine.start(data).run(None, {INPUT: self.sample})
-        largest = float(np.abs(found - self.probabilities(self.sample)).max())
-        if not largest <= _TOLERANCE:  # NaN too
-            raise errors.GateError(
-                f"The ONNX file must give the probabilities of scikit-learn to {_TOLERANCE:g}. "
-                f"Got a difference of {largest:.2g}. Install another version of skl2onnx."
-            )
+        self.require_like(found, what="The ONNX file")
         return data
 
 

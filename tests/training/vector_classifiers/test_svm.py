@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 import vector_examples
@@ -5,6 +6,7 @@ import vector_examples
 from inspection_tf import errors
 from inspection_tf.bundle import onnx_guard
 from inspection_tf.engines import onnxruntime_engine
+from inspection_tf.models.classical import VectorMachine
 from inspection_tf.training import vector_classifiers
 from inspection_tf.training.vector_classifiers import svm
 
@@ -37,6 +39,23 @@ def test_the_onnx_file_gives_the_same_probabilities(fitted):
     (found,) = session.run(None, {"features": examples.features.astype(np.float32)})
     np.testing.assert_allclose(found, machine.probabilities(examples.features), atol=1e-4)
     assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("classes", [2, 3, 4])
+def test_a_layer_gives_the_same_probabilities(classes):
+    examples = vector_examples.make(classes=classes, shift=2.0)
+    fitted = svm.fit(examples, options=QUICK)
+    machine = fitted.machine()
+    layer = VectorMachine(classes=classes, vectors=len(machine.vectors), gamma=machine.gamma)
+    standardized = (examples.features - machine.mean) / machine.deviation
+    layer.build(standardized.shape)
+    layer.set_machine(machine)
+    found = np.asarray(keras.ops.softmax(layer(standardized)))
+    expected = fitted.probabilities(examples.features)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.ptp(expected[:, 0]) > 0.5
+    with pytest.raises(errors.GateError, match="The layer must give the probabilities"):
+        fitted.require_like(found[: len(fitted.sample), ::-1], what="The layer")
 
 
 def test_equal_machines_give_equal_files_that_a_bundle_may_hold(fitted):
