@@ -154,6 +154,7 @@ def read_classes_folder(
             f"{base} must hold a folder for each class, and for the good images. Got {good} alone, "
             "the good ones. Add the folder of another class."
         )
+    _warn_of_absent(base, names.left_out)
     items = [
         Record(
             path.relative_to(base).with_suffix("").as_posix(),
@@ -223,6 +224,14 @@ def _folders(base: Path, left_out: Sequence[str]) -> list[Path]:
         if path.is_dir() and not image_files.is_hidden(path)
         if files.composed(path.name) not in without
     )
+
+
+def _warn_of_absent(base: Path, left_out: Sequence[str]) -> None:
+    """Say which folders are not there that are to be left out; other images may have them."""
+    there = {files.composed(path.name) for path in base.iterdir() if path.is_dir()}
+    asked = set() if tuple(left_out) == LEFT_OUT else {files.composed(name) for name in left_out}
+    if absent := sorted(asked - there):
+        _LOG.warning("data.leave_out names folders that %s lacks: %s", base, ", ".join(absent))
 
 
 def _refuse_loose(base: Path) -> None:
@@ -364,18 +373,22 @@ def _source(path: Path, evidence: EvidenceFiles) -> ClassSource:
     """Return an image with what says where its class is seen, if there is something."""
     if evidence == "voc":
         return ClassSource(path, _boxes(path))
-    if evidence == "masks" and (mask := listing.beside(path.with_suffix(_MASK_SUFFIX))).is_file():
-        return ClassSource(path, mask_path=mask)
-    return ClassSource(path)
+    mask = _beside(path, _MASK_SUFFIX) if evidence == "masks" else None
+    return ClassSource(path, mask_path=mask)
+
+
+def _beside(path: Path, suffix: str) -> Path | None:
+    """Return the file of an image's name with another suffix, in small letters or capitals."""
+    for written in (suffix, suffix.upper()):
+        if (found := listing.beside(path.with_suffix(written))).is_file():
+            return found
+    return None
 
 
 def _boxes(path: Path) -> tuple[boxes.NamedBox, ...]:
     """Return the boxes of the annotation beside an image; none where there is no annotation."""
-    for suffix in (annotations.SUFFIX, annotations.SUFFIX.upper()):
-        annotation = listing.beside(path.with_suffix(suffix))
-        if annotation.is_file():
-            return annotations.read(annotation, path)
-    return ()
+    annotation = _beside(path, annotations.SUFFIX)
+    return () if annotation is None else annotations.read(annotation, path)
 
 
 class ClassesFolderSpec(StoredSpec):

@@ -110,6 +110,21 @@ def test_folders_without_a_class_are_left_out(sorted_images):
     assert read(sorted_images).classes == ("blurred", "broken", "worn")
 
 
+def test_folders_to_leave_out_that_are_not_there_are_told_of(sorted_images, caplog):
+    read(sorted_images)  # most images have none called masks
+    assert not caplog.records
+    read(sorted_images, leave_out=["masks", "blurred"])
+    assert "data.leave_out names folders that" in caplog.text
+    assert "lacks: blurred, masks" in caplog.text
+
+
+@pytest.mark.parametrize("suffix", ["png", "PNG"])
+def test_a_mask_beside_an_image_may_be_written_in_capitals(tmp_path, suffix):
+    write(tmp_path, "ok/a.jpg", "worn/b.jpg", f"worn/b.{suffix}")
+    found = read(tmp_path, evidence="masks")
+    assert [record.has_evidence for record in found] == [False, True]
+
+
 def test_masks_beside_images_are_told_by_their_suffix(tmp_path):
     write(tmp_path, "ok/a.jpg", "ok/a.png", "worn/b.JPG", "worn/b.png")
     with pytest.raises(errors.DataError, match=r"a\.png: .*Got a\.jpg beside it.*data\.suffixes"):
