@@ -45,7 +45,7 @@ class ClassifierSpec(stages.StageSpec):
     """features: the logistic regression."""
     descriptors: classical.Options = classical.Options()
     """classical: what describes an image."""
-    machine: svm.Options = svm.Options()
+    vector_machine: svm.Options = svm.Options()
     """classical: the support vector machine, whose probabilities its own sigmoids calibrate."""
     feature_folder: Path | None = None
     """features, classical, and rules.max_novelty: where features are kept, for runs to share;
@@ -254,6 +254,10 @@ def with_side_outputs(
 def _features(
     model: keras.Model, spec: ClassifierSpec, images: loader.Cache, folder: RunFolder
 ) -> NDArray[np.float32]:
+    if spec.strategy == "classical":  # described once, whatever machine compares them
+        return classical.standardized(
+            model, _computed(classical.describing(model), spec, images, folder)
+        )
     return _computed(features.of_classifier(model), spec, images, folder)
 
 
@@ -289,19 +293,18 @@ def _fit_machine(
     Raises:
         errors.GateError: its probabilities are not those of scikit-learn.
     """
-    describing = keras.Model(blank.input, blank.get_layer(classical.DESCRIPTORS).output)
-    vectors = _computed(describing, spec, images, folder)
-    fitted = svm.fit(_examples(vectors, images, groups), options=spec.machine, seed=seed)
+    vectors = _computed(classical.describing(blank), spec, images, folder)
+    fitted = svm.fit(_examples(vectors, images, groups), options=spec.vector_machine, seed=seed)
     model = classical.build(
         image_size=images.size,
         channels=int(images.image.shape[-1]),
         classes=1 + len(images.classes),
         options=spec.descriptors,
-        machine=fitted.machine(),
+        parameters=fitted.parameters(),
     )
-    last = keras.Model(model.get_layer(classical.DESCRIPTORS).output, model.output)
-    found = last.predict_on_batch(fitted.sample)[class_probability.OUTPUT]
-    fitted.require_like(found, what="The last layer of the network")
+    found = classical.deciding(model).predict_on_batch(fitted.sample)[class_probability.OUTPUT]
+    way_out = "Choose a smaller classifier.vector_machine.c, or another strategy"
+    fitted.require_like(found, what="The last layer of the network", way_out=way_out)
     return model
 
 

@@ -137,13 +137,18 @@ def with_template(image: Pixels, template: Pixels, context: Context) -> Prepared
 
 
 def gray_span(prepared: Prepared) -> int:
-    """Return within how many grey values, 0..255, 98 % of what the source shows lie.
+    """Return the 99th less the 1st percentile of an image's values, 0..255: 0 where it is even.
 
-    One percent at each end is left out: dead and hot pixels. The rim of a letterbox does not count.
+    So the darkest and the brightest percent, dead and hot pixels, do not count, nor does the rim of
+    a letterbox. Of RGB it is the span of the channel that spans most: an even colour has none.
     """
     x0, y0, x1, y1 = prepared.placement.box_xyxy
     seen = prepared.image[0, y0:y1, x0:x1]
-    counts = np.cumsum(np.bincount(seen.ravel(), minlength=256))
+    return max(_span(seen[..., channel]) for channel in range(seen.shape[-1]))
+
+
+def _span(values: NDArray[np.uint8]) -> int:
+    counts = np.cumsum(np.bincount(values.ravel(), minlength=256))
     low = np.searchsorted(counts, 0.01 * counts[-1], side="right")
     high = np.searchsorted(counts, 0.99 * counts[-1])
     return max(0, int(high - low))

@@ -69,15 +69,19 @@ def small_classical(multiple, *, classes):
     def build(*, image_size, channels=1):
         options = {"hog_cells": 2, "lbp_radii": (1,), "glcm_distances": (2,), "glcm_levels": 4}
         numbers = 4 * 9 + 10 + 16
-        blank = classical.Machine.blank(features=numbers, classes=classes)
+        blank = classical.SvmParameters.blank(features=numbers, classes=classes)
         rng = np.random.default_rng(0)
         drawn = {
             name: rng.normal(size=getattr(blank, name).shape)
-            for name in ("mean", "vectors", "coefficients", "intercept", "slope", "offset")
+            for name in ("mean", "support_vectors", "coefficients", "intercept", "slope", "offset")
         }
-        machine = dataclasses.replace(blank, gamma=0.01, **drawn)
+        parameters = dataclasses.replace(blank, gamma=0.01, **drawn)
         return classical.build(
-            image_size=image_size, channels=channels, classes=classes, machine=machine, **options
+            image_size=image_size,
+            channels=channels,
+            classes=classes,
+            parameters=parameters,
+            **options,
         )
 
     return Model(build, multiple, classes, output="class_probability", learns=False)

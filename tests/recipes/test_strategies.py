@@ -137,7 +137,7 @@ def test_novelty_is_learned_from_the_groups_of_the_training_images(trained, part
 def classical(parts, tmp_path_factory):
     folder = RunFolder(tmp_path_factory.mktemp("classical"), is_resumed=False)
     described = {"lbp_radii": (1,), "glcm_levels": 8}
-    chosen = spec("classical", descriptors=described, machine={"c": (3.0,), "gamma": (0.3,)})
+    chosen = spec("classical", descriptors=described, vector_machine={"c": (3.0,), "gamma": (0.3,)})
     rules = classification.Settings(has_evidence=False, max_novelty=1.0)
     strategies.check(chosen, rules)
     images, tune = parts["train"], parts["tune"]

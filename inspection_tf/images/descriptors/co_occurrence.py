@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_PROPERTIES = ("contrast", "homogeneity", "energy", "correlation")
-_DEGREES = (0, 45, 90, 135)
+PROPERTIES = ("contrast", "homogeneity", "energy", "correlation")
+DEGREES = (0, 45, 90, 135)
+"""Directions of the pairs."""
 
 
 def names(*, distances: Sequence[int]) -> Iterator[str]:
     """Name the values: property, distance in px, and direction of the pair."""
-    for name, distance, degrees in itertools.product(_PROPERTIES, distances, _DEGREES):
+    for name, distance, degrees in itertools.product(PROPERTIES, distances, DEGREES):
         yield f"{name}_d{distance}_{degrees}deg"
 
 
@@ -41,6 +42,6 @@ def values(
     # In 16 bit: 255 * 32 does not fit into 8.
     level = (gray.astype(np.uint16) * levels // 256).astype(np.uint8)
     matrix = feature.graycomatrix(
-        level, distances, np.deg2rad(_DEGREES), levels=levels, symmetric=True, normed=True
+        level, distances, np.deg2rad(DEGREES), levels=levels, symmetric=True, normed=True
     )
-    return np.concatenate([feature.graycoprops(matrix, name).ravel() for name in _PROPERTIES])
+    return np.concatenate([feature.graycoprops(matrix, name).ravel() for name in PROPERTIES])

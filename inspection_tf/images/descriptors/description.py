@@ -32,9 +32,11 @@ class TextureOptions(config.Section):
     """Cells along each side."""
     hog_directions: int = pydantic.Field(default=9, ge=2)
     """Directions of a cell's histogram, over 180 degrees."""
-    lbp_radii: tuple[pydantic.PositiveInt, ...] = (1, 2, 3)
+    lbp_radii: tuple[pydantic.PositiveInt, ...] = pydantic.Field(default=(1, 2, 3), min_length=1)
     """Radii of the circles of eight neighbours, px."""
-    glcm_distances: tuple[pydantic.PositiveInt, ...] = (1, 2, 4)
+    glcm_distances: tuple[pydantic.PositiveInt, ...] = pydantic.Field(
+        default=(1, 2, 4), min_length=1
+    )
     """Distances between the pixels of a pair, px."""
     glcm_levels: int = pydantic.Field(default=32, ge=2, le=256)
     """Steps to which grey values are rounded down."""

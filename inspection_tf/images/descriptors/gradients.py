@@ -9,12 +9,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 2  # cells along the side of a block, over which histograms are normalised
+BLOCK = 2
+"""Cells along the side of a block, over which histograms are normalised."""
 
 
 def names(*, cells: int, directions: int) -> Iterator[str]:
     """Name the values: block, cell in the block (row and column each), middle of the directions."""
-    blocks, inside = range(cells - _BLOCK + 1), range(_BLOCK)
+    blocks, inside = range(cells - BLOCK + 1), range(BLOCK)
     for row, column, i, j, place in itertools.product(
         blocks, blocks, inside, inside, range(directions)
     ):
@@ -42,9 +43,9 @@ def values(gray: NDArray[np.uint8], *, cells: int, directions: int) -> NDArray[n
         gray,
         orientations=directions,
         pixels_per_cell=(height // cells, width // cells),
-        cells_per_block=(_BLOCK, _BLOCK),
+        cells_per_block=(BLOCK, BLOCK),
         block_norm="L2-Hys",
         feature_vector=False,
     )
     # As many cells as were asked for: with 4 cells of 56 px 225 px would have 4 too, 280 px 5.
-    return found[: cells - _BLOCK + 1, : cells - _BLOCK + 1].ravel()
+    return found[: cells - BLOCK + 1, : cells - BLOCK + 1].ravel()

@@ -9,13 +9,14 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_NEIGHBOURS = 8  # on each circle: more of them on larger ones cost more than all else together
+NEIGHBOURS = 8
+"""On each circle: more of them on larger ones cost more than all else together."""
 
 
 def names(*, radii: Sequence[int]) -> Iterator[str]:
     """Name the values: radius in px, and how many neighbours in one run are as bright."""
     for radius in radii:
-        for bright in range(_NEIGHBOURS + 1):
+        for bright in range(NEIGHBOURS + 1):
             yield f"r{radius}_{bright}"
         yield f"r{radius}_other"
 
@@ -37,7 +38,7 @@ def values(gray: NDArray[np.uint8], *, radii: Sequence[int]) -> NDArray[np.float
 
     found = []
     for radius in radii:
-        codes = feature.local_binary_pattern(gray, _NEIGHBOURS, radius, method="uniform")
-        counts = np.bincount(codes.astype(int).ravel(), minlength=_NEIGHBOURS + 2)
+        codes = feature.local_binary_pattern(gray, NEIGHBOURS, radius, method="uniform")
+        counts = np.bincount(codes.astype(int).ravel(), minlength=NEIGHBOURS + 2)
         found.append(counts / codes.size)
     return np.concatenate(found)

@@ -9,10 +9,9 @@ import numpy as np
 from keras import layers, ops
 
 from inspection_tf import errors
+from inspection_tf.images.descriptors import co_occurrence
 from inspection_tf.losses.keras_types import Config, Option, Shape, Tensor
 
-_DEGREES = (0, 45, 90, 135)
-_PROPERTIES = 4
 _CONSTANT = 1e-7  # variance of levels under which an image has one
 
 
@@ -50,7 +49,7 @@ class CoOccurrence(layers.Layer):
         pairs = [
             self._shares(has_level, distance, degrees)
             for distance in self.distances
-            for degrees in _DEGREES
+            for degrees in co_occurrence.DEGREES
         ]
         share = ops.stack(pairs, axis=1)  # (batch, pairs, levels, levels)
         apart = (numbers[:, None] - numbers) ** 2
@@ -76,16 +75,17 @@ class CoOccurrence(layers.Layer):
         left, other = max(0, -right), max(0, right)
         first = has_level[:, :rows, left : left + columns]
         second = has_level[:, down:, other : other + columns]
-        count = rows * columns
-        first, second = (
-            ops.reshape(part, (-1, count, self.levels)) for part in (first / count, second)
-        )
-        share = ops.matmul(ops.transpose(first, (0, 2, 1)), second)
-        return (share + ops.transpose(share, (0, 2, 1))) / 2
+        pairs = rows * columns
+        first, second = (ops.reshape(part, (-1, pairs, self.levels)) for part in (first, second))
+        # Of zeros and ones, and so exact in float32 up to 2^24 pairs, in whatever order.
+        count = ops.matmul(ops.transpose(first, (0, 2, 1)), second)
+        return (count + ops.transpose(count, (0, 2, 1))) / (2 * pairs)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return (batch, 4 * distances * 4)."""
-        return input_shape[0], _PROPERTIES * len(self.distances) * len(_DEGREES)
+        return input_shape[0], len(co_occurrence.PROPERTIES) * len(self.distances) * len(
+            co_occurrence.DEGREES
+        )
 
     def get_config(self) -> Config:
         """Return what rebuilds the layer."""

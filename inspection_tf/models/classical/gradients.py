@@ -6,9 +6,9 @@ import numpy as np
 from keras import layers, ops
 
 from inspection_tf import errors
+from inspection_tf.images.descriptors import gradients
 from inspection_tf.losses.keras_types import Config, Option, Shape, Tensor
 
-_BLOCK = 2  # cells along the side of a block
 _CUT = 0.2
 _SMALL = 1e-5
 
@@ -44,6 +44,8 @@ class GradientHistograms(layers.Layer):
         # At the border nothing is known of one side, and so nothing changes there.
         down = ops.pad(gray[:, 2:] - gray[:, :-2], ((0, 0), (1, 1), (0, 0)))
         right = ops.pad(gray[:, :, 2:] - gray[:, :, :-2], ((0, 0), (0, 0), (1, 1)))
+        # In -1..1: the squares of whole grey values pass the largest number of float16.
+        down, right = down / 255, right / 255
         size = ops.sqrt(down * down + right * right)
         # A direction and its opposite are one: all are turned to 0 <= angle < 180 degrees.
         is_up = ops.logical_or(down < 0, ops.logical_and(ops.equal(down, 0), right < 0))
@@ -58,26 +60,32 @@ class GradientHistograms(layers.Layer):
         rows, columns = height // self.cells, width // self.cells
         kept = weighted[:, : rows * self.cells, : columns * self.cells]
         cell = ops.average_pool(kept, (rows, columns), strides=(rows, columns))
-        blocks = self.cells - _BLOCK + 1
+        blocks = self.cells - gradients.BLOCK + 1
         block = ops.stack(
-            [cell[:, i : i + blocks, j : j + blocks] for i in range(_BLOCK) for j in range(_BLOCK)],
+            [
+                cell[:, i : i + blocks, j : j + blocks]
+                for i in range(gradients.BLOCK)
+                for j in range(gradients.BLOCK)
+            ],
             axis=3,
         )
-        numbers = _BLOCK * _BLOCK * self.directions
+        numbers = gradients.BLOCK * gradients.BLOCK * self.directions
         block = ops.reshape(block, (-1, blocks, blocks, numbers))
-        block = _normalised(ops.minimum(_normalised(block), _CUT))
+        block = ops.minimum(_normalised(block, _SMALL / 255), _CUT)
+        block = _normalised(block, _SMALL)
         return ops.reshape(block, (-1, blocks * blocks * numbers))
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return (batch, numbers)."""
-        blocks = self.cells - _BLOCK + 1
-        return input_shape[0], blocks * blocks * _BLOCK * _BLOCK * self.directions
+        blocks = self.cells - gradients.BLOCK + 1
+        return input_shape[0], blocks * blocks * gradients.BLOCK * gradients.BLOCK * self.directions
 
     def get_config(self) -> Config:
         """Return what rebuilds the layer."""
         return {**super().get_config(), "cells": self.cells, "directions": self.directions}
 
 
-def _normalised(block: Tensor) -> Tensor:
+def _normalised(block: Tensor, small: float) -> Tensor:
+    """Divide by the norm; what is even stays 0."""
     squares = ops.sum(block * block, axis=-1, keepdims=True)
-    return block / ops.sqrt(squares + _SMALL * _SMALL)
+    return block / ops.sqrt(squares + small * small)

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from inspection_tf.images.descriptors import local_patterns
 from inspection_tf.losses.keras_types import Config, Option, Shape, Tensor
 
-_NEIGHBOURS = 8
 _UNIFORM = 2  # changes around a circle, at most
 _AS_BRIGHT = -1e-3  # grey values by which the rounding of an interpolation may miss
 
@@ -36,18 +36,18 @@ class LocalPatterns(layers.Layer):
             bits = list(_bright(gray, radius))
             count = sum(bits[1:], start=bits[0])
             changes = sum(
-                (ops.abs(bits[k] - bits[k - 1]) for k in range(1, _NEIGHBOURS)),
+                (ops.abs(bits[k] - bits[k - 1]) for k in range(1, local_patterns.NEIGHBOURS)),
                 start=ops.abs(bits[0] - bits[-1]),
             )
-            pattern = ops.where(changes <= _UNIFORM, count, float(_NEIGHBOURS + 1))
-            for code in range(_NEIGHBOURS + 2):
+            pattern = ops.where(changes <= _UNIFORM, count, float(local_patterns.NEIGHBOURS + 1))
+            for code in range(local_patterns.NEIGHBOURS + 2):
                 is_code = ops.cast(ops.equal(pattern, float(code)), "float32")
                 found.append(ops.mean(is_code, axis=(1, 2)))
         return ops.stack(found, axis=-1)
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Return (batch, 10 * radii)."""
-        return input_shape[0], (_NEIGHBOURS + 2) * len(self.radii)
+        return input_shape[0], (local_patterns.NEIGHBOURS + 2) * len(self.radii)
 
     def get_config(self) -> Config:
         """Return what rebuilds the layer."""
@@ -63,8 +63,8 @@ def _bright(gray: Tensor, radius: int) -> Iterator[Tensor]:
     _, height, width = gray.shape
     rim = radius + 1
     padded = ops.pad(gray, ((0, 0), (rim, rim), (rim, rim)))
-    for k in range(_NEIGHBOURS):
-        angle = 2 * math.pi * k / _NEIGHBOURS
+    for k in range(local_patterns.NEIGHBOURS):
+        angle = 2 * math.pi * k / local_patterns.NEIGHBOURS
         # To the fifth digit, as scikit-image has it: so those on the axes are whole pixels.
         row, column = (round(x, 5) for x in (-radius * math.sin(angle), radius * math.cos(angle)))
         top, left = math.floor(row), math.floor(column)

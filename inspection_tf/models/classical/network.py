@@ -5,11 +5,14 @@ What scikit-image computes on the processor is computed here by the graph itself
 runs wherever a network does. Source: the talk on cutting inserts, wear by description of texture.
 """
 
+from collections.abc import Callable
 from typing import Literal
 
 import keras
+import numpy as np
 import pydantic
 from keras import layers, ops
+from numpy.typing import NDArray
 
 from inspection_tf import config, errors
 from inspection_tf.images import descriptors
@@ -18,19 +21,39 @@ from inspection_tf.models import input_layers
 from inspection_tf.models.classical.co_occurrence import CoOccurrence
 from inspection_tf.models.classical.gradients import GradientHistograms
 from inspection_tf.models.classical.local_patterns import LocalPatterns
-from inspection_tf.models.classical.vector_machine import Machine, VectorMachine
+from inspection_tf.models.classical.rbf_svm import RbfSvm, SvmParameters
 
 DESCRIPTORS = "descriptors"
 """Name of the layer that returns the numbers that describe an image."""
+_LAST, _STANDARDIZATION = "class_logits", "standardization"
+
+
+Family = Literal["hog", "lbp", "glcm"]
 
 
 class Options(descriptors.TextureOptions):
     """What an image is described by in the graph: what needs no region to be found first."""
 
-    families: tuple[Literal["hog", "lbp", "glcm"], ...] = pydantic.Field(
-        default=("hog", "lbp", "glcm"), min_length=1
-    )
+    families: tuple[Family, ...] = pydantic.Field(default=("hog", "lbp", "glcm"), min_length=1)
     """hog: directions of gradients; lbp: local patterns; glcm: texture."""
+
+    @pydantic.field_validator("families")
+    @classmethod
+    def _families_are_different(cls, families: tuple[Family, ...]) -> tuple[Family, ...]:
+        if len(set(families)) < len(families):
+            raise ValueError(f"families must be different, got {families}")
+        return families
+
+
+_LAYERS: dict[Family, Callable[[Options], Layer]] = {
+    "hog": lambda options: GradientHistograms(
+        cells=options.hog_cells, directions=options.hog_directions, name="hog"
+    ),
+    "lbp": lambda options: LocalPatterns(radii=options.lbp_radii, name="lbp"),
+    "glcm": lambda options: CoOccurrence(
+        distances=options.glcm_distances, levels=options.glcm_levels, name="glcm"
+    ),
+}
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
@@ -54,7 +77,7 @@ def build(
     classes: int = 2,
     template: bool = False,
     options: Options | None = None,
-    machine: Machine | None = None,
+    parameters: SvmParameters | None = None,
     **overrides: Option,
 ) -> keras.Model:
     """Build a network that maps a uint8 image to a probability for each class.
@@ -65,7 +88,8 @@ def build(
         classes: with OK, which is the first.
         template: must be False: one image is described.
         options: the descriptors; `Options()` by default.
-        machine: what was fitted to the descriptors; none: one that tells nothing apart.
+        parameters: of the machine that was fitted to the descriptors; none: one that tells nothing
+            apart.
         **overrides: single fields of `Options`, on top of the options.
 
     Returns:
@@ -87,24 +111,31 @@ def build(
     )
     if channels > 1:
         x = Luma(name="luma")(x)
-    x = layers.Concatenate(name=DESCRIPTORS)([_family(name, chosen)(x) for name in chosen.families])
-    fitted = machine or Machine.blank(features=x.shape[-1], classes=classes)
+    x = layers.Concatenate(name=DESCRIPTORS)([_LAYERS[name](chosen)(x) for name in chosen.families])
+    fitted = parameters or SvmParameters.blank(features=x.shape[-1], classes=classes)
     scale = 1 / fitted.deviation
-    x = layers.Rescaling(scale.tolist(), (-fitted.mean * scale).tolist(), name="standardization")(x)
-    last = VectorMachine(
-        classes=classes, vectors=len(fitted.vectors), gamma=fitted.gamma, name="class_logits"
+    x = layers.Rescaling(scale.tolist(), (-fitted.mean * scale).tolist(), name=_STANDARDIZATION)(x)
+    last = RbfSvm(
+        classes=classes, vector_count=len(fitted.support_vectors), gamma=fitted.gamma, name=_LAST
     )
     x = last(x)
-    last.set_machine(fitted)
+    last.set_parameters(fitted)
     probability = layers.Activation("softmax", dtype="float32", name="class_probability")(x)
     return keras.Model(inputs, {"class_probability": probability}, name="classical")
 
 
-def _family(name: str, options: Options) -> Layer:
-    if name == "hog":
-        return GradientHistograms(
-            cells=options.hog_cells, directions=options.hog_directions, name=name
-        )
-    if name == "lbp":
-        return LocalPatterns(radii=options.lbp_radii, name=name)
-    return CoOccurrence(distances=options.glcm_distances, levels=options.glcm_levels, name=name)
+def describing(model: keras.Model) -> keras.Model:
+    """Return the part of a network of `build` that describes images: (batch, numbers)."""
+    # Of one name, so that the features of equal networks are kept under one.
+    return keras.Model(model.input, model.get_layer(DESCRIPTORS).output, name=DESCRIPTORS)
+
+
+def deciding(model: keras.Model) -> keras.Model:
+    """Return the part of a network of `build` that maps descriptors to its outputs."""
+    return keras.Model(model.get_layer(DESCRIPTORS).output, model.output)
+
+
+def standardized(model: keras.Model, numbers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return descriptors (images, numbers) as the machine of a network of `build` compares them."""
+    layer = model.get_layer(_STANDARDIZATION)
+    return (numbers * np.float32(layer.scale) + np.float32(layer.offset)).astype(np.float32)

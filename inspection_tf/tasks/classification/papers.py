@@ -65,8 +65,9 @@ def papers(context: Context) -> Papers:
         review += f"; REVIEW where the novelty is over {settings.max_novelty:g}"
     if settings.min_gray_span:
         review += (
-            "; REVIEW where 98 % of the input's values, rim excluded, span less than "
-            f"{settings.min_gray_span}"
+            "; REVIEW where the 1st and the 99th percentile of the input's values, of each "
+            f"channel and without the rim of a letterbox, are less than {settings.min_gray_span} "
+            "apart"
         )
     unless = ", unless its novelty leaves it to a person" if settings.has_novelty else ""
     of_novelty = (

@@ -1,7 +1,7 @@
 """Probabilities of classes -> `Verdict`: of which class an image is, and whether that is NG."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,12 @@ from inspection_tf.tasks.classification.settings import Settings
 
 EVEN = 0.5
 """The threshold of the likeliest class: neither OK nor what is likeliest to be wrong is ahead."""
+_MARGIN, _NOVELTY, _SPAN = "margin", "novelty", "gray_span"
+_BEYOND = {
+    _MARGIN: "{first} is ahead of {second} by {found:.2f}, under {limit:g}",
+    _NOVELTY: "unlike the training images: novelty {found:.2f}, over {limit:g}",
+    _SPAN: "shows next to nothing: its grey values span {found:g}, under {limit:g}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,38 +87,16 @@ def decide(output: ClassOutput, prepared: Prepared, context: Context) -> decisio
     probability = output.probability
     value = score(probability, settings)
     is_finite = math.isfinite(value)
-    ahead = margin(probability) if is_finite else 0.0
     outcome = decision.outcome_of(value, point)
     reasons = [_reason(value, point.threshold, probability, names)]
-    limits: dict[str, tuple[float, float]] = {}
-    if is_finite and settings.min_margin:
-        limits["margin"] = ahead, settings.min_margin
-    if is_finite and ahead < settings.min_margin:
-        outcome = "REVIEW"
-        first, second = np.argsort(-probability, kind="stable")[:2]
-        reasons.insert(
-            0,
-            f"{names[first]} is ahead of {names[second]} by {ahead:.2f}, under "
-            f"{settings.min_margin:g}",
-        )
-    novelty = None if output.novelty is None else float(output.novelty[0])
-    if novelty is not None and settings.max_novelty is not None:
-        limits["novelty"] = novelty, settings.max_novelty
-        if not novelty <= settings.max_novelty:  # nan too
+    limits = dict(_limits(output, margin(probability) if is_finite else None, prepared, settings))
+    for name, (found, limit) in limits.items():
+        is_within = found <= limit if name == _NOVELTY else found >= limit
+        if not is_within:  # nan too
             outcome = "REVIEW"
-            reasons.insert(
-                0,
-                f"unlike the training images: novelty {novelty:.2f}, over {settings.max_novelty:g}",
-            )
-    if settings.min_gray_span:
-        span = preparation.gray_span(prepared)
-        if span < settings.min_gray_span:
-            outcome = "REVIEW"
-            reasons.insert(
-                0,
-                f"shows next to nothing: its grey values span {span}, under "
-                f"{settings.min_gray_span}",
-            )
+            first, second = (names[k] for k in np.argsort(-probability, kind="stable")[:2])
+            told = _BEYOND[name].format(found=found, limit=limit, first=first, second=second)
+            reasons.insert(0, told)
     return decision.Verdict(
         outcome=outcome,
         score=value,
@@ -127,9 +111,21 @@ def decide(output: ClassOutput, prepared: Prepared, context: Context) -> decisio
             probability=tuple(probability.tolist()) if is_finite else None,
             evidence=output.evidence,
             placement=prepared.placement,
-            novelty=novelty,
+            novelty=None if output.novelty is None else float(output.novelty[0]),
         ),
     )
+
+
+def _limits(
+    output: ClassOutput, ahead: float | None, prepared: Prepared, settings: Settings
+) -> Iterator[tuple[str, tuple[float, float]]]:
+    """Yield what leaves an image to a person beside its score: name, number and limit."""
+    if ahead is not None and settings.min_margin:
+        yield _MARGIN, (ahead, settings.min_margin)
+    if output.novelty is not None and settings.max_novelty is not None:
+        yield _NOVELTY, (float(output.novelty[0]), settings.max_novelty)
+    if settings.min_gray_span is not None:
+        yield _SPAN, (float(preparation.gray_span(prepared)), float(settings.min_gray_span))
 
 
 def _reason(

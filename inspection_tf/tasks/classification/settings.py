@@ -27,11 +27,12 @@ class Settings(config.Section):
     returns no novelty."""
 
     min_gray_span: int | None = pydantic.Field(default=None, ge=1, le=255)
-    """REVIEW where 98 % of what the network sees lies within fewer grey values, as behind a closed
-    lens, in a flooded frame, or where 8 bits came in 16; none: never."""
+    """REVIEW where the 1st and the 99th percentile of the grey values, or of each channel, lie less
+    apart, 0..255: behind a closed lens, in a flooded frame, or where 8 bits came in 16. None: never
+    for that."""
 
     @pydantic.model_serializer(mode="wrap")
-    def _without_a_span_that_is_not_asked_for(
+    def _omit_span_of_none(
         self, write: pydantic.SerializerFunctionWrapHandler
     ) -> dict[str, object]:
         values: dict[str, object] = write(self)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from inspection_tf import config, errors
 from inspection_tf.engines import installed, onnxruntime_engine
 from inspection_tf.engines.library_types import OnnxModel
-from inspection_tf.models.classical import Machine
+from inspection_tf.models import classical
 from inspection_tf.training.vector_classifiers import examples as labelled
 from inspection_tf.training.vector_classifiers.examples import Examples, Fold
 
@@ -50,7 +50,7 @@ class Options(config.Section):
 
 
 class _Classifier(Protocol):
-    """What scikit-learn's classifiers share, as far as they are used here."""
+    """A pipeline of scikit-learn that ends with a classifier, as far as it is used here."""
 
     def fit(self, features: NDArray[np.float64], labels: NDArray[np.int64]) -> object: ...
 
@@ -59,7 +59,8 @@ class _Classifier(Protocol):
     def predict_proba(self, features: NDArray[np.float64]) -> NDArray[np.float64]: ...
 
     @property
-    def steps(self) -> Any: ...
+    def steps(self) -> Any:
+        """Names and parts."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class SupportVectorMachine:
         classes: names of all classes, the good one first.
         c: cost that was chosen.
         gamma: width that was chosen, times the number of features.
-        sample: (n, features) float32, by which its ONNX file is compared.
+        sample: (n, features) float32, by which what else computes its probabilities is compared.
     """
 
     classifier: _Classifier
@@ -91,8 +92,21 @@ class SupportVectorMachine:
         """
         return self.classifier.predict_proba(np.asarray(features, np.float64))
 
-    def machine(self) -> Machine:
-        """Return the numbers of the machine, for `models.classical`."""
+    def parameters(self) -> classical.SvmParameters:
+        """Return the numbers of the machine, for `models.classical`.
+
+        Raises:
+            errors.BundleError: this version of scikit-learn keeps them elsewhere.
+        """
+        try:
+            return self._parameters()
+        except AttributeError as problem:
+            raise errors.BundleError(
+                "The numbers of a machine must be read from scikit-learn's objects. "
+                f"Got: {problem}. Install another version of scikit-learn."
+            ) from problem
+
+    def _parameters(self) -> classical.SvmParameters:
         (_, scaler), (_, calibrated) = self.classifier.steps
         (inner,) = calibrated.calibrated_classifiers_
         fitted, classes = inner.estimator, len(self.classes)
@@ -106,10 +120,10 @@ class SupportVectorMachine:
             for pair, (first, second) in enumerate(pairs):
                 for own, row in ((first, second - 1), (second, first)):
                     coefficients[owner == own, pair] = fitted.dual_coef_[row, owner == own]
-        return Machine(
+        return classical.SvmParameters(
             mean=scaler.mean_,
             deviation=scaler.scale_,
-            vectors=fitted.support_vectors_,
+            support_vectors=fitted.support_vectors_,
             coefficients=coefficients,
             intercept=fitted.intercept_,
             gamma=float(fitted.gamma),
@@ -117,12 +131,13 @@ class SupportVectorMachine:
             offset=np.array([-sigmoid.b_ for sigmoid in inner.calibrators]),
         )
 
-    def require_like(self, found: NDArray[np.floating], *, what: str) -> None:
+    def require_like(self, found: NDArray[np.floating], *, what: str, way_out: str) -> None:
         """Refuse probabilities of the `sample` that are not those of scikit-learn.
 
         Args:
             found: (n, classes).
             what: computed them, for the message.
+            way_out: likewise.
 
         Raises:
             errors.GateError: one is off by more than 0.0001.
@@ -131,8 +146,7 @@ class SupportVectorMachine:
         if not largest <= _TOLERANCE:  # NaN too
             raise errors.GateError(
                 f"{what} must give the probabilities of scikit-learn to {_TOLERANCE:g}. "
-                f"Got a difference of {largest:.2g}. Install other versions of scikit-learn and "
-                "skl2onnx."
+                f"Got a difference of {largest:.2g}. {way_out}."
             )
 
     def to_onnx(self) -> bytes:
@@ -148,7 +162,8 @@ class SupportVectorMachine:
         """
         data = _convert(self.classifier, width=self.sample.shape[1], classes=len(self.classes))
         (found,) = onnxruntime_engine.start(data).run(None, {INPUT: self.sample})
-        self.require_like(found, what="The ONNX file")
+        way_out = "Install another version of skl2onnx"
+        self.require_like(found, what="The ONNX file", way_out=way_out)
         return data
 
 

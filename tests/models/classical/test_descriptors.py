@@ -1,5 +1,4 @@
 import cv2
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,13 +6,14 @@ import tensorflow as tf
 from inspection_tf import errors
 from inspection_tf.images import descriptors
 from inspection_tf.models import classical
+from inspection_tf.models.classical import network
 
 FAMILIES = ("hog", "lbp", "glcm")
 
 
 def describing(size, channels=1, **options):
     model = classical.build(image_size=size, channels=channels, **options)
-    return keras.Model(model.input, model.get_layer(classical.DESCRIPTORS).output)
+    return classical.describing(model)
 
 
 def by_library(images, size, **options):
@@ -41,16 +41,30 @@ def test_the_graph_describes_as_scikit_image_does(size, options):
     images = pictures(size)
     found = describing(size, **options).predict_on_batch({"image": np.stack(images)[..., None]})
     expected = by_library(images, size, **options)
-    # A share of pixels may hang on one that is as bright as its neighbour but for rounding.
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=2e-3)
-    assert np.median(np.abs(found - expected)) < 1e-6
     names = descriptors.names(descriptors.Options(size=size, **{"families": FAMILIES, **options}))
     assert found.shape == (4, len(names))
+    is_pattern = np.array([name.startswith("lbp") for name in names])
+    np.testing.assert_allclose(
+        found[:, ~is_pattern], expected[:, ~is_pattern], rtol=1e-4, atol=1e-5
+    )
+    # In smooth images some pixels are as bright as a neighbour but for the rounding of a library.
+    apart = np.abs(found[:, is_pattern] - expected[:, is_pattern]).max(axis=1, initial=0)
+    assert apart[0] < 1e-6
+    assert apart.max() < 5e-3
 
 
-@pytest.mark.parametrize("value", [0, 77, 255])
-def test_an_even_image_has_neither_gradients_nor_contrast(value):
-    images = [np.full((24, 24), value, np.uint8)]
+def test_few_pairs_that_differ_are_counted_exactly():
+    # A sum of 50,000 shares of 2e-5 would be off by more than what two pixels make.
+    image = np.full((224, 224), 100, np.uint8)
+    image[50, 60], image[120, 130] = 180, 200
+    options = {"families": ("glcm",), "glcm_levels": 256}
+    (found,) = describing((224, 224), **options).predict_on_batch({"image": image[None, ..., None]})
+    (expected,) = by_library([image], (224, 224), **options)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-4)
+
+
+def test_an_even_image_has_neither_gradients_nor_contrast():
+    images = [np.full((24, 24), value, np.uint8) for value in (0, 77, 255)]
     found = describing((24, 24)).predict_on_batch({"image": np.stack(images)[..., None]})
     expected = by_library(images, (24, 24))
     # Outside it is black, so at the border scikit-image too sees darker neighbours.
@@ -80,12 +94,19 @@ def test_stripes_of_two_levels_have_the_properties_of_their_matrix():
 
 def test_rgb_is_described_by_its_grey_values():
     rng = np.random.default_rng(1)
-    rgb = rng.integers(0, 256, (3, 32, 40, 3), dtype=np.uint8)
-    found = describing((32, 40), channels=3).predict_on_batch({"image": rgb})
-    gray = np.stack([cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in rgb])[..., None]
-    np.testing.assert_allclose(
-        found, describing((32, 40)).predict_on_batch({"image": gray}), rtol=1e-3, atol=5e-3
+    rgb = rng.integers(0, 256, (1, 32, 40, 3), dtype=np.uint8)
+    rgb[0, :3, 0] = 255 * np.eye(3, dtype=np.uint8)  # red, green and blue
+    gray = network.Luma()(rgb.astype(np.float32))
+    expected = cv2.cvtColor(rgb[0], cv2.COLOR_RGB2GRAY).astype(np.float32)
+    # OpenCV counts in whole numbers: a half may be rounded the other way.
+    apart = np.abs(np.asarray(gray)[0, ..., 0] - expected)
+    assert apart.max() <= 1
+    assert (apart > 0).mean() < 0.01
+    found, alone = (
+        describing((32, 40), channels=pixels.shape[-1]).predict_on_batch({"image": pixels})
+        for pixels in (rgb, np.asarray(gray).astype(np.uint8))
     )
+    np.testing.assert_allclose(found, alone, atol=1e-6)
 
 
 def test_it_describes_inside_a_data_set_as_outside():
@@ -102,6 +123,10 @@ def test_it_describes_inside_a_data_set_as_outside():
         ({"hog_cells": 20}, "hog_cells needs images of 20 px .* Got 16 x 18"),
         ({"glcm_distances": (16,)}, "glcm_distances need images of more than 16 px"),
         ({"families": ()}, "families"),
+        ({"families": ("hog", "hog")}, "families must be different"),
+        ({"glcm_distances": ()}, "glcm_distances"),
+        ({"lbp_radii": ()}, "lbp_radii"),
+        ({"lbp_radii": (0,)}, "lbp_radii"),
         ({"families": ("shape",)}, "families"),
         ({"template": True}, "describes one image.* Got a template"),
         ({"classes": 1}, "Got 1 classes"),

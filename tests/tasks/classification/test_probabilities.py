@@ -169,8 +169,19 @@ def test_a_frame_that_shows_nothing_is_left_to_a_person(high, outcome):
     output = ClassOutput(np.array((0.9, 0.05, 0.05), np.float32))
     verdict = probabilities.decide(output, frame, context(min_gray_span=16))
     assert verdict.outcome == outcome
+    assert verdict.limits == {"gray_span": (high, 16)}
     assert ("span 15, under 16" in verdict.reasons[0]) == (outcome == "REVIEW")
     assert probabilities.decide(output, frame, context()).outcome == "OK"
+
+
+@pytest.mark.parametrize(("blue", "span"), [((0, 0), 0), ((0, 40), 40)])
+def test_an_even_colour_shows_nothing(blue, span):
+    values = np.zeros((1, 10, 10, 3), np.uint8)
+    values[..., 0], values[..., 1] = 255, 90
+    values[0, :5, :, 2], values[0, 5:, :, 2] = blue
+    spec = images.Preprocessing(size=(10, 10), channels="rgb")
+    frame = Prepared(values, None, images.placement((10, 10), spec))
+    assert preparation.gray_span(frame) == span
 
 
 def test_the_rim_of_a_letterbox_shows_nothing():

@@ -6,7 +6,7 @@ import vector_examples
 from inspection_tf import errors
 from inspection_tf.bundle import onnx_guard
 from inspection_tf.engines import onnxruntime_engine
-from inspection_tf.models.classical import VectorMachine
+from inspection_tf.models.classical import RbfSvm
 from inspection_tf.training import vector_classifiers
 from inspection_tf.training.vector_classifiers import svm
 
@@ -45,17 +45,30 @@ def test_the_onnx_file_gives_the_same_probabilities(fitted):
 def test_a_layer_gives_the_same_probabilities(classes):
     examples = vector_examples.make(classes=classes, shift=2.0)
     fitted = svm.fit(examples, options=QUICK)
-    machine = fitted.machine()
-    layer = VectorMachine(classes=classes, vectors=len(machine.vectors), gamma=machine.gamma)
-    standardized = (examples.features - machine.mean) / machine.deviation
+    numbers = fitted.parameters()
+    layer = RbfSvm(classes=classes, vector_count=len(numbers.support_vectors), gamma=numbers.gamma)
+    standardized = (examples.features - numbers.mean) / numbers.deviation
     layer.build(standardized.shape)
-    layer.set_machine(machine)
+    layer.set_parameters(numbers)
     found = np.asarray(keras.ops.softmax(layer(standardized)))
     expected = fitted.probabilities(examples.features)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.ptp(expected[:, 0]) > 0.5
-    with pytest.raises(errors.GateError, match="The layer must give the probabilities"):
-        fitted.require_like(found[: len(fitted.sample), ::-1], what="The layer")
+
+
+def test_probabilities_of_another_are_compared_to_a_ten_thousandth():
+    fitted = svm.fit(vector_examples.make(), options=QUICK)
+    right = fitted.probabilities(fitted.sample)
+    fitted.require_like(right + 5e-5, what="The layer", way_out="Use another")
+    with pytest.raises(errors.GateError, match=r"The layer must .* 0\.0002\. Use another\."):
+        fitted.require_like(right + 2e-4, what="The layer", way_out="Use another")
+
+
+def test_a_library_that_keeps_its_numbers_elsewhere_is_named():
+    fitted = svm.fit(vector_examples.make(), options=QUICK)
+    del fitted.classifier.steps[1][1].calibrated_classifiers_
+    with pytest.raises(errors.BundleError, match="Install another version of scikit-learn"):
+        fitted.parameters()
 
 
 def test_equal_machines_give_equal_files_that_a_bundle_may_hold(fitted):

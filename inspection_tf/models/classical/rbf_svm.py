@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 from inspection_tf.losses.keras_types import Config, Option, Shape, Tensor
 
 _Floats = NDArray[np.float64]
+_OF_VECTORS = ("support_vectors", "coefficients")
+_WEIGHTS = (*_OF_VECTORS, "intercept", "slope", "offset")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Machine:
-    """The numbers of a fitted machine. Of K classes each two have a function that tells them apart.
+class SvmParameters:
+    """The numbers of a fitted machine; of K classes each two have a decision (one against one).
 
     Attributes:
         mean: (features,), which is subtracted.
         deviation: (features,), by which is divided then; none 0.
-        vectors: (vectors, features), the support vectors, standardised so.
+        support_vectors: (vectors, features), standardised so.
         coefficients: (vectors, pairs), pairs in the order 01, 02, ..., 12, ...; of two classes a
             positive sum speaks for the second one, of more for the first of the pair.
         intercept: (pairs,).
@@ -32,7 +34,7 @@ class Machine:
 
     mean: _Floats
     deviation: _Floats
-    vectors: _Floats
+    support_vectors: _Floats
     coefficients: _Floats
     intercept: _Floats
     gamma: float
@@ -40,14 +42,14 @@ class Machine:
     offset: _Floats
 
     @classmethod
-    def blank(cls, *, features: int, classes: int) -> "Machine":
+    def blank(cls, *, features: int, classes: int) -> "SvmParameters":
         """Return a machine with one support vector that tells nothing apart."""
         pairs = classes * (classes - 1) // 2
-        sigmoids = 1 if classes == 2 else classes
+        sigmoids = 1 if classes == 2 else classes  # of two one decision says all
         return cls(
             mean=np.zeros(features),
             deviation=np.ones(features),
-            vectors=np.zeros((1, features)),
+            support_vectors=np.zeros((1, features)),
             coefficients=np.zeros((1, pairs)),
             intercept=np.zeros(pairs),
             gamma=1.0,
@@ -57,7 +59,7 @@ class Machine:
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
-class VectorMachine(layers.Layer):
+class RbfSvm(layers.Layer):
     """Maps standardised features to logits whose softmax are the machine's probabilities.
 
     Two classes have one decision d. Of more, each class counts the pairs that it wins, and what
@@ -66,44 +68,28 @@ class VectorMachine(layers.Layer):
     `CalibratedClassifierCV`.
     """
 
-    def __init__(self, *, classes: int, vectors: int, gamma: float, **kwargs: Option) -> None:
+    def __init__(self, *, classes: int, vector_count: int, gamma: float, **kwargs: Option) -> None:
         """Set how many classes and support vectors there are, and the kernel's gamma."""
         super().__init__(**kwargs)
-        self.classes, self.vectors, self.gamma = classes, vectors, gamma
+        self.classes, self.vector_count, self.gamma = classes, vector_count, gamma
         self._pairs = list(itertools.combinations(range(classes), 2))
 
     def build(self, input_shape: Shape) -> None:
         """Make room for the numbers of the machine."""
-        pairs, sigmoids = len(self._pairs), 1 if self.classes == 2 else self.classes
-        shapes = {
-            "support_vectors": (self.vectors, input_shape[-1]),
-            "coefficients": (self.vectors, pairs),
-            "intercept": (pairs,),
-            "slope": (sigmoids,),
-            "offset": (sigmoids,),
-        }
-        (
-            self.support_vectors,
-            self.coefficients,
-            self.intercept,
-            self.slope,
-            self.offset,
-        ) = (
-            self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
-            for name, shape in shapes.items()
-        )
+        like = SvmParameters.blank(features=input_shape[-1], classes=self.classes)
+        for name in _WEIGHTS:
+            shape = getattr(like, name).shape
+            if name in _OF_VECTORS:
+                shape = self.vector_count, shape[1]
+            weight = self.add_weight(shape=shape, initializer="zeros", trainable=False, name=name)
+            setattr(self, name, weight)
 
-    def set_machine(self, machine: Machine) -> None:
-        """Take the numbers of a machine of as many vectors and classes."""
-        self.set_weights(
-            [
-                machine.vectors,
-                machine.coefficients,
-                machine.intercept,
-                machine.slope,
-                machine.offset,
-            ]
-        )
+    def set_parameters(self, parameters: SvmParameters) -> None:
+        """Take the numbers of a machine of as many support vectors and classes.
+
+        But mean and deviation: the layer takes features that are standardised.
+        """
+        self.set_weights([getattr(parameters, name) for name in _WEIGHTS])
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return (batch, classes) from (batch, features)."""
@@ -136,5 +122,5 @@ class VectorMachine(layers.Layer):
 
     def get_config(self) -> Config:
         """Return what rebuilds the layer."""
-        own = {"classes": self.classes, "vectors": self.vectors, "gamma": self.gamma}
+        own = {"classes": self.classes, "vector_count": self.vector_count, "gamma": self.gamma}
         return {**super().get_config(), **own}
