@@ -6,6 +6,7 @@ from class_images import CLASSES, SIDE, make
 from inspection_tf import config, errors, images, runtime
 from inspection_tf.datasets import records
 from inspection_tf.datasets.loading import augment, loader
+from inspection_tf.engines import installed
 from inspection_tf.export import onnx
 from inspection_tf.models.side_outputs import evidence
 from inspection_tf.recipes import stages, strategies
@@ -174,6 +175,40 @@ def test_what_the_classical_way_has_not_is_refused():
         strategies.check(spec("classical", weights="a.keras"), rules)
     with pytest.raises(errors.ConfigError, match="trainable_from belongs to the strategy finetune"):
         strategies.check(spec("classical", trainable_from="conv3"), rules)
+    backbone = {"backbone": {"name": "cnn", "strides": (16,), "weights": "a.weights.h5"}}
+    with pytest.raises(errors.ConfigError, match=r"backbone\.weights a\.weights"):
+        strategies.check(spec("classical", model=backbone), rules)
+
+
+def test_a_library_that_is_absent_is_told_of_before_any_work(monkeypatch):
+    monkeypatch.setattr(installed, "versions", lambda *_: {})
+    with pytest.raises(errors.BundleError, match="strategy classical needs scikit-learn"):
+        strategies.check(spec("classical"), classification.Settings(has_evidence=False))
+
+
+def test_what_describes_is_computed_once(parts, tmp_path):
+    chosen = spec(
+        "classical",
+        descriptors={"families": ("lbp",), "lbp_radii": (1,)},
+        vector_machine={"c": (3.0,), "gamma": (0.3,)},
+        feature_folder=tmp_path / "kept",
+    )
+    images, rules = parts["train"], classification.Settings(has_evidence=False, max_novelty=1.0)
+
+    def trained(seed):
+        (tmp_path / str(seed)).mkdir()
+        folder = RunFolder(tmp_path / str(seed), is_resumed=False)
+        given = {"groups": images.ids, "folder": folder}
+        model = strategies.train(chosen, images, None, seed=seed, **given)
+        return strategies.with_side_outputs(model, chosen, rules, images, **given)
+
+    first = trained(1).predict_on_batch({"image": images.image})
+    files = sorted((tmp_path / "kept").rglob("*"))
+    assert files
+    second = trained(2).predict_on_batch({"image": images.image})
+    assert sorted((tmp_path / "kept").rglob("*")) == files
+    # Each training image is its own nearest, whichever machine stands behind the distances.
+    assert max(first["class_novelty"].max(), second["class_novelty"].max()) < 1e-2
 
 
 def test_good_images_are_not_called_as_a_class():

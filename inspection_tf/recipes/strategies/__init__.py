@@ -1,14 +1,13 @@
 """How a classifier is trained: from scratch, on features, fine-tuned, or the classical way."""
 
+from inspection_tf.recipes.strategies.checks import check
 from inspection_tf.recipes.strategies.learning import (
-    ClassifierSpec,
     calibrate,
-    check,
     network,
-    phases_of,
     train,
     with_side_outputs,
 )
+from inspection_tf.recipes.strategies.spec import ClassifierSpec, phases_of
 
 __all__ = [
     "ClassifierSpec",
