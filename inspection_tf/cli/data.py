@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from inspection_tf import errors, tasks
+from inspection_tf import errors, process, tasks
 from inspection_tf.export import source_data
 
 if TYPE_CHECKING:
@@ -129,6 +129,7 @@ def from_root(
     if not manifest.has_template:
         records = data_spec.without_templates(records)
     if split in (None, "all"):
+        _warn_of_learned(records, data, root)
         return records
     if records.sha256() != data.sha256 or split not in data.splits:
         raise errors.DataError(
@@ -165,3 +166,17 @@ def _with_classes(records: "Records", classes: tuple[str, ...], root: Path) -> "
         for record in records
     )
     return dataclasses.replace(records, items=tuple(items), classes=classes)
+
+
+def _warn_of_learned(records: "Records", data: "bundle.Data", root: Path) -> None:
+    """Say how many of the images taught the bundle: those it gets right do not count as new."""
+    from inspection_tf import config
+
+    is_own = data.absolute_root == str(config.absolute(root)) or records.sha256() == data.sha256
+    taught = set(data.splits.get("train", ()))
+    count = sum(record.id in taught for record in records) if is_own else 0
+    if count:
+        process.complain(
+            f"warning: {count} of these {len(records)} images taught the bundle. What it says of "
+            "them tells nothing of new images; those it was measured on are in its model card."
+        )

@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from inspection_tf import errors
 from inspection_tf.conversion import retreat
 from inspection_tf.conversion.builders import onnx_int8, openvino_ir
 from inspection_tf.export import onnx as export_onnx
@@ -186,3 +187,18 @@ def test_coordinates_are_computed_in_float32(tmp_path):
         for model in (path.read_bytes(), located)
     )
     np.testing.assert_allclose(found, exact, atol=2e-3)
+
+
+def test_a_network_without_a_convolution_has_nothing_to_quantize(tmp_path):
+    image = keras.Input((8, 8, 1), dtype="uint8", name="image")
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(image))
+    x = keras.layers.Dense(2, activation="softmax", name="class_probability")(x)
+    model = keras.Model({"image": image}, {"class_probability": x})
+    (tmp_path / "model.onnx").write_bytes(export_onnx.convert(model))
+    request = SimpleNamespace(
+        graphs=("classifier",),
+        calibration_samples=dict,
+        onnx_file=lambda name: tmp_path / "model.onnx",
+    )
+    with pytest.raises(errors.BundleError, match="Got the network classifier without any"):
+        onnx_int8.int8(request)

@@ -154,6 +154,12 @@ def test_descriptors_and_a_machine_tell_three_classes(classical, parts):
     outputs = classical.predict_on_batch({"image": parts["test"].image})
     assert (outputs["class_probability"].argmax(axis=1) == parts["test"].label).all()
     assert sorted(outputs) == ["class_novelty", "class_probability"]
+    # Whatever is far from all support vectors gets one and the same answer: only novelty knows.
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (3, SIDE, SIDE, 1), np.uint8)
+    empty = np.stack([np.full((SIDE, SIDE, 1), value, np.uint8) for value in (0, 120, 255)])
+    found = classical.predict_on_batch({"image": np.concatenate([noise, empty])})["class_novelty"]
+    assert found.min() > 1.5
 
 
 def test_a_classical_classifier_is_exported_and_loaded_as_every_network(classical, parts, tmp_path):
@@ -168,9 +174,11 @@ def test_a_classical_classifier_is_exported_and_loaded_as_every_network(classica
 
 
 def test_what_the_classical_way_has_not_is_refused():
-    rules = classification.Settings(has_evidence=False)
+    rules = classification.Settings(has_evidence=False, max_novelty=1.0)
     with pytest.raises(errors.ConfigError, match=r"has_evidence needs .* Set has_evidence: false"):
-        strategies.check(spec("classical"), classification.Settings())
+        strategies.check(spec("classical"), classification.Settings(max_novelty=1.0))
+    with pytest.raises(errors.ConfigError, match=r"classical needs rules\.max_novelty: far from"):
+        strategies.check(spec("classical"), classification.Settings(has_evidence=False))
     with pytest.raises(errors.ConfigError, match=r"starts from nothing\. Got classifier\.weights"):
         strategies.check(spec("classical", weights="a.keras"), rules)
     with pytest.raises(errors.ConfigError, match="trainable_from belongs to the strategy finetune"):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import runtime
+from inspection_tf import errors, runtime
 from inspection_tf.conversion import libraries, retreat
 from inspection_tf.conversion.request import Builder, ConversionRequest
 from inspection_tf.engines import installed
@@ -27,7 +27,8 @@ def int8(request: ConversionRequest) -> EngineEntry:
     """Write static Q/DQ files for onnxruntime: int8 weights per channel, uint8 activations.
 
     Raises:
-        errors.BundleError: the package onnx is absent, or a graph cannot be quantized.
+        errors.BundleError: the package onnx is absent, or a graph cannot be quantized, such as one
+            without a convolution.
     """
     samples = request.calibration_samples()
     files: dict[str, str] = {}
@@ -36,6 +37,11 @@ def int8(request: ConversionRequest) -> EngineEntry:
     for graph in request.graphs:
         plain = _prepared(request.onnx_file(graph))
         operators = [retreat.Operator(*found) for found in _operators(plain)]
+        if not operators:
+            raise errors.BundleError(
+                f"onnx-int8 makes convolutions int8. Got the network {graph} without any. "
+                "Convert it to onnx-fp16 or openvino."
+            )
 
         def quantize(attempt: retreat.Attempt, plain: bytes = plain, graph: str = graph) -> bytes:
             return quantized(plain, samples[graph], attempt, for_tensorrt=False)

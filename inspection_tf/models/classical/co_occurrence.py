@@ -12,7 +12,7 @@ from inspection_tf import errors
 from inspection_tf.images.descriptors import co_occurrence
 from inspection_tf.losses.keras_types import Config, Option, Shape, Tensor
 
-_CONSTANT = 1e-7  # variance of levels under which an image has one
+_CONSTANT = 1e-12  # variance of levels under which an image has one
 
 
 @keras.saving.register_keras_serializable("inspection_tf")

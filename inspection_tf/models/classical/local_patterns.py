@@ -19,8 +19,10 @@ _AS_BRIGHT = -1e-3  # grey values by which the rounding of an interpolation may 
 class LocalPatterns(layers.Layer):
     """Maps grey images to the shares of pixels of each uniform pattern, radius by radius.
 
-    The numbers and their order are those of `images.descriptors`: ten for each radius. A neighbour
-    counts as bright from 0.001 grey values under the pixel on, so that no rounding divides equals.
+    The numbers and their order are those of `images.descriptors`: ten for each radius. But here a
+    neighbour is as bright as the pixel up to 0.001 grey values under it, so that no rounding
+    divides equals; on an even slope scikit-image counts many as darker, by the fifth digit of where
+    they lie.
     """
 
     def __init__(self, *, radii: Sequence[int], **kwargs: Option) -> None:

@@ -101,10 +101,11 @@ def build(
         errors.ConfigError: an option is out of range, the image too small, or there is a template.
     """
     chosen = config.replace(options or Options(), overrides, origin="classical.build")
-    if template or classes < 2:
+    if template or classes < 2 or channels not in (1, 3):
+        got = f"{channels} channels, {classes} classes{' and a template' if template else ''}"
         raise errors.ConfigError(
-            "A classical classifier describes one image, and tells two classes apart or more. "
-            f"Got {'a template' if template else f'{classes} classes'}. Use classifier.build."
+            "A classical classifier describes one image, grey or RGB, and tells two classes apart "
+            f"or more. Got {got}. Use classifier.build."
         )
     inputs, x = input_layers.build_inputs(
         image_size=image_size, channels=channels, input_mean=0.0, input_scale=1.0

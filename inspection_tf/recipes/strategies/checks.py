@@ -73,6 +73,12 @@ def _check_classical(spec: ClassifierSpec, rules: classification.Settings) -> No
             "classifier.strategy classical starts from nothing. Got "
             f"classifier.{given} {named[given]}. Leave it out."
         )
+    if not rules.has_novelty:
+        raise errors.ConfigError(
+            "classifier.strategy classical needs rules.max_novelty: far from what it learned a "
+            "support vector machine says the same of every image, whatever it shows. Got null. "
+            "Set it, such as max_novelty: 1.0."
+        )
     if rules.has_evidence:
         raise errors.ConfigError(
             "rules.has_evidence needs a network of features that lie somewhere; those of "

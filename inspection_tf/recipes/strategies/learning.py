@@ -123,8 +123,11 @@ def with_side_outputs(
     if rules.has_novelty:
         kept = vectors.of_classifier(model, vectors.Lesson(spec, images, groups, folder))
         rows = novelty.references(len(kept))
-        distance = novelty.limit(kept, groups, rows, familiar_share=spec.familiar_share)
-        model = novelty.attach(model, kept[rows], distance)
+        metric = spec.novelty_metric
+        distance = novelty.limit(
+            kept, groups, rows, familiar_share=spec.familiar_share, metric=metric
+        )
+        model = novelty.attach(model, kept[rows], distance, metric=metric)
     return model
 
 

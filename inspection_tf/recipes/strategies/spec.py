@@ -10,6 +10,7 @@ from typing import Literal
 import pydantic
 
 from inspection_tf.models import classical, classifier
+from inspection_tf.models.side_outputs import novelty
 from inspection_tf.recipes import stages
 from inspection_tf.training.phases import Phase
 from inspection_tf.training.vector_classifiers import logistic, svm
@@ -60,6 +61,11 @@ class ClassifierSpec(stages.StageSpec):
                 f"{self.head_epochs}"
             )
         return self
+
+    @property
+    def novelty_metric(self) -> novelty.Metric:
+        """How far an image is from those of the training: learned features point some way."""
+        return "euclidean" if self.strategy == "classical" else "cosine"
 
     @property
     def has_temperature(self) -> bool:

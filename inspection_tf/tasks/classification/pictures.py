@@ -72,7 +72,7 @@ def worst(
                 image=look.image, mask_found=found, mask_true=empty, heading=_heading(row, classes)
             )
         )
-    title = f"The worst {len(chosen)} of {curves.counted(rows)}; outlined: what speaks for NG"
+    title = f"The worst {len(chosen)} of {len(rows)} images; outlined: what speaks for NG"
     return plots.outlined(cases, classes=("NG",), title=title)
 
 

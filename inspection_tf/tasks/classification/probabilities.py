@@ -19,7 +19,7 @@ EVEN = 0.5
 _MARGIN, _NOVELTY, _SPAN = "margin", "novelty", "gray_span"
 _BEYOND = {
     _MARGIN: "{first} is ahead of {second} by {found:.2f}, under {limit:g}",
-    _NOVELTY: "unlike the training images: novelty {found:.2f}, over {limit:g}",
+    _NOVELTY: "unlike the training images: novelty {found:.3g}, over {limit:g}",
     _SPAN: "shows next to nothing: its grey values span {found:g}, under {limit:g}",
 }
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from inspection_tf import errors
 from inspection_tf.datasets import dealing
 
+_DEALS = 10  # that are tried for a number of folds: of few groups one may miss a class
 Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 """Rows that are learned, and rows that are tried."""
 
@@ -94,17 +95,19 @@ def grouped_folds(examples: Examples, *, count: int, seed: int) -> list[Fold]:
     ]
     defects = [(int(label),) if label != dealing.GOOD else () for label in examples.labels]
     for parts in range(min(count, *held), 1, -1):
-        part_of = dealing.deal(examples.groups, defects, [1] * parts, seed=seed)
-        folds = [
-            (np.flatnonzero(part_of != part), np.flatnonzero(part_of == part))
-            for part in np.unique(part_of)
-        ]
-        learned = [set(examples.labels[learn].tolist()) for learn, _ in folds]
-        if all(len(found) == len(examples.classes) for found in learned):
-            return folds
+        for attempt in range(_DEALS):
+            part_of = dealing.deal(examples.groups, defects, [1] * parts, seed=seed + attempt)
+            folds = [
+                (np.flatnonzero(part_of != part), np.flatnonzero(part_of == part))
+                for part in np.unique(part_of)
+            ]
+            learned = [set(examples.labels[learn].tolist()) for learn, _ in folds]
+            if all(len(found) == len(examples.classes) for found in learned):
+                return folds
     rarest = int(np.argmin(held))
     raise errors.DataError(
-        "Settings are chosen on groups that were not learned, which takes two groups or more of "
-        f"each class. Got {held[rarest]} of {examples.classes[rarest]}. "
-        "Add images of other groups, or state every setting instead of several to choose from."
+        "Settings and sigmoids are chosen on groups that were not learned, which takes two groups "
+        "or more of each class, and folds of which each learns every class. "
+        f"Got {held[rarest]} of {examples.classes[rarest]}. "
+        "Add images of other groups; a logistic regression with one value of c needs no others."
     )

@@ -1,6 +1,7 @@
 """Logistic regression on features, whose strength is chosen on groups that were not learned."""
 
 import logging
+from typing import Annotated
 
 import numpy as np
 import pydantic
@@ -18,7 +19,7 @@ _LOG = logging.getLogger("inspection_tf")
 class Options(config.Section):
     """How a logistic regression is fitted to standardised features."""
 
-    c: tuple[pydantic.PositiveFloat, ...] = pydantic.Field(
+    c: tuple[Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)], ...] = pydantic.Field(
         default=(1e-4, 1e-3, 1e-2, 0.1, 1.0), min_length=1
     )
     """Inverse strengths of the regularisation to choose from, rising; one: nothing is chosen."""

@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import logging
 import warnings
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
 import numpy as np
 import pydantic
@@ -24,6 +24,7 @@ from inspection_tf.training.vector_classifiers.examples import Examples, Fold
 
 _LOG = logging.getLogger("inspection_tf")
 _TOLERANCE = 1e-4  # between the probabilities of both, in float32 and in float64
+_Positive = Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)]
 _CHECKED = 64  # examples by which an ONNX file is compared
 
 INPUT, OUTPUT = "features", "class_probability"
@@ -35,13 +36,9 @@ OPSET = 18
 class Options(config.Section):
     """How a support vector machine with a radial kernel is fitted to standardised features."""
 
-    c: tuple[pydantic.PositiveFloat, ...] = pydantic.Field(
-        default=(0.3, 1.0, 3.0, 10.0, 30.0), min_length=1
-    )
+    c: tuple[_Positive, ...] = pydantic.Field(default=(0.3, 1.0, 3.0, 10.0, 30.0), min_length=1)
     """Costs of an example on the wrong side to choose from, rising."""
-    gamma: tuple[pydantic.PositiveFloat, ...] = pydantic.Field(
-        default=(0.1, 0.3, 1.0, 3.0), min_length=1
-    )
+    gamma: tuple[_Positive, ...] = pydantic.Field(default=(0.1, 0.3, 1.0, 3.0), min_length=1)
     """Widths of the kernel to choose from, times the number of features: `exp(-gamma d^2 / n)`."""
     folds: int = pydantic.Field(default=5, ge=2)
     """Of the training images, to choose and calibrate on; fewer where a class has fewer groups."""

@@ -128,8 +128,9 @@ def test_it_describes_inside_a_data_set_as_outside():
         ({"lbp_radii": ()}, "lbp_radii"),
         ({"lbp_radii": (0,)}, "lbp_radii"),
         ({"families": ("shape",)}, "families"),
-        ({"template": True}, "describes one image.* Got a template"),
-        ({"classes": 1}, "Got 1 classes"),
+        ({"template": True}, "describes one image.* Got 1 channels, 2 classes and a template"),
+        ({"classes": 1}, "Got 1 channels, 1 classes"),
+        ({"channels": 4}, "Got 4 channels"),
     ],
 )
 def test_what_cannot_be_described_is_refused(options, match):

@@ -37,6 +37,25 @@ def test_the_limit_is_the_distance_that_a_share_keeps_to_other_groups():
     assert novelty.limit(vectors, groups, rows, familiar_share=0.25) == distance(30)
 
 
+def test_of_descriptors_the_limit_is_how_far_they_lie_apart():
+    # On a line at 0, 1, 4 and 10; the first two are of one group: 4, 3, 3 and 6 to another group's.
+    vectors = np.array([[0.0], [1], [4], [10]])
+    given = {"groups": ("a", "a", "b", "c"), "rows": np.arange(4), "metric": "euclidean"}
+    assert novelty.limit(vectors, familiar_share=1.0, **given) == 6
+    assert novelty.limit(vectors, familiar_share=0.5, **given) == 4
+    assert novelty.limit(vectors, familiar_share=0.25, **given) == 3
+
+
+def test_the_nearest_of_the_references_counts_as_a_distance():
+    layer = novelty.NearestDistance(references=2)
+    layer.build((None, 2))
+    layer.set_weights([np.array([[0.0, 0], [3, 4]], np.float32)])
+    # To the second it is 0, 0.5 and 500; 5 is as far from both as can be between them.
+    points = np.array([[3, 4], [3, 4.5], [303, 404], [1.5, 2]], np.float32)
+    expected = [[0], [0.5], [500], [2.5]]
+    np.testing.assert_allclose(np.asarray(layer(points)), expected, rtol=1e-5, atol=1e-3)
+
+
 def test_images_of_one_group_say_nothing_of_what_is_new():
     with pytest.raises(errors.DataError, match="two groups or more"):
         novelty.limit(np.eye(3), ("a", "a", "a"), np.arange(3), familiar_share=0.95)

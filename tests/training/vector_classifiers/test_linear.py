@@ -134,7 +134,7 @@ def test_one_strength_needs_no_folds():
         examples.features, examples.labels, ("a", "b") * 6, examples.classes
     )
     logistic.fit(one_each, options=logistic.Options(c=(1.0,)))
-    with pytest.raises(errors.DataError, match="state every setting"):
+    with pytest.raises(errors.DataError, match="with one value of c"):
         logistic.fit(one_each)
 
 
