@@ -62,7 +62,7 @@ def inside_share(
             "heat must be a map (h, w) of finite numbers that are not negative. "
             f"Got shape {found.shape}. Cut off what speaks against the class, as Grad-CAM does."
         )
-    chosen = _region(region, image_size, widen)
+    chosen = region_mask(region, image_size, widen=widen)
     if not chosen.any():
         raise errors.DataError(
             f"A region must hold a pixel of its image of {image_size[0]} x {image_size[1]} px. "
@@ -87,7 +87,15 @@ def upsampled(heat: NDArray[np.float64], image_size: tuple[int, int]) -> NDArray
     return np.asarray(resized, np.float64)
 
 
-def _region(region: ArrayLike, image_size: tuple[int, int], widen: float) -> NDArray[np.bool_]:
+def region_mask(
+    region: ArrayLike, image_size: tuple[int, int], *, widen: float = 0.0
+) -> NDArray[np.bool_]:
+    """Return (H, W), True in boxes or a mask; arguments and errors are those of `inside_share`.
+
+    Raises:
+        errors.DataError: the region has another shape, or a box is none.
+        errors.ConfigError: `widen` is negative, or the region to be widened is a mask.
+    """
     chosen = np.asarray(region)
     if widen < 0 or (widen > 0 and chosen.dtype == np.bool_):
         raise errors.ConfigError(

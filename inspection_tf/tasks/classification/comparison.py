@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inspection_tf import decision, errors, evaluation
 from inspection_tf.datasets.records import Record
@@ -17,9 +18,15 @@ _NEARBY = 0.1
 
 @dataclass(frozen=True, slots=True)
 class ClassLabel:
-    """What is true of an image: 0 for OK, k for the k-th class of what can be wrong."""
+    """What is true of an image.
+
+    Attributes:
+        number: 0 for OK, k for the k-th class of what can be wrong.
+        seen: (height, width) bool, where that is seen, if it is known and was asked for.
+    """
 
     number: int
+    seen: NDArray[np.bool_] | None = None
 
 
 def read_label(record: Record, classes: int) -> ClassLabel:
@@ -44,6 +51,22 @@ def read_label(record: Record, classes: int) -> ClassLabel:
         return ClassLabel(record.class_id)
     counts = np.bincount(record.read_classes().ravel(), minlength=classes + 1)[1 : classes + 1]
     return ClassLabel(int(counts.argmax()) + 1 if counts.any() else record.class_id)
+
+
+def read_label_and_place(record: Record, context: Context) -> ClassLabel:
+    """Return the class of an image, and where it is seen, where the label says it.
+
+    Raises:
+        errors.ImageError: a file cannot be read.
+        errors.DataError: the label is of another kind, or does not fit the image.
+    """
+    label = read_label(record, len(context.classes))
+    lying = context.preprocessing.orientation
+    region = _annotated(record, label.number, context) if label.number else None
+    if region is None:
+        return label
+    size = record.read_image(orientation=lying).shape[:2]
+    return ClassLabel(label.number, evidence.region_mask(region, (size[0], size[1])))
 
 
 def compare(record: Record, verdict: decision.Verdict, context: Context) -> evaluation.ImageResult:
@@ -75,13 +98,21 @@ def _heat(record: Record, label: int, result: Classes, context: Context) -> Heat
     heat, placement = result.heat(), result.placement
     if heat is None or placement is None:
         return None
-    lying = context.preprocessing.orientation
-    region = record.read_evidence(orientation=lying)
-    if region is None and record.has_mask:
-        region = record.read_classes(orientation=lying) == label
-    if region is None or not region.any():
+    region = _annotated(record, label, context)
+    if region is None:
         return None
     inside = evidence.inside_share(heat, region, heat.shape)
     if region.dtype == np.bool_:  # a mask is exact
         return Heat(inside, inside)
     return Heat(inside, evidence.inside_share(heat, region, heat.shape, widen=_NEARBY))
+
+
+def _annotated(
+    record: Record, label: int, context: Context
+) -> NDArray[np.float64] | NDArray[np.bool_] | None:
+    """Return boxes or a mask of what shows the class of an image; None where nothing says it."""
+    lying = context.preprocessing.orientation
+    region = record.read_evidence(orientation=lying)
+    if region is None and record.has_mask:
+        region = record.read_classes(orientation=lying) == label
+    return None if region is None or not region.any() else region

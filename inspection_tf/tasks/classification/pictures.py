@@ -8,6 +8,7 @@ import numpy as np
 from inspection_tf import errors, evaluation, plots
 from inspection_tf.evaluation import ImageResult
 from inspection_tf.plots import curves
+from inspection_tf.tasks.classification.comparison import ClassLabel
 from inspection_tf.tasks.classification.measures import ClassResult
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def badness(row: ImageResult) -> tuple[float, ...]:
 def worst(
     rows: Sequence[ImageResult], show: plots.Show, classes: Sequence[str], *, count: int = 8
 ) -> "Figure":
-    """Return the images that went worst, with what spoke for their class.
+    """Return the images that went worst, with what was annotated and what speaks for NG.
 
     Args:
         rows: of `evaluation.inspect_records`.
@@ -65,14 +66,20 @@ def worst(
     cases = []
     for row in chosen:
         look = show(row.id)
-        empty = np.zeros(look.verdict.image_size, np.uint8)
+        seen = look.labels_as(ClassLabel).seen
+        true = (
+            np.zeros(look.verdict.image_size, np.uint8) if seen is None else seen.astype(np.uint8)
+        )
         found = look.verdict.mask().astype(np.uint8)
         cases.append(
             plots.Outlined(
-                image=look.image, mask_found=found, mask_true=empty, heading=_heading(row, classes)
+                image=look.image,
+                mask_found=found,
+                mask_true=true.astype(np.uint8),
+                heading=_heading(row, classes),
             )
         )
-    title = f"The worst {len(chosen)} of {len(rows)} images; outlined: what speaks for NG"
+    title = f"The worst {len(chosen)} of {len(rows)} images; outlined: where NG is seen"
     return plots.outlined(cases, classes=("NG",), title=title)
 
 

@@ -191,10 +191,10 @@ class Classification(SeesWholeImages):
         return MEASURES
 
     def labels(self, record: "Record", context: Context) -> "ClassLabel":
-        """Read the class of an image."""
+        """Read the class of an image, and where it is seen if its label says so."""
         from inspection_tf.tasks.classification import comparison
 
-        return comparison.read_label(record, len(context.classes))
+        return comparison.read_label_and_place(record, context)
 
     def compare(
         self,

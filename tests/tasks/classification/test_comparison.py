@@ -45,6 +45,17 @@ def test_where_a_mask_says_the_class_it_is_that_of_most_pixels():
     assert comparison.read_label(empty, 2).number == 2
 
 
+def test_a_label_says_where_its_class_is_seen_where_that_is_annotated():
+    mask = np.zeros((32, 32), np.uint8)
+    mask[4:8, 4:12], mask[20:24, 20:24] = 1, 2
+    record = records.Record("a", True, Masked(mask), class_id=1)
+    found = comparison.read_label_and_place(record, CONTEXT)
+    assert found.number == 1
+    np.testing.assert_array_equal(found.seen, mask == 1)
+    good = records.Record("b", False, Masked(np.zeros((32, 32), np.uint8)), class_id=1)
+    assert comparison.read_label_and_place(good, CONTEXT).seen is None
+
+
 def test_a_class_that_the_bundle_does_not_know_is_refused():
     *_, worn = make(4)
     one = dataclasses.replace(CONTEXT, classes=("chipped",))
