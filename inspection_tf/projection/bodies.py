@@ -1,0 +1,115 @@
+"""Parts of several bodies: what each adds, and what it takes away."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+from inspection_tf.projection.poses import Pose
+from inspection_tf.projection.primitives import Primitive
+from inspection_tf.projection.scanner import Rays
+
+_Floats = NDArray[np.float64]
+_LARGER = 1 + 1e-9  # than the ball around a body, so that rounding leaves out no ray
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Body:
+    """A primitive in its place in a part.
+
+    Attributes:
+        primitive: its shape.
+        material: what it consists of; None: nothing, as a hole.
+        place: of its frame in that of the part.
+    """
+
+    primitive: Primitive
+    material: str | None
+    place: Pose = dataclasses.field(default_factory=Pose)
+
+
+def path_lengths(bodies: Sequence[Body], rays: Rays) -> Mapping[str, NDArray[np.float64]]:
+    """Return how far each ray runs through each material.
+
+    Where bodies overlap, the last of them says what is there: so a hole is a body of nothing after
+    the one that it is drilled into.
+
+    Args:
+        bodies: of the part, in this order.
+        rays: in the frame of the part.
+
+    Returns:
+        (n,) mm for each material.
+
+    Raises:
+        errors.DataError: no body is of a material.
+    """
+    materials = sorted({body.material for body in bodies if body.material is not None})
+    if not materials:
+        raise errors.DataError(
+            "A part must have a body of some material. Got none. Add one with a material."
+        )
+    found = {name: np.zeros(len(rays)) for name in materials}
+    enter, leave = _intervals(bodies, rays)
+    for rows, members in _by_bodies(leave > enter):
+        own = [bodies[member].material for member in members]
+        lengths = _lengths(enter[np.ix_(members, rows)], leave[np.ix_(members, rows)])
+        for material, length in zip(own, lengths, strict=True):
+            if material is not None:
+                found[material][rows] += length
+    return found
+
+
+def _intervals(bodies: Sequence[Body], rays: Rays) -> tuple[_Floats, _Floats]:
+    """Return (bodies, rays) twice, mm; a ray that misses a body has 0 for both."""
+    enter, leave = np.zeros((2, len(bodies), len(rays)))
+    for index, body in enumerate(bodies):
+        place = body.place
+        near = rays.passing(place.position, body.primitive.reach * _LARGER)
+        own = rays.some(near).seen_from(place.rotation, place.position)
+        low, high = body.primitive.interval(own)
+        meets = high > low
+        enter[index, near[meets]], leave[index, near[meets]] = low[meets], high[meets]
+    return enter, leave
+
+
+def _by_bodies(
+    meets: NDArray[np.bool_],
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield rays that meet the same bodies, and these; what meets none is left out.
+
+    Args:
+        meets: (bodies, rays).
+    """
+    rows = np.flatnonzero(meets.any(axis=0))
+    packed = np.packbits(meets[:, rows], axis=0)
+    order = np.lexsort(packed)
+    changes = (np.diff(packed[:, order], axis=1) != 0).any(axis=0)
+    for group in np.split(order, np.flatnonzero(changes) + 1):
+        if len(group):
+            yield rows[group], np.flatnonzero(meets[:, rows[group[0]]])
+
+
+def _lengths(enter: _Floats, leave: _Floats) -> _Floats:
+    """Return (bodies, rays), mm of each ray at which a body is the last that holds it.
+
+    Args:
+        enter: (bodies, rays), mm, of rays that meet all of the bodies.
+        leave: likewise.
+    """
+    if len(enter) == 1:
+        return leave - enter
+    found = np.zeros_like(enter)
+    # Between neighbouring borders of a ray nothing changes; what is there shows the middle.
+    borders = np.sort(np.concatenate([enter, leave]), axis=0)
+    for low, high in itertools.pairwise(borders):
+        middle, length = (low + high) / 2, high - low
+        left = np.ones(len(length), np.bool_)
+        for index in range(len(enter) - 1, -1, -1):
+            here = left & (enter[index] < middle) & (middle < leave[index])
+            found[index] += np.where(here, length, 0.0)
+            left &= ~here
+    return found

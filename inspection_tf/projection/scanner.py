@@ -1,0 +1,134 @@
+"""The scanner: where source and detector are, and which ray each pixel sees."""
+
+import dataclasses
+from typing import Literal
+
+import numpy as np
+import pydantic
+from numpy.typing import NDArray
+
+from inspection_tf import config
+from inspection_tf.projection.poses import Pose
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rays:
+    """Straight lines: `origin + t * direction`.
+
+    Attributes:
+        origin: (n, 3), mm, or (1, 3) where all begin in one point.
+        direction: (n, 3), of length 1, or (1, 3) where all are parallel.
+    """
+
+    origin: NDArray[np.float64]
+    direction: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return max(len(self.origin), len(self.direction))
+
+    def some(self, rows: NDArray[np.intp]) -> "Rays":
+        """Return some of them."""
+        origin, direction = (
+            part if len(part) == 1 else part[rows] for part in (self.origin, self.direction)
+        )
+        return Rays(origin, direction)
+
+    def passing(self, point: NDArray[np.float64], distance: float) -> NDArray[np.intp]:
+        """Return which of them come nearer to a point (3,) than a distance, mm."""
+        to_point = point - self.origin
+        if len(to_point) == 1:
+            along, squares = self.direction @ to_point[0], to_point[0] @ to_point[0]
+        else:
+            along = np.einsum("ij,ij->i", to_point, np.broadcast_to(self.direction, to_point.shape))
+            squares = np.einsum("ij,ij->i", to_point, to_point)
+        return np.flatnonzero(squares - along**2 < distance**2)
+
+    def seen_from(self, rotation: NDArray[np.float64], position: NDArray[np.float64]) -> "Rays":
+        """Return them in the frame that a rotation (3, 3) and a position (3,) lay into theirs."""
+        # Of a row vector the transposed rotation is the product with the rotation itself.
+        return Rays((self.origin - position) @ rotation, self.direction @ rotation)
+
+
+class Scanner(config.Section):
+    """Source, part and detector on one line, which meets the detector at a right angle."""
+
+    beam: Literal["cone", "parallel"] = "cone"
+    """cone: from one point; parallel: along z, as from far away."""
+    size: tuple[pydantic.PositiveInt, pydantic.PositiveInt] = (224, 224)
+    """(height, width) of the detector, px."""
+    pixel_mm: float = pydantic.Field(default=0.8, gt=0, allow_inf_nan=False)
+    """Side of a pixel."""
+    source_detector_mm: float = pydantic.Field(default=1000.0, gt=0, allow_inf_nan=False)
+    """From the source to the detector's plane."""
+    source_part_mm: float = pydantic.Field(default=700.0, gt=0, allow_inf_nan=False)
+    """From the source to the origin of a part in its middle position."""
+    middle_px: tuple[pydantic.FiniteFloat, pydantic.FiniteFloat] = (0.0, 0.0)
+    """(x, y), px, of where the middle ray meets the detector, from the image's middle."""
+
+    @pydantic.model_validator(mode="after")
+    def _part_lies_between(self) -> "Scanner":
+        if self.source_part_mm >= self.source_detector_mm:
+            raise ValueError(
+                "source_part_mm must be less than source_detector_mm, "
+                f"got {self.source_part_mm:g} and {self.source_detector_mm:g}"
+            )
+        return self
+
+    @property
+    def magnification(self) -> float:
+        """How many mm on the detector show one mm of the part in its middle position."""
+        return 1.0 if self.beam == "parallel" else self.source_detector_mm / self.source_part_mm
+
+    @property
+    def field_of_view_mm(self) -> tuple[float, float]:
+        """(height, width) of what is seen of the plane of the part."""
+        scale = self.pixel_mm / self.magnification
+        return self.size[0] * scale, self.size[1] * scale
+
+    def rays(self, *, samples: int = 1) -> Rays:
+        """Return the rays that meet the detector, in the frame of the scanner.
+
+        Args:
+            samples: rays along each side of a pixel, evenly spread in it.
+
+        Returns:
+            height * samples times width * samples rays, row by row.
+        """
+        height, width = self.size
+        columns, rows = (
+            # Pixel 0 has its centre at 0, as everywhere: see `images.geometry`.
+            (np.arange(count * samples) + 0.5) / samples - count / 2 - middle
+            for count, middle in zip((width, height), self.middle_px, strict=True)
+        )
+        x, y = np.meshgrid(columns * self.pixel_mm, rows * self.pixel_mm)
+        z = np.full_like(x, self.source_detector_mm)
+        met = np.stack([x, y, z], axis=-1).reshape(-1, 3)
+        if self.beam == "parallel":
+            return Rays(met * (1.0, 1.0, 0.0), np.array([[0.0, 0.0, 1.0]]))
+        return Rays(np.zeros((1, 3)), met / np.linalg.norm(met, axis=1, keepdims=True))
+
+    def into_part(self, rays: Rays, pose: Pose) -> Rays:
+        """Return rays in the frame of a part that lies in a pose."""
+        return rays.seen_from(pose.rotation, self._place(pose))
+
+    def to_detector(self, points: NDArray[np.float64], pose: Pose) -> NDArray[np.float64]:
+        """Return where points of a part are seen.
+
+        Args:
+            points: (n, 3), mm, in the part's frame.
+            pose: of the part.
+
+        Returns:
+            (n, 2), (x, y) px of the image; pixel 0 has its centre at 0.
+        """
+        moved = points @ pose.rotation.T + self._place(pose)
+        met = moved[:, :2]
+        if self.beam == "cone":
+            met = met * (self.source_detector_mm / moved[:, 2:])
+        height, width = self.size
+        middle = np.array([width, height]) / 2 - 0.5 + self.middle_px
+        return np.asarray(met / self.pixel_mm + middle)
+
+    def _place(self, pose: Pose) -> NDArray[np.float64]:
+        return np.asarray(pose.position + (0.0, 0.0, self.source_part_mm))  # noqa: RUF005  a sum

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+from scipy.spatial.transform import Rotation
+
+from inspection_tf import errors
+from inspection_tf.projection import Pose
+
+ANGLES = [
+    (0, 0, 0), (359.9, 10, -10), (180, -10, 10), (90, 0, 45), (270, 89.9, 179), (12.3, -45.6, -79),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("angles", ANGLES)
+def test_the_rotation_is_that_of_scipy(angles):
+    expected = Rotation.from_euler("YXZ", angles, degrees=True).as_matrix()
+    np.testing.assert_allclose(Pose(*angles).rotation, expected, atol=1e-14)
+
+
+@pytest.mark.parametrize("angles", ANGLES)
+def test_a_pose_is_found_again_from_its_rotation(angles):
+    found = Pose.of(Pose(*angles).rotation, (1.0, 2.0, 3.0))
+    assert (found.phi, found.theta, found.psi) == pytest.approx(angles, abs=1e-9)
+    assert found.position.tolist() == [1, 2, 3]
+
+
+def test_phi_turns_what_is_on_the_right_away_from_the_source():
+    # About y, which points down: x goes to -z, towards the source; and z to x.
+    np.testing.assert_allclose(Pose(phi=90).rotation @ [1, 0, 0], [0, 0, -1], atol=1e-15)
+    np.testing.assert_allclose(Pose(theta=90).rotation @ [0, 1, 0], [0, 0, 1], atol=1e-15)
+    np.testing.assert_allclose(Pose(psi=90).rotation @ [1, 0, 0], [0, 1, 0], atol=1e-15)
+
+
+@pytest.mark.parametrize("theta", [90, -90])
+def test_where_two_axes_are_one_the_rotation_is_still_that(theta):
+    pose = Pose(phi=30, theta=theta, psi=20)
+    found = Pose.of(pose.rotation)
+    assert found.psi == 0
+    np.testing.assert_allclose(found.rotation, pose.rotation, atol=1e-9)
+
+
+def test_a_full_turn_is_none():
+    assert Pose.of(Pose(phi=-1e-16).rotation).phi < 360
+
+
+@pytest.mark.parametrize(
+    ("rotation", "position", "match"),
+    [
+        (np.diag([1, 1, -1]), (0, 0, 0), "determinant 1"),
+        (2 * np.eye(3), (0, 0, 0), "determinant 1"),
+        (np.full((3, 3), np.nan), (0, 0, 0), "determinant 1"),
+        (np.eye(2), (0, 0, 0), r"Got \(2, 2\)"),
+        (np.eye(3), (0, np.inf, 0), "finite position"),
+    ],
+)
+def test_what_is_no_pose_is_refused(rotation, position, match):
+    with pytest.raises(errors.DataError, match=match):
+        Pose.of(rotation, position)
