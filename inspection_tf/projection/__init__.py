@@ -6,6 +6,7 @@ detector's plane: right-handed. A part has a frame of its own, which its pose la
 """
 
 from inspection_tf.projection.bodies import Body, path_lengths
+from inspection_tf.projection.meshes import Mesh
 from inspection_tf.projection.poses import Pose
 from inspection_tf.projection.primitives import Box, Cone, Cylinder, Sphere
 from inspection_tf.projection.scanner import Rays, Scanner
@@ -15,6 +16,7 @@ __all__ = [
     "Box",
     "Cone",
     "Cylinder",
+    "Mesh",
     "Pose",
     "Rays",
     "Scanner",

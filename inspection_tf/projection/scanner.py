@@ -122,10 +122,17 @@ class Scanner(config.Section):
         Returns:
             (n, 2), (x, y) px of the image; pixel 0 has its centre at 0.
         """
-        moved = points @ pose.rotation.T + self._place(pose)
-        met = moved[:, :2]
+        return self.on_detector(self.placed(points, pose))
+
+    def placed(self, points: NDArray[np.float64], pose: Pose) -> NDArray[np.float64]:
+        """Return points (n, 3) of a part in the frame of the scanner, mm."""
+        return np.asarray(points @ pose.rotation.T + self._place(pose))
+
+    def on_detector(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return where points (n, 3) of the scanner's frame are seen: (n, 2), (x, y) px."""
+        met = points[:, :2]
         if self.beam == "cone":
-            met = met * (self.source_detector_mm / moved[:, 2:])
+            met = met * (self.source_detector_mm / points[:, 2:])
         height, width = self.size
         middle = np.array([width, height]) / 2 - 0.5 + self.middle_px
         return np.asarray(met / self.pixel_mm + middle)
