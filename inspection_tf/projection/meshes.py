@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.projection.poses import Pose
-from inspection_tf.projection.scanner import Rays, Scanner
+from inspection_tf.projection.scanner import Scanner
 
 _Floats = NDArray[np.float64]
 _Numbers = NDArray[np.int64]
@@ -97,10 +97,11 @@ class Mesh:
         # In rays: the ray 0 of samples along a pixel lies before its centre.
         seen = (scanner.on_detector(placed) + 0.5) * samples - 0.5
         face, row, column = _covered(seen, self.faces, (height, width))
+        met = scanner.plane(row, column, samples=samples)
+        depth = _signed_depths(placed[self.faces], face, *met, scanner)
         pixel = row * width + column
-        depth, leaves = _depths(placed[self.faces], face, scanner.rays(samples=samples).some(pixel))
-        lengths = np.bincount(pixel, np.where(leaves, depth, -depth), minlength=height * width)
-        return np.maximum(lengths.reshape(height, width), 0.0)
+        depths = np.bincount(pixel, depth, minlength=height * width).reshape(height, width)
+        return np.maximum(depths * scanner.length_of_depth(samples=samples), 0.0)
 
 
 def _covered(
@@ -115,27 +116,43 @@ def _covered(
     """
     height, width = size
     across, down = seen[:, 0][faces], seen[:, 1][faces]
-    first = np.clip(np.ceil(down.min(axis=1)), 0, height).astype(np.int64)
-    end = np.clip(np.ceil(down.max(axis=1)), 0, height).astype(np.int64)
+    begin = np.clip(np.ceil(_least(down)), 0, height).astype(np.int64)
+    end = np.clip(np.ceil(_most(down)), 0, height).astype(np.int64)
     # What lies beside the detector covers nothing.
-    is_beside = (across.max(axis=1) < 0) | (across.min(axis=1) > width - 1)
-    face, row = _spread(first, np.where(is_beside, first, end))
+    is_beside = (_most(across) < 0) | (_least(across) > width - 1)
+    face, row = _spread(begin, np.where(is_beside, begin, end))
     left, right = np.full(len(face), np.inf), np.full(len(face), -np.inf)
     for one, other in ((0, 1), (1, 2), (2, 0)):
         # In the order of their numbers: both faces of an edge compute the same crossing.
-        ends = np.sort(faces[:, [one, other]], axis=1)[face]
-        (x0, y0), (x1, y1) = seen[ends[:, 0]].T, seen[ends[:, 1]].T
-        crosses = (np.minimum(y0, y1) <= row) & (row < np.maximum(y0, y1))
+        first, second = faces[:, one], faces[:, other]
+        low, high = np.minimum(first, second), np.maximum(first, second)
+        (x0, y0), (x1, y1) = seen[low].T, seen[high].T
         with np.errstate(divide="ignore", invalid="ignore"):
-            x = x0 + (row - y0) * ((x1 - x0) / (y1 - y0))
-        left = np.where(crosses, np.minimum(left, x), left)
-        right = np.where(crosses, np.maximum(right, x), right)
+            slope = (x1 - x0) / (y1 - y0)
+        top, bottom = np.minimum(y0, y1), np.maximum(y0, y1)
+        crosses = np.flatnonzero((top[face] <= row) & (row < bottom[face]))
+        edge = face[crosses]
+        x = x0[edge] + (row[crosses] - y0[edge]) * slope[edge]
+        left[crosses] = np.minimum(left[crosses], x)
+        right[crosses] = np.maximum(right[crosses], x)
     begin, stop = (
         np.clip(np.ceil(np.where(np.isfinite(x), x, 0)), 0, width).astype(np.int64)
         for x in (left, right)
     )
     span, column = _spread(begin, stop)
     return face[span], row[span], column
+
+
+def _least(values: _Floats) -> _Floats:
+    """Return (m,), the smallest of three numbers each."""
+    first, second, third = values.T
+    return np.asarray(np.minimum(np.minimum(first, second), third))
+
+
+def _most(values: _Floats) -> _Floats:
+    """Return (m,), the largest of three numbers each."""
+    first, second, third = values.T
+    return np.asarray(np.maximum(np.maximum(first, second), third))
 
 
 def _spread(first: _Numbers, end: _Numbers) -> tuple[_Numbers, _Numbers]:
@@ -146,25 +163,33 @@ def _spread(first: _Numbers, end: _Numbers) -> tuple[_Numbers, _Numbers]:
     return index, np.arange(len(index)) - before[index] + first[index]
 
 
-def _depths(corners: _Floats, face: _Numbers, rays: Rays) -> tuple[_Floats, NDArray[np.bool_]]:
-    """Return where rays meet the planes of faces, mm along them, and whether they leave there.
+def _signed_depths(
+    corners: _Floats, face: _Numbers, x: _Floats, y: _Floats, scanner: Scanner
+) -> _Floats:
+    """Return (k,), the depths z at which rays meet the planes of faces, mm, negative on entering.
+
+    The plane of a face is n . p = level. A ray of a cone meets it in s (x, y, distance) with
+    s = level / (n . (x, y, distance)), a parallel one where z = (level - nx x - ny y) / nz.
 
     Args:
         corners: (m, 3, 3), mm, of each face in the frame of the scanner.
         face: (k,), one for each ray.
-        rays: (k,).
+        x: (k,), mm, where each ray meets the detector.
+        y: (k,), likewise.
+        scanner: whose rays they are.
     """
     normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     level = (normal * corners[:, 0]).sum(axis=1)
-    direction = np.broadcast_to(rays.direction, (len(face), 3))
-    origin = np.broadcast_to(rays.origin, (len(face), 3))
-    steep = np.einsum("ij,ij->i", normal[face], direction)
-    start = np.einsum("ij,ij->i", normal[face], origin)
+    nx, ny, nz = normal.T
     with np.errstate(divide="ignore", invalid="ignore"):
-        depth = (level[face] - start) / steep
+        if scanner.beam == "cone":
+            distance = scanner.source_detector_mm
+            steep = nx[face] * x + ny[face] * y + (nz * distance)[face]
+            depth = (level * distance)[face] / steep
+        else:
+            steep = nz[face]
+            depth = (level[face] - nx[face] * x - ny[face] * y) / steep
     # Of a face that is seen from its edge the plane says little: no point lies beyond its corners.
-    low, high = corners[:, :, 2].min(axis=1), corners[:, :, 2].max(axis=1)
-    upright = direction[:, 2]
-    near, far = ((z[face] - origin[:, 2]) / upright for z in (low, high))
-    depth = np.clip(np.where(np.isnan(depth), near, depth), near, far)
-    return depth, steep > 0
+    near, far = _least(corners[:, :, 2]), _most(corners[:, :, 2])
+    depth = np.minimum(np.fmax(depth, near[face]), far[face])
+    return np.asarray(np.where(steep > 0, depth, -depth))

@@ -95,18 +95,42 @@ class Scanner(config.Section):
         Returns:
             height * samples times width * samples rays, row by row.
         """
-        height, width = self.size
-        columns, rows = (
-            # Pixel 0 has its centre at 0, as everywhere: see `images.geometry`.
-            (np.arange(count * samples) + 0.5) / samples - count / 2 - middle
-            for count, middle in zip((width, height), self.middle_px, strict=True)
-        )
-        x, y = np.meshgrid(columns * self.pixel_mm, rows * self.pixel_mm)
+        height, width = (side * samples for side in self.size)
+        rows, columns = np.mgrid[:height, :width]
+        x, y = self.plane(rows, columns, samples=samples)
         z = np.full_like(x, self.source_detector_mm)
         met = np.stack([x, y, z], axis=-1).reshape(-1, 3)
         if self.beam == "parallel":
             return Rays(met * (1.0, 1.0, 0.0), np.array([[0.0, 0.0, 1.0]]))
         return Rays(np.zeros((1, 3)), met / np.linalg.norm(met, axis=1, keepdims=True))
+
+    def plane(
+        self, row: NDArray[np.int64], column: NDArray[np.int64], *, samples: int = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return where rays meet the detector: x and y, mm from the middle ray.
+
+        Args:
+            row: of rays, from 0.
+            column: likewise.
+            samples: rays along each side of a pixel.
+        """
+        # Pixel 0 has its centre at 0, as everywhere: see `images.geometry`.
+        x, y = (
+            ((number + 0.5) / samples - side / 2 - middle) * self.pixel_mm
+            for number, side, middle in zip(
+                (column, row), self.size[::-1], self.middle_px, strict=True
+            )
+        )
+        return x, y
+
+    def length_of_depth(self, *, samples: int = 1) -> NDArray[np.float64]:
+        """Return (height * samples, width * samples), mm along each ray for one mm along z."""
+        height, width = (side * samples for side in self.size)
+        if self.beam == "parallel":
+            return np.ones((height, width))
+        rows, columns = np.ogrid[:height, :width]
+        x, y = self.plane(rows, columns, samples=samples)
+        return np.asarray(np.sqrt(1 + (x * x + y * y) / self.source_detector_mm**2))
 
     def into_part(self, rays: Rays, pose: Pose) -> Rays:
         """Return rays in the frame of a part that lies in a pose."""
