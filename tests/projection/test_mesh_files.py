@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors
-from inspection_tf.projection import mesh_files
+from inspection_tf.projection import Pose, Scanner, mesh_files
 
 trimesh = pytest.importorskip("trimesh")
 
@@ -71,3 +71,43 @@ def test_without_trimesh_its_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "trimesh", None)
     with pytest.raises(errors.BundleError, match=r'pip install "inspection-tf\[xray\]"'):
         mesh_files.read_mesh(tmp_path / "b.stl", unit="mm")
+
+
+def cast(mesh, rays):
+    """Return the chords of rays by a caster of its own: each ray against each face.
+
+    Source: Moeller and Trumbore 1997, "Fast, minimum storage ray-triangle intersection".
+    """
+    first, second, third = (mesh.vertices[mesh.faces[:, k]] for k in range(3))
+    one, other = second - first, third - first
+    chords = []
+    for origin, direction in zip(*np.broadcast_arrays(rays.origin, rays.direction), strict=True):
+        across = np.cross(direction, other)
+        volume = (one * across).sum(axis=1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            u = ((origin - first) * across).sum(axis=1) / volume
+            aside = np.cross(origin - first, one)
+            v = (aside @ direction) / volume
+            t = (other * aside).sum(axis=1) / volume
+        hit = (u >= 0) & (v >= 0) & (u + v <= 1)
+        # Where the ray enters, it sees a face from outside; where it leaves, from inside.
+        chords.append(-(np.sign(volume) * t)[hit].sum())
+    return np.array(chords)
+
+
+@pytest.mark.skipif(
+    "INSPECTION_DATA" not in os.environ,
+    reason="needs INSPECTION_DATA, the folder of the real data sets",
+)
+@pytest.mark.parametrize("beam", ["cone", "parallel"])
+@pytest.mark.parametrize("name", ["featuretype", "angle_block", "idler_riser"])
+def test_chords_are_those_of_an_independent_caster(name, beam):
+    root = Path(os.environ["INSPECTION_DATA"])
+    mesh = mesh_files.read_mesh(root / "meshes" / f"{name}.STL", unit="in")
+    scanner = Scanner(beam=beam, pixel_mm=0.9)
+    pose = Pose(phi=211.3, theta=6.1, psi=-3.7, x=2.2, y=-1.3, z=4.0)
+    found = mesh.path_lengths(scanner, pose).ravel()
+    assert found.max() > 10
+    rows = np.random.default_rng(0).choice(np.flatnonzero(found > 0), 300, replace=False)
+    chords = cast(mesh, scanner.into_part(scanner.rays(), pose).some(rows))
+    np.testing.assert_allclose(found[rows], chords, atol=1e-6)
