@@ -1,0 +1,64 @@
+"""How many images of path lengths a core computes in a second, 224 x 224 px, one ray a pixel.
+
+Each part turns from image to image. Run it with one thread and on an idle machine:
+
+    OMP_NUM_THREADS=1 python benchmarks/projection_speed.py [--mesh FILE.STL ...] [--unit in]
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from inspection_tf.projection import (
+    Body,
+    Box,
+    Cone,
+    Cylinder,
+    Pose,
+    Scanner,
+    Sphere,
+    mesh_files,
+    path_lengths,
+)
+
+SCANNER = Scanner(pixel_mm=1.2)
+BODIES = (
+    Body(Box(80.0, 60.0, 40.0), "aluminium"),
+    *(Body(Cylinder(4.0, 90.0), None, Pose(phi=90.0 * k, x=10.0 * k - 20)) for k in range(4)),
+    *(Body(Sphere(6.0), "iron", Pose(x=10.0 * k - 20, y=10.0)) for k in range(3)),
+    *(Body(Cone(0.0, 8.0, 20.0), "aluminium", Pose(x=10.0 * k, y=-35.0)) for k in range(2)),
+)
+
+
+def rate(project: Callable[[Pose], object], *, repeats: int) -> float:
+    """Return images a second: of the median of single times, after one that does not count."""
+    taken = []
+    for turn in range(repeats + 1):
+        started = time.perf_counter()
+        project(Pose(phi=7.3 * turn, theta=5.0, psi=3.0))
+        taken.append(time.perf_counter() - started)
+    return 1 / statistics.median(taken[1:])
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--mesh", type=Path, nargs="*", default=[], help="parts of triangles")
+    parser.add_argument("--unit", choices=sorted(mesh_files.MM), default="in", help="of these")
+    parser.add_argument("--repeats", type=int, default=50, help="images of each")
+    options = parser.parse_args()
+    rays = SCANNER.rays()
+    found = rate(
+        lambda pose: path_lengths(BODIES, SCANNER.into_part(rays, pose)), repeats=options.repeats
+    )
+    print(f"{f'{len(BODIES)} primitives':>20} {found:6.0f} images a second")
+    for path in options.mesh:
+        mesh = mesh_files.read_mesh(path, unit=options.unit)
+        found = rate(lambda pose: mesh.path_lengths(SCANNER, pose), repeats=options.repeats)  # noqa: B023
+        print(f"{path.stem:>20} {found:6.0f} images a second, {len(mesh.faces)} faces")
+
+
+if __name__ == "__main__":
+    main()
