@@ -6,6 +6,7 @@ Each part turns from image to image. Run it with one thread and on an idle machi
 """
 
 import argparse
+import functools
 import statistics
 import time
 from collections.abc import Callable
@@ -56,7 +57,7 @@ def main() -> None:
     print(f"{f'{len(BODIES)} primitives':>20} {found:6.0f} images a second")
     for path in options.mesh:
         mesh = mesh_files.read_mesh(path, unit=options.unit)
-        found = rate(lambda pose: mesh.path_lengths(SCANNER, pose), repeats=options.repeats)  # noqa: B023
+        found = rate(functools.partial(mesh.path_lengths, SCANNER), repeats=options.repeats)
         print(f"{path.stem:>20} {found:6.0f} images a second, {len(mesh.faces)} faces")
 
 

@@ -82,6 +82,12 @@ def is_full_disk(problem: BaseException) -> bool:
     return isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def first_line(problem: BaseException) -> str:
+    """Return what a library said, in one line without its full stop."""
+    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
+    return lines[0].rstrip(".") if lines else type(problem).__name__
+
+
 def gravest(exit_codes: Iterable[int]) -> int:
     """Return the exit code of a run over many files: 5 > 4 > 3 > 1 > 0; any other outranks them.
 

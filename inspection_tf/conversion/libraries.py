@@ -34,14 +34,8 @@ def blaming(requirement: str, way_out: str = "Choose another engine") -> Iterato
         if errors.is_full_disk(problem) or shutil.disk_usage(folder).free < _LEAST_FREE:
             raise errors.StorageError(
                 f"{folder} must have room for the files of a conversion. Got a full disk "
-                f"({first_line(problem)}). Free space, or set TMPDIR to another disk."
+                f"({errors.first_line(problem)}). Free space, or set TMPDIR to another disk."
             ) from problem
         raise errors.BundleError(
-            f"{requirement}. Got: {first_line(problem)}. {way_out}."
+            f"{requirement}. Got: {errors.first_line(problem)}. {way_out}."
         ) from problem
-
-
-def first_line(problem: BaseException) -> str:
-    """Return what a library said, in one line."""
-    lines = [line.strip() for line in str(problem).splitlines() if line.strip()]
-    return lines[0].rstrip(".") if lines else type(problem).__name__

@@ -163,9 +163,8 @@ def _convert(model: keras.Model, shapes: dict[str, Shape]) -> Any:
                 predict, input_signature=signature, opset=OPSET
             )
     except Exception as problem:  # its converters raise whatever they stumble over
-        first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise errors.BundleError(
-            f"Every layer must have a counterpart in ONNX. Got: {first_line}. "
+            f"Every layer must have a counterpart in ONNX. Got: {errors.first_line(problem)}. "
             "Leave out the layer that is named there."
         ) from problem
     return proto

@@ -14,6 +14,9 @@ from inspection_tf import config, errors
 from inspection_tf.losses.keras_types import Option, Tensor
 from inspection_tf.models import backbones, input_layers, patching, place_pool
 
+LOGITS = "class_logits"
+"""Name of a classifier's last layer with weights."""
+
 
 class Options(input_layers.Options):
     """What `build` takes beyond the images and the classes."""
@@ -137,10 +140,10 @@ def _logits(deepest: Tensor, classes: int, options: Options) -> Tensor:
     """Return the logits of what the backbone saw: an image, or each of its patches."""
     if options.head != "cells":
         x = _dense(deepest, options) if options.head == "vgg" else _pool(deepest, options)
-        return layers.Dense(classes, kernel_initializer="glorot_uniform", name="class_logits")(x)
+        return layers.Dense(classes, kernel_initializer="glorot_uniform", name=LOGITS)(x)
     _, rows, columns, _ = deepest.shape
     x = _drop(deepest, options, name="cells_dropout")
-    x = layers.Conv2D(classes, 1, kernel_initializer="glorot_uniform", name="class_logits")(x)
+    x = layers.Conv2D(classes, 1, kernel_initializer="glorot_uniform", name=LOGITS)(x)
     x = layers.Reshape((rows * columns, classes), name="by_cell")(x)
     # Of patches the outer pool, whose temperature is set, joins those.
     outer = options.patches.size_px is None

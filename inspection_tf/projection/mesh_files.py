@@ -43,9 +43,8 @@ def read_mesh(path: str | Path, *, unit: Unit) -> Mesh:
         found = trimesh.load_mesh(path, process=False)
         corners = np.asarray(found.vertices, np.float64)[np.asarray(found.faces)]
     except Exception as problem:  # its readers raise whatever they stumble over
-        first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise errors.DataError(
-            f"{path} must be a file of triangles, such as STL. Got: {first_line}. "
+            f"{path} must be a file of triangles, such as STL. Got: {errors.first_line(problem)}. "
             "Export the part again."
         ) from problem
     if not corners.size:

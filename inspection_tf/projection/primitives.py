@@ -194,12 +194,9 @@ def _inside(a: _Floats, b: _Floats, c: _Floats, *, grows: NDArray[np.bool_]) -> 
     with np.errstate(divide="ignore", invalid="ignore"):
         border = -c / (2 * b)
     is_flat = np.abs(b) <= 1e-14
-    everywhere, nowhere = c <= 0, c > 0
-    low = np.where(is_even, np.where(b < 0, border, -np.inf), low)
-    high = np.where(is_even, np.where(b > 0, border, np.inf), high)
-    low = np.where(is_even & is_flat & everywhere, -np.inf, low)
-    high = np.where(is_even & is_flat & everywhere, np.inf, high)
-    misses = ((a > 0) & (squares <= 0)) | (is_even & is_flat & nowhere)
+    low = np.where(is_even, np.where((b < 0) & ~is_flat, border, -np.inf), low)
+    high = np.where(is_even, np.where((b > 0) & ~is_flat, border, np.inf), high)
+    misses = ((a > 0) & (squares <= 0)) | (is_even & is_flat & (c > 0))
     return np.where(misses, 0.0, low), np.where(misses, 0.0, high)
 
 

@@ -162,4 +162,4 @@ class Scanner(config.Section):
         return np.asarray(met / self.pixel_mm + middle)
 
     def _place(self, pose: Pose) -> NDArray[np.float64]:
-        return np.asarray(pose.position + (0.0, 0.0, self.source_part_mm))  # noqa: RUF005  a sum
+        return np.add(pose.position, (0.0, 0.0, self.source_part_mm))

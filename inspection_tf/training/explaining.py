@@ -10,7 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from inspection_tf import errors
-from inspection_tf.models import place_pool
+from inspection_tf.models import classifier, place_pool
 from inspection_tf.tasks import class_probability
 
 _BATCH = 32
@@ -70,7 +70,7 @@ def grad_cam(model: keras.Model, image: NDArray[np.uint8], number: int) -> NDArr
             "patches, answer for themselves. Look at their evidence: side_outputs.evidence.attach."
         )
     body = keras.Model(model.input, first.input)
-    head = keras.Model(first.input, model.get_layer("class_logits").output)
+    head = keras.Model(first.input, model.get_layer(classifier.LOGITS).output)
     feature = tf.convert_to_tensor(body({"image": image[None]}, training=False))
     with tf.GradientTape() as tape:
         tape.watch(feature)

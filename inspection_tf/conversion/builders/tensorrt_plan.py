@@ -10,7 +10,6 @@ import importlib.util
 import logging
 
 from inspection_tf import errors
-from inspection_tf.conversion import libraries
 from inspection_tf.conversion.builders import onnx_int8
 from inspection_tf.conversion.request import Builder, ConversionRequest
 from inspection_tf.engines import installed, tensorrt_engine
@@ -69,7 +68,7 @@ def installed_module() -> str | None:
         try:
             importlib.import_module(name)
         except (ImportError, OSError) as problem:  # its libraries are missing
-            _LOG.warning("%s is left out: %s", name, libraries.first_line(problem))
+            _LOG.warning("%s is left out: %s", name, errors.first_line(problem))
         else:
             return name
     return None
@@ -142,7 +141,7 @@ def _plan(trt: Library, request: ConversionRequest, graph: str, data: bytes) -> 
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(data):
         problem = parser.get_error(0) if parser.num_errors else None
-        received = libraries.first_line(Exception(problem.desc() if problem else logger.first))
+        received = errors.first_line(Exception(problem.desc() if problem else logger.first))
         raise errors.BundleError(
             f"TensorRT must be able to parse the {graph}. Got: {received}. "
             "Choose another precision, or another engine."
@@ -162,7 +161,7 @@ def _plan(trt: Library, request: ConversionRequest, graph: str, data: bytes) -> 
     if plan is None:
         raise errors.BundleError(
             f"TensorRT must be able to build the {graph}. "
-            f"Got: {libraries.first_line(Exception(logger.first))}. "
+            f"Got: {errors.first_line(Exception(logger.first))}. "
             "Choose another precision, or another engine."
         )
     return bytes(plan), target

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inspection_tf import config, errors
 from inspection_tf.images import descriptors
 from inspection_tf.losses.keras_types import Layer, Option, Shape, Tensor
-from inspection_tf.models import input_layers
+from inspection_tf.models import classifier, input_layers
 from inspection_tf.models.classical.co_occurrence import CoOccurrence
 from inspection_tf.models.classical.gradients import GradientHistograms
 from inspection_tf.models.classical.local_patterns import LocalPatterns
@@ -25,8 +25,7 @@ from inspection_tf.models.classical.rbf_svm import RbfSvm, SvmParameters
 
 DESCRIPTORS = "descriptors"
 """Name of the layer that returns the numbers that describe an image."""
-_LAST, _STANDARDIZATION = "class_logits", "standardization"
-
+_STANDARDIZATION = "standardization"
 
 Family = Literal["hog", "lbp", "glcm"]
 
@@ -117,7 +116,10 @@ def build(
     scale = 1 / fitted.deviation
     x = layers.Rescaling(scale.tolist(), (-fitted.mean * scale).tolist(), name=_STANDARDIZATION)(x)
     last = RbfSvm(
-        classes=classes, vector_count=len(fitted.support_vectors), gamma=fitted.gamma, name=_LAST
+        classes=classes,
+        vector_count=len(fitted.support_vectors),
+        gamma=fitted.gamma,
+        name=classifier.LOGITS,
     )
     x = last(x)
     last.set_parameters(fitted)

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.losses.keras_types import Shape, Tensor
-from inspection_tf.models import place_pool
+from inspection_tf.models import classifier, place_pool
 from inspection_tf.models.side_outputs import joining
 
 OUTPUT = "class_evidence"
 _ROUNDING = 1e-5  # of a maximum, relative
-_MEAN, _MAXIMUM, _NORM, _LOGITS = "average_pool", "max_pool", "pooled_norm", "class_logits"
+_MEAN, _MAXIMUM, _NORM = "average_pool", "max_pool", "pooled_norm"
 
 
 @keras.saving.register_keras_serializable("inspection_tf")
@@ -50,7 +50,9 @@ def is_pooled(model: keras.Model) -> bool:
 
 def _folded(model: keras.Model) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return kernel (features, classes) and bias (classes,) from pooled features to logits."""
-    kernel, bias = (np.asarray(w, np.float64) for w in model.get_layer(_LOGITS).get_weights())
+    kernel, bias = (
+        np.asarray(w, np.float64) for w in model.get_layer(classifier.LOGITS).get_weights()
+    )
     if not any(layer.name == _NORM for layer in model.layers):
         return kernel, bias
     norm = model.get_layer(_NORM)
@@ -119,5 +121,5 @@ def set_temperature(model: keras.Model, temperature: float) -> None:
     if (pool := place_pool.of(model)) is not None:
         place_pool.set_temperature(pool, temperature)
         return
-    logits = model.get_layer(_LOGITS)
+    logits = model.get_layer(classifier.LOGITS)
     logits.set_weights([weights / temperature for weights in logits.get_weights()])

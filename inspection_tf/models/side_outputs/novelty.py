@@ -23,12 +23,12 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.losses.keras_types import Config, Option, Shape, Tensor
+from inspection_tf.models import classifier
 from inspection_tf.models.side_outputs import joining
 
 OUTPUT = "class_novelty"
 MOST = 512
 """Training images whose features are kept."""
-_LOGITS = "class_logits"
 _SHORTEST = 1e-3  # a limit under which float16 and int8 would decide by their rounding
 Vectors = NDArray[np.floating]
 Metric = Literal["cosine", "euclidean"]
@@ -95,7 +95,7 @@ def attach(
         A model with the outputs as before and `class_novelty`, float32 (batch, 1), at least 0; over
         1 where the image is unlike the training images.
     """
-    x = model.get_layer(_LOGITS).input
+    x = model.get_layer(classifier.LOGITS).input
     if len(x.shape) == 4:
         x = layers.GlobalAveragePooling2D(name="novelty_cells_mean")(x)
     off = _euclidean(x, kept) if metric == "euclidean" else _cosine(x, kept)

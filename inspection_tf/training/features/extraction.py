@@ -35,7 +35,7 @@ def of_classifier(model: keras.Model) -> keras.Model:
     Raises:
         errors.ConfigError: there is no such layer.
     """
-    last = next((layer for layer in model.layers if layer.name == linear.LOGITS), None)
+    last = linear.last_layer(model)
     if last is None or len(last.input.shape) != 2:
         last = linear.logits_layer(model)
     x = last.input

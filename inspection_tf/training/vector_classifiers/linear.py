@@ -16,9 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors
 from inspection_tf.losses.keras_types import Layer
-
-LOGITS = "class_logits"
-"""Name of a classifier's last layer with weights."""
+from inspection_tf.models import classifier
 
 _Floats = NDArray[np.float64]
 
@@ -64,21 +62,26 @@ class LinearHead:
         return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
+def last_layer(model: keras.Model) -> Layer | None:
+    """Return the last layer with weights of a classifier, of whatever kind; None: it has none."""
+    return next((layer for layer in model.layers if layer.name == classifier.LOGITS), None)
+
+
 def logits_layer(model: keras.Model) -> Layer:
     """Return the layer of a classifier that computes the logits from features.
 
     Raises:
         errors.ConfigError: no layer `class_logits` is dense or a convolution over single cells.
     """
-    layer = next((layer for layer in model.layers if layer.name == LOGITS), None)
+    layer = last_layer(model)
     is_linear = isinstance(layer, layers.Dense) or (
         isinstance(layer, layers.Conv2D) and tuple(layer.kernel_size) == (1, 1)
     )
     if layer is None or not is_linear or not layer.use_bias:
         found = "no such layer" if layer is None else f"a {type(layer).__name__}"
         raise errors.ConfigError(
-            f"A linear head needs a model whose layer {LOGITS} is dense or a convolution of 1 x 1, "
-            f"with a bias. Got {found} in {model.name!r}. Build it with models.classifier."
+            f"A linear head needs a model whose layer {classifier.LOGITS} is dense or a "
+            f"convolution of 1 x 1, with a bias. Got {found} in {model.name!r}. Build it with models.classifier."
         )
     return layer
 
@@ -102,8 +105,8 @@ def set_linear_head(model: keras.Model, coefficients: ArrayLike, intercept: Arra
     shape = tuple(layer.kernel.shape)
     if kernel.shape != shape[-2:] or bias.shape != shape[-1:]:
         raise errors.ConfigError(
-            f"The layer {LOGITS} of {model.name!r} takes coefficients of shape {shape[-2:]} and an "
-            f"intercept of shape {shape[-1:]}. Got {kernel.shape} and {bias.shape}. "
+            f"The layer {classifier.LOGITS} of {model.name!r} takes coefficients of shape "
+            f"{shape[-2:]} and an intercept of shape {shape[-1:]}. Got {kernel.shape} and {bias.shape}. "
             "Compute the features with features.of_classifier of the same model."
         )
     layer.set_weights([kernel.reshape(shape), bias])

@@ -254,9 +254,8 @@ def _convert(classifier: _Classifier, *, width: int, classes: int) -> bytes:
                 options={"zipmap": False},
             )
     except Exception as problem:  # its converters raise whatever they stumble over
-        first_line = (str(problem).splitlines() or [type(problem).__name__])[0]
         raise errors.BundleError(
-            f"skl2onnx must be able to convert the machine. Got: {first_line}. "
+            f"skl2onnx must be able to convert the machine. Got: {errors.first_line(problem)}. "
             "Install another version of skl2onnx or scikit-learn."
         ) from problem
     # The label is the likeliest class, which whoever runs it decides.
