@@ -81,7 +81,8 @@ def logits_layer(model: keras.Model) -> Layer:
         found = "no such layer" if layer is None else f"a {type(layer).__name__}"
         raise errors.ConfigError(
             f"A linear head needs a model whose layer {classifier.LOGITS} is dense or a "
-            f"convolution of 1 x 1, with a bias. Got {found} in {model.name!r}. Build it with models.classifier."
+            f"convolution of 1 x 1, with a bias. Got {found} in {model.name!r}. "
+            "Build it with models.classifier."
         )
     return layer
 
@@ -106,7 +107,8 @@ def set_linear_head(model: keras.Model, coefficients: ArrayLike, intercept: Arra
     if kernel.shape != shape[-2:] or bias.shape != shape[-1:]:
         raise errors.ConfigError(
             f"The layer {classifier.LOGITS} of {model.name!r} takes coefficients of shape "
-            f"{shape[-2:]} and an intercept of shape {shape[-1:]}. Got {kernel.shape} and {bias.shape}. "
+            f"{shape[-2:]} and an intercept of shape {shape[-1:]}. "
+            f"Got {kernel.shape} and {bias.shape}. "
             "Compute the features with features.of_classifier of the same model."
         )
     layer.set_weights([kernel.reshape(shape), bias])
