@@ -8,6 +8,7 @@ meets each closed surface an even number of times, and no streaks arise.
 """
 
 import dataclasses
+import functools
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ _Floats = NDArray[np.float64]
 _Numbers = NDArray[np.int64]
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True)
 class Mesh:
     """A closed surface of triangles.
 
@@ -73,6 +74,16 @@ class Mesh:
         first, second, third = (self.vertices[self.faces[:, k]] for k in range(3))
         return float((first * np.cross(second, third)).sum() / 6)
 
+    @functools.cached_property
+    def _edges(self) -> tuple[_Numbers, _Numbers]:
+        """(e, 2), the ends of each edge, and (3 m,), the edge of each side of the faces.
+
+        The sides are those from the corners 0 to 1 of all faces, then from 1 to 2, then 2 to 0.
+        """
+        sides = np.concatenate([self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]])
+        ends, edge = np.unique(np.sort(sides, axis=1), axis=0, return_inverse=True)
+        return ends, edge.reshape(-1)
+
     def path_lengths(self, scanner: Scanner, pose: Pose, *, samples: int = 1) -> _Floats:
         """Return how far the ray of each pixel runs through the part.
 
@@ -95,101 +106,110 @@ class Mesh:
             )
         height, width = (side * samples for side in scanner.size)
         # In rays: the ray 0 of samples along a pixel lies before its centre.
-        seen = (scanner.on_detector(placed) + 0.5) * samples - 0.5
-        face, row, column = _covered(seen, self.faces, (height, width))
-        met = scanner.plane(row, column, samples=samples)
-        depth = _signed_depths(placed[self.faces], face, *met, scanner)
-        pixel = row * width + column
-        depths = np.bincount(pixel, depth, minlength=height * width).reshape(height, width)
+        x, y = ((scanner.on_detector(placed) + 0.5) * samples - 0.5).T
+        is_cone = scanner.beam == "cone"
+        ends, edge = self._edges
+        crossings = _crossings(x, y, 1 / placed[:, 2] if is_cone else placed[:, 2], ends, height)
+        begins, goes_on = self.faces.T.reshape(-1), self.faces[:, [1, 2, 0]].T.reshape(-1)
+        pairs = [
+            crossings.of_sides(edge, np.flatnonzero(which))
+            for which in (y[begins] < y[goes_on], y[begins] > y[goes_on])
+        ]
+        pixel, linear, leaves = _drawn(crossings, *pairs, width)
+        depth = 1 / linear if is_cone else linear
+        depths = np.bincount(pixel, np.where(leaves, depth, -depth), minlength=height * width)
+        depths = depths.reshape(height, width)
         return np.maximum(depths * scanner.length_of_depth(samples=samples), 0.0)
 
 
-def _covered(
-    seen: _Floats, faces: _Numbers, size: tuple[int, int]
-) -> tuple[_Numbers, _Numbers, _Numbers]:
-    """Return (k,) thrice: faces and the rows and columns of pixels that they cover.
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Crossings:
+    """Where edges cross rows of rays, edge by edge and row by row.
+
+    Attributes:
+        row: (k,).
+        x: (k,), in rays.
+        linear: (k,), of the depth there what is linear on the detector.
+        begin: (e,), the first row that each edge crosses.
+        first: (e,), where its crossings begin.
+        count: (e,), how many it has.
+    """
+
+    row: _Numbers
+    x: _Floats
+    linear: _Floats
+    begin: _Numbers
+    first: _Numbers
+    count: _Numbers
+
+    def of_sides(self, edge: _Numbers, sides: _Numbers) -> _Numbers:
+        """Return the crossings of some sides of faces, face by face and row by row.
+
+        Args:
+            edge: (3 m,), of each side of the m faces.
+            sides: those that go down the image, or those that go up: one in each row of a face.
+        """
+        sides = sides[self.count[edge[sides]] > 0]
+        face, edge = sides % (len(edge) // 3), edge[sides]
+        edge = edge[np.lexsort((self.begin[edge], face))]
+        which, number = _spread(self.count[edge])
+        return self.first[edge][which] + number
+
+
+def _crossings(x: _Floats, y: _Floats, linear: _Floats, ends: _Numbers, height: int) -> _Crossings:
+    """Return where edges cross rows.
 
     Args:
-        seen: (vertices, 2), (x, y) px.
-        faces: (m, 3).
-        size: (height, width) px.
+        x: (n,), of vertices, in rays.
+        y: (n,), likewise.
+        linear: (n,), of their depth what is linear on the detector.
+        ends: (e, 2), of edges.
+        height: rows.
     """
-    height, width = size
-    across, down = seen[:, 0][faces], seen[:, 1][faces]
-    begin = np.clip(np.ceil(_least(down)), 0, height).astype(np.int64)
-    end = np.clip(np.ceil(_most(down)), 0, height).astype(np.int64)
-    # What lies beside the detector covers nothing.
-    is_beside = (_most(across) < 0) | (_least(across) > width - 1)
-    face, row = _spread(begin, np.where(is_beside, begin, end))
-    left, right = np.full(len(face), np.inf), np.full(len(face), -np.inf)
-    for one, other in ((0, 1), (1, 2), (2, 0)):
-        # In the order of their numbers: both faces of an edge compute the same crossing.
-        first, second = faces[:, one], faces[:, other]
-        low, high = np.minimum(first, second), np.maximum(first, second)
-        (x0, y0), (x1, y1) = seen[low].T, seen[high].T
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slope = (x1 - x0) / (y1 - y0)
-        top, bottom = np.minimum(y0, y1), np.maximum(y0, y1)
-        crosses = np.flatnonzero((top[face] <= row) & (row < bottom[face]))
-        edge = face[crosses]
-        x = x0[edge] + (row[crosses] - y0[edge]) * slope[edge]
-        left[crosses] = np.minimum(left[crosses], x)
-        right[crosses] = np.maximum(right[crosses], x)
-    begin, stop = (
-        np.clip(np.ceil(np.where(np.isfinite(x), x, 0)), 0, width).astype(np.int64)
-        for x in (left, right)
+    low, high = ends.T
+    top, bottom = np.minimum(y[low], y[high]), np.maximum(y[low], y[high])
+    begin, stop = (np.clip(np.ceil(side), 0, height).astype(np.int64) for side in (top, bottom))
+    count = stop - begin
+    edge, number = _spread(count)
+    row = begin[edge] + number
+    with np.errstate(divide="ignore", invalid="ignore"):  # of level edges, which cross nothing
+        inverse = 1 / (y[high] - y[low])
+    share = np.clip((row - y[low][edge]) * inverse[edge], 0.0, 1.0)
+    first = np.cumsum(count) - count
+    across, depth = (
+        values[low][edge] + share * (values[high] - values[low])[edge] for values in (x, linear)
     )
-    span, column = _spread(begin, stop)
-    return face[span], row[span], column
+    return _Crossings(row, across, depth, begin, first, count)
 
 
-def _least(values: _Floats) -> _Floats:
-    """Return (m,), the smallest of three numbers each."""
-    first, second, third = values.T
-    return np.asarray(np.minimum(np.minimum(first, second), third))
-
-
-def _most(values: _Floats) -> _Floats:
-    """Return (m,), the largest of three numbers each."""
-    first, second, third = values.T
-    return np.asarray(np.maximum(np.maximum(first, second), third))
-
-
-def _spread(first: _Numbers, end: _Numbers) -> tuple[_Numbers, _Numbers]:
-    """Return each index as often as its range is long, and the numbers of the ranges."""
-    lengths = np.maximum(end - first, 0)
-    index = np.repeat(np.arange(len(first)), lengths)
-    before = np.cumsum(lengths) - lengths
-    return index, np.arange(len(index)) - before[index] + first[index]
-
-
-def _signed_depths(
-    corners: _Floats, face: _Numbers, x: _Floats, y: _Floats, scanner: Scanner
-) -> _Floats:
-    """Return (k,), the depths z at which rays meet the planes of faces, mm, negative on entering.
-
-    The plane of a face is n . p = level. A ray of a cone meets it in s (x, y, distance) with
-    s = level / (n . (x, y, distance)), a parallel one where z = (level - nx x - ny y) / nz.
+def _drawn(
+    crossings: _Crossings, down: _Numbers, up: _Numbers, width: int
+) -> tuple[_Numbers, _Floats, NDArray[np.bool_]]:
+    """Return what faces cover: (p,) pixels, the depth's linear form, and whether rays leave there.
 
     Args:
-        corners: (m, 3, 3), mm, of each face in the frame of the scanner.
-        face: (k,), one for each ray.
-        x: (k,), mm, where each ray meets the detector.
-        y: (k,), likewise.
-        scanner: whose rays they are.
+        crossings: of all edges.
+        down: (s,), for each row of each face the crossing of the side that goes down the image.
+        up: (s,), of the one that goes up.
+        width: of a row.
     """
-    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    level = (normal * corners[:, 0]).sum(axis=1)
-    nx, ny, nz = normal.T
-    with np.errstate(divide="ignore", invalid="ignore"):
-        if scanner.beam == "cone":
-            distance = scanner.source_detector_mm
-            steep = nx[face] * x + ny[face] * y + (nz * distance)[face]
-            depth = (level * distance)[face] / steep
-        else:
-            steep = nz[face]
-            depth = (level[face] - nx[face] * x - ny[face] * y) / steep
-    # Of a face that is seen from its edge the plane says little: no point lies beyond its corners.
-    near, far = _least(corners[:, :, 2]), _most(corners[:, :, 2])
-    depth = np.minimum(np.fmax(depth, near[face]), far[face])
-    return np.asarray(np.where(steep > 0, depth, -depth))
+    leaves = crossings.x[down] > crossings.x[up]
+    left, right = np.where(leaves, up, down), np.where(leaves, down, up)
+    begin, stop = (
+        np.clip(np.ceil(crossings.x[side]), 0, width).astype(np.int64) for side in (left, right)
+    )
+    covers = np.flatnonzero(stop > begin)
+    left, right, begin, stop = (values[covers] for values in (left, right, begin, stop))
+    x, linear = crossings.x[left], crossings.linear[left]
+    slope = (crossings.linear[right] - linear) / (crossings.x[right] - x)
+    span, number = _spread(stop - begin)
+    at_begin = linear + slope * (begin - x)
+    pixel = (crossings.row[left] * width + begin)[span] + number
+    return pixel, at_begin[span] + slope[span] * number, leaves[covers][span]
+
+
+def _spread(count: _Numbers) -> tuple[_Numbers, _Numbers]:
+    """Return each index as often as its count says, and the numbers from 0 to that."""
+    index = np.repeat(np.arange(len(count)), count)
+    before = np.cumsum(count) - count
+    return index, np.arange(len(index)) - before[index]

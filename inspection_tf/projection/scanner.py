@@ -1,6 +1,7 @@
 """The scanner: where source and detector are, and which ray each pixel sees."""
 
 import dataclasses
+import functools
 from typing import Literal
 
 import numpy as np
@@ -125,12 +126,7 @@ class Scanner(config.Section):
 
     def length_of_depth(self, *, samples: int = 1) -> NDArray[np.float64]:
         """Return (height * samples, width * samples), mm along each ray for one mm along z."""
-        height, width = (side * samples for side in self.size)
-        if self.beam == "parallel":
-            return np.ones((height, width))
-        rows, columns = np.ogrid[:height, :width]
-        x, y = self.plane(rows, columns, samples=samples)
-        return np.asarray(np.sqrt(1 + (x * x + y * y) / self.source_detector_mm**2))
+        return _length_of_depth(self, samples)
 
     def into_part(self, rays: Rays, pose: Pose) -> Rays:
         """Return rays in the frame of a part that lies in a pose."""
@@ -163,3 +159,17 @@ class Scanner(config.Section):
 
     def _place(self, pose: Pose) -> NDArray[np.float64]:
         return np.add(pose.position, (0.0, 0.0, self.source_part_mm))
+
+
+# Each image of a scanner needs it, and it does not change: kept, and never written to.
+@functools.lru_cache(maxsize=16)
+def _length_of_depth(scanner: Scanner, samples: int) -> NDArray[np.float64]:
+    height, width = (side * samples for side in scanner.size)
+    if scanner.beam == "parallel":
+        found = np.ones((height, width))
+    else:
+        rows, columns = np.ogrid[:height, :width]
+        x, y = scanner.plane(rows, columns, samples=samples)
+        found = np.asarray(np.sqrt(1 + (x * x + y * y) / scanner.source_detector_mm**2))
+    found.flags.writeable = False
+    return found

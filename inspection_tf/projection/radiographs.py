@@ -1,0 +1,108 @@
+"""What the detector should show of a part: without noise, blur and scatter."""
+
+import dataclasses
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+from inspection_tf.projection.attenuation import Spectrum
+from inspection_tf.projection.parts import Part
+from inspection_tf.projection.poses import Pose
+from inspection_tf.projection.scanner import Scanner
+
+_Floats = NDArray[np.float64]
+_Images = NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """A part before a scanner, and the beam that passes through it.
+
+    Attributes:
+        part: its shape and materials.
+        scanner: which sees it.
+        spectrum: of the beam.
+        mu: (k,) 1/mm, attenuation of each material at the energies of the spectrum.
+
+    Raises:
+        errors.DataError: a material of the part has no attenuation, or not one for each energy.
+    """
+
+    part: Part
+    scanner: Scanner
+    spectrum: Spectrum
+    mu: Mapping[str, _Floats]
+
+    def __post_init__(self) -> None:
+        """Check that each material has its attenuation."""
+        count = len(self.spectrum.energies)
+        for name in self.part.materials:
+            found = self.mu.get(name)
+            if found is None or found.shape != (count,):
+                raise errors.DataError(
+                    f"Each material needs its attenuation at {count} energies. Got "
+                    f"{'none' if found is None else found.shape} of {name}. Compute it with "
+                    "attenuation.coefficients."
+                )
+
+    def passed(self, pose: Pose, *, samples: int = 2) -> _Images:
+        """Return the share of the beam that passes, at each energy.
+
+        Args:
+            pose: of the part.
+            samples: rays along each side of a pixel, of which the mean is taken.
+
+        Returns:
+            (k, height, width), over 0 to 1.
+
+        Raises:
+            errors.DataError: the part reaches the source.
+        """
+        lengths = self.part.path_lengths(self.scanner, pose, samples=samples)
+        height, width = self.scanner.size
+        found = np.ones((len(self.spectrum.energies), height, width), np.float32)
+        window = _window(lengths, samples)
+        if window is None:
+            return found
+        rows, columns = window
+        fine = (
+            slice(rows.start * samples, rows.stop * samples),
+            slice(columns.start * samples, columns.stop * samples),
+        )
+        cut = {name: length[fine].astype(np.float32) for name, length in lengths.items()}
+        for index in range(len(found)):
+            taken = sum(np.float32(-self.mu[name][index]) * length for name, length in cut.items())
+            found[index, rows, columns] = _pixel_means(np.exp(taken), samples)
+        return found
+
+    def signal(self, pose: Pose, *, samples: int = 2) -> _Images:
+        """Return the share of the signal that passes, (height, width): see `passed`."""
+        shares = self.spectrum.shares.astype(np.float32)
+        return np.tensordot(shares, self.passed(pose, samples=samples), axes=1)
+
+
+def _window(lengths: Mapping[str, _Floats], samples: int) -> tuple[slice, slice] | None:
+    """Return the rows and columns of pixels that hold all rays which meet a part."""
+    meets = np.zeros((), np.bool_)
+    for length in lengths.values():
+        meets = meets | (length > 0)
+    found = []
+    for axis in (1, 0):
+        hit = np.flatnonzero(meets.any(axis=axis))
+        if not len(hit):
+            return None
+        found.append(slice(int(hit[0]) // samples, int(hit[-1]) // samples + 1))
+    return found[0], found[1]
+
+
+def _pixel_means(values: _Images, samples: int) -> _Images:
+    """Return (height, width), the means of samples x samples values each."""
+    found = values[:, ::samples].copy()
+    for column in range(1, samples):
+        found += values[:, column::samples]
+    rows = found[::samples].copy()
+    for row in range(1, samples):
+        rows += found[row::samples]
+    return rows / np.float32(samples * samples)
