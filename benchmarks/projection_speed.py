@@ -20,9 +20,9 @@ from inspection_tf.projection import (
     Pose,
     Scanner,
     Sphere,
-    mesh_files,
     path_lengths,
 )
+from inspection_tf.projection.parts import mesh_files
 
 SCANNER = Scanner(pixel_mm=1.2)
 BODIES = (

@@ -2,14 +2,14 @@
 
 import math
 
-import cv2
 import numpy as np
 import pydantic
 from numpy.typing import NDArray
 
 from inspection_tf import config
-from inspection_tf.projection.radiographs import Setup
+from inspection_tf.projection.blur import blurred
 from inspection_tf.projection.poses import Pose
+from inspection_tf.projection.radiographs import Setup
 from inspection_tf.projection.scanner import Scanner
 
 _Images = NDArray[np.float32]
@@ -48,7 +48,7 @@ class Exposure(config.Section):
     @property
     def open_value(self) -> float:
         """What a pixel shows where nothing is in the way."""
-        return self.open_level * (2**self.bits - 1)
+        return self.open_level * float(2**self.bits - 1)
 
     def expected(self, setup: Setup, pose: Pose, *, samples: int = 2) -> _Images:
         """Return what the detector sees on average, as a share of the open beam.
@@ -81,25 +81,7 @@ class Exposure(config.Section):
         counted = rng.poisson(np.maximum(expected * gain, 0) * self.photons)
         counted = np.where(rng.random(expected.shape) < self.dead, 0, counted)
         levels = np.rint(counted * (self.open_value / self.photons))
-        kind = np.uint8 if self.bits == 8 else np.uint16
-        return np.minimum(levels, np.iinfo(kind).max).astype(kind)
-
-
-def blurred(image: _Images, sigma: float) -> _Images:
-    """Return an image (height, width) as a Gaussian of a standard deviation, px, blurs it.
-
-    What lies beside it is taken to be as its border.
-    """
-    if sigma <= 0:
-        return image
-    # A wide one changes little from pixel to pixel: blurred small, it costs a fraction.
-    step = max(1, int(sigma / 4))
-    if step == 1:
-        side = 2 * math.ceil(4 * sigma) + 1
-        return cv2.GaussianBlur(image, (side, side), sigma, borderType=cv2.BORDER_REPLICATE)
-    height, width = image.shape
-    small = cv2.resize(
-        image, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA
-    )
-    small = blurred(small, sigma / step)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+        levels = np.minimum(levels, 2**self.bits - 1)
+        if self.bits == 8:
+            return np.asarray(levels, np.uint8)
+        return np.asarray(levels, np.uint16)

@@ -47,6 +47,12 @@ class Pose:
         """(3, 3), from the part's frame to the scanner's."""
         return _about(1, self.phi) @ _about(0, self.theta) @ _about(2, self.psi)
 
+    def turn_to(self, other: "Pose") -> float:
+        """Return the angle between the orientations of two poses, 0 to 180 degrees."""
+        # Of a turn by an angle a, the squares of R - 1 add up to 8 sin(a / 2)^2.
+        chord = float(np.linalg.norm(self.rotation - other.rotation))
+        return 2 * math.degrees(math.asin(min(1.0, chord / math.sqrt(8))))
+
     @classmethod
     def of(cls, rotation: ArrayLike, position: ArrayLike = (0.0, 0.0, 0.0)) -> "Pose":
         """Return the pose of a rotation and a position.

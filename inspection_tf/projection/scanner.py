@@ -87,6 +87,25 @@ class Scanner(config.Section):
         scale = self.pixel_mm / self.magnification
         return self.size[0] * scale, self.size[1] * scale
 
+    def coarser(self, factor: int) -> "Scanner":
+        """Return one whose pixels are so many times as wide: of those in the middle of the image.
+
+        Where a side is no multiple, `side % factor // 2` px are left out at its beginning.
+        """
+        left_out = [side % factor for side in self.size]
+        # The middle of the image moves where more is left out at its end than at its beginning.
+        shift = [odd / 2 - odd // 2 for odd in left_out]
+        middle = tuple(
+            (place + moved) / factor
+            for place, moved in zip(self.middle_px, reversed(shift), strict=True)
+        )
+        changes = {
+            "size": tuple(side // factor for side in self.size),
+            "pixel_mm": self.pixel_mm * factor,
+            "middle_px": middle,
+        }
+        return type(self).model_validate(self.model_dump() | changes)
+
     def rays(self, *, samples: int = 1) -> Rays:
         """Return the rays that meet the detector, in the frame of the scanner.
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.projection.parts.primitives import Primitive
 from inspection_tf.projection.poses import Pose
-from inspection_tf.projection.primitives import Primitive
 from inspection_tf.projection.scanner import Rays
 
 _Floats = NDArray[np.float64]

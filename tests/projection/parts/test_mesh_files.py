@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors
-from inspection_tf.projection import Pose, Scanner, mesh_files
+from inspection_tf.projection import Pose, Scanner
+from inspection_tf.projection.parts import mesh_files
 
 trimesh = pytest.importorskip("trimesh")
 

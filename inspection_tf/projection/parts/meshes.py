@@ -80,7 +80,9 @@ class Mesh:
 
         The sides are those from the corners 0 to 1 of all faces, then from 1 to 2, then 2 to 0.
         """
-        sides = np.concatenate([self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]])
+        sides = np.concatenate(
+            [self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]]
+        )
         ends, edge = np.unique(np.sort(sides, axis=1), axis=0, return_inverse=True)
         return ends, edge.reshape(-1)
 
@@ -111,11 +113,11 @@ class Mesh:
         ends, edge = self._edges
         crossings = _crossings(x, y, 1 / placed[:, 2] if is_cone else placed[:, 2], ends, height)
         begins, goes_on = self.faces.T.reshape(-1), self.faces[:, [1, 2, 0]].T.reshape(-1)
-        pairs = [
+        down, up = (
             crossings.of_sides(edge, np.flatnonzero(which))
             for which in (y[begins] < y[goes_on], y[begins] > y[goes_on])
-        ]
-        pixel, linear, leaves = _drawn(crossings, *pairs, width)
+        )
+        pixel, linear, leaves = _drawn(crossings, down, up, width)
         depth = 1 / linear if is_cone else linear
         depths = np.bincount(pixel, np.where(leaves, depth, -depth), minlength=height * width)
         depths = depths.reshape(height, width)

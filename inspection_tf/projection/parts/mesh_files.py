@@ -7,7 +7,7 @@ import numpy as np
 
 from inspection_tf import errors
 from inspection_tf.engines import installed
-from inspection_tf.projection.meshes import Mesh
+from inspection_tf.projection.parts.meshes import Mesh
 
 Unit = Literal["mm", "in"]
 MM: dict[Unit, float] = {"mm": 1.0, "in": 25.4}

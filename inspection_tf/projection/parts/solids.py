@@ -1,48 +1,16 @@
-"""Parts, whatever they are described by: how far rays run through each of their materials."""
+"""Parts with exact borders: closed surfaces, and bodies of a closed form."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inspection_tf import errors
-from inspection_tf.projection.bodies import Body, path_lengths
-from inspection_tf.projection.meshes import Mesh
+from inspection_tf.projection.parts.bodies import Body, path_lengths
+from inspection_tf.projection.parts.meshes import Mesh
+from inspection_tf.projection.parts.part import PathLengths
 from inspection_tf.projection.poses import Pose
 from inspection_tf.projection.scanner import Scanner
-
-_Floats = NDArray[np.float64]
-
-
-class Part(Protocol):
-    """What lies before the detector."""
-
-    @property
-    def materials(self) -> tuple[str, ...]:
-        """Names of what it consists of."""
-
-    @property
-    def reach(self) -> float:
-        """Radius of a ball around its origin that holds it, mm."""
-
-    def path_lengths(
-        self, scanner: Scanner, pose: Pose, *, samples: int = 1
-    ) -> Mapping[str, _Floats]:
-        """Return how far the ray of each pixel runs through each material.
-
-        Args:
-            scanner: which sees it.
-            pose: of the part.
-            samples: rays along each side of a pixel.
-
-        Returns:
-            (height * samples, width * samples) mm, by the names of the materials.
-
-        Raises:
-            errors.DataError: the part reaches the source, or lies behind it.
-        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +35,12 @@ class Solid:
         """How far its farthest corner is from its origin, mm."""
         return float(np.linalg.norm(self.mesh.vertices, axis=1).max())
 
-    def path_lengths(
-        self, scanner: Scanner, pose: Pose, *, samples: int = 1
-    ) -> Mapping[str, _Floats]:
+    @property
+    def is_sharp(self) -> bool:
+        """True: its borders are exact."""
+        return True
+
+    def path_lengths(self, scanner: Scanner, pose: Pose, *, samples: int = 1) -> PathLengths:
         """Return how far each ray runs through it: see `Part`."""
         return {self.material: self.mesh.path_lengths(scanner, pose, samples=samples)}
 
@@ -108,9 +79,12 @@ class Assembly:
             if body.material is not None
         )
 
-    def path_lengths(
-        self, scanner: Scanner, pose: Pose, *, samples: int = 1
-    ) -> Mapping[str, _Floats]:
+    @property
+    def is_sharp(self) -> bool:
+        """True: its borders are exact."""
+        return True
+
+    def path_lengths(self, scanner: Scanner, pose: Pose, *, samples: int = 1) -> PathLengths:
         """Return how far each ray runs through its bodies: see `Part`."""
         if scanner.beam == "cone" and not scanner.source_part_mm + pose.z > self.reach:
             raise errors.DataError(

@@ -1,0 +1,37 @@
+"""Blur of images by a Gaussian, whatever its width."""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+_Images = NDArray[np.float32]
+_WIDE = 4.0  # px: a wider one changes so little from pixel to pixel that fewer pixels show it
+
+
+def blurred(image: _Images, sigma: float) -> _Images:
+    """Return images as a Gaussian blurs them; what lies beside one is taken to be as its border.
+
+    Args:
+        image: (height, width) or (k, height, width).
+        sigma: standard deviation, px; 0: nothing changes.
+    """
+    if not sigma > 0:
+        return image
+    if image.ndim == 3:
+        return np.stack([blurred(one, sigma) for one in image])
+    image = np.ascontiguousarray(image)
+    step = int(sigma / _WIDE)
+    if step <= 1:
+        side = 2 * math.ceil(4 * sigma) + 1
+        found = cv2.GaussianBlur(image, (side, side), sigma, borderType=cv2.BORDER_REPLICATE)
+        return np.asarray(found, np.float32)
+    height, width = image.shape
+    small = cv2.resize(
+        image, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA
+    )
+    small = blurred(np.asarray(small, np.float32), sigma / step)
+    return np.asarray(
+        cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
+    )

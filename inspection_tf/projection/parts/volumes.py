@@ -1,0 +1,248 @@
+"""Parts without a drawing: what a scan of the part itself shows, as attenuation in small cubes.
+
+The scan is of a parallel beam: the part turns about the vertical axis and a projection is taken at
+each angle. Row by row of the detector that is a tomography of two dimensions.
+"""
+
+import dataclasses
+import importlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from inspection_tf import errors
+from inspection_tf.engines import installed
+from inspection_tf.projection.parts.part import PathLengths
+from inspection_tf.projection.poses import Pose
+from inspection_tf.projection.scanner import Rays, Scanner
+
+_Floats = NDArray[np.float64]
+_POINTS = 2_000_000  # are looked up at once, which bounds the memory
+_OPPOSITE = 0.05  # degrees from half a turn, of views that are taken to be opposite
+_FRACTIONS = 100  # of a px, to which views are registered
+_MARGIN = 20  # the width is so many times what is taken to be air on each side
+_DARK = 1e-4  # least transmission whose logarithm is taken
+
+
+@dataclasses.dataclass(frozen=True)
+class Volume:
+    """Attenuation in cubes around the origin of a part.
+
+    Attributes:
+        values: (depth, height, width) float32, what one mm attenuates: along z, y and x.
+        voxel_mm: side of a cube.
+        material: name of what `path_lengths` returns: lengths times attenuation, without a unit.
+
+    Raises:
+        errors.DataError: there is nothing in it, a number is not finite, or a side is not over 0.
+    """
+
+    values: NDArray[np.float32]
+    voxel_mm: float
+    material: str = "scan"
+
+    def __post_init__(self) -> None:
+        """Check that something is in it."""
+        values = self.values
+        if values.ndim != 3 or not values.size or not np.isfinite(values).all():
+            raise errors.DataError(
+                "A volume needs finite numbers of shape (depth, height, width). "
+                f"Got {values.shape}. Reconstruct it again."
+            )
+        if not values.max() > 0 or not (np.isfinite(self.voxel_mm) and self.voxel_mm > 0):
+            raise errors.DataError(
+                "A volume needs some attenuation, and cubes with a side over 0 mm. "
+                f"Got {values.max():.3g} at most and {self.voxel_mm} mm. Reconstruct it again."
+            )
+
+    @property
+    def materials(self) -> tuple[str, ...]:
+        """Its one material."""
+        return (self.material,)
+
+    @property
+    def reach(self) -> float:
+        """Half its diagonal, mm."""
+        return float(np.linalg.norm(self.values.shape)) * self.voxel_mm / 2
+
+    @property
+    def is_sharp(self) -> bool:
+        """False: between cubes it is smooth."""
+        return False
+
+    def path_lengths(self, scanner: Scanner, pose: Pose, *, samples: int = 1) -> PathLengths:
+        """Return what each ray meets, in steps of a cube: see `Part`."""
+        if scanner.beam == "cone" and not scanner.source_part_mm + pose.z > self.reach:
+            raise errors.DataError(
+                "A part must lie between the source and the detector. Got one that may reach the "
+                f"source: {scanner.source_part_mm + pose.z:.3g} mm from it, with a radius of "
+                f"{self.reach:.3g} mm. Move it, or check its unit."
+            )
+        shape = tuple(side * samples for side in scanner.size)
+        rays = scanner.into_part(scanner.rays(samples=samples), pose)
+        near = rays.passing(np.zeros(3), self.reach)
+        found = np.zeros(shape)
+        count = 2 * int(np.ceil(self.reach / self.voxel_mm)) + 1
+        for some in np.array_split(near, max(1, len(near) * count // _POINTS)):
+            found.reshape(-1)[some] = self._met(rays.some(some), count)
+        return {self.material: found}
+
+    def _met(self, rays: Rays, count: int) -> _Floats:
+        """Return (n,), the sums of the attenuation at points a cube's side apart along rays."""
+        from scipy import ndimage
+
+        origin, direction = np.broadcast_arrays(rays.origin, rays.direction)
+        nearest = origin - (origin * direction).sum(axis=1, keepdims=True) * direction
+        along = (np.arange(count) - (count - 1) / 2) * self.voxel_mm
+        points = nearest[:, None] + along[:, None] * direction[:, None]
+        middle = (np.array(self.values.shape) - 1) / 2
+        # Axes of the array are z, y, x.
+        places = (points[..., ::-1] / self.voxel_mm + middle).reshape(-1, 3).T
+        values = ndimage.map_coordinates(
+            self.values, places, output=np.float64, order=1, mode="constant", cval=0.0
+        )
+        return np.asarray(values.reshape(-1, count).sum(axis=1) * self.voxel_mm)
+
+
+def axis_px(transmission: ArrayLike, angles: ArrayLike) -> float:
+    """Return where a part turns, px right of the image's middle.
+
+    Opposite views are mirrored: with `p(c)` at an angle, `p(2 axis - c)` is half a turn later.
+    Where a scan has such pairs, registering them says where the axis is. Where it has none, the
+    middle of all that attenuates does, which goes round the axis on a circle and of which a
+    projection shows `axis + a cos(angle) + b sin(angle)`: that takes a beam of one energy, without
+    scatter.
+
+    The part must be seen in its whole width at each angle, with air on both sides.
+
+    Args:
+        transmission: (n, height, width), projections of a parallel beam.
+        angles: (n,), degrees about the vertical axis.
+
+    Raises:
+        errors.DataError: there are fewer than three angles, or nothing attenuates.
+        errors.BundleError: scikit-image is absent.
+    """
+    attenuation, degrees = _attenuation(transmission), np.asarray(angles, np.float64)
+    if degrees.shape != attenuation.shape[:1] or len(np.unique(degrees)) < 3:
+        raise errors.DataError(
+            "A scan needs an angle for each projection, and three of them or more. "
+            f"Got {len(attenuation)} projections and {degrees.size} angles. Give more."
+        )
+    mass = attenuation.sum(axis=(1, 2))
+    if not (mass > 0).all():
+        raise errors.DataError(
+            "Each projection of a scan must show the part. Got one on which nothing attenuates. "
+            "Leave it out."
+        )
+    pairs = _opposite(degrees)
+    if len(pairs):
+        return float(
+            np.median([_axis_of(attenuation[one], attenuation[two]) for one, two in pairs])
+        )
+    turns, columns = np.radians(degrees), attenuation.sum(axis=1)
+    width = columns.shape[1]
+    middles = columns @ (np.arange(width) - (width - 1) / 2) / mass
+    circle = np.stack([np.ones_like(turns), np.cos(turns), np.sin(turns)], axis=1)
+    return float(np.linalg.lstsq(circle, middles, rcond=None)[0][0])
+
+
+def _opposite(degrees: _Floats) -> NDArray[np.intp]:
+    """Return (k, 2), views of which the second is half a turn after the first."""
+    apart = (degrees[None] - degrees[:, None]) % 360
+    return np.argwhere(np.triu(np.abs(apart - 180) < _OPPOSITE))
+
+
+def _axis_of(one: _Floats, opposite: _Floats) -> float:
+    """Return where the axis of two opposite views (height, width) is, px right of the middle."""
+    shift, _, _ = _skimage("registration").phase_cross_correlation(
+        one, opposite[:, ::-1], upsample_factor=_FRACTIONS, normalization=None
+    )
+    # Mirrored about the middle, it lies twice the axis to the left of the first view.
+    return float(shift[1]) / 2
+
+
+def from_scan(
+    transmission: ArrayLike, angles: ArrayLike, *, pixel_mm: float, axis: float | None = None
+) -> Volume:
+    """Return the volume of a part from its projections, by filtered back projection.
+
+    In the pose with phi = angle, and all else 0, the part looks as its projection does, but that
+    its axis lies in the image's middle.
+
+    Args:
+        transmission: (n, height, width), of a parallel beam, spread over 180 degrees.
+        angles: (n,), degrees about the vertical axis.
+        pixel_mm: side of a pixel, and of the cubes.
+        axis: where the part turns, px right of the image's middle; None: `axis_px` finds it.
+
+    Raises:
+        errors.DataError: see `axis_px`.
+        errors.BundleError: scikit-image is absent.
+    """
+    transform = _skimage("transform")
+    from scipy import ndimage
+
+    attenuation, degrees = _attenuation(transmission), np.asarray(angles, np.float64)
+    if axis is None:
+        axis = axis_px(transmission, degrees)
+    # What is seen from both sides, as at the two ends of half a turn, would count twice.
+    is_first = np.ones(len(degrees), np.bool_)
+    is_first[_opposite(degrees)[:, 1]] = False
+    attenuation, degrees = attenuation[is_first], degrees[is_first]
+    # An odd width with the axis in its middle, and room for what the shift moves out.
+    margin = int(np.ceil(abs(axis))) + 1
+    wide = np.pad(attenuation, [(0, 0), (0, 0), (margin, margin + 1 - attenuation.shape[2] % 2)])
+    middle = (attenuation.shape[2] - 1) / 2 + axis + margin
+    shifted = ndimage.shift(wide, (0, 0, wide.shape[2] // 2 - middle), order=3)
+    slices = [
+        transform.iradon(shifted[:, row].T, theta=degrees, filter_name="ramp", circle=True)
+        for row in range(shifted.shape[1])
+    ]
+    # A slice has its rows against z, the detector's rows become the second axis.
+    values = np.stack([found[::-1] for found in slices], axis=1) / pixel_mm
+    return Volume(values.astype(np.float32), pixel_mm)
+
+
+def _skimage(module: str) -> Any:
+    """Return a module of scikit-image.
+
+    Raises:
+        errors.BundleError: it is absent.
+    """
+    try:
+        return importlib.import_module(f"skimage.{module}")
+    except ImportError as problem:
+        raise installed.missing("scikit-image", "xray", "A volume from a scan") from problem
+
+
+def _attenuation(transmission: ArrayLike) -> _Floats:
+    """Return (n, height, width), minus the logarithm, 0 in the air at the left and the right.
+
+    Dead pixels are as those around them.
+    """
+    from scipy import ndimage
+
+    found = np.asarray(transmission, np.float64)
+    if found.ndim != 3 or not np.isfinite(found).all():
+        raise errors.DataError(
+            "A scan needs finite projections of shape (n, height, width). "
+            f"Got {found.shape}. Read them again."
+        )
+    dead = found <= _DARK
+    if dead.any():
+        around = ndimage.median_filter(found, size=(1, 3, 3), mode="nearest")
+        found = np.where(dead, around, found)
+    found = -np.log(np.maximum(found, _DARK))
+    # The beam may be brighter on one side, and its brightness may change during the scan.
+    width = found.shape[2]
+    margin = max(1, width // _MARGIN)
+    left, right = (np.median(found[:, :, side], axis=(1, 2)) for side in _sides(margin))
+    share = np.clip((np.arange(width) - margin / 2) / (width - margin), 0.0, 1.0)
+    return np.asarray(found - (left[:, None] + np.outer(right - left, share))[:, None])
+
+
+def _sides(margin: int) -> tuple[slice, slice]:
+    """Return the columns at the left and the right."""
+    return slice(None, margin), slice(-margin, None)

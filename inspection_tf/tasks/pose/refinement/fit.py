@@ -1,0 +1,116 @@
+"""Least squares of an image in a pose, from one start and at one resolution."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf.projection import Deviations, Pose
+from inspection_tf.projection.limits import covariance
+from inspection_tf.tasks.pose.refinement.measurement import Measurement
+from inspection_tf.tasks.pose.refinement.model import ImageModel
+from inspection_tf.tasks.pose.refinement.spec import RefinementSpec
+
+_Floats = NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Effort:
+    """How exactly a fit is computed.
+
+    Attributes:
+        samples: rays along each side of a pixel.
+        of_changes: rays likewise, for how the image changes.
+        tolerance: the fit ends where the sum of squares falls by a smaller share.
+        reused: px: as long as the part moved less, how the image changes is not computed again.
+        evaluations: images of the model at most.
+    """
+
+    samples: int
+    of_changes: int
+    tolerance: float
+    reused: float
+    evaluations: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Fit:
+    """What a fit found.
+
+    Attributes:
+        pose: of the part.
+        chi2: sum of squared residuals over their number: 1 where the model is right.
+        deviations: of the pose, as photons set them.
+        condition: of the unknowns, each scaled to 1: large where two of them look alike.
+        blur_px: standard deviation of the blur.
+        numbers: of the linear part: see `model.Solution`.
+        light: (height, width), the image as shares of the open beam.
+    """
+
+    pose: Pose
+    chi2: float
+    deviations: Deviations
+    condition: float
+    blur_px: float
+    numbers: _Floats
+    light: _Floats
+
+
+def fitted(measurement: Measurement, start: Pose, spec: RefinementSpec, effort: Effort) -> Fit:
+    """Return the pose near a start in which the model is most like an image.
+
+    Args:
+        measurement: of the image.
+        start: a pose.
+        spec: what may change.
+        effort: how exactly.
+
+    Raises:
+        errors.DataError: the part came to reach the source.
+    """
+    from scipy import optimize
+
+    model = ImageModel(measurement, start, spec, samples=effort.samples)
+    latest: list[tuple[_Floats, _Floats]] = []
+
+    def changes(unknowns: _Floats) -> _Floats:
+        if not latest or np.abs(unknowns - latest[0][0])[:-1].max() > effort.reused:
+            found = model.derivatives(unknowns, samples=effort.of_changes)
+            latest[:] = [(unknowns.copy(), found)]
+        return latest[0][1]
+
+    first = np.append(np.zeros(len(model.scales)), spec.blur_px**2)
+    found = optimize.least_squares(
+        model.residuals,
+        first,
+        jac=changes,
+        method="lm",
+        ftol=effort.tolerance,
+        xtol=1e-6,
+        gtol=1e-12,
+        max_nfev=effort.evaluations,
+    )
+    solution, rows = model.solved(found.x), changes(found.x)
+    information = rows.T @ rows
+    scale = np.append(model.scales, 1.0)
+    errors_of = covariance(information) * np.outer(scale, scale)
+    pose = model.pose(found.x)
+    motions_of = errors_of[: len(model.scales), : len(model.scales)]
+    counted = np.count_nonzero(measurement.weights)
+    return Fit(
+        pose,
+        2 * float(found.cost) / max(int(counted), 1),
+        Deviations.of(pose, motions_of),
+        _condition(information),
+        float(np.sqrt(max(found.x[-1], 0.0))),
+        solution.numbers,
+        solution.light,
+    )
+
+
+def _condition(information: _Floats) -> float:
+    """Return the condition of an information matrix whose diagonal is scaled to 1."""
+    scale = np.sqrt(np.diag(information))
+    if not (scale > 0).all() or not np.isfinite(information).all():
+        return float("inf")
+    return float(np.linalg.cond(information / np.outer(scale, scale)))

@@ -1,0 +1,121 @@
+"""From a few poses that may be right to the one that is, coarse to fine."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+from inspection_tf.projection import Pose, Setup
+from inspection_tf.tasks.pose.refinement import measurement
+from inspection_tf.tasks.pose.refinement.fit import Effort, Fit, fitted
+from inspection_tf.tasks.pose.refinement.measurement import Pixels
+from inspection_tf.tasks.pose.refinement.spec import RefinementSpec
+
+EFFORTS = {
+    4: Effort(samples=2, of_changes=1, tolerance=1e-2, reused=0.5, evaluations=12),
+    2: Effort(samples=4, of_changes=2, tolerance=1e-3, reused=1.0, evaluations=12),
+    1: Effort(samples=4, of_changes=2, tolerance=1e-5, reused=1.0, evaluations=12),
+}
+"""How exactly a fit is computed where a pixel is so many px of the image wide."""
+_SAME_POSE = 2.0  # degrees: fits that are nearer are one
+_ALIKE = 2.0  # times the best sum of squares: at a coarse resolution, what may be the best
+_OUTLIER = 6.0  # standard deviations from the model
+_ROBUST_SHARE = 0.02  # of pixels that may be left out as outliers: more are no exceptions
+
+
+@dataclasses.dataclass(frozen=True)
+class Refined:
+    """What a refinement found.
+
+    Attributes:
+        fit: the best, at the finest resolution.
+        measured: what that was compared with.
+        margin: by how much the sum of squares of the next best pose is larger, where 1 is one
+            standard deviation's square; infinite where all starts led to one pose.
+        left_out: share of pixels that were left out, as dead or as far from the model.
+    """
+
+    fit: Fit
+    measured: measurement.Measurement
+    margin: float
+    left_out: float
+
+
+def refine(image: Pixels, setup: Setup, starts: Sequence[Pose], spec: RefinementSpec) -> Refined:
+    """Return the pose in which the model is most like an image.
+
+    Args:
+        image: (height, width), of the size of the scanner.
+        setup: part, scanner and beam.
+        starts: poses near one of which the part lies, the likeliest first.
+        spec: how the image was taken, and what may change.
+
+    Raises:
+        errors.DataError: there is no start, the image has another size, or from no start a pose
+            before the source was found.
+    """
+    if not starts or image.shape != setup.scanner.size:
+        raise errors.DataError(
+            f"A refinement needs a pose to start from and an image of {setup.scanner.size} px. "
+            f"Got {len(starts)} poses and {image.shape}. Correct them."
+        )
+    poses, margin = list(starts[: spec.starts]), float("inf")
+    for factor in measurement.factors(setup.scanner.size):
+        measured = measurement.measured(image, setup, spec, factor=factor)
+        fits = _distinct(_fits(measured, poses, spec))
+        if len(fits) > 1:
+            counted = np.count_nonzero(measured.weights)
+            margin = float(counted * (fits[1].chi2 / fits[0].chi2 - 1))
+        # The coarsest resolution tells most poses apart; the next compares what it cannot.
+        alike = [fit for fit in fits[1:2] if len(poses) > 2 and fit.chi2 < _ALIKE * fits[0].chi2]
+        poses = [fit.pose for fit in [fits[0], *alike]]
+    found = fits[0]
+    outliers = _outliers(found, measured)
+    if 0 < np.mean(outliers) <= _ROBUST_SHARE:
+        measured = measured.without(outliers)
+        found = fitted(measured, found.pose, spec, _effort(measured))
+    return Refined(found, measured, margin, float(np.mean(measured.weights == 0)))
+
+
+def _fits(
+    measured: measurement.Measurement, starts: Sequence[Pose], spec: RefinementSpec
+) -> list[Fit]:
+    """Return the fits from starts, the best first.
+
+    Raises:
+        errors.DataError: each of them led to a part that reaches the source.
+    """
+    found, problems = [], []
+    for start in starts:
+        try:
+            found.append(fitted(measured, start, spec, _effort(measured)))
+        except errors.DataError as problem:
+            problems.append(problem)
+    if not found:
+        raise problems[0]
+    return sorted(found, key=lambda fit: fit.chi2)
+
+
+def _effort(measured: measurement.Measurement) -> Effort:
+    """Return how exactly a fit is computed; of what has no sharp borders one ray shows all."""
+    effort = EFFORTS[measured.factor]
+    if measured.setup.part.is_sharp:
+        return effort
+    return dataclasses.replace(effort, samples=1, of_changes=1)
+
+
+def _distinct(fits: Sequence[Fit]) -> list[Fit]:
+    """Return fits, the best first, without those whose pose a better one has."""
+    found: list[Fit] = []
+    for fit in fits:
+        if all(fit.pose.turn_to(other.pose) > _SAME_POSE for other in found):
+            found.append(fit)
+    return found
+
+
+def _outliers(fit: Fit, measured: measurement.Measurement) -> NDArray[np.bool_]:
+    """Return (height, width), which pixels are far from the model."""
+    off = np.abs(measured.values - fit.light) * measured.weights
+    return np.asarray(off > _OUTLIER * max(1.0, fit.chi2) ** 0.5)

@@ -1,0 +1,24 @@
+"""What a refinement may change besides the pose, and how images are taken."""
+
+import pydantic
+
+from inspection_tf import config
+
+
+class RefinementSpec(config.Section):
+    """How a pose is refined by the part's own model."""
+
+    photons: float = pydantic.Field(default=1e4, gt=0, allow_inf_nan=False)
+    """A pixel counts where nothing is in the way; sets the noise."""
+    open_value: float = pydantic.Field(default=49151.25, gt=0, allow_inf_nan=False)
+    """What a pixel of a source image shows where nothing is in the way."""
+    starts: int = pydantic.Field(default=3, ge=1, le=10)
+    """Poses that are tried, the likeliest first."""
+    spectrum_sd: float = pydantic.Field(default=0.3, ge=0, allow_inf_nan=False)
+    """How far the share of an energy may be from that of the model; 0: it is known."""
+    scatter_sd: float = pydantic.Field(default=0.3, ge=0, allow_inf_nan=False)
+    """How much of what the part takes may come back as scatter; 0: there is none."""
+    blur_px: float = pydantic.Field(default=0.5, ge=0, allow_inf_nan=False)
+    """Standard deviation of the blur."""
+    blur_sd: float = pydantic.Field(default=0.5, ge=0, allow_inf_nan=False)
+    """How far its square may be from that, px2; 0: it is known."""
