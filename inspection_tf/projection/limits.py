@@ -13,6 +13,8 @@ from inspection_tf.projection.radiographs import Setup
 
 _Floats = NDArray[np.float64]
 _LEAST = 1e-6  # share of the beam that is taken to pass at least
+_NOTHING = 1e-6  # share of a number in a sum: less is rounding
+_SINGULAR = 1e-12  # of the largest information: less is rounding
 _MORE = 1e-3  # attenuation, to see what a change of it does
 
 
@@ -46,10 +48,12 @@ class Deviations:
         """
         full = np.eye(len(covariance))
         full[:3, :3] = motions.angles_per_turn(pose)
-        variances = np.diag(full @ covariance @ full.T)
+        is_known = np.isfinite(np.diag(covariance))
+        known = np.where(np.outer(is_known, is_known), covariance, 0.0)
+        variances = np.diag(full @ known @ full.T).copy()
+        variances[(np.abs(full[:, ~is_known]) > _NOTHING).any(axis=1)] = np.inf
         found = np.full(6, np.inf)
-        is_known = np.isfinite(variances) & (variances > 0)
-        found[: len(variances)][is_known] = np.sqrt(variances[is_known])
+        found[: len(variances)] = np.sqrt(np.maximum(variances, 0.0))
         return cls(*found.tolist())
 
 
@@ -92,11 +96,21 @@ def pose_limit(
 
 
 def covariance(information: _Floats) -> _Floats:
-    """Return the inverse of an information matrix (n, n); infinite numbers where it has none."""
+    """Return the inverse of an information matrix (n, n).
+
+    What it says nothing of, by itself or by a sum of several, has an infinite variance.
+    """
+    found = np.diag(np.full(len(information), np.inf))
     scale = np.sqrt(np.diag(information))
-    if not (np.isfinite(information).all() and (scale > 0).all()):
-        return np.full_like(information, np.inf)
-    scaled = information / np.outer(scale, scale)
-    if np.linalg.cond(scaled) > 1e12:
-        return np.full_like(information, np.inf)
-    return np.asarray(np.linalg.inv(scaled) / np.outer(scale, scale))
+    rows = np.flatnonzero(scale > 0)
+    if not len(rows) or not np.isfinite(information).all():
+        return found
+    some = np.ix_(rows, rows)
+    values, vectors = np.linalg.eigh(information[some] / np.outer(scale[rows], scale[rows]))
+    is_told = values > values.max() * _SINGULAR
+    inverse = (vectors[:, is_told] / values[is_told]) @ vectors[:, is_told].T
+    found[some] = inverse / np.outer(scale[rows], scale[rows])
+    unknown = rows[(np.abs(vectors[:, ~is_told]) > _NOTHING).any(axis=1)]
+    found[unknown], found[:, unknown] = 0.0, 0.0
+    found[unknown, unknown] = np.inf
+    return found

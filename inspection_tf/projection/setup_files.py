@@ -7,6 +7,7 @@ JSON for all else.
 import dataclasses
 import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ PRIMITIVES: dict[str, type[Primitive]] = {
 }
 """Names of bodies of a closed form, as a file has them."""
 _SCHEMA = 1
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
 _Arrays = dict[str, NDArray[Any]]
 
 
@@ -74,7 +76,7 @@ def read(path: Path) -> Setup:
         errors.BundleError: it is absent, or no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         text = json.loads(str(arrays["text"]))
         if text["schema"] != _SCHEMA:
@@ -88,7 +90,15 @@ def read(path: Path) -> Setup:
             Spectrum(arrays["energies"], arrays["shares"]),
             dict(zip(text["materials"], arrays["mu"], strict=True)),
         )
-    except (OSError, ValueError, KeyError, TypeError, EOFError, errors.DataError) as problem:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        zipfile.BadZipFile,
+        errors.DataError,
+    ) as problem:
         raise errors.BundleError(
             f"{path} must hold a part and its scanner. Got: {errors.first_line(problem)}. "
             "Export the bundle again."

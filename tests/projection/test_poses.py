@@ -55,3 +55,12 @@ def test_a_full_turn_is_none():
 def test_what_is_no_pose_is_refused(rotation, position, match):
     with pytest.raises(errors.DataError, match=match):
         Pose.of(rotation, position)
+
+
+def test_the_turn_between_poses_is_the_least_that_leads_from_one_to_the_other():
+    assert Pose(phi=359.9).turn_to(Pose(phi=0.1)) == pytest.approx(0.2)
+    assert Pose(phi=10).turn_to(Pose(phi=190)) == pytest.approx(180)
+    assert Pose(20, 5, 7).turn_to(Pose(20, 5, 7, x=9)) == 0
+    one, two = Pose(30, 8, -2), Pose(75, -4, 9)
+    turn = Rotation.from_matrix(one.rotation.T @ two.rotation).magnitude()
+    assert one.turn_to(two) == pytest.approx(np.degrees(turn))

@@ -51,3 +51,15 @@ def test_the_field_of_view_is_that_in_the_plane_of_the_part():
 def test_a_part_behind_the_detector_is_refused():
     with pytest.raises(pydantic.ValidationError, match="must be less than source_detector_mm"):
         Scanner(source_detector_mm=100.0, source_part_mm=100.0)
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3])
+@pytest.mark.parametrize("size", [(12, 18), (13, 17), (14, 19)])
+def test_a_coarser_scanner_sees_the_same_at_the_same_place(factor, size):
+    fine = Scanner(size=size, pixel_mm=0.5, middle_px=(0.7, -1.2))
+    coarse = fine.coarser(factor)
+    points = np.array([[1.0, 2.0, 700.0], [-2.0, 0.5, 800.0]])
+    left_out = [side % factor // 2 for side in reversed(size)]
+    # A wide pixel has its middle in that of the narrow ones: (factor - 1) / 2 after the first.
+    expected = (fine.on_detector(points) - left_out - (factor - 1) / 2) / factor
+    np.testing.assert_allclose(coarse.on_detector(points), expected, atol=1e-12)
