@@ -1,6 +1,7 @@
-"""How many images of path lengths a core computes in a second, 224 x 224 px, one ray a pixel.
+"""How many images a core computes in a second, 224 x 224 px.
 
-Each part turns from image to image. Run it with one thread and on an idle machine:
+Chords: path lengths, one ray a pixel. Complete: of 2 x 2 rays a pixel and eight energies, with
+blur, scatter and noise. Each part turns from image to image. Run it with one thread and on an idle machine:
 
     OMP_NUM_THREADS=1 python benchmarks/projection_speed.py [--mesh FILE.STL ...] [--unit in]
 """
@@ -12,19 +13,30 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from inspection_tf.projection import (
+    Assembly,
     Body,
     Box,
     Cone,
     Cylinder,
+    Exposure,
+    Part,
     Pose,
     Scanner,
+    Setup,
+    Solid,
+    Spectrum,
     Sphere,
-    path_lengths,
 )
 from inspection_tf.projection.parts import mesh_files
 
 SCANNER = Scanner(pixel_mm=1.2)
+EXPOSURE = Exposure()
+SPECTRUM = Spectrum.of_tube(160.0, bins=8)
+# Near enough to count: 1/mm, of any energies that fall as these do.
+MU = {name: share / SPECTRUM.energies for name, share in (("aluminium", 4.0), ("iron", 20.0))}
 BODIES = (
     Body(Box(80.0, 60.0, 40.0), "aluminium"),
     *(Body(Cylinder(4.0, 90.0), None, Pose(phi=90.0 * k, x=10.0 * k - 20)) for k in range(4)),
@@ -50,15 +62,21 @@ def main() -> None:
     parser.add_argument("--unit", choices=sorted(mesh_files.MM), default="in", help="of these")
     parser.add_argument("--repeats", type=int, default=50, help="images of each")
     options = parser.parse_args()
-    rays = SCANNER.rays()
-    found = rate(
-        lambda pose: path_lengths(BODIES, SCANNER.into_part(rays, pose)), repeats=options.repeats
-    )
-    print(f"{f'{len(BODIES)} primitives':>20} {found:6.0f} images a second")
+    parts: dict[str, Part] = {f"{len(BODIES)} primitives": Assembly(BODIES)}
     for path in options.mesh:
         mesh = mesh_files.read_mesh(path, unit=options.unit)
-        found = rate(functools.partial(mesh.path_lengths, SCANNER), repeats=options.repeats)
-        print(f"{path.stem:>20} {found:6.0f} images a second, {len(mesh.faces)} faces")
+        parts[f"{path.stem}, {len(mesh.faces)} faces"] = Solid(mesh, "aluminium")
+    print(f"{'':>24} {'chords':>8} {'complete':>8}   images a second")
+    for name, part in parts.items():
+        chords = rate(functools.partial(part.path_lengths, SCANNER), repeats=options.repeats)
+        setup = Setup(part, SCANNER, SPECTRUM, MU)
+        complete = rate(functools.partial(rendered, setup), repeats=options.repeats)
+        print(f"{name:>24} {chords:8.0f} {complete:8.0f}")
+
+
+def rendered(setup: Setup, pose: Pose) -> object:
+    """Return a complete image, with noise, blur and scatter, of 2 x 2 rays a pixel."""
+    return EXPOSURE.render(np.random.default_rng(0), EXPOSURE.expected(setup, pose))
 
 
 if __name__ == "__main__":

@@ -115,14 +115,7 @@ class Scanner(config.Section):
         Returns:
             height * samples times width * samples rays, row by row.
         """
-        height, width = (side * samples for side in self.size)
-        rows, columns = np.mgrid[:height, :width]
-        x, y = self.plane(rows, columns, samples=samples)
-        z = np.full_like(x, self.source_detector_mm)
-        met = np.stack([x, y, z], axis=-1).reshape(-1, 3)
-        if self.beam == "parallel":
-            return Rays(met * (1.0, 1.0, 0.0), np.array([[0.0, 0.0, 1.0]]))
-        return Rays(np.zeros((1, 3)), met / np.linalg.norm(met, axis=1, keepdims=True))
+        return _rays(self, samples)
 
     def plane(
         self, row: NDArray[np.int64], column: NDArray[np.int64], *, samples: int = 1
@@ -180,7 +173,7 @@ class Scanner(config.Section):
         return np.add(pose.position, (0.0, 0.0, self.source_part_mm))
 
 
-# Each image of a scanner needs it, and it does not change: kept, and never written to.
+# Each image of a scanner needs these, and they do not change: kept, and never written to.
 @functools.lru_cache(maxsize=16)
 def _length_of_depth(scanner: Scanner, samples: int) -> NDArray[np.float64]:
     height, width = (side * samples for side in scanner.size)
@@ -191,4 +184,20 @@ def _length_of_depth(scanner: Scanner, samples: int) -> NDArray[np.float64]:
         x, y = scanner.plane(rows, columns, samples=samples)
         found = np.asarray(np.sqrt(1 + (x * x + y * y) / scanner.source_detector_mm**2))
     found.flags.writeable = False
+    return found
+
+
+@functools.lru_cache(maxsize=8)
+def _rays(scanner: Scanner, samples: int) -> Rays:
+    height, width = (side * samples for side in scanner.size)
+    rows, columns = np.mgrid[:height, :width]
+    x, y = scanner.plane(rows, columns, samples=samples)
+    z = np.full_like(x, scanner.source_detector_mm)
+    met = np.stack([x, y, z], axis=-1).reshape(-1, 3)
+    if scanner.beam == "parallel":
+        found = Rays(met * (1.0, 1.0, 0.0), np.array([[0.0, 0.0, 1.0]]))
+    else:
+        found = Rays(np.zeros((1, 3)), met / np.linalg.norm(met, axis=1, keepdims=True))
+    for values in (found.origin, found.direction):
+        values.flags.writeable = False
     return found

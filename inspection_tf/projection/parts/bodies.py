@@ -1,8 +1,9 @@
 """Parts of several bodies: what each adds, and what it takes away."""
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,13 @@ class Body:
     place: Pose = dataclasses.field(default_factory=Pose)
 
 
-def path_lengths(bodies: Sequence[Body], rays: Rays) -> Mapping[str, NDArray[np.float64]]:
+Near = Callable[[Body], NDArray[np.intp]]
+"""Returns which rays may meet a body."""
+
+
+def path_lengths(
+    bodies: Sequence[Body], rays: Rays, *, near: Near | None = None
+) -> Mapping[str, NDArray[np.float64]]:
     """Return how far each ray runs through each material.
 
     Where bodies overlap, the last of them says what is there: so a hole is a body of nothing after
@@ -40,6 +47,7 @@ def path_lengths(bodies: Sequence[Body], rays: Rays) -> Mapping[str, NDArray[np.
     Args:
         bodies: of the part, in this order.
         rays: in the frame of the part.
+        near: which of them may meet a body; None: those that come near to the ball around it.
 
     Returns:
         (n,) mm for each material.
@@ -53,7 +61,7 @@ def path_lengths(bodies: Sequence[Body], rays: Rays) -> Mapping[str, NDArray[np.
             "A part must have a body of some material. Got none. Add one with a material."
         )
     found = {name: np.zeros(len(rays)) for name in materials}
-    enter, leave = _intervals(bodies, rays)
+    enter, leave = _intervals(bodies, rays, near or functools.partial(_near, rays))
     for rows, members in _by_bodies(leave > enter):
         own = [bodies[member].material for member in members]
         lengths = _lengths(enter[np.ix_(members, rows)], leave[np.ix_(members, rows)])
@@ -63,16 +71,19 @@ def path_lengths(bodies: Sequence[Body], rays: Rays) -> Mapping[str, NDArray[np.
     return found
 
 
-def _intervals(bodies: Sequence[Body], rays: Rays) -> tuple[_Floats, _Floats]:
+def _near(rays: Rays, body: Body) -> NDArray[np.intp]:
+    return rays.passing(body.place.position, body.primitive.reach * _LARGER)
+
+
+def _intervals(bodies: Sequence[Body], rays: Rays, near: Near) -> tuple[_Floats, _Floats]:
     """Return (bodies, rays) twice, mm; a ray that misses a body has 0 for both."""
     enter, leave = np.zeros((2, len(bodies), len(rays)))
     for index, body in enumerate(bodies):
-        place = body.place
-        near = rays.passing(place.position, body.primitive.reach * _LARGER)
-        own = rays.some(near).seen_from(place.rotation, place.position)
+        rows = near(body)
+        own = rays.some(rows).seen_from(body.place.rotation, body.place.position)
         low, high = body.primitive.interval(own)
         meets = high > low
-        enter[index, near[meets]], leave[index, near[meets]] = low[meets], high[meets]
+        enter[index, rows], leave[index, rows] = np.where(meets, low, 0), np.where(meets, high, 0)
     return enter, leave
 
 

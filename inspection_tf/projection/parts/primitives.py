@@ -15,6 +15,7 @@ from inspection_tf import errors
 from inspection_tf.projection.scanner import Rays
 
 _Floats = NDArray[np.float64]
+_ALONG = 1e-24  # square of the sine of the angle to an axis, under which a ray runs along it
 Interval = tuple[_Floats, _Floats]
 """(n,) twice, mm along each ray: where it enters and where it leaves."""
 
@@ -25,6 +26,10 @@ class Primitive(Protocol):
     @property
     def reach(self) -> float:
         """Radius of the smallest ball around the origin that holds it."""
+
+    @property
+    def half_sides(self) -> tuple[float, float, float]:
+        """Of the smallest box around the origin that holds it, along x, y and z."""
 
     def interval(self, rays: Rays) -> Interval:
         """Return where rays, in the frame of the body, enter and leave it."""
@@ -57,6 +62,11 @@ class Sphere:
         """The radius."""
         return self.radius
 
+    @property
+    def half_sides(self) -> tuple[float, float, float]:
+        """The radius, thrice."""
+        return (self.radius,) * 3
+
     def interval(self, rays: Rays) -> Interval:
         """Return where rays enter and leave it."""
         along = -(rays.origin * rays.direction).sum(axis=1)
@@ -86,6 +96,11 @@ class Box:
         """Half of the diagonal."""
         return math.hypot(self.x, self.y, self.z) / 2
 
+    @property
+    def half_sides(self) -> tuple[float, float, float]:
+        """Half of the sides."""
+        return self.x / 2, self.y / 2, self.z / 2
+
     def interval(self, rays: Rays) -> Interval:
         """Return where rays enter and leave it."""
         return _common(
@@ -113,9 +128,27 @@ class Cylinder:
         """To the rim."""
         return math.hypot(self.radius, self.height / 2)
 
+    @property
+    def half_sides(self) -> tuple[float, float, float]:
+        """Radius, radius and half of the height."""
+        return self.radius, self.radius, self.height / 2
+
     def interval(self, rays: Rays) -> Interval:
-        """Return where rays enter and leave it."""
-        return Cone(self.radius, self.radius, self.height).interval(rays)
+        """Return where rays enter and leave it.
+
+        In the plane across its axis a ray comes nearest to that at the middle of its chord.
+        """
+        (x, y), (step_x, step_y) = rays.origin[:, :2].T, rays.direction[:, :2].T
+        across = step_x * step_x + step_y * step_y
+        is_along = across <= _ALONG
+        across = np.where(is_along, 1.0, across)
+        middle = -(x * step_x + y * step_y) / across
+        # How far from the axis: from the point there, as from the source on squares would cancel.
+        squares = self.radius**2 - (x + middle * step_x) ** 2 - (y + middle * step_y) ** 2
+        half = np.where(is_along, np.inf, _root(squares / across))
+        misses = squares <= 0
+        low, high = (np.where(misses, 0.0, middle + sign * half) for sign in (-1.0, 1.0))
+        return _common((low, high), _slab(rays, 2, self.height / 2))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -147,6 +180,11 @@ class Cone:
     def reach(self) -> float:
         """To the wider rim."""
         return math.hypot(max(self._radii), self.height / 2)
+
+    @property
+    def half_sides(self) -> tuple[float, float, float]:
+        """The larger radius, twice, and half of the height."""
+        return max(self._radii), max(self._radii), self.height / 2
 
     @property
     def _radii(self) -> tuple[float, float]:

@@ -1,9 +1,11 @@
 """Parts with exact borders: closed surfaces, and bodies of a closed form."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.projection.parts.bodies import Body, path_lengths
@@ -92,8 +94,38 @@ class Assembly:
                 f"source: {scanner.source_part_mm + pose.z:.3g} mm from it, with a radius of "
                 f"{self.reach:.3g} mm. Move it, or check its unit."
             )
-        shape = tuple(side * samples for side in scanner.size)
-        rays = scanner.into_part(scanner.rays(samples=samples), pose)
-        return {
-            name: length.reshape(shape) for name, length in path_lengths(self.bodies, rays).items()
-        }
+        height, width = (side * samples for side in scanner.size)
+        seen = [_window(scanner, pose, body, samples) for body in self.bodies]
+        top, left = (min(box[axis].start for box in seen) for axis in (0, 1))
+        bottom, right = (max(box[axis].stop for box in seen) for axis in (0, 1))
+        numbers = np.arange(height * width).reshape(height, width)[top:bottom, left:right]
+        found = {name: np.zeros((height, width)) for name in self.materials}
+        if not numbers.size:
+            return found
+        rays = scanner.into_part(scanner.rays(samples=samples).some(numbers.reshape(-1)), pose)
+        own = np.arange(numbers.size).reshape(numbers.shape)
+
+        def near(body: Body) -> NDArray[np.intp]:
+            rows, columns = _window(scanner, pose, body, samples)
+            rows = slice(rows.start - top, rows.stop - top)
+            return own[rows, columns.start - left : columns.stop - left].reshape(-1)
+
+        for name, length in path_lengths(self.bodies, rays, near=near).items():
+            found[name][top:bottom, left:right] = length.reshape(numbers.shape)
+        return found
+
+
+def _window(scanner: Scanner, pose: Pose, body: Body, samples: int) -> tuple[slice, slice]:
+    """Return the rows and columns of rays that hold a body: those of the box around it."""
+    corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3))) * body.primitive.half_sides
+    place = body.place
+    seen = scanner.to_detector(corners @ place.rotation.T + place.position, pose)
+    rays = (seen + 0.5) * samples - 0.5
+    sides = [side * samples for side in scanner.size]
+    first = np.floor(rays.min(axis=0)[::-1])
+    last = np.ceil(rays.max(axis=0)[::-1])
+    rows, columns = (
+        slice(int(np.clip(low, 0, side)), int(np.clip(high + 1, 0, side)))
+        for low, high, side in zip(first, last, sides, strict=True)
+    )
+    return rows, columns
