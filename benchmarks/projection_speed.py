@@ -1,7 +1,8 @@
 """How many images a core computes in a second, 224 x 224 px.
 
-Chords: path lengths, one ray a pixel. Complete: of 2 x 2 rays a pixel and eight energies, with
-blur, scatter and noise. Each part turns from image to image. Run it with one thread and on an idle machine:
+Chords: path lengths, one ray a pixel. Complete: of five rays a pixel and eight energies, with
+blur, scatter and noise. Each part turns from image to image. Run it with one thread and on an idle
+machine:
 
     OMP_NUM_THREADS=1 python benchmarks/projection_speed.py [--mesh FILE.STL ...] [--unit in]
 """
@@ -75,7 +76,7 @@ def main() -> None:
 
 
 def rendered(setup: Setup, pose: Pose) -> object:
-    """Return a complete image, with noise, blur and scatter, of 2 x 2 rays a pixel."""
+    """Return a complete image, with noise, blur and scatter, of five rays a pixel."""
     return EXPOSURE.render(np.random.default_rng(0), EXPOSURE.expected(setup, pose))
 
 

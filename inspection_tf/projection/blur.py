@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Images = NDArray[np.float32]
-_WIDE = 4.0  # px: a wider one changes so little from pixel to pixel that fewer pixels show it
+_WIDE = 8.0  # px: a wider one changes so little from pixel to pixel that fewer pixels show it
 
 
 def blurred(image: _Images, sigma: float) -> _Images:
@@ -32,6 +32,4 @@ def blurred(image: _Images, sigma: float) -> _Images:
         image, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA
     )
     small = blurred(np.asarray(small, np.float32), sigma / step)
-    return np.asarray(
-        cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.float32
-    )
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)

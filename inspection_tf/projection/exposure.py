@@ -50,13 +50,13 @@ class Exposure(config.Section):
         """What a pixel shows where nothing is in the way."""
         return self.open_level * float(2**self.bits - 1)
 
-    def expected(self, setup: Setup, pose: Pose, *, samples: int = 2) -> _Images:
+    def expected(self, setup: Setup, pose: Pose, *, samples: int = 5) -> _Images:
         """Return what the detector sees on average, as a share of the open beam.
 
         Args:
             setup: part, scanner and beam.
             pose: of the part.
-            samples: rays along each side of a pixel.
+            samples: rays in each pixel.
 
         Returns:
             (height, width), over 0.

@@ -58,7 +58,7 @@ class Deviations:
 
 
 def pose_limit(
-    setup: Setup, pose: Pose, photons: float, *, blur_px: float = 0.5, samples: int = 4
+    setup: Setup, pose: Pose, photons: float, *, blur_px: float = 0.5, samples: int = 13
 ) -> Deviations:
     """Return the Cramer-Rao bound: no method without a bias has smaller standard deviations.
 
@@ -74,7 +74,7 @@ def pose_limit(
         pose: of the part.
         photons: a pixel counts on average where nothing is in the way.
         blur_px: standard deviation of the blur.
-        samples: rays along each side of a pixel.
+        samples: rays in each pixel.
 
     Raises:
         errors.DataError: the number of photons is not over 0, or the part reaches the source.

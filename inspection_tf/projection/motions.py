@@ -49,7 +49,7 @@ def steps(setup: Setup, *, px: float) -> _Floats:
     return np.array([turn, turn, turn, mm, mm, mm * scanner.source_part_mm / radius])
 
 
-def derivatives(setup: Setup, pose: Pose, *, samples: int = 2) -> NDArray[np.float32]:
+def derivatives(setup: Setup, pose: Pose, *, samples: int = 5) -> NDArray[np.float32]:
     """Return how the share that passes changes with each motion.
 
     They are differences over a pixel: rays at points show no change where a border runs along them.
@@ -57,7 +57,7 @@ def derivatives(setup: Setup, pose: Pose, *, samples: int = 2) -> NDArray[np.flo
     Args:
         setup: part, scanner and beam.
         pose: of the part.
-        samples: rays along each side of a pixel.
+        samples: rays in each pixel.
 
     Returns:
         (`count`, k, height, width), at each of k energies, per degree and per mm.

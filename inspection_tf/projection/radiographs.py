@@ -47,12 +47,12 @@ class Setup:
                     "attenuation.coefficients."
                 )
 
-    def passed(self, pose: Pose, *, samples: int = 2) -> _Images:
+    def passed(self, pose: Pose, *, samples: int = 5) -> _Images:
         """Return the share of the beam that passes, at each energy.
 
         Args:
             pose: of the part.
-            samples: rays along each side of a pixel, of which the mean is taken.
+            samples: rays in each pixel, of which the mean is taken.
 
         Returns:
             (k, height, width), over 0 to 1.
@@ -67,17 +67,15 @@ class Setup:
         if window is None:
             return found
         rows, columns = window
-        fine = (
-            slice(rows.start * samples, rows.stop * samples),
-            slice(columns.start * samples, columns.stop * samples),
-        )
+        fine = slice(rows.start * samples, rows.stop * samples), columns
         cut = {name: length[fine].astype(np.float32) for name, length in lengths.items()}
         for index in range(len(found)):
             taken = sum(np.float32(-self.mu[name][index]) * length for name, length in cut.items())
-            found[index, rows, columns] = _pixel_means(np.exp(taken), samples)
+            shares = np.exp(taken).reshape(-1, samples, columns.stop - columns.start)
+            found[index, rows, columns] = shares.mean(axis=1)
         return found
 
-    def signal(self, pose: Pose, *, samples: int = 2) -> _Images:
+    def signal(self, pose: Pose, *, samples: int = 5) -> _Images:
         """Return the share of the signal that passes, (height, width): see `passed`."""
         shares = self.spectrum.shares.astype(np.float32)
         return np.tensordot(shares, self.passed(pose, samples=samples), axes=1)
@@ -88,21 +86,8 @@ def _window(lengths: Mapping[str, _Floats], samples: int) -> tuple[slice, slice]
     meets = np.zeros((), np.bool_)
     for length in lengths.values():
         meets = meets | (length > 0)
-    found = []
-    for axis in (1, 0):
-        hit = np.flatnonzero(meets.any(axis=axis))
-        if not len(hit):
-            return None
-        found.append(slice(int(hit[0]) // samples, int(hit[-1]) // samples + 1))
-    return found[0], found[1]
-
-
-def _pixel_means(values: _Images, samples: int) -> _Images:
-    """Return (height, width), the means of samples x samples values each."""
-    found = values[:, ::samples].copy()
-    for column in range(1, samples):
-        found += values[:, column::samples]
-    rows = found[::samples].copy()
-    for row in range(1, samples):
-        rows += found[row::samples]
-    return rows / np.float32(samples * samples)
+    rows, columns = (np.flatnonzero(meets.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    first, last = int(rows[0]) // samples, int(rows[-1]) // samples
+    return slice(first, last + 1), slice(int(columns[0]), int(columns[-1]) + 1)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import math
 from typing import Literal
 
 import numpy as np
@@ -110,10 +111,11 @@ class Scanner(config.Section):
         """Return the rays that meet the detector, in the frame of the scanner.
 
         Args:
-            samples: rays along each side of a pixel, evenly spread in it.
+            samples: rays in each pixel.
 
         Returns:
-            height * samples times width * samples rays, row by row.
+            height * samples times width rays: row by row of the detector the first rays of its
+            pixels, then their second ones.
         """
         return _rays(self, samples)
 
@@ -123,21 +125,20 @@ class Scanner(config.Section):
         """Return where rays meet the detector: x and y, mm from the middle ray.
 
         Args:
-            row: of rays, from 0.
-            column: likewise.
-            samples: rays along each side of a pixel.
+            row: of rays, from 0: `samples` in each row of pixels.
+            column: of pixels.
+            samples: rays in each pixel.
         """
         # Pixel 0 has its centre at 0, as everywhere: see `images.geometry`.
+        places = column + offsets(samples)[row % samples], (row + 0.5) / samples
         x, y = (
-            ((number + 0.5) / samples - side / 2 - middle) * self.pixel_mm
-            for number, side, middle in zip(
-                (column, row), self.size[::-1], self.middle_px, strict=True
-            )
+            (place - side / 2 - middle) * self.pixel_mm
+            for place, side, middle in zip(places, self.size[::-1], self.middle_px, strict=True)
         )
         return x, y
 
     def length_of_depth(self, *, samples: int = 1) -> NDArray[np.float64]:
-        """Return (height * samples, width * samples), mm along each ray for one mm along z."""
+        """Return (height * samples, width), mm along each ray for one mm along z."""
         return _length_of_depth(self, samples)
 
     def into_part(self, rays: Rays, pose: Pose) -> Rays:
@@ -173,10 +174,26 @@ class Scanner(config.Section):
         return np.add(pose.position, (0.0, 0.0, self.source_part_mm))
 
 
+@functools.lru_cache(maxsize=32)
+def offsets(samples: int) -> NDArray[np.float64]:
+    """Return (samples,), how far in a pixel each of its rays lies, 0 to 1 from the left.
+
+    From the top they lie at even steps. From the left too, but in an order in which neighbours are
+    far apart, by the golden section: so borders along rows, along columns and across are met by as
+    many different rays as there are.
+    """
+    golden = samples * 2 / (1 + math.sqrt(5))
+    coprime = [step for step in range(1, samples + 1) if math.gcd(step, samples) == 1]
+    step = min(coprime, key=lambda one: abs(one - golden))
+    found = (np.arange(samples) * step % samples + 0.5) / samples
+    found.flags.writeable = False
+    return np.asarray(found)
+
+
 # Each image of a scanner needs these, and they do not change: kept, and never written to.
 @functools.lru_cache(maxsize=16)
 def _length_of_depth(scanner: Scanner, samples: int) -> NDArray[np.float64]:
-    height, width = (side * samples for side in scanner.size)
+    height, width = scanner.size[0] * samples, scanner.size[1]
     if scanner.beam == "parallel":
         found = np.ones((height, width))
     else:
@@ -189,7 +206,7 @@ def _length_of_depth(scanner: Scanner, samples: int) -> NDArray[np.float64]:
 
 @functools.lru_cache(maxsize=8)
 def _rays(scanner: Scanner, samples: int) -> Rays:
-    height, width = (side * samples for side in scanner.size)
+    height, width = scanner.size[0] * samples, scanner.size[1]
     rows, columns = np.mgrid[:height, :width]
     x, y = scanner.plane(rows, columns, samples=samples)
     z = np.full_like(x, scanner.source_detector_mm)

@@ -39,13 +39,13 @@ def test_a_step_moves_what_is_seen_by_about_as_much():
 
 
 def test_derivatives_predict_a_small_motion():
-    changes = motions.derivatives(SETUP, POSE, samples=4)
+    changes = motions.derivatives(SETUP, POSE, samples=13)
     assert changes.shape == (6, 3, 96, 112)
-    rest = SETUP.passed(POSE, samples=4)
+    rest = SETUP.passed(POSE, samples=13)
     for index, step in enumerate(motions.steps(SETUP, px=0.4)):
         motion = np.zeros(6)
         motion[index] = step
-        moved = blurred(SETUP.passed(motions.moved(POSE, motion), samples=4) - rest, 1.0)
+        moved = blurred(SETUP.passed(motions.moved(POSE, motion), samples=13) - rest, 1.0)
         predicted = blurred(changes[index] * np.float32(step), 1.0)
         assert np.linalg.norm(moved - predicted) < 0.2 * np.linalg.norm(moved)
 

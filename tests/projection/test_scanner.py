@@ -25,10 +25,16 @@ def test_parallel_rays_lie_where_the_pixels_are():
 
 
 def test_samples_lie_evenly_in_each_pixel():
-    rays = PARALLEL.rays(samples=2).origin.reshape(10, 14, 3)
+    rays = PARALLEL.rays(samples=2).origin.reshape(5, 2, 7, 3)
     # The middle pixel spans -1..1 mm: its halves have their middles at -0.5 and 0.5.
-    np.testing.assert_allclose(rays[4, 6:8, 0], [-0.5, 0.5])
-    np.testing.assert_allclose(rays[4:6, 6, 1], [-0.5, 0.5])
+    np.testing.assert_allclose(rays[2, :, 3, :2], [[-0.5, -0.5], [0.5, 0.5]])
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 5, 8, 13])
+def test_each_row_and_column_of_a_pixel_has_one_of_its_rays(samples):
+    rays = PARALLEL.rays(samples=samples).origin.reshape(5, samples, 7, 3)[2, :, 3, :2]
+    even = (np.arange(samples) + 0.5) * 2 / samples - 1
+    np.testing.assert_allclose(np.sort(rays, axis=0), np.stack([even, even], axis=1), atol=1e-12)
 
 
 @pytest.mark.parametrize("scanner", [CONE, PARALLEL])

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
+from inspection_tf.projection import scanner as scanner_rays
 from inspection_tf.projection.poses import Pose
 from inspection_tf.projection.scanner import Scanner
 
@@ -92,10 +93,10 @@ class Mesh:
         Args:
             scanner: which sees it.
             pose: of the part.
-            samples: rays along each side of a pixel.
+            samples: rays in each pixel.
 
         Returns:
-            (height * samples, width * samples), mm.
+            (height * samples, width), mm.
 
         Raises:
             errors.DataError: the part reaches the source, or lies behind it.
@@ -106,9 +107,10 @@ class Mesh:
                 "A part must lie between the source and the detector. Got one that reaches "
                 f"{-placed[:, 2].min():.3g} mm behind the source. Move it, or check its unit."
             )
-        height, width = (side * samples for side in scanner.size)
-        # In rays: the ray 0 of samples along a pixel lies before its centre.
-        x, y = ((scanner.on_detector(placed) + 0.5) * samples - 0.5).T
+        height, width = scanner.size[0] * samples, scanner.size[1]
+        x, y = scanner.on_detector(placed).T
+        # In rows of rays: the first one of a pixel lies above its centre.
+        y = (y + 0.5) * samples - 0.5
         is_cone = scanner.beam == "cone"
         ends, edge = self._edges
         crossings = _crossings(x, y, 1 / placed[:, 2] if is_cone else placed[:, 2], ends, height)
@@ -117,6 +119,8 @@ class Mesh:
             crossings.of_sides(edge, np.flatnonzero(which))
             for which in (y[begins] < y[goes_on], y[begins] > y[goes_on])
         )
+        shift = scanner_rays.offsets(samples) - 0.5
+        crossings = dataclasses.replace(crossings, x=crossings.x - shift[crossings.row % samples])
         pixel, linear, leaves = _drawn(crossings, down, up, width)
         depth = 1 / linear if is_cone else linear
         depths = np.bincount(pixel, np.where(leaves, depth, -depth), minlength=height * width)
@@ -129,8 +133,8 @@ class _Crossings:
     """Where edges cross rows of rays, edge by edge and row by row.
 
     Attributes:
-        row: (k,).
-        x: (k,), in rays.
+        row: (k,), of rays.
+        x: (k,), px.
         linear: (k,), of the depth there what is linear on the detector.
         begin: (e,), the first row that each edge crosses.
         first: (e,), where its crossings begin.
@@ -162,8 +166,8 @@ def _crossings(x: _Floats, y: _Floats, linear: _Floats, ends: _Numbers, height: 
     """Return where edges cross rows.
 
     Args:
-        x: (n,), of vertices, in rays.
-        y: (n,), likewise.
+        x: (n,), of vertices, px.
+        y: (n,), of vertices, in rows of rays.
         linear: (n,), of their depth what is linear on the detector.
         ends: (e, 2), of edges.
         height: rows.
@@ -190,7 +194,7 @@ def _drawn(
     """Return what faces cover: (p,) pixels, the depth's linear form, and whether rays leave there.
 
     Args:
-        crossings: of all edges.
+        crossings: of all edges; px from the rays of the row in the first pixel.
         down: (s,), for each row of each face the crossing of the side that goes down the image.
         up: (s,), of the one that goes up.
         width: of a row.

@@ -10,7 +10,7 @@ from inspection_tf.projection.poses import Pose
 from inspection_tf.projection.scanner import Scanner
 
 PathLengths = Mapping[str, NDArray[np.float64]]
-"""(height * samples, width * samples) mm, by the names of materials."""
+"""(height * samples, width) mm, by the names of materials."""
 
 
 class Part(Protocol):
@@ -34,10 +34,10 @@ class Part(Protocol):
         Args:
             scanner: which sees it.
             pose: of the part.
-            samples: rays along each side of a pixel.
+            samples: rays in each pixel.
 
         Returns:
-            (height * samples, width * samples) mm, by the names of the materials.
+            (height * samples, width) mm, by the names of the materials.
 
         Raises:
             errors.DataError: the part reaches the source, or lies behind it.

@@ -94,7 +94,7 @@ class Assembly:
                 f"source: {scanner.source_part_mm + pose.z:.3g} mm from it, with a radius of "
                 f"{self.reach:.3g} mm. Move it, or check its unit."
             )
-        height, width = (side * samples for side in scanner.size)
+        height, width = scanner.size[0] * samples, scanner.size[1]
         seen = [_window(scanner, pose, body, samples) for body in self.bodies]
         top, left = (min(box[axis].start for box in seen) for axis in (0, 1))
         bottom, right = (max(box[axis].stop for box in seen) for axis in (0, 1))
@@ -120,12 +120,10 @@ def _window(scanner: Scanner, pose: Pose, body: Body, samples: int) -> tuple[sli
     corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3))) * body.primitive.half_sides
     place = body.place
     seen = scanner.to_detector(corners @ place.rotation.T + place.position, pose)
-    rays = (seen + 0.5) * samples - 0.5
-    sides = [side * samples for side in scanner.size]
-    first = np.floor(rays.min(axis=0)[::-1])
-    last = np.ceil(rays.max(axis=0)[::-1])
+    first = np.floor(seen.min(axis=0) + 0.5)[::-1]
+    last = np.ceil(seen.max(axis=0) + 0.5)[::-1]
     rows, columns = (
-        slice(int(np.clip(low, 0, side)), int(np.clip(high + 1, 0, side)))
-        for low, high, side in zip(first, last, sides, strict=True)
+        slice(int(np.clip(low, 0, side)), int(np.clip(high, 0, side)))
+        for low, high, side in zip(first, last, scanner.size, strict=True)
     )
-    return rows, columns
+    return slice(rows.start * samples, rows.stop * samples), columns

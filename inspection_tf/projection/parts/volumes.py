@@ -79,7 +79,7 @@ class Volume:
                 f"source: {scanner.source_part_mm + pose.z:.3g} mm from it, with a radius of "
                 f"{self.reach:.3g} mm. Move it, or check its unit."
             )
-        shape = tuple(side * samples for side in scanner.size)
+        shape = scanner.size[0] * samples, scanner.size[1]
         rays = scanner.into_part(scanner.rays(samples=samples), pose)
         near = rays.passing(np.zeros(3), self.reach)
         found = np.zeros(shape)

@@ -67,7 +67,7 @@ class Bank:
         self._spec = spec
         self.poses = poses.grid(phi_step=spec.phi_step_deg, tilt_step=spec.tilt_step_deg)
         self._padded = tuple(int(np.ceil(side * _ROOM)) for side in self._setup.scanner.size)
-        samples = 2 if setup.part.is_sharp else 1
+        samples = 5 if setup.part.is_sharp else 1
         found = [
             self._spectrum(_attenuation(self._setup.signal(pose, samples=samples)))
             for pose in self.poses

@@ -19,7 +19,7 @@ class Effort:
     """How exactly a fit is computed.
 
     Attributes:
-        samples: rays along each side of a pixel.
+        samples: rays in each pixel.
         of_changes: rays likewise, for how the image changes.
         tolerance: the fit ends where the sum of squares falls by a smaller share.
         reused: px: as long as the part moved less, how the image changes is not computed again.

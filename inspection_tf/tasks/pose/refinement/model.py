@@ -23,7 +23,7 @@ from inspection_tf.tasks.pose.refinement.spec import RefinementSpec
 _Floats = NDArray[np.float64]
 _GAIN_SD = 0.3  # of the brightness
 _CONSTANT_SD = 0.1  # of what lies over all of the image, in shares of the open beam
-_WIDTHS = (0.09, 0.27)  # of the image: how far scatter goes
+_WIDTHS = (0.05, 0.12, 0.3)  # of the image: how far scatter goes
 _KNOWN = 1e-6  # standard deviation of what is known
 _LEAST_BLUR = 1e-4  # px2
 
@@ -58,7 +58,7 @@ class ImageModel:
             measurement: what the image is compared with.
             start: the pose to move from.
             spec: what may change.
-            samples: rays along each side of a pixel.
+            samples: rays in each pixel.
         """
         self.measurement, self.start, self.spec = measurement, start, spec
         self.samples = samples
