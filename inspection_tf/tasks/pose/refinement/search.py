@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.projection import Pose, Setup
+from inspection_tf.projection.blur import blurred
 from inspection_tf.tasks.pose.refinement import measurement
 from inspection_tf.tasks.pose.refinement.fit import Effort, Fit, fitted
 from inspection_tf.tasks.pose.refinement.measurement import Pixels
@@ -22,6 +23,7 @@ EFFORTS = {
 _SAME_POSE = 2.0  # degrees: fits that are nearer are one
 _ALIKE = 2.0  # times the best sum of squares: at a coarse resolution, what may be the best
 _OUTLIER = 6.0  # standard deviations from the model
+_TOGETHER = 2.0  # px: standard deviation of what averages residuals
 _ROBUST_SHARE = 0.02  # of pixels that may be left out as outliers: more are no exceptions
 
 
@@ -32,6 +34,8 @@ class Refined:
     Attributes:
         fit: the best, at the finest resolution.
         measured: what that was compared with.
+        structure: of the residuals, averaged over a few pixels, the mean square: 1 where they are
+            noise, more where neighbours differ from the model alike.
         margin: by how much the sum of squares of the next best pose is larger, where 1 is one
             standard deviation's square; infinite where all starts led to one pose.
         left_out: share of pixels that were left out, as dead or as far from the model.
@@ -39,6 +43,7 @@ class Refined:
 
     fit: Fit
     measured: measurement.Measurement
+    structure: float
     margin: float
     left_out: float
 
@@ -76,7 +81,8 @@ def refine(image: Pixels, setup: Setup, starts: Sequence[Pose], spec: Refinement
     if 0 < np.mean(outliers) <= _ROBUST_SHARE:
         measured = measured.without(outliers)
         found = fitted(measured, found.pose, spec, _effort(measured))
-    return Refined(found, measured, margin, float(np.mean(measured.weights == 0)))
+    left_out = float(np.mean(measured.weights == 0))
+    return Refined(found, measured, _structure(found, measured), margin, left_out)
 
 
 def _fits(
@@ -113,6 +119,17 @@ def _distinct(fits: Sequence[Fit]) -> list[Fit]:
         if all(fit.pose.turn_to(other.pose) > _SAME_POSE for other in found):
             found.append(fit)
     return found
+
+
+def _structure(fit: Fit, measured: measurement.Measurement) -> float:
+    """Return the mean square of residuals that a Gaussian averages, noise being 1."""
+    residuals = ((measured.values - fit.light) * measured.weights).astype(np.float32)
+    side = 8 * int(_TOGETHER) + 1
+    one = np.zeros((side, side), np.float32)
+    one[side // 2, side // 2] = 1.0
+    # Averaged noise is smaller, by the sum of the squares of what it is averaged by.
+    share = float((blurred(one, _TOGETHER) ** 2).sum())
+    return float((blurred(residuals, _TOGETHER) ** 2).mean()) / share
 
 
 def _outliers(fit: Fit, measured: measurement.Measurement) -> NDArray[np.bool_]:

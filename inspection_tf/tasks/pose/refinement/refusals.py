@@ -1,0 +1,115 @@
+"""When a refined pose is not to be trusted: one reason in words for each limit that it breaks."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import pydantic
+
+from inspection_tf import config
+from inspection_tf.projection import Pose, Setup
+from inspection_tf.tasks.pose.refinement.measurement import Pixels
+from inspection_tf.tasks.pose.refinement.search import Refined
+
+_COARSE = 4  # px of the source: what is seen of a part shows on few of them
+_WIDER = 2  # times the detector's sides: what lies beside it
+
+
+class RefusalLimits(config.Section):
+    """Within which a refined pose is trusted."""
+
+    max_chi2: float = pydantic.Field(default=1.1, gt=1, allow_inf_nan=False)
+    """Of the mean squared residual, in shares of what photons explain: over it the model is not
+    what the image shows."""
+    max_structure: float = pydantic.Field(default=1.3, gt=1, allow_inf_nan=False)
+    """Of the same of residuals that are averaged over a few pixels: it shows a border that is
+    off all along."""
+    min_margin: float = pydantic.Field(default=100.0, ge=0, allow_inf_nan=False)
+    """Of what the next best pose fits worse, in squares of standard deviations: under it two poses
+    fit alike."""
+    max_angle_sd_deg: float = pydantic.Field(default=0.1, gt=0, allow_inf_nan=False)
+    """Of the standard deviation of an angle."""
+    max_position_sd_mm: float = pydantic.Field(default=1.0, gt=0, allow_inf_nan=False)
+    """Of the standard deviation of a place."""
+    max_cut: float = pydantic.Field(default=0.01, ge=0, le=1)
+    """Of the share of the part's attenuation that lies beside the image."""
+    max_saturated: float = pydantic.Field(default=0.001, ge=0, le=1)
+    """Of the share of pixels at the end of their range."""
+
+
+def reasons(
+    refined: Refined, image: Pixels, setup: Setup, limits: RefusalLimits
+) -> tuple[str, ...]:
+    """Return why a refined pose is refused; empty where it is trusted.
+
+    Args:
+        refined: what was found.
+        image: in which.
+        setup: part, scanner and beam.
+        limits: to keep within.
+    """
+    return tuple(_reasons(refined, image, setup, limits))
+
+
+def _reasons(refined: Refined, image: Pixels, setup: Setup, limits: RefusalLimits) -> Iterator[str]:
+    fit = refined.fit
+    saturated = float(np.mean(image == np.iinfo(image.dtype).max))
+    if saturated > limits.max_saturated:
+        yield (
+            f"{saturated:.2%} of the pixels are at the end of their range, "
+            f"over {limits.max_saturated:.2%}"
+        )
+    if not fit.chi2 <= limits.max_chi2:
+        yield (
+            f"the part does not fit: mean squared residual {fit.chi2:.3g}, "
+            f"over {limits.max_chi2:.3g}"
+        )
+    if not refined.structure <= limits.max_structure:
+        yield (
+            f"the part does not fit in places: residuals of neighbours agree by "
+            f"{refined.structure:.3g}, over {limits.max_structure:.3g}"
+        )
+    deviations = fit.deviations
+    angle = max(deviations.phi, deviations.theta, deviations.psi)
+    if not angle <= limits.max_angle_sd_deg:
+        yield (
+            f"an angle is known to {_known(angle)} deg only, over {limits.max_angle_sd_deg:.3g} deg"
+        )
+    sees_depth = setup.scanner.beam == "cone"
+    place = max(deviations.x, deviations.y, deviations.z if sees_depth else 0.0)
+    if not place <= limits.max_position_sd_mm:
+        yield (
+            f"the place is known to {_known(place)} mm only, "
+            f"over {limits.max_position_sd_mm:.3g} mm"
+        )
+    if refined.margin < limits.min_margin:
+        yield (
+            f"two poses fit alike: the next is worse by {refined.margin:.3g}, "
+            f"under {limits.min_margin:.3g}"
+        )
+    cut = cut_share(setup, fit.pose)
+    if cut > limits.max_cut:
+        yield f"{cut:.1%} of the part lies beside the image, over {limits.max_cut:.1%}"
+
+
+def _known(deviation: float) -> str:
+    return f"{deviation:.3g}" if np.isfinite(deviation) else "nothing"
+
+
+def cut_share(setup: Setup, pose: Pose) -> float:
+    """Return the share of a part's attenuation that lies beside the detector, 0 to 1.
+
+    Args:
+        setup: part, scanner and beam.
+        pose: of the part.
+    """
+    coarse = setup.scanner.coarser(min(_COARSE, *setup.scanner.size))
+    height, width = coarse.size
+    wide = coarse.model_copy(update={"size": (height * _WIDER, width * _WIDER)})
+    seen, whole = (
+        float(-np.log(np.maximum(found, 1e-6)).sum())
+        for found in (
+            dataclasses.replace(setup, scanner=scanner).signal(pose) for scanner in (coarse, wide)
+        )
+    )
+    return 1.0 - seen / whole if whole > 0 else 1.0
