@@ -5,6 +5,7 @@ along them. No angle of it has a pole, wherever the part is turned to.
 """
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from inspection_tf.projection.poses import Pose
 from inspection_tf.projection.radiographs import Setup
 
+NAMES = ("turn_x", "turn_y", "turn_z", "x", "y", "z")
+"""What the numbers of a motion do, in their order."""
 _Floats = NDArray[np.float64]
 _MEAN_RADIUS = 0.7  # of the reach: how far what shows a turn lies from its axis
 
@@ -49,7 +52,9 @@ def steps(setup: Setup, *, px: float) -> _Floats:
     return np.array([turn, turn, turn, mm, mm, mm * scanner.source_part_mm / radius])
 
 
-def derivatives(setup: Setup, pose: Pose, *, samples: int = 5) -> NDArray[np.float32]:
+def derivatives(
+    setup: Setup, pose: Pose, moves: Iterable[int] | None = None, *, samples: int = 5
+) -> NDArray[np.float32]:
     """Return how the share that passes changes with each motion.
 
     They are differences over a pixel: rays at points show no change where a border runs along them.
@@ -57,14 +62,15 @@ def derivatives(setup: Setup, pose: Pose, *, samples: int = 5) -> NDArray[np.flo
     Args:
         setup: part, scanner and beam.
         pose: of the part.
+        moves: numbers of `NAMES`; None: all that an image shows.
         samples: rays in each pixel.
 
     Returns:
-        (`count`, k, height, width), at each of k energies, per degree and per mm.
+        (moves, k, height, width), at each of k energies, per degree and per mm.
     """
-    found = []
-    for index, step in enumerate(steps(setup, px=0.5)[: count(setup)]):
-        motion = np.zeros(6)
+    found, step_of = [], steps(setup, px=0.5)
+    for index in range(count(setup)) if moves is None else moves:
+        motion, step = np.zeros(6), step_of[index]
         motion[index] = step
         there, back = (
             setup.passed(moved(pose, sign * motion), samples=samples) for sign in (1.0, -1.0)

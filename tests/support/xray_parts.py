@@ -33,7 +33,7 @@ IDEAL = Exposure(focal_spot_mm=0.0, scatter=0.0)
 POSE = Pose(50.0, 4.0, -3.0, 1.0, -0.7, 3.0)
 
 
-def image(pose, *, seed=0, setup=SETUP, exposure=IDEAL, samples=21):
+def image(pose, *, seed=0, setup=SETUP, exposure=IDEAL, samples=13):
     """What a detector shows of the part in a pose."""
     rng = np.random.default_rng(seed)
     return exposure.render(rng, exposure.expected(setup, pose, samples=samples))

@@ -19,8 +19,10 @@ from inspection_tf.projection.scanner import Rays, Scanner
 
 _Floats = NDArray[np.float64]
 _POINTS = 2_000_000  # are looked up at once, which bounds the memory
+_ROUND = 3  # views that a spline sees beyond half a turn
 _OPPOSITE = 0.05  # degrees from half a turn, of views that are taken to be opposite
 _FRACTIONS = 100  # of a px, to which views are registered
+_UPRIGHT = 1e-9  # 1 less the cosine of the angle to the vertical: less is rounding
 _MARGIN = 20  # the width is so many times what is taken to be air on each side
 _DARK = 1e-4  # least transmission whose logarithm is taken
 
@@ -79,6 +81,9 @@ class Volume:
                 f"source: {scanner.source_part_mm + pose.z:.3g} mm from it, with a radius of "
                 f"{self.reach:.3g} mm. Move it, or check its unit."
             )
+        upright = pose.rotation[1, 1] > 1 - _UPRIGHT
+        if scanner.beam == "parallel" and upright and samples == 1:
+            return {self.material: self._upright(scanner, pose)}
         shape = scanner.size[0] * samples, scanner.size[1]
         rays = scanner.into_part(scanner.rays(samples=samples), pose)
         near = rays.passing(np.zeros(3), self.reach)
@@ -88,21 +93,60 @@ class Volume:
             found.reshape(-1)[some] = self._met(rays.some(some), count)
         return {self.material: found}
 
-    def _met(self, rays: Rays, count: int) -> _Floats:
-        """Return (n,), the sums of the attenuation at points a cube's side apart along rays."""
-        from scipy import ndimage
+    def _upright(self, scanner: Scanner, pose: Pose) -> _Floats:
+        """Return `path_lengths` of a part that is only turned about the vertical axis.
 
+        Each row of the detector sees a slice of its own, and all of them alike: so one matrix,
+        from the cubes of a slice to the pixels of a row, says it all.
+        """
+        from scipy import sparse
+
+        depth, height, width = self.values.shape
+        rays = scanner.into_part(scanner.rays(), pose)
+        row = rays.some(np.arange(scanner.size[1]))
+        places = self._places(row, 2 * int(np.ceil(self._radius / self.voxel_mm)) + 1)
+        z, _, x = places
+        z0, x0 = np.floor(z).astype(np.int64), np.floor(x).astype(np.int64)
+        met = sparse.csr_matrix((len(row), depth * width))
+        for down in (0, 1):
+            for right in (0, 1):
+                weight = np.abs(1 - down - (z - z0)) * np.abs(1 - right - (x - x0))
+                at_z, at_x = z0 + down, x0 + right
+                inside = (at_z >= 0) & (at_z < depth) & (at_x >= 0) & (at_x < width)
+                ray, _ = np.nonzero(inside)
+                cubes = (at_z * width + at_x)[inside]
+                met = met + sparse.csr_matrix((weight[inside], (ray, cubes)), shape=met.shape)
+        slices = met @ self.values.transpose(0, 2, 1).reshape(depth * width, height)
+        # The rows of the detector lie between two slices each.
+        y = rays.origin[:: scanner.size[1], 1] / self.voxel_mm + (height - 1) / 2
+        padded = np.pad(slices, [(0, 0), (1, 1)])
+        above = np.clip(np.floor(y).astype(np.int64) + 1, 0, height)
+        share = np.clip(y + 1 - above, 0.0, 1.0)
+        found = padded[:, above] * (1 - share) + padded[:, above + 1] * share
+        return np.asarray(found.T * self.voxel_mm)
+
+    @property
+    def _radius(self) -> float:
+        """Half the diagonal of a slice, mm."""
+        return float(np.hypot(self.values.shape[0], self.values.shape[2])) * self.voxel_mm / 2
+
+    def _places(self, rays: Rays, count: int) -> _Floats:
+        """Return (3, n, count), places along rays in cubes: along z, y and x."""
         origin, direction = np.broadcast_arrays(rays.origin, rays.direction)
         nearest = origin - (origin * direction).sum(axis=1, keepdims=True) * direction
         along = (np.arange(count) - (count - 1) / 2) * self.voxel_mm
         points = nearest[:, None] + along[:, None] * direction[:, None]
-        middle = (np.array(self.values.shape) - 1) / 2
-        # Axes of the array are z, y, x.
-        places = (points[..., ::-1] / self.voxel_mm + middle).reshape(-1, 3).T
+        middle = (np.array(self.values.shape)[::-1] - 1) / 2
+        return np.moveaxis((points / self.voxel_mm + middle)[..., ::-1], 2, 0)
+
+    def _met(self, rays: Rays, count: int) -> _Floats:
+        """Return (n,), the sums of the attenuation at points a cube's side apart along rays."""
+        from scipy import ndimage
+
         values = ndimage.map_coordinates(
-            self.values, places, output=np.float64, order=1, mode="constant", cval=0.0
+            self.values, self._places(rays, count), output=np.float64, order=1, mode="grid-constant"
         )
-        return np.asarray(values.reshape(-1, count).sum(axis=1) * self.voxel_mm)
+        return np.asarray(values.sum(axis=1) * self.voxel_mm)
 
 
 def axis_px(transmission: ArrayLike, angles: ArrayLike) -> float:
@@ -164,7 +208,12 @@ def _axis_of(one: _Floats, opposite: _Floats) -> float:
 
 
 def from_scan(
-    transmission: ArrayLike, angles: ArrayLike, *, pixel_mm: float, axis: float | None = None
+    transmission: ArrayLike,
+    angles: ArrayLike,
+    *,
+    pixel_mm: float,
+    axis: float | None = None,
+    between: int = 1,
 ) -> Volume:
     """Return the volume of a part from its projections, by filtered back projection.
 
@@ -176,6 +225,9 @@ def from_scan(
         angles: (n,), degrees about the vertical axis.
         pixel_mm: side of a pixel, and of the cubes.
         axis: where the part turns, px right of the image's middle; None: `axis_px` finds it.
+        between: how many projections are made of one, by a spline through the angles. Few
+            projections leave streaks by which a volume looks most like its part at their own
+            angles; with more of them it looks alike at all.
 
     Raises:
         errors.DataError: see `axis_px`.
@@ -196,6 +248,7 @@ def from_scan(
     wide = np.pad(attenuation, [(0, 0), (0, 0), (margin, margin + 1 - attenuation.shape[2] % 2)])
     middle = (attenuation.shape[2] - 1) / 2 + axis + margin
     shifted = ndimage.shift(wide, (0, 0, wide.shape[2] // 2 - middle), order=3)
+    shifted, degrees = _denser(shifted, degrees, between)
     slices = [
         transform.iradon(shifted[:, row].T, theta=degrees, filter_name="ramp", circle=True)
         for row in range(shifted.shape[1])
@@ -203,6 +256,28 @@ def from_scan(
     # A slice has its rows against z, the detector's rows become the second axis.
     values = np.stack([found[::-1] for found in slices], axis=1) / pixel_mm
     return Volume(values.astype(np.float32), pixel_mm)
+
+
+def _denser(attenuation: _Floats, degrees: _Floats, between: int) -> tuple[_Floats, _Floats]:
+    """Return projections (n, height, width) about the middle column, and more between them."""
+    if between <= 1:
+        return attenuation, degrees
+    from scipy import interpolate
+
+    order = np.argsort(degrees)
+    attenuation, degrees = attenuation[order], degrees[order]
+    if degrees[-1] - degrees[0] < 180:
+        # Half a turn later a view is mirrored: the spline goes round.
+        around = attenuation[:, :, ::-1]
+        attenuation = np.concatenate([around[-_ROUND:], attenuation, around[:_ROUND]])
+        degrees = np.concatenate([degrees[-_ROUND:] - 180, degrees, degrees[:_ROUND] + 180])
+        first, last = degrees[_ROUND], degrees[_ROUND] + 180
+        count = (len(degrees) - 2 * _ROUND) * between
+    else:
+        first, last, count = degrees[0], degrees[-1], len(degrees) * between
+    spline = interpolate.CubicSpline(degrees, attenuation, axis=0)
+    angles = np.linspace(first, last, count, endpoint=False)
+    return np.asarray(spline(angles)), angles
 
 
 def _skimage(module: str) -> Any:

@@ -70,6 +70,36 @@ def test_a_volume_turns_about_all_axes_and_moves():
     assert np.corrcoef(found.ravel(), expected.ravel())[0, 1] > 0.99
 
 
+def test_an_upright_part_is_projected_by_one_matrix_as_by_its_rays():
+    rng = np.random.default_rng(3)
+    volume = Volume(rng.random((9, 14, 11)).astype(np.float32), 0.8)
+    scanner = SCANNER.model_copy(update={"middle_px": (1.3, -0.4)})
+    upright = Pose(phi=37.0, x=2.1, y=-1.3)
+    # A small tilt takes the other way, and changes nothing to speak of.
+    tilted = dataclasses.replace(upright, theta=1e-2)
+    one, other = (volume.path_lengths(scanner, pose)["scan"] for pose in (upright, tilted))
+    np.testing.assert_allclose(one, other, atol=0.02 * one.max())
+    several = volume.path_lengths(scanner, upright, samples=3)["scan"]
+    assert several.shape == (60, 48)
+
+
+def test_projections_between_those_of_a_scan_make_it_look_alike_at_all_angles():
+    few = np.arange(0.0, 180.0, 9.0)
+    plain, dense = (
+        volumes.from_scan(scan(0.0, few), few, pixel_mm=1.0, axis=0.0, between=count)
+        for count in (1, 5)
+    )
+
+    def off(volume, phi):
+        found = volume.path_lengths(SCANNER, Pose(phi=phi))["scan"]
+        return np.abs(found - attenuation(phi)).mean()
+
+    # At its own angles a volume of few projections is better than between them.
+    assert off(plain, 45.0) < 0.7 * off(plain, 49.5)
+    assert off(dense, 49.5) < 1.2 * off(dense, 45.0)
+    assert off(dense, 49.5) < 0.8 * off(plain, 49.5)
+
+
 def test_a_cone_sees_a_volume_magnified():
     values = np.zeros((9, 9, 9), np.float32)
     values[4, 4, 4] = 1.0

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf.projection import Deviations, Pose
+from inspection_tf.projection import Deviations, Pose, motions
 from inspection_tf.projection.limits import covariance
 from inspection_tf.tasks.pose.refinement.measurement import Measurement
 from inspection_tf.tasks.pose.refinement.model import ImageModel
@@ -95,12 +95,14 @@ def fitted(measurement: Measurement, start: Pose, spec: RefinementSpec, effort: 
     scale = np.append(model.scales, 1.0)
     errors_of = covariance(information) * np.outer(scale, scale)
     pose = model.pose(found.x)
-    motions_of = errors_of[: len(model.scales), : len(model.scales)]
+    # What may not move is known.
+    of_motions = np.zeros((motions.count(measurement.setup),) * 2)
+    of_motions[np.ix_(model.moves, model.moves)] = errors_of[:-1, :-1]
     counted = np.count_nonzero(measurement.weights)
     return Fit(
         pose,
         2 * float(found.cost) / max(int(counted), 1),
-        Deviations.of(pose, motions_of),
+        Deviations.of(pose, of_motions),
         _condition(information),
         float(np.sqrt(max(found.x[-1], 0.0))),
         solution.numbers,

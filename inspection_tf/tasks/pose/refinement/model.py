@@ -63,13 +63,15 @@ class ImageModel:
         self.measurement, self.start, self.spec = measurement, start, spec
         self.samples = samples
         setup = measurement.setup
-        self.scales = motions.steps(setup, px=1.0)[: motions.count(setup)]
+        names = motions.NAMES[: motions.count(setup)]
+        self.moves = np.array([names.index(move) for move in names if move in spec.moves])
+        self.scales = motions.steps(setup, px=1.0)[self.moves]
         self._latest: tuple[bytes, Solution] | None = None
 
     def pose(self, unknowns: _Floats) -> Pose:
         """Return the pose of (n + 1,) unknowns: motions, in px, and the blur's square, px2."""
         motion = np.zeros(6)
-        motion[: len(self.scales)] = unknowns[:-1] * self.scales
+        motion[self.moves] = unknowns[:-1] * self.scales
         return motions.moved(self.start, motion)
 
     def solved(self, unknowns: _Floats) -> Solution:
@@ -88,7 +90,7 @@ class ImageModel:
         """Return how `residuals` change, (rows, n + 1), where the linear part follows."""
         measurement, solution = self.measurement, self.solved(unknowns)
         per_energy = motions.derivatives(
-            measurement.setup, self.pose(unknowns), samples=samples
+            measurement.setup, self.pose(unknowns), self.moves, samples=samples
         ) * self.scales.astype(np.float32).reshape(-1, 1, 1, 1)
         shares = self._shares(solution.numbers).astype(np.float32)
         changes = blurred(np.einsum("mkhw,k->mhw", per_energy, shares), self._sigma(unknowns))

@@ -1,5 +1,7 @@
 """What a refinement may change besides the pose, and how images are taken."""
 
+from typing import Literal
+
 import pydantic
 
 from inspection_tf import config
@@ -12,6 +14,11 @@ class RefinementSpec(config.Section):
     """A pixel counts where nothing is in the way; sets the noise."""
     open_value: float = pydantic.Field(default=49151.25, gt=0, allow_inf_nan=False)
     """What a pixel of a source image shows where nothing is in the way."""
+    moves: tuple[Literal["turn_x", "turn_y", "turn_z", "x", "y", "z"], ...] = pydantic.Field(
+        default=("turn_x", "turn_y", "turn_z", "x", "y", "z"), min_length=1
+    )
+    """What a part may do between its start and its pose: turn about axes of the scanner, and move
+    along them. A parallel beam shows no z."""
     starts: int = pydantic.Field(default=3, ge=1, le=10)
     """Poses that are tried, the likeliest first."""
     spectrum_sd: float = pydantic.Field(default=0.3, ge=0, allow_inf_nan=False)
