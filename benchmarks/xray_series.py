@@ -56,9 +56,9 @@ def main() -> None:
     setup = model(pixels[::2], angles[::2], options.between)
     spec = refinement.RefinementSpec(photons=PHOTONS, open_value=FULL * AIR, moves=("turn_y",))
     poses = PoseRange(
-        phi_deg=(angles.min() - 5, angles.max() + 5), theta_deg=0, psi_deg=0, xy_mm=0, z_mm=0
+        phi_deg=(angles.min() - 5.3, angles.max() + 5.3), theta_deg=0, psi_deg=0, xy_mm=0, z_mm=0
     )
-    bank = Bank(setup, poses, BankSpec())
+    bank = Bank(setup, poses, BankSpec(phi_step_deg=2.0, apart_deg=5.0))
     off, guessed, taken = [], [], []
     for index in range(1, len(angles), 2 * options.every):
         started = time.perf_counter()

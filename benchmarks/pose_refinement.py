@@ -1,0 +1,232 @@
+"""How well the pose of a part is found without a network, and what is refused.
+
+For each mesh, in aluminium, 224 x 224 px, 10^4 photons, poses drawn from the whole range:
+
+- `ideal`: all but pose, brightness and attenuation is known; errors over each image's own bound;
+- `unknown`: voltage, filter, scatter and blur differ from the model's and are not known: the bank
+  of projections, then the refinement, with what it states of its own errors;
+- what should be refused: another part of like size, nothing, too much light, half out of view, and
+  one face half a millimetre off.
+
+    OMP_NUM_THREADS=1 python benchmarks/pose_refinement.py --mesh FILE.STL ... [--unit in]
+        [--images 200] [--bad 50]
+"""
+
+import argparse
+import collections
+import dataclasses
+import functools
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf.projection import (
+    Exposure,
+    Material,
+    Mesh,
+    Pose,
+    Scanner,
+    Setup,
+    Solid,
+    Spectrum,
+    attenuation,
+    motions,
+    pose_limit,
+)
+from inspection_tf.projection.parts import mesh_files
+from inspection_tf.tasks.pose import refinement
+from inspection_tf.tasks.pose.bank import Bank, BankSpec, likeliest
+from inspection_tf.tasks.pose.ranges import PoseRange
+from inspection_tf.tasks.pose.refinement import refusals
+
+MATERIALS = {"aluminium": Material("Al", 2.7)}
+FILTER = {"copper": Material("Cu", 8.96)}
+POSES = PoseRange()
+LIMITS = refusals.RefusalLimits()
+IDEAL = Exposure(focal_spot_mm=0.0, scatter=0.0)
+OPEN = IDEAL.open_value
+TRUE_SAMPLES = 34  # rays a pixel of what is measured: more than the model has
+NINETY = 1.6449  # standard deviations on each side that hold 90 %
+WITHIN_DEG = 0.1
+Floats = NDArray[np.float64]
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+def beam(kv: float, bins: int, copper_mm: float) -> tuple[Spectrum, dict[str, Floats]]:
+    """Return a spectrum behind a filter, and what aluminium takes of it."""
+    energies = attenuation.middles(kv, bins=bins)
+    taken = attenuation.coefficients(FILTER, energies)["copper"] * copper_mm
+    mu = attenuation.coefficients(MATERIALS, energies)
+    return Spectrum.of_tube(kv, filter_mu=taken, bins=bins), dict(mu)
+
+
+def before_scanner(part: Solid) -> Setup:
+    """Return a part before a scanner whose image it fills."""
+    room = 5.0  # mm that it may lie aside, and more
+    scanner = Scanner(pixel_mm=round(2 * (part.reach + room) / 0.7 / 224, 3))
+    return Setup(part, scanner, *beam(160.0, 5, 0.5))
+
+
+def other_conditions(setup: Setup, rng: np.random.Generator) -> tuple[Setup, Exposure]:
+    """Return another beam, more or less scatter, and another blur."""
+    spectrum, mu = beam(rng.uniform(140, 180), 8, rng.uniform(0.3, 0.8))
+    exposure = Exposure(
+        focal_spot_mm=rng.uniform(0.2, 2.0),
+        scatter=rng.uniform(0.05, 0.15),
+        scatter_px=rng.uniform(25, 60),
+    )
+    return Setup(setup.part, setup.scanner, spectrum, mu), exposure
+
+
+def off(found: Pose, truth: Pose) -> Floats:
+    """Return (6,), degrees and mm."""
+    turns = [found.phi - truth.phi, found.theta - truth.theta, found.psi - truth.psi]
+    return np.array([*((np.array(turns) + 180) % 360 - 180), *(found.position - truth.position)])
+
+
+def ideal(setup: Setup, count: int) -> None:
+    """Print errors beside the bound of each image."""
+    spec = refinement.RefinementSpec(
+        open_value=OPEN, spectrum_sd=0.0, scatter_sd=0.0, blur_sd=0.0, blur_px=0.5
+    )
+    rng = np.random.default_rng(1)
+    errors, bounds = [], []
+    for _ in range(count):
+        truth = POSES.drawn(rng)
+        image = IDEAL.render(rng, IDEAL.expected(setup, truth, samples=TRUE_SAMPLES))
+        start = motions.moved(truth, rng.normal(0, 1, 6) * [1, 1, 1, 0.5, 0.5, 3])
+        found = refinement.refine(image, setup, [start], spec).fit
+        errors.append(off(found.pose, truth))
+        bounds.append(dataclasses.astuple(pose_limit(setup, truth, 1e4)))
+    shares = np.sqrt(np.mean(np.square(np.array(errors) / bounds), axis=1))
+    print(
+        f"  ideal: MAE {words(np.abs(errors).mean(axis=0))}; rms over the own bound <= 1.5 in "
+        f"{np.mean(shares <= 1.5):.1%}, median {np.median(shares):.2f}"
+    )
+
+
+def unknown(setup: Setup, bank: Bank, count: int) -> None:
+    """Print errors of bank and refinement, and how often the stated ones hold."""
+    spec = refinement.RefinementSpec(open_value=OPEN)
+    rng = np.random.default_rng(2)
+    guesses, errors, stated, refused = [], [], [], collections.Counter[str]()
+    seconds: list[tuple[float, float]] = []
+    for _ in range(count):
+        truth = POSES.drawn(rng)
+        true_setup, exposure = other_conditions(setup, rng)
+        expected = exposure.expected(true_setup, truth, samples=TRUE_SAMPLES)
+        image = exposure.render(rng, expected)
+        began = time.perf_counter()
+        starts = likeliest(bank.best((image / OPEN).astype(np.float32), spec.starts))
+        matched = time.perf_counter()
+        found = refinement.refine(image, setup, starts, spec)
+        why = refusals.reasons(found, image, setup, LIMITS)
+        seconds.append((matched - began, time.perf_counter() - matched))
+        guesses.append([off(start, truth) for start in starts])
+        if why:
+            refused.update(reason.split(":")[0] for reason in why)
+            continue
+        errors.append(off(found.fit.pose, truth))
+        stated.append(dataclasses.astuple(found.fit.deviations))
+    size = np.abs(errors)
+    best = np.abs([guess[0] for guess in guesses])
+    nearest = [min(np.abs(one[:3]).max() for one in guess) for guess in guesses]
+    coverage = (size <= NINETY * np.array(stated)).mean(axis=0)
+    print(
+        f"  bank: likeliest MAE {words(best.mean(axis=0))}; one of {spec.starts} within 10 deg in "
+        f"{np.mean(np.array(nearest) < 10):.1%}; {np.mean(seconds, axis=0)[0]:.2f} s"
+    )
+    print(
+        f"  refined: MAE {words(size.mean(axis=0))}; 95th percentile "
+        f"{words(np.percentile(size, 95, axis=0))}; within {WITHIN_DEG} deg in "
+        f"{np.mean(size[:, :3].max(axis=1) < WITHIN_DEG):.1%}; refused "
+        f"{1 - len(errors) / count:.1%} {dict(refused)}; 90 % intervals hold "
+        f"{words(coverage, 2)}; {np.mean(seconds, axis=0)[1]:.2f} s, at most "
+        f"{np.max(seconds, axis=0)[1]:.2f} s"
+    )
+
+
+def one_face_off(setup: Setup, mm: float) -> Setup:
+    """Return a part whose face at the largest z lies elsewhere."""
+    part = setup.part
+    if not isinstance(part, Solid):
+        raise TypeError("a solid")
+    vertices = part.mesh.vertices.copy()
+    vertices[vertices[:, 2] > vertices[:, 2].max() - 1e-6, 2] += mm
+    return dataclasses.replace(setup, part=Solid(Mesh(vertices, part.mesh.faces), part.material))
+
+
+def as_large(other: Solid, part: Solid) -> Solid:
+    """Return another part, made as large as one."""
+    scale = part.reach / other.reach
+    return Solid(Mesh(other.mesh.vertices * scale, other.mesh.faces), other.material)
+
+
+def bad(setup: Setup, bank: Bank, other: Solid, count: int) -> None:
+    """Print how many of what should be refused is refused, and how far off the others are."""
+    part = setup.part
+    if not isinstance(part, Solid):
+        raise TypeError("a solid")
+    spec = refinement.RefinementSpec(open_value=OPEN)
+    half = setup.scanner.field_of_view_mm[1] / 2
+    instead = as_large(other, part)
+    swapped: dict[str, Callable[[Setup], Setup]] = {
+        "another part": lambda seen: dataclasses.replace(seen, part=instead),
+        "face 0.5 mm out": functools.partial(one_face_off, mm=0.5),
+        "face 0.5 mm in": functools.partial(one_face_off, mm=-0.5),
+    }
+    for kind in ("another part", "empty", "saturated", "half out of view", *list(swapped)[1:]):
+        rng = np.random.default_rng(3)
+        refused, errors = 0, [0.0]
+        for _ in range(count):
+            truth = POSES.drawn(rng)
+            seen, exposure = other_conditions(setup, rng)
+            if kind == "half out of view":
+                truth = dataclasses.replace(truth, x=truth.x + rng.choice([-half, half]))
+            seen = swapped.get(kind, lambda seen: seen)(seen)
+            light = exposure.expected(seen, truth, samples=TRUE_SAMPLES)
+            light = np.ones_like(light) if kind == "empty" else light
+            image = exposure.render(rng, 1.6 * light if kind == "saturated" else light)
+            starts = likeliest(bank.best((image / OPEN).astype(np.float32), spec.starts))
+            found = refinement.refine(image, setup, starts, spec)
+            if refusals.reasons(found, image, setup, LIMITS):
+                refused += 1
+            else:
+                errors.append(float(np.abs(off(found.fit.pose, truth)[:3]).max()))
+        print(f"  {kind}: refused {refused} of {count}; else off by {max(errors):.3f} deg at most")
+
+
+def words(values: Floats, digits: int = 4) -> str:
+    """Return numbers in a row."""
+    return " / ".join(f"{value:.{digits}f}" for value in values)
+
+
+def main() -> None:
+    """Print figures of each part."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--mesh", type=Path, nargs="+", required=True)
+    parser.add_argument("--unit", choices=sorted(mesh_files.MM), default="in", help="of these")
+    parser.add_argument("--images", type=int, default=200, help="of each part and condition")
+    parser.add_argument("--bad", type=int, default=50, help="images of each kind to refuse")
+    options = parser.parse_args()
+    parts = {
+        path.stem: Solid(mesh_files.read_mesh(path, unit=options.unit), "aluminium")
+        for path in options.mesh
+    }
+    for index, (name, part) in enumerate(parts.items()):
+        setup = before_scanner(part)
+        began = time.perf_counter()
+        bank = Bank(setup, POSES, BankSpec())
+        print(f"{name}: {len(bank.poses)} projections in {time.perf_counter() - began:.1f} s")
+        print("  phi / theta / psi deg / x / y / z mm")
+        ideal(setup, options.images)
+        unknown(setup, bank, options.images)
+        if options.bad:
+            bad(setup, bank, [*parts.values()][index - 1], options.bad)
+
+
+if __name__ == "__main__":
+    main()
