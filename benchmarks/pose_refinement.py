@@ -37,9 +37,9 @@ from inspection_tf.projection import (
     pose_limit,
 )
 from inspection_tf.projection.parts import mesh_files
+from inspection_tf.projection.pose_ranges import PoseRange
 from inspection_tf.tasks.pose import refinement
 from inspection_tf.tasks.pose.bank import Bank, BankSpec, likeliest
-from inspection_tf.tasks.pose.ranges import PoseRange
 from inspection_tf.tasks.pose.refinement import refusals
 
 MATERIALS = {"aluminium": Material("Al", 2.7)}

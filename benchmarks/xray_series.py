@@ -16,9 +16,9 @@ import numpy as np
 from inspection_tf import images
 from inspection_tf.projection import Scanner, Setup, Spectrum
 from inspection_tf.projection.parts import volumes
+from inspection_tf.projection.pose_ranges import PoseRange
 from inspection_tf.tasks.pose import refinement
 from inspection_tf.tasks.pose.bank import Bank, BankSpec, likeliest
-from inspection_tf.tasks.pose.ranges import PoseRange
 
 FULL = 50000.0  # what a pixel shows where all passes
 AIR = 0.71  # share that passes beside the part

@@ -4,7 +4,7 @@ import numpy as np
 from xray_parts import IDEAL, SETUP, image
 
 from inspection_tf.projection import motions
-from inspection_tf.tasks.pose.ranges import PoseRange
+from inspection_tf.projection.pose_ranges import PoseRange
 from inspection_tf.tasks.pose.refinement import RefinementSpec
 
 KNOWN = RefinementSpec(

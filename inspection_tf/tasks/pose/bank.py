@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import config
 from inspection_tf.projection import Pose, Setup
-from inspection_tf.tasks.pose.ranges import PoseRange
+from inspection_tf.projection.pose_ranges import PoseRange
 
 _Floats = NDArray[np.float32]
 _SIDE = 56  # px: of a smaller image the part is known as well, and the bank is small

@@ -2,7 +2,7 @@ import numpy as np
 import pydantic
 import pytest
 
-from inspection_tf.tasks.pose.ranges import PoseRange
+from inspection_tf.projection.pose_ranges import PoseRange
 
 
 def test_poses_are_drawn_from_all_of_the_range_and_nothing_else():

@@ -4,7 +4,7 @@ import numpy as np
 import pydantic
 
 from inspection_tf import config
-from inspection_tf.projection import Pose
+from inspection_tf.projection.poses import Pose
 
 
 class PoseRange(config.Section):
