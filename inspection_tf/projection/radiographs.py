@@ -14,6 +14,8 @@ from inspection_tf.projection.scanner import Scanner
 
 _Floats = NDArray[np.float64]
 _Images = NDArray[np.float32]
+_COARSE = 4  # px: of what is seen of a part few of them show the share
+_WIDER = 3  # times the sides of the detector, odd so that its pixels stay where they are
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,6 +81,25 @@ class Setup:
         """Return the share of the signal that passes, (height, width): see `passed`."""
         shares = self.spectrum.shares.astype(np.float32)
         return np.tensordot(shares, self.passed(pose, samples=samples), axes=1)
+
+
+def cut_share(setup: Setup, pose: Pose) -> float:
+    """Return the share of a part's attenuation that lies beside the detector, 0 to 1.
+
+    Args:
+        setup: part, scanner and beam.
+        pose: of the part.
+    """
+    coarse = setup.scanner.coarser(min(_COARSE, *setup.scanner.size))
+    height, width = coarse.size
+    wide = coarse.model_copy(update={"size": (height * _WIDER, width * _WIDER)})
+    seen, whole = (
+        float(-np.log(np.maximum(found, 1e-6)).sum())
+        for found in (
+            dataclasses.replace(setup, scanner=scanner).signal(pose) for scanner in (coarse, wide)
+        )
+    )
+    return 1.0 - seen / whole if whole > 0 else 1.0
 
 
 def _window(lengths: Mapping[str, _Floats], samples: int) -> tuple[slice, slice] | None:

@@ -2,16 +2,17 @@
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from inspection_tf import errors, images, process
 from inspection_tf.cli.arguments import Scan
-from inspection_tf.synthesis import certificate, inserts, surface
+from inspection_tf.synthesis import certificate, inserts, surface, xrays
 from inspection_tf.synthesis.certificate import CertificateSpec, PhotoSpec
 from inspection_tf.synthesis.grids import GridSpec
 from inspection_tf.synthesis.inserts import InsertSpec
+from inspection_tf.synthesis.xrays import XraySpec
 
 if TYPE_CHECKING:
     from inspection_tf.datasets.records import Records
@@ -116,6 +117,43 @@ class Inserts:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Xrays:
+    """X-rays of a part, poses.csv with how it lies on each, and part.npz with the part."""
+
+    out: Path
+    """New folder."""
+    count: int
+    """Number of images."""
+    seed: int = 0
+    """The same seed draws the same images."""
+    part: Path | None = None
+    """STL of your own part, closed; none: a bracket."""
+    unit: Literal["mm", "in"] | None = None
+    """Of the numbers in that file, which does not say it."""
+    spec: XraySpec = dataclasses.field(default_factory=XraySpec)
+    """What to draw from."""
+
+    def write(self, progress: process.Progress) -> Path:
+        """Write the set; `progress` is called after each image."""
+        spec = self.spec
+        if (self.part is None) != (self.unit is None):
+            raise errors.ConfigError(
+                "--part and --unit go together: a mesh does not say in which unit it is. Got "
+                f"{'--unit alone' if self.part is None else '--part alone'}. Give both, or none."
+            )
+        if self.part is not None:
+            part = spec.part.model_copy(update={"file": self.part, "unit": self.unit})
+            spec = spec.model_copy(update={"part": part})
+        return xrays.write_folder(
+            self.out,
+            count=self.count,
+            spec=spec,
+            seed=self.seed,
+            progress=lambda done: progress(done, self.count),
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Copies:
     """Photos of your own form, and corners.csv with the corners of its field."""
 
@@ -180,6 +218,7 @@ Kind = (
     | Annotated[Certificates, tyro.conf.subcommand("certificate", prefix_name=False)]
     | Annotated[Grids, tyro.conf.subcommand("grid", prefix_name=False)]
     | Annotated[Inserts, tyro.conf.subcommand("insert", prefix_name=False)]
+    | Annotated[Xrays, tyro.conf.subcommand("xray", prefix_name=False)]
     | Annotated[Copies, tyro.conf.subcommand("template", prefix_name=False)]
 )
 

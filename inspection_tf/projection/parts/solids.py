@@ -74,9 +74,9 @@ class Assembly:
 
     @property
     def reach(self) -> float:
-        """How far the farthest point of a ball around a body can be from its origin, mm."""
+        """How far the farthest corner of the box around a body is from its origin, mm."""
         return max(
-            float(np.linalg.norm(body.place.position)) + body.primitive.reach
+            float(np.linalg.norm(_corners(body), axis=1).max())
             for body in self.bodies
             if body.material is not None
         )
@@ -115,11 +115,16 @@ class Assembly:
         return found
 
 
+def _corners(body: Body) -> NDArray[np.float64]:
+    """Return (8, 3) mm in the frame of the part, the corners of the box around a body."""
+    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
+    own = signs * body.primitive.half_sides
+    return np.asarray(own @ body.place.rotation.T + body.place.position)
+
+
 def _window(scanner: Scanner, pose: Pose, body: Body, samples: int) -> tuple[slice, slice]:
     """Return the rows and columns of rays that hold a body: those of the box around it."""
-    corners = np.array(list(itertools.product((-1.0, 1.0), repeat=3))) * body.primitive.half_sides
-    place = body.place
-    seen = scanner.to_detector(corners @ place.rotation.T + place.position, pose)
+    seen = scanner.to_detector(_corners(body), pose)
     first = np.floor(seen.min(axis=0) + 0.5)[::-1]
     last = np.ceil(seen.max(axis=0) + 0.5)[::-1]
     rows, columns = (

@@ -1,18 +1,15 @@
 """When a refined pose is not to be trusted: one reason in words for each limit that it breaks."""
 
-import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 import pydantic
 
 from inspection_tf import config
-from inspection_tf.projection import Pose, Setup
+from inspection_tf.projection import Setup
+from inspection_tf.projection.radiographs import cut_share
 from inspection_tf.tasks.pose.refinement.measurement import Pixels
 from inspection_tf.tasks.pose.refinement.search import Refined
-
-_COARSE = 4  # px of the source: what is seen of a part shows on few of them
-_WIDER = 2  # times the detector's sides: what lies beside it
 
 
 class RefusalLimits(config.Section):
@@ -94,22 +91,3 @@ def _reasons(refined: Refined, image: Pixels, setup: Setup, limits: RefusalLimit
 
 def _known(deviation: float) -> str:
     return f"{deviation:.3g}" if np.isfinite(deviation) else "nothing"
-
-
-def cut_share(setup: Setup, pose: Pose) -> float:
-    """Return the share of a part's attenuation that lies beside the detector, 0 to 1.
-
-    Args:
-        setup: part, scanner and beam.
-        pose: of the part.
-    """
-    coarse = setup.scanner.coarser(min(_COARSE, *setup.scanner.size))
-    height, width = coarse.size
-    wide = coarse.model_copy(update={"size": (height * _WIDER, width * _WIDER)})
-    seen, whole = (
-        float(-np.log(np.maximum(found, 1e-6)).sum())
-        for found in (
-            dataclasses.replace(setup, scanner=scanner).signal(pose) for scanner in (coarse, wide)
-        )
-    )
-    return 1.0 - seen / whole if whole > 0 else 1.0

@@ -6,8 +6,9 @@ from pose_images import FREE, near
 from xray_parts import IDEAL, POSE, SETUP, image
 
 from inspection_tf.projection import Assembly, Body, Box, Cylinder, Deviations, Pose
+from inspection_tf.projection.radiographs import cut_share
 from inspection_tf.tasks.pose.refinement import refine, refusals
-from inspection_tf.tasks.pose.refinement.refusals import RefusalLimits, cut_share, reasons
+from inspection_tf.tasks.pose.refinement.refusals import RefusalLimits, reasons
 
 LIMITS = RefusalLimits()
 NEAR = near(POSE, np.random.default_rng(2), 1.0, 0.3)

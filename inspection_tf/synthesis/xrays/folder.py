@@ -1,0 +1,65 @@
+"""A set of drawn X-rays on disk: images, a table of poses, and the part before its scanner."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from inspection_tf import config, errors, files, images
+from inspection_tf.projection import Pose, setup_files
+from inspection_tf.synthesis.xrays import sample
+from inspection_tf.synthesis.xrays.spec import XraySpec
+
+TABLE = "poses.csv"
+SETUP = "part.npz"
+SETTINGS = "settings.yaml"
+COLUMNS = ("file", *(field.name for field in dataclasses.fields(Pose)))
+
+
+def write_folder(
+    out: str | Path,
+    *,
+    count: int,
+    spec: XraySpec,
+    seed: int,
+    progress: Callable[[int], None] | None = None,
+) -> Path:
+    """Write a set as `NNNN.png`, `poses.csv`, `part.npz` and `settings.yaml`.
+
+    `poses.csv` has a row for each image: its name, phi, theta and psi in degrees, x, y and z in mm;
+    see `projection.poses` for what they mean. `part.npz` is what `projection.setup_files` reads.
+    The folder appears complete or not at all.
+
+    Args:
+        out: the folder; it must not exist yet, or be empty.
+        count: number of images.
+        spec: what to draw from.
+        seed: of the set; image `i` is drawn from (seed, i).
+        progress: called with the number of images written so far.
+
+    Returns:
+        The folder.
+
+    Raises:
+        errors.ConfigError: `count` is below 1, or the folder holds something already.
+        errors.DataError: see `XraySpec.nominal`.
+        errors.StorageError: the disk is full or the folder cannot be written.
+    """
+    out = Path(out)
+    if count < 1:
+        raise errors.ConfigError(f"count must be at least 1. Got {count}. Ask for some images.")
+    nominal = spec.nominal()
+    with files.new_folder(out) as partial:
+        lines = [files.csv_line(COLUMNS)]
+        for index in range(count):
+            found = sample.draw(index, seed=seed, spec=spec, nominal=nominal)
+            name = f"{index:04d}.png"
+            images.write_png(partial / name, found.image)
+            cells = (f"{value:.9f}" for value in dataclasses.astuple(found.pose))
+            lines.append(files.csv_line((name, *cells)))
+            if progress is not None:
+                progress(index + 1)
+        files.write(partial / TABLE, "".join(lines))
+        setup_files.write(nominal, partial / SETUP)
+        body = "".join(f"  {line}\n" for line in config.to_yaml(spec).splitlines())
+        files.write(partial / SETTINGS, f"seed: {seed}\ncount: {count}\nspec:\n{body}")
+    return out

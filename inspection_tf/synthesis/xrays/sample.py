@@ -1,0 +1,55 @@
+"""One drawn X-ray and what is true of it."""
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf.projection import Pose, Setup
+from inspection_tf.synthesis.xrays.spec import Span, XraySpec
+
+
+@dataclasses.dataclass(frozen=True)
+class XraySample:
+    """A drawn X-ray.
+
+    Attributes:
+        image: (height, width), of the bits of the exposure.
+        pose: of the part.
+    """
+
+    image: NDArray[np.uint8] | NDArray[np.uint16]
+    pose: Pose
+
+
+def draw(index: int, *, seed: int, spec: XraySpec, nominal: Setup | None = None) -> XraySample:
+    """Return X-ray `index` of a set: it follows from (seed, index) and the spec alone.
+
+    Args:
+        index: of the image.
+        seed: of the set.
+        spec: what to draw from.
+        nominal: `spec.nominal()`, where it was computed already.
+
+    Raises:
+        errors.DataError: see `XraySpec.nominal`.
+    """
+    setup = spec.nominal() if nominal is None else nominal
+    rng = np.random.default_rng([seed, index])
+    pose = spec.poses.drawn(rng)
+    seen = spec.conditions(
+        setup.part, setup.scanner, kv=_between(rng, spec.kv), copper=_between(rng, spec.copper_mm)
+    )
+    exposure = spec.exposure.model_copy(
+        update={
+            "focal_spot_mm": _between(rng, spec.focal_spot_mm),
+            "scatter": _between(rng, spec.scatter),
+            "scatter_px": _between(rng, spec.scatter_px),
+        }
+    )
+    expected = exposure.expected(seen, pose, samples=spec.samples)
+    return XraySample(exposure.render(rng, expected), pose)
+
+
+def _between(rng: np.random.Generator, span: Span) -> float:
+    return float(rng.uniform(*span))

@@ -1,0 +1,178 @@
+"""What X-rays are drawn from: a part, a scanner, and conditions that change from image to image."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pydantic
+
+from inspection_tf import config, errors
+from inspection_tf.projection import (
+    Exposure,
+    Material,
+    Part,
+    Pose,
+    Scanner,
+    Setup,
+    Solid,
+    Spectrum,
+    attenuation,
+)
+from inspection_tf.projection.parts import mesh_files
+from inspection_tf.projection.pose_ranges import PoseRange
+from inspection_tf.projection.radiographs import cut_share
+from inspection_tf.synthesis.xrays.parts import DESIGNS, MATERIAL
+
+_FILTER = {"copper": Material("Cu", 8.96)}
+_LOOKS = 8  # turns in which the part must be seen as a whole
+_CUT = 0.01  # of the part that may lie beside the image
+_ROOM = 1.05  # times the part: what the image shows around it, beside its range of places
+Span = tuple[pydantic.FiniteFloat, pydantic.FiniteFloat]
+
+
+class PartSpec(config.Section):
+    """What is X-rayed."""
+
+    design: Literal["bracket", "hub"] = "bracket"
+    """A part to begin with, where no file is given; the hub looks alike four times in a turn."""
+    file: Path | None = None
+    """STL of your own part, closed; it lies with the middle of its box at the origin."""
+    unit: Literal["mm", "in"] | None = None
+    """Of the numbers in that file, which does not say it."""
+    formula: str = "Al"
+    """Of its material, chemical."""
+    density: float = pydantic.Field(default=2.7, gt=0, allow_inf_nan=False)
+    """Of its material, g/cm3."""
+
+    @pydantic.model_validator(mode="after")
+    def _file_has_a_unit(self) -> "PartSpec":
+        if (self.file is None) != (self.unit is None):
+            raise ValueError(
+                "file and unit go together, as numbers of a mesh have none, "
+                f"got {self.file} and {self.unit}: give both, or none"
+            )
+        return self
+
+    @property
+    def symmetry(self) -> int:
+        """How often it is known to look alike in a turn about its vertical axis."""
+        return DESIGNS[self.design].symmetry if self.file is None else 1
+
+    def read(self) -> Part:
+        """Return the part.
+
+        Raises:
+            errors.DataError: the file is no closed mesh.
+            errors.BundleError: what reads it is not installed.
+        """
+        if self.file is None or self.unit is None:
+            return DESIGNS[self.design].part
+        return Solid(mesh_files.read_mesh(self.file, unit=self.unit), MATERIAL)
+
+
+class XraySpec(config.Section):
+    """What X-rays are drawn from. Of each pair every image has a number between both."""
+
+    part: PartSpec = PartSpec()
+    """What is X-rayed."""
+    poses: PoseRange = PoseRange()
+    """How it may lie."""
+    size: tuple[pydantic.PositiveInt, pydantic.PositiveInt] = (224, 224)
+    """(height, width) of an image, px."""
+    beam: Literal["cone", "parallel"] = "cone"
+    """cone: from a point; parallel: as from far away."""
+    source_detector_mm: float = pydantic.Field(default=1000.0, gt=0, allow_inf_nan=False)
+    """From the source to the detector."""
+    source_part_mm: float = pydantic.Field(default=700.0, gt=0, allow_inf_nan=False)
+    """From the source to the part."""
+    pixel_mm: float | None = pydantic.Field(default=None, gt=0, allow_inf_nan=False)
+    """Side of a pixel; none: so that the part fills the image wherever it lies."""
+    kv: Span = (140.0, 180.0)
+    """Voltage of the tube."""
+    copper_mm: Span = (0.3, 0.8)
+    """Thickness of its filter."""
+    focal_spot_mm: Span = (0.2, 2.0)
+    """Width of the source, at half its height."""
+    scatter: Span = (0.05, 0.15)
+    """Share of what the part takes from the beam that meets the detector elsewhere."""
+    scatter_px: Span = (25.0, 60.0)
+    """Standard deviation of how far."""
+    exposure: Exposure = Exposure()
+    """What does not change: photons, gain, dead pixels, bits."""
+    samples: int = pydantic.Field(default=13, ge=1)
+    """Rays in each pixel."""
+
+    @pydantic.model_validator(mode="after")
+    def _spans_rise(self) -> "XraySpec":
+        for name in ("kv", "copper_mm", "focal_spot_mm", "scatter", "scatter_px"):
+            low, high = getattr(self, name)
+            least = 1.0 if name in ("kv", "scatter_px") else 0.0
+            if not least <= low <= high:
+                raise ValueError(
+                    f"{name} must be two numbers of {least:g} or more, the smaller one first, "
+                    f"got {low:g} and {high:g}"
+                )
+        if self.scatter[1] >= 1:
+            raise ValueError(f"scatter must be under 1, got {self.scatter[1]:g}")
+        return self
+
+    def nominal(self) -> Setup:
+        """Return the part before its scanner, in the middle of what changes.
+
+        Raises:
+            errors.DataError: the part is no closed mesh, or does not fit the scanner.
+            errors.BundleError: what reads it is not installed.
+        """
+        part = self.part.read()
+        scanner = self._scanner(part)
+        reach = part.reach + self.poses.z_mm
+        if self.beam == "cone" and reach >= self.source_part_mm:
+            raise errors.DataError(
+                f"The source must lie outside the part. Got a part that reaches {reach:.4g} mm, "
+                f"{self.source_part_mm:.4g} mm from the source. Check its unit, or move it away."
+            )
+        kv, copper = sum(self.kv) / 2, sum(self.copper_mm) / 2
+        setup = self.conditions(part, scanner, kv=kv, copper=copper)
+        turns = np.linspace(*self.poses.phi_deg, _LOOKS, endpoint=False)
+        cut = max(cut_share(setup, Pose(phi=turn)) for turn in turns)
+        if cut > _CUT:
+            height, width = scanner.field_of_view_mm
+            raise errors.DataError(
+                f"The image must show all of the part. Got {cut:.0%} of it beside the field of "
+                f"view of {width:.4g} x {height:.4g} mm: its radius is {part.reach:.4g} mm. "
+                "Check its unit, or give larger pixels."
+            )
+        return setup
+
+    def conditions(self, part: Part, scanner: Scanner, *, kv: float, copper: float) -> Setup:
+        """Return a part before a scanner with a beam.
+
+        Args:
+            part: of `nominal`.
+            scanner: likewise.
+            kv: voltage of the tube.
+            copper: thickness of its filter, mm.
+        """
+        bins = 8
+        energies = attenuation.middles(kv, bins=bins)
+        taken = attenuation.coefficients(_FILTER, energies)["copper"] * copper
+        material = Material(self.part.formula, self.part.density)
+        found = attenuation.coefficients({MATERIAL: material}, energies)
+        return Setup(part, scanner, Spectrum.of_tube(kv, filter_mu=taken, bins=bins), found)
+
+    def _scanner(self, part: Part) -> Scanner:
+        scanner = Scanner(
+            beam=self.beam,
+            size=self.size,
+            pixel_mm=self.pixel_mm or 1.0,
+            source_detector_mm=self.source_detector_mm,
+            source_part_mm=self.source_part_mm,
+        )
+        if self.pixel_mm is not None:
+            return scanner
+        room = 2 * (part.reach * _ROOM + self.poses.xy_mm)
+        # What comes nearer to the source is seen larger.
+        nearest = self.source_part_mm - self.poses.z_mm - part.reach / 2
+        larger = self.source_part_mm / nearest if self.beam == "cone" and nearest > 0 else 1.0
+        pixel = room * larger * scanner.magnification / min(self.size)
+        return scanner.model_copy(update={"pixel_mm": float(np.round(pixel, 4))})
