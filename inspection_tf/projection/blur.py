@@ -33,3 +33,15 @@ def blurred(image: _Images, sigma: float) -> _Images:
     )
     small = blurred(np.asarray(small, np.float32), sigma / step)
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
+
+
+def noise_of_average(sigma: float) -> float:
+    """Return the standard deviation of noise, 1 in each pixel, that a Gaussian averages.
+
+    Args:
+        sigma: standard deviation of the Gaussian, px.
+    """
+    side = 8 * math.ceil(sigma) + 1
+    one = np.zeros((side, side), np.float32)
+    one[side // 2, side // 2] = 1.0
+    return float(np.sqrt((blurred(one, sigma) ** 2).sum()))

@@ -28,12 +28,14 @@ class Measurement:
         factor: how many px of the source a pixel is wide.
         values: (height, width), shares of the open beam.
         weights: (height, width), one over the standard deviation; 0: a pixel is left out.
+        noise: (height, width), the standard deviation; 0: dead.
     """
 
     setup: Setup
     factor: int
     values: _Floats
     weights: _Floats
+    noise: _Floats
 
     def without(self, leave_out: NDArray[np.bool_]) -> "Measurement":
         """Return it with more pixels (height, width) left out."""
@@ -73,9 +75,11 @@ def measured(
     # Noise is that of the mean light: weights that follow the noise itself favour dark pixels.
     light = cv2.GaussianBlur(found, (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE)
     variance = np.maximum(light, _LEAST) / spec.photons + 1 / (12 * spec.open_value**2)
-    weights = np.where(seen > 0, np.sqrt(seen * factor**2 / variance), 0.0)
+    counted = np.where(seen > 0, seen * factor**2, np.inf)
+    noise = np.where(seen > 0, np.sqrt(variance / counted), 0.0)
+    weights = np.where(seen > 0, 1 / np.where(seen > 0, noise, 1.0), 0.0)
     scanner = setup.scanner.coarser(factor)
-    return Measurement(dataclasses.replace(setup, scanner=scanner), factor, found, weights)
+    return Measurement(dataclasses.replace(setup, scanner=scanner), factor, found, weights, noise)
 
 
 def _pooled(image: _Floats, factor: int) -> _Floats:

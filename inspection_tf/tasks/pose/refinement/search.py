@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.projection import Pose, Setup
-from inspection_tf.projection.blur import blurred
+from inspection_tf.projection.blur import blurred, noise_of_average
 from inspection_tf.tasks.pose.refinement import measurement
 from inspection_tf.tasks.pose.refinement.fit import Effort, Fit, fitted
 from inspection_tf.tasks.pose.refinement.measurement import Pixels
@@ -124,12 +124,7 @@ def _distinct(fits: Sequence[Fit]) -> list[Fit]:
 def _structure(fit: Fit, measured: measurement.Measurement) -> float:
     """Return the mean square of residuals that a Gaussian averages, noise being 1."""
     residuals = ((measured.values - fit.light) * measured.weights).astype(np.float32)
-    side = 8 * int(_TOGETHER) + 1
-    one = np.zeros((side, side), np.float32)
-    one[side // 2, side // 2] = 1.0
-    # Averaged noise is smaller, by the sum of the squares of what it is averaged by.
-    share = float((blurred(one, _TOGETHER) ** 2).sum())
-    return float((blurred(residuals, _TOGETHER) ** 2).mean()) / share
+    return float((blurred(residuals, _TOGETHER) ** 2).mean()) / noise_of_average(_TOGETHER) ** 2
 
 
 def _outliers(fit: Fit, measured: measurement.Measurement) -> NDArray[np.bool_]:
