@@ -6,7 +6,7 @@ detector's plane: right-handed. A part has a frame of its own, which its pose la
 """
 
 from inspection_tf.projection.attenuation import Material, Spectrum
-from inspection_tf.projection.exposure import Exposure
+from inspection_tf.projection.exposure import Detector, Exposure
 from inspection_tf.projection.limits import Deviations, pose_limit
 from inspection_tf.projection.parts import (
     Assembly,
@@ -31,6 +31,7 @@ __all__ = [
     "Box",
     "Cone",
     "Cylinder",
+    "Detector",
     "Deviations",
     "Exposure",
     "Material",

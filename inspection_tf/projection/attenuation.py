@@ -121,10 +121,9 @@ def coefficients(
                 f"The density of {name} must be over 0 g/cm3. Got {material.density}. Correct it."
             )
         try:
-            per_cm = [
-                xraydb.material_mu(material.formula, 1000.0 * float(energy), material.density)
-                for energy in energies
-            ]
+            per_cm = xraydb.material_mu(
+                material.formula, 1000.0 * np.asarray(energies, np.float64), material.density
+            )
         except (ValueError, ZeroDivisionError) as problem:  # of an empty one
             raise errors.DataError(
                 f"The formula of {name} must be chemical, such as Al or Fe2O3. "

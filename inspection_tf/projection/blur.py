@@ -31,17 +31,34 @@ def blurred(image: _Images, sigma: float) -> _Images:
     small = cv2.resize(
         image, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA
     )
-    small = blurred(np.asarray(small, np.float32), sigma / step)
+    # The sides need be no multiples of the step: each is so many times as short.
+    down, across = sigma * small.shape[0] / height, sigma * small.shape[1] / width
+    side = 2 * math.ceil(4 * max(down, across)) + 1
+    small = cv2.GaussianBlur(
+        small, (side, side), across, sigmaY=down, borderType=cv2.BORDER_REPLICATE
+    )
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), np.float32)
 
 
-def noise_of_average(sigma: float) -> float:
-    """Return the standard deviation of noise, 1 in each pixel, that a Gaussian averages.
+def average(
+    values: NDArray[np.float64], seen: NDArray[np.bool_], sigma: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return sums that a Gaussian weighs, and the noise of each of them where that of a pixel is 1.
+
+    Pixels that are not seen, and what lies beside the image, take no part: there the sums are
+    smaller, and their noise too.
 
     Args:
+        values: (height, width).
+        seen: (height, width), which of them count.
         sigma: standard deviation of the Gaussian, px.
     """
-    side = 8 * math.ceil(sigma) + 1
-    one = np.zeros((side, side), np.float32)
-    one[side // 2, side // 2] = 1.0
-    return float(np.sqrt((blurred(one, sigma) ** 2).sum()))
+    kernel = cv2.getGaussianKernel(2 * math.ceil(4 * sigma) + 1, sigma, cv2.CV_64F)
+    sums, squares = (
+        cv2.sepFilter2D(image, cv2.CV_64F, weights, weights, borderType=cv2.BORDER_CONSTANT)
+        for image, weights in (
+            (np.where(seen, values, 0.0), kernel),
+            (seen.astype(np.float64), kernel**2),
+        )
+    )
+    return sums, np.sqrt(np.maximum(squares, 0.0))

@@ -16,19 +16,13 @@ _Images = NDArray[np.float32]
 _FWHM = 2 * math.sqrt(2 * math.log(2))  # standard deviations in the width at half the height
 
 
-class Exposure(config.Section):
-    """How an image is taken."""
+class Detector(config.Section):
+    """What of an image is the detector's, and the same for all that it takes."""
 
     photons: float = pydantic.Field(default=1e4, gt=0, allow_inf_nan=False)
     """A pixel counts on average where nothing is in the way; the noise is theirs."""
-    focal_spot_mm: float = pydantic.Field(default=0.6, ge=0, allow_inf_nan=False)
-    """Width of the source, at half its height."""
     detector_blur_px: float = pydantic.Field(default=0.5, ge=0, allow_inf_nan=False)
     """Standard deviation of what the detector itself blurs."""
-    scatter: float = pydantic.Field(default=0.1, ge=0, lt=1)
-    """Share of what the part takes from the beam that meets the detector elsewhere."""
-    scatter_px: float = pydantic.Field(default=40.0, gt=0, allow_inf_nan=False)
-    """Standard deviation of how far it meets it."""
     gain: float = pydantic.Field(default=0.0, ge=0, lt=0.5)
     """Standard deviation of what the flat-field correction left."""
     gain_px: float = pydantic.Field(default=20.0, gt=0, allow_inf_nan=False)
@@ -40,15 +34,26 @@ class Exposure(config.Section):
     open_level: float = pydantic.Field(default=0.75, gt=0, le=1)
     """Of the largest number, what a pixel shows where nothing is in the way."""
 
-    def blur_px(self, scanner: Scanner) -> float:
-        """Return the standard deviation of the blur that source and detector make together."""
-        spot = self.focal_spot_mm / _FWHM * (scanner.magnification - 1) / scanner.pixel_mm
-        return math.hypot(spot, self.detector_blur_px)
-
     @property
     def open_value(self) -> float:
         """What a pixel shows where nothing is in the way."""
         return self.open_level * float(2**self.bits - 1)
+
+
+class Exposure(Detector):
+    """How an image is taken."""
+
+    focal_spot_mm: float = pydantic.Field(default=0.6, ge=0, allow_inf_nan=False)
+    """Width of the source, at half its height."""
+    scatter: float = pydantic.Field(default=0.1, ge=0, lt=1)
+    """Share of what the part takes from the beam that meets the detector elsewhere."""
+    scatter_px: float = pydantic.Field(default=40.0, gt=0, allow_inf_nan=False)
+    """Standard deviation of how far it meets it."""
+
+    def blur_px(self, scanner: Scanner) -> float:
+        """Return the standard deviation of the blur that source and detector make together."""
+        spot = self.focal_spot_mm / _FWHM * (scanner.magnification - 1) / scanner.pixel_mm
+        return math.hypot(spot, self.detector_blur_px)
 
     def expected(self, setup: Setup, pose: Pose, *, samples: int = 5) -> _Images:
         """Return what the detector sees on average, as a share of the open beam.
@@ -60,6 +65,9 @@ class Exposure(config.Section):
 
         Returns:
             (height, width), over 0.
+
+        Raises:
+            errors.DataError: the part reaches the source.
         """
         passed = setup.signal(pose, samples=samples)
         scattered = self.scatter * blurred(1 - passed, self.scatter_px)

@@ -10,12 +10,14 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from inspection_tf import errors
 from inspection_tf.projection.poses import Pose
 from inspection_tf.projection.radiographs import Setup
 
 NAMES = ("turn_x", "turn_y", "turn_z", "x", "y", "z")
 """What the numbers of a motion do, in their order."""
 _Floats = NDArray[np.float64]
+_POLE = 1e9  # condition of the axes of the angles: over it two of them are one
 _MEAN_RADIUS = 0.7  # of the reach: how far what shows a turn lies from its axis
 
 
@@ -31,12 +33,20 @@ def angles_per_turn(pose: Pose) -> _Floats:
     """Return (3, 3), degrees of phi, theta and psi for a degree about each axis of the scanner.
 
     Near theta = 90 degrees, where phi and psi turn about one axis, its numbers are very large.
+
+    Raises:
+        errors.DataError: theta is 90 or -90 degrees.
     """
     about_phi = Pose(phi=pose.phi).rotation
     about_theta = Pose(phi=pose.phi, theta=pose.theta).rotation
     # A change of phi turns about y, of theta about x as turned by phi, of psi about z likewise.
     turns = np.stack([(0.0, 1.0, 0.0), about_phi[:, 0], about_theta[:, 2]], axis=1)
-    return np.asarray(np.linalg.pinv(turns))
+    if not np.linalg.cond(turns) < _POLE:
+        raise errors.DataError(
+            f"phi and psi must turn about two axes. Got theta = {pose.theta:.6g} degrees, where "
+            "they have one. Let theta stay away from 90."
+        )
+    return np.asarray(np.linalg.inv(turns))
 
 
 def count(setup: Setup) -> int:

@@ -14,6 +14,7 @@ from inspection_tf.projection.scanner import Scanner
 
 _Floats = NDArray[np.float64]
 _Images = NDArray[np.float32]
+_LEAST = 1e-6  # share of the beam that is taken to pass at least
 _COARSE = 4  # px: of what is seen of a part few of them show the share
 _WIDER = 3  # times the sides of the detector, odd so that its pixels stay where they are
 
@@ -62,6 +63,8 @@ class Setup:
         Raises:
             errors.DataError: the part reaches the source.
         """
+        # Of what has no sharp borders one ray shows all.
+        samples = samples if self.part.is_sharp else 1
         lengths = self.part.path_lengths(self.scanner, pose, samples=samples)
         height, width = self.scanner.size
         found = np.ones((len(self.spectrum.energies), height, width), np.float32)
@@ -93,13 +96,14 @@ def cut_share(setup: Setup, pose: Pose) -> float:
     coarse = setup.scanner.coarser(min(_COARSE, *setup.scanner.size))
     height, width = coarse.size
     wide = coarse.model_copy(update={"size": (height * _WIDER, width * _WIDER)})
-    seen, whole = (
-        float(-np.log(np.maximum(found, 1e-6)).sum())
-        for found in (
-            dataclasses.replace(setup, scanner=scanner).signal(pose) for scanner in (coarse, wide)
-        )
-    )
-    return 1.0 - seen / whole if whole > 0 else 1.0
+    signal = dataclasses.replace(setup, scanner=wide).signal(pose)
+    attenuated = -np.log(np.maximum(signal.astype(np.float64), _LEAST))
+    beside = (_WIDER - 1) // 2
+    seen = attenuated[
+        beside * height : (beside + 1) * height, beside * width : (beside + 1) * width
+    ]
+    whole = float(attenuated.sum())
+    return 1.0 - float(seen.sum()) / whole if whole > 0 else 1.0
 
 
 def _window(lengths: Mapping[str, _Floats], samples: int) -> tuple[slice, slice] | None:

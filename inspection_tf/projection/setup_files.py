@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,21 @@ PRIMITIVES: dict[str, type[Primitive]] = {
 }
 """Names of bodies of a closed form, as a file has them."""
 _SCHEMA = 1
-_UNREADABLE = (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile)
+_UNREADABLE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    EOFError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+    errors.DataError,
+)
 _Arrays = dict[str, NDArray[Any]]
 
 
-def write(setup: Setup, path: Path) -> None:
+def write(setup: Setup, path: str | Path) -> None:
     """Write a file that `read` reads.
 
     Args:
@@ -53,6 +64,7 @@ def write(setup: Setup, path: Path) -> None:
         path: of the file, which ends in .npz; one that is there is replaced.
 
     Raises:
+        errors.DataError: the part is of no kind that a file can hold.
         errors.StorageError: it cannot be written.
     """
     part, arrays = _described(setup.part)
@@ -69,14 +81,14 @@ def write(setup: Setup, path: Path) -> None:
     files.write(path, written.getvalue())
 
 
-def read(path: Path) -> Setup:
+def read(path: str | Path) -> Setup:
     """Read a file of `write`.
 
     Raises:
         errors.BundleError: it is absent, or no such file.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as stored:
+        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         text = json.loads(str(arrays["text"]))
         if text["schema"] != _SCHEMA:
@@ -90,15 +102,7 @@ def read(path: Path) -> Setup:
             Spectrum(arrays["energies"], arrays["shares"]),
             dict(zip(text["materials"], arrays["mu"], strict=True)),
         )
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        EOFError,
-        zipfile.BadZipFile,
-        errors.DataError,
-    ) as problem:
+    except _UNREADABLE as problem:
         raise errors.BundleError(
             f"{path} must hold a part and its scanner. Got: {errors.first_line(problem)}. "
             "Export the bundle again."

@@ -5,6 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 from xray_parts import POSE, SETUP
 
+from inspection_tf import errors
 from inspection_tf.projection import Pose, motions
 from inspection_tf.projection.blur import blurred
 
@@ -55,3 +56,8 @@ def test_a_parallel_beam_shows_no_depth():
     setup = dataclasses.replace(SETUP, scanner=parallel)
     assert motions.count(setup) == 5
     assert len(motions.derivatives(setup, POSE, samples=1)) == 5
+
+
+def test_at_the_pole_two_angles_are_one():
+    with pytest.raises(errors.DataError, match="theta = 90"):
+        motions.angles_per_turn(Pose(30, 90, 0))

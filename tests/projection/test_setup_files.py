@@ -95,3 +95,17 @@ def test_no_code_comes_out_of_a_file(tmp_path):
     np.savez(path, text=np.array([Pose()], dtype=object))
     with pytest.raises(errors.BundleError, match="must hold a part"):
         setup_files.read(path)
+
+
+def test_a_byte_that_changed_is_told_of_or_changes_nothing_else(tmp_path):
+    path = tmp_path / "part.npz"
+    setup_files.write(SETUP, str(path))
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(10, len(whole), len(whole) // 60):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x55]) + whole[place + 1 :])
+        try:
+            setup_files.read(str(path))
+        except errors.BundleError:
+            refused += 1
+    assert refused > 10

@@ -124,7 +124,11 @@ def _corners(body: Body) -> NDArray[np.float64]:
 
 def _window(scanner: Scanner, pose: Pose, body: Body, samples: int) -> tuple[slice, slice]:
     """Return the rows and columns of rays that hold a body: those of the box around it."""
-    seen = scanner.to_detector(_corners(body), pose)
+    placed = scanner.placed(_corners(body), pose)
+    if scanner.beam == "cone" and not placed[:, 2].min() > 0:
+        # A hole may be longer than its part, and reach the source: it may be seen anywhere.
+        return slice(0, scanner.size[0] * samples), slice(0, scanner.size[1])
+    seen = scanner.on_detector(placed)
     first = np.floor(seen.min(axis=0) + 0.5)[::-1]
     last = np.ceil(seen.max(axis=0) + 0.5)[::-1]
     rows, columns = (

@@ -34,7 +34,8 @@ class Volume:
     Attributes:
         values: (depth, height, width) float32, what one mm attenuates: along z, y and x.
         voxel_mm: side of a cube.
-        material: name of what `path_lengths` returns: lengths times attenuation, without a unit.
+        material: name of what `path_lengths` returns: lengths times attenuation, without a unit. So
+            its attenuation in a `Setup` has none either: 1 at the energy of the scan.
 
     Raises:
         errors.DataError: there is nothing in it, a number is not finite, or a side is not over 0.
@@ -168,12 +169,26 @@ def axis_px(transmission: ArrayLike, angles: ArrayLike) -> float:
         errors.DataError: there are fewer than three angles, or nothing attenuates.
         errors.BundleError: scikit-image is absent.
     """
+    return _axis_px(*_checked(transmission, angles))
+
+
+def _checked(transmission: ArrayLike, angles: ArrayLike) -> tuple[_Floats, _Floats]:
+    """Return (n, height, width), what attenuates, and (n,) degrees.
+
+    Raises:
+        errors.DataError: see `axis_px`.
+    """
     attenuation, degrees = _attenuation(transmission), np.asarray(angles, np.float64)
-    if degrees.shape != attenuation.shape[:1] or len(np.unique(degrees)) < 3:
+    if degrees.shape != attenuation.shape[:1] or len(np.unique(degrees % 180)) < 3:
         raise errors.DataError(
-            "A scan needs an angle for each projection, and three of them or more. "
-            f"Got {len(attenuation)} projections and {degrees.size} angles. Give more."
+            "A scan needs an angle for each projection, and three of them or more that are not "
+            f"opposite. Got {len(attenuation)} projections and {degrees.size} angles. Give more."
         )
+    return attenuation, degrees
+
+
+def _axis_px(attenuation: _Floats, degrees: _Floats) -> float:
+    """Return where a part turns: see `axis_px`."""
     mass = attenuation.sum(axis=(1, 2))
     if not (mass > 0).all():
         raise errors.DataError(
@@ -236,9 +251,9 @@ def from_scan(
     transform = _skimage("transform")
     from scipy import ndimage
 
-    attenuation, degrees = _attenuation(transmission), np.asarray(angles, np.float64)
+    attenuation, degrees = _checked(transmission, angles)
     if axis is None:
-        axis = axis_px(transmission, degrees)
+        axis = _axis_px(attenuation, degrees)
     # What is seen from both sides, as at the two ends of half a turn, would count twice.
     is_first = np.ones(len(degrees), np.bool_)
     is_first[_opposite(degrees)[:, 1]] = False
@@ -264,15 +279,16 @@ def _denser(attenuation: _Floats, degrees: _Floats, between: int) -> tuple[_Floa
         return attenuation, degrees
     from scipy import interpolate
 
-    order = np.argsort(degrees)
-    attenuation, degrees = attenuation[order], degrees[order]
+    degrees, order = np.unique(degrees, return_index=True)
+    attenuation = attenuation[order]
+    rounds = min(_ROUND, len(degrees))
     if degrees[-1] - degrees[0] < 180:
         # Half a turn later a view is mirrored: the spline goes round.
         around = attenuation[:, :, ::-1]
-        attenuation = np.concatenate([around[-_ROUND:], attenuation, around[:_ROUND]])
-        degrees = np.concatenate([degrees[-_ROUND:] - 180, degrees, degrees[:_ROUND] + 180])
-        first, last = degrees[_ROUND], degrees[_ROUND] + 180
-        count = (len(degrees) - 2 * _ROUND) * between
+        attenuation = np.concatenate([around[-rounds:], attenuation, around[:rounds]])
+        degrees = np.concatenate([degrees[-rounds:] - 180, degrees, degrees[:rounds] + 180])
+        first, last = degrees[rounds], degrees[rounds] + 180
+        count = (len(degrees) - 2 * rounds) * between
     else:
         first, last, count = degrees[0], degrees[-1], len(degrees) * between
     spline = interpolate.CubicSpline(degrees, attenuation, axis=0)

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf.projection import Pose, Setup
+from inspection_tf.projection import Exposure, Pose, Setup
 from inspection_tf.synthesis.xrays.spec import Span, XraySpec
 
 
@@ -40,12 +40,11 @@ def draw(index: int, *, seed: int, spec: XraySpec, nominal: Setup | None = None)
     seen = spec.conditions(
         setup.part, setup.scanner, kv=_between(rng, spec.kv), copper=_between(rng, spec.copper_mm)
     )
-    exposure = spec.exposure.model_copy(
-        update={
-            "focal_spot_mm": _between(rng, spec.focal_spot_mm),
-            "scatter": _between(rng, spec.scatter),
-            "scatter_px": _between(rng, spec.scatter_px),
-        }
+    exposure = Exposure(
+        **spec.detector.model_dump(),
+        focal_spot_mm=_between(rng, spec.focal_spot_mm),
+        scatter=_between(rng, spec.scatter),
+        scatter_px=_between(rng, spec.scatter_px),
     )
     expected = exposure.expected(seen, pose, samples=spec.samples)
     return XraySample(exposure.render(rng, expected), pose)

@@ -8,7 +8,7 @@ import pydantic
 
 from inspection_tf import config, errors
 from inspection_tf.projection import (
-    Exposure,
+    Detector,
     Material,
     Part,
     Pose,
@@ -97,7 +97,7 @@ class XraySpec(config.Section):
     """Share of what the part takes from the beam that meets the detector elsewhere."""
     scatter_px: Span = (25.0, 60.0)
     """Standard deviation of how far."""
-    exposure: Exposure = Exposure()
+    detector: Detector = Detector()
     """What does not change: photons, gain, dead pixels, bits."""
     samples: int = pydantic.Field(default=13, ge=1)
     """Rays in each pixel."""
@@ -112,6 +112,11 @@ class XraySpec(config.Section):
                     f"{name} must be two numbers of {least:g} or more, the smaller one first, "
                     f"got {low:g} and {high:g}"
                 )
+        if self.source_part_mm >= self.source_detector_mm:
+            raise ValueError(
+                "source_part_mm must be less than source_detector_mm, "
+                f"got {self.source_part_mm:g} and {self.source_detector_mm:g}"
+            )
         if self.scatter[1] >= 1:
             raise ValueError(f"scatter must be under 1, got {self.scatter[1]:g}")
         return self
@@ -155,10 +160,10 @@ class XraySpec(config.Section):
         """
         bins = 8
         energies = attenuation.middles(kv, bins=bins)
-        taken = attenuation.coefficients(_FILTER, energies)["copper"] * copper
-        material = Material(self.part.formula, self.part.density)
-        found = attenuation.coefficients({MATERIAL: material}, energies)
-        return Setup(part, scanner, Spectrum.of_tube(kv, filter_mu=taken, bins=bins), found)
+        own = {MATERIAL: Material(self.part.formula, self.part.density)}
+        found = attenuation.coefficients({**_FILTER, **own}, energies)
+        spectrum = Spectrum.of_tube(kv, filter_mu=found["copper"] * copper, bins=bins)
+        return Setup(part, scanner, spectrum, {MATERIAL: found[MATERIAL]})
 
     def _scanner(self, part: Part) -> Scanner:
         scanner = Scanner(

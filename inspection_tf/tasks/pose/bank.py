@@ -8,14 +8,14 @@ the shift where the part lies.
 import dataclasses
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import pydantic
 from numpy.typing import NDArray
 
-from inspection_tf import config
+from inspection_tf import config, errors
 from inspection_tf.projection import Pose, Setup
 from inspection_tf.projection.pose_ranges import PoseRange
+from inspection_tf.tasks.pose.refinement.measurement import pooled
 
 _Floats = NDArray[np.float32]
 _SIDE = 56  # px: of a smaller image the part is known as well, and the bank is small
@@ -62,16 +62,13 @@ class Bank:
         Raises:
             errors.DataError: the part reaches the source.
         """
-        factor = max(1, min(setup.scanner.size) // _SIDE)
-        self._setup = dataclasses.replace(setup, scanner=setup.scanner.coarser(factor))
+        self._size = setup.scanner.size
+        self._factor = max(1, min(self._size) // _SIDE)
+        self._setup = dataclasses.replace(setup, scanner=setup.scanner.coarser(self._factor))
         self._spec = spec
         self.poses = poses.grid(phi_step=spec.phi_step_deg, tilt_step=spec.tilt_step_deg)
         self._padded = tuple(int(np.ceil(side * _ROOM)) for side in self._setup.scanner.size)
-        samples = 5 if setup.part.is_sharp else 1
-        found = [
-            self._spectrum(_attenuation(self._setup.signal(pose, samples=samples)))
-            for pose in self.poses
-        ]
+        found = [self._spectrum(_attenuation(self._setup.signal(pose))) for pose in self.poses]
         self._spectra = np.conj(np.stack([spectrum for spectrum, _ in found]))
         self._norms = np.array([norm for _, norm in found])
 
@@ -81,9 +78,16 @@ class Bank:
         Args:
             signal: (height, width), of the size of the scanner, shares of the open beam.
             count: poses at most; fewer where the range holds no more that differ.
+
+        Raises:
+            errors.DataError: the image has another size.
         """
-        height, width = self._setup.scanner.size
-        small = cv2.resize(signal, (width, height), interpolation=cv2.INTER_AREA)
+        if signal.shape != self._size:
+            raise errors.DataError(
+                f"A bank needs an image of {self._size} px, as of its scanner. Got {signal.shape}. "
+                "Give an image of that size."
+            )
+        small = pooled(signal, self._factor).astype(np.float32)
         spectrum, norm = self._spectrum(_attenuation(small / _open_beam(small)))
         peaks = [
             self._peaks(spectrum, slice(first, first + _AT_ONCE))

@@ -13,11 +13,13 @@ import pydantic
 from numpy.typing import NDArray
 
 from inspection_tf import config
-from inspection_tf.projection.blur import blurred, noise_of_average
+from inspection_tf.projection.blur import average, blurred
 from inspection_tf.tasks.pose.refinement import Refined
 
 _Floats = NDArray[np.float64]
-_FLAT = 1e-9  # change of light for a mm under which nothing follows of it
+_NOTHING = 1e-9  # noise of an average in which no pixel is seen
+_OPAQUE = 1e-3  # share of the light under which nothing of the depth is seen
+_SHADOW = 1e-3  # share of the light that a part takes at its border
 
 
 class DifferenceSpec(config.Section):
@@ -38,7 +40,8 @@ class Difference:
 
     Attributes:
         depth_mm: (height, width) float32, how much more material the image shows, less where it is
-            negative; averaged over the narrowest scale.
+            negative; averaged over the narrowest scale; 0 where no light passes. Of a volume, whose
+            lengths have no unit, it has none.
         significance: (height, width) float32, standard deviations of noise that an average
             differs by, the largest over all scales; 0 where nothing of the part is.
     """
@@ -98,18 +101,22 @@ def difference(refined: Refined, spec: DifferenceSpec) -> Difference:
     passed = setup.passed(fit.pose, samples=5).astype(np.float64)
     shares = fit.numbers[0] * setup.spectrum.shares + fit.numbers[1 : 1 + len(passed)]
     # A mm more of the material that attenuates most takes so much of the light.
-    mu = max(setup.mu.values(), key=lambda values: float(values.mean()))
-    per_mm = np.tensordot(shares * mu, passed, axes=1)
+    materials = (setup.mu[name] for name in setup.part.materials)
+    mu = max(materials, key=lambda values: float(values.mean()))
+    per_mm = np.maximum(np.tensordot(shares * mu, passed, axes=1), 0.0)
     seen = measured.noise > 0
     residual = np.where(seen, measured.values - fit.light, 0.0)
-    scaled = np.where(seen, residual / np.where(seen, measured.noise, 1.0), 0.0)
-    near = blurred((1 - passed.mean(axis=0)).astype(np.float32), max(spec.border_px / 3, 0.1))
-    is_part = near > 1e-3
-    surest = np.zeros(residual.shape, np.float32)
+    scaled = residual / np.where(seen, measured.noise, 1.0)
+    surest = np.zeros(residual.shape)
     for scale in spec.scales_px:
-        average = blurred(scaled.astype(np.float32), scale) / noise_of_average(scale)
-        surest = np.maximum(surest, np.abs(average))
-    depth = -residual / np.maximum(per_mm, _FLAT)
+        sums, noise = average(scaled, seen, scale)
+        surest = np.maximum(surest, np.abs(sums) / np.maximum(noise, _NOTHING))
+    light, _ = average(residual, seen, spec.scales_px[0])
+    change, _ = average(per_mm, seen, spec.scales_px[0])
+    # Where next to no light passes, a mm more changes nothing that could be seen.
+    is_open = change > _OPAQUE * float(mu.mean())
+    depth = np.where(is_open, -light / np.where(is_open, change, 1.0), 0.0)
+    shadow = blurred((1 - passed.mean(axis=0)).astype(np.float32), max(spec.border_px / 3, 0.1))
     return Difference(
-        blurred(depth.astype(np.float32), spec.scales_px[0]), np.where(is_part, surest, 0.0)
+        depth.astype(np.float32), np.where(shadow > _SHADOW, surest, 0.0).astype(np.float32)
     )

@@ -2,7 +2,17 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors
-from inspection_tf.projection import Body, Box, Cylinder, Pose, Rays, Scanner, Sphere, path_lengths
+from inspection_tf.projection import (
+    Assembly,
+    Body,
+    Box,
+    Cylinder,
+    Pose,
+    Rays,
+    Scanner,
+    Sphere,
+    path_lengths,
+)
 
 ALONG = Rays(np.array([[0.0, 0, -100], [3.0, 0, -100], [9.0, 0, -100]]), np.array([[0.0, 0, 1]]))
 
@@ -55,3 +65,17 @@ def test_mass_does_not_change_as_a_part_turns():
 def test_a_part_without_material_is_refused():
     with pytest.raises(errors.DataError, match="body of some material"):
         path_lengths([Body(Sphere(1.0), None)], ALONG)
+
+
+@pytest.mark.parametrize("height", [20.0, 50.0, 60.0])
+def test_a_hole_may_be_longer_than_the_way_to_the_source(height):
+    near = Scanner(size=(61, 61), pixel_mm=1.0, source_detector_mm=60.0, source_part_mm=25.0)
+    bored = Assembly(
+        [
+            Body(Cylinder(8.0, 8.0), "iron"),
+            Body(Cylinder(1.5, height), None, Pose(x=4.0)),
+        ]
+    )
+    short = Assembly([bored.bodies[0], Body(Cylinder(1.5, 9.0), None, Pose(x=4.0))])
+    found, expected = (part.path_lengths(near, Pose())["iron"] for part in (bored, short))
+    np.testing.assert_allclose(found, expected, atol=1e-9)

@@ -169,3 +169,14 @@ def test_a_real_scan_projects_as_it_was_seen():
     air = np.median(part[31][:, :8])
     seen = -np.log(np.maximum(part[31], 1e-4) / air)
     assert np.corrcoef(found.ravel(), seen.ravel())[0, 1] > 0.98
+
+
+def test_a_few_views_are_enough_for_more_between_them():
+    few = np.array([0.0, 60.0, 120.0, 180.0])
+    volume = volumes.from_scan(scan(0.0, few), few, pixel_mm=1.0, axis=0.0, between=3)
+    assert volume.values.max() > 0
+
+
+def test_angles_are_checked_where_the_axis_is_given():
+    with pytest.raises(errors.DataError, match="not opposite"):
+        volumes.from_scan(scan()[:3], [0, 180, 0], pixel_mm=1.0, axis=0.0)

@@ -7,7 +7,7 @@ import pydantic
 import pytest
 
 from inspection_tf import errors, images
-from inspection_tf.projection import Exposure, Pose, setup_files
+from inspection_tf.projection import Detector, Pose, setup_files
 from inspection_tf.projection.pose_ranges import PoseRange
 from inspection_tf.synthesis.xrays import PartSpec, XraySpec, draw, write_folder
 from inspection_tf.synthesis.xrays.parts import DESIGNS
@@ -45,10 +45,10 @@ def test_an_image_follows_from_seed_and_index_alone():
 
 
 def test_an_image_shows_the_part_in_its_pose():
-    spec = SMALL.model_copy(update={"size": (112, 112), "exposure": Exposure(photons=1e6)})
+    spec = SMALL.model_copy(update={"size": (112, 112), "detector": Detector(photons=1e6)})
     nominal = spec.nominal()
     found = draw(0, seed=5, spec=spec, nominal=nominal)
-    light = found.image / spec.exposure.open_value
+    light = found.image / spec.detector.open_value
     here = np.corrcoef(light.ravel(), nominal.signal(found.pose).ravel())[0, 1]
     assert here > 0.99
     for turn in (10, -10):
@@ -71,7 +71,7 @@ def test_a_design_looks_alike_as_often_as_it_says(name):
 
 def test_a_folder_holds_images_poses_and_the_part(tmp_path):
     done = []
-    spec = SMALL.model_copy(update={"exposure": Exposure(bits=8)})
+    spec = SMALL.model_copy(update={"detector": Detector(bits=8)})
     out = write_folder(tmp_path / "set", count=3, spec=spec, seed=2, progress=done.append)
     assert done == [1, 2, 3]
     assert sorted(path.name for path in out.iterdir()) == [
@@ -132,6 +132,7 @@ def test_no_image_is_no_set(tmp_path):
         {"part": {"file": "a.stl"}},
         {"part": {"unit": "mm"}},
         {"part": {"density": 0}},
+        {"source_part_mm": 1200.0},
         {"poses": {"theta_deg": 90}},
     ],
 )

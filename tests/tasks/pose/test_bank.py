@@ -5,6 +5,7 @@ import pytest
 from pose_images import RANGE, drawn
 from xray_parts import IDEAL, SETUP, image
 
+from inspection_tf import errors
 from inspection_tf.projection import Assembly, Body, Cylinder, Pose, Scanner
 from inspection_tf.tasks.pose.bank import Bank, BankSpec, likeliest
 
@@ -79,3 +80,8 @@ def test_any_size_of_image_works(size):
     pixels = image(truth, setup=setup)
     (best,) = bank.best(signal(pixels), 1)
     assert best.pose.turn_to(truth) < 1e-6
+
+
+def test_an_image_of_another_size_is_refused(bank):
+    with pytest.raises(errors.DataError, match="needs an image of"):
+        bank.best(np.ones((10, 10), np.float32), 1)

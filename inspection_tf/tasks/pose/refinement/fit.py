@@ -70,6 +70,30 @@ def fitted(measurement: Measurement, start: Pose, spec: RefinementSpec, effort: 
     Raises:
         errors.DataError: the part came to reach the source.
     """
+    model, unknowns, rows = _minimised(measurement, start, spec, effort)
+    information = rows.T @ rows
+    scale = np.append(model.scales, 1.0)
+    spread = covariance(information) * np.outer(scale, scale)
+    # What may not move is known.
+    of_motions = np.zeros((motions.count(measurement.setup),) * 2)
+    of_motions[np.ix_(model.moves, model.moves)] = spread[:-1, :-1]
+    pose, solution = model.pose(unknowns), model.solved(unknowns)
+    counted = max(int(np.count_nonzero(measurement.weights)), 1)
+    return Fit(
+        pose,
+        float(np.square(model.residuals(unknowns)).sum()) / counted,
+        Deviations.of(pose, of_motions),
+        _condition(information),
+        float(np.sqrt(max(unknowns[-1], 0.0))),
+        solution.numbers,
+        solution.light,
+    )
+
+
+def _minimised(
+    measurement: Measurement, start: Pose, spec: RefinementSpec, effort: Effort
+) -> tuple[ImageModel, _Floats, _Floats]:
+    """Return the model, its best unknowns, and how its residuals change there."""
     from scipy import optimize
 
     model = ImageModel(measurement, start, spec, samples=effort.samples)
@@ -81,10 +105,9 @@ def fitted(measurement: Measurement, start: Pose, spec: RefinementSpec, effort: 
             latest[:] = [(unknowns.copy(), found)]
         return latest[0][1]
 
-    first = np.append(np.zeros(len(model.scales)), spec.blur_px**2)
     found = optimize.least_squares(
         model.residuals,
-        first,
+        np.append(np.zeros(len(model.scales)), spec.blur_px**2),
         jac=changes,
         method="lm",
         ftol=effort.tolerance,
@@ -93,31 +116,16 @@ def fitted(measurement: Measurement, start: Pose, spec: RefinementSpec, effort: 
         max_nfev=effort.evaluations,
     )
     unknowns, rows = found.x, changes(found.x)
-    information = rows.T @ rows
     if effort.polished:
         # With more rays the least squares lie a little aside: one step of Gauss and Newton away.
         model = ImageModel(measurement, start, spec, samples=effort.polished)
-        spread = covariance(information)
+        spread = covariance(rows.T @ rows)
         known = np.where(np.isfinite(spread), spread, 0.0)
-        unknowns = unknowns - known @ (rows.T @ model.residuals(unknowns))
-    solution = model.solved(unknowns)
-    squares = float(np.square(model.residuals(unknowns)).sum())
-    scale = np.append(model.scales, 1.0)
-    errors_of = covariance(information) * np.outer(scale, scale)
-    pose = model.pose(unknowns)
-    # What may not move is known.
-    of_motions = np.zeros((motions.count(measurement.setup),) * 2)
-    of_motions[np.ix_(model.moves, model.moves)] = errors_of[:-1, :-1]
-    counted = np.count_nonzero(measurement.weights)
-    return Fit(
-        pose,
-        squares / max(int(counted), 1),
-        Deviations.of(pose, of_motions),
-        _condition(information),
-        float(np.sqrt(max(unknowns[-1], 0.0))),
-        solution.numbers,
-        solution.light,
-    )
+        residuals = model.residuals(unknowns)
+        further = unknowns - known @ (rows.T @ residuals)
+        if np.square(model.residuals(further)).sum() < np.square(residuals).sum():
+            unknowns = further
+    return model, unknowns, rows
 
 
 def _condition(information: _Floats) -> float:

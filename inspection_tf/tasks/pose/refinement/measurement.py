@@ -1,7 +1,7 @@
 """A source image as a measurement: shares of the open beam, their noise, and what to leave out."""
 
 import dataclasses
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
@@ -70,8 +70,8 @@ def measured(
     noise = np.sqrt(np.maximum(around, _LEAST) / spec.photons)
     off = np.abs(values - around)
     counts = (off <= np.maximum(_OUTLIER * noise, _OUTLIER_SHARE * around)).astype(np.float64)
-    seen = _pooled(counts, factor)
-    found = _pooled(values * counts, factor) / np.maximum(seen, 1 / factor**2)
+    seen = pooled(counts, factor)
+    found = pooled(values * counts, factor) / np.maximum(seen, 1 / factor**2)
     # Noise is that of the mean light: weights that follow the noise itself favour dark pixels.
     light = cv2.GaussianBlur(found, (0, 0), 1.0, borderType=cv2.BORDER_REPLICATE)
     variance = np.maximum(light, _LEAST) / spec.photons + 1 / (12 * spec.open_value**2)
@@ -82,8 +82,11 @@ def measured(
     return Measurement(dataclasses.replace(setup, scanner=scanner), factor, found, weights, noise)
 
 
-def _pooled(image: _Floats, factor: int) -> _Floats:
-    """Return the means of factor x factor px, from the middle of an image (height, width)."""
+def pooled(image: NDArray[Any], factor: int) -> _Floats:
+    """Return the means of factor x factor px, from the middle of an image (height, width).
+
+    What is left over at the borders is left out, as by `Scanner.coarser`.
+    """
     height, width = (side // factor for side in image.shape)
     top, left = (side % factor // 2 for side in image.shape)
     cut = image[top : top + height * factor, left : left + width * factor]

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspection_tf import errors
 from inspection_tf.projection import Pose, motions
 from inspection_tf.projection.blur import blurred
 from inspection_tf.tasks.pose.refinement.measurement import Measurement
@@ -59,12 +60,20 @@ class ImageModel:
             start: the pose to move from.
             spec: what may change.
             samples: rays in each pixel.
+
+        Raises:
+            errors.DataError: an image shows none of the motions that the part may make.
         """
         self.measurement, self.start, self.spec = measurement, start, spec
         self.samples = samples
         setup = measurement.setup
         names = motions.NAMES[: motions.count(setup)]
-        self.moves = np.array([names.index(move) for move in names if move in spec.moves])
+        self.moves = np.array([names.index(move) for move in names if move in spec.moves], np.intp)
+        if not len(self.moves):
+            raise errors.DataError(
+                f"A refinement needs a motion that an image shows: of {', '.join(names)}. "
+                f"Got {', '.join(spec.moves)}. Add one to moves."
+            )
         self.scales = motions.steps(setup, px=1.0)[self.moves]
         self._latest: tuple[bytes, Solution] | None = None
 

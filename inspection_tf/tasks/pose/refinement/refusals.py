@@ -51,7 +51,7 @@ def reasons(
 def _reasons(refined: Refined, image: Pixels, setup: Setup, limits: RefusalLimits) -> Iterator[str]:
     fit = refined.fit
     saturated = float(np.mean(image == np.iinfo(image.dtype).max))
-    if saturated > limits.max_saturated:
+    if not saturated <= limits.max_saturated:
         yield (
             f"{saturated:.2%} of the pixels are at the end of their range, "
             f"over {limits.max_saturated:.2%}"
@@ -70,24 +70,23 @@ def _reasons(refined: Refined, image: Pixels, setup: Setup, limits: RefusalLimit
     angle = max(deviations.phi, deviations.theta, deviations.psi)
     if not angle <= limits.max_angle_sd_deg:
         yield (
-            f"an angle is known to {_known(angle)} deg only, over {limits.max_angle_sd_deg:.3g} deg"
+            f"an angle is known to {_known(angle, 'deg')}, over {limits.max_angle_sd_deg:.3g} deg"
         )
     sees_depth = setup.scanner.beam == "cone"
     place = max(deviations.x, deviations.y, deviations.z if sees_depth else 0.0)
     if not place <= limits.max_position_sd_mm:
         yield (
-            f"the place is known to {_known(place)} mm only, "
-            f"over {limits.max_position_sd_mm:.3g} mm"
+            f"the place is known to {_known(place, 'mm')}, over {limits.max_position_sd_mm:.3g} mm"
         )
-    if refined.margin < limits.min_margin:
+    if not refined.margin >= limits.min_margin:
         yield (
             f"two poses fit alike: the next is worse by {refined.margin:.3g}, "
             f"under {limits.min_margin:.3g}"
         )
     cut = cut_share(setup, fit.pose)
-    if cut > limits.max_cut:
+    if not cut <= limits.max_cut:
         yield f"{cut:.1%} of the part lies beside the image, over {limits.max_cut:.1%}"
 
 
-def _known(deviation: float) -> str:
-    return f"{deviation:.3g}" if np.isfinite(deviation) else "nothing"
+def _known(deviation: float, unit: str) -> str:
+    return f"{deviation:.3g} {unit}" if np.isfinite(deviation) else "no extent"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors
 from inspection_tf.projection import Pose, Setup
-from inspection_tf.projection.blur import blurred, noise_of_average
+from inspection_tf.projection.blur import average
 from inspection_tf.tasks.pose.refinement import measurement
 from inspection_tf.tasks.pose.refinement.fit import Effort, Fit, fitted
 from inspection_tf.tasks.pose.refinement.measurement import Pixels
@@ -37,7 +37,8 @@ class Refined:
         structure: of the residuals, averaged over a few pixels, the mean square: 1 where they are
             noise, more where neighbours differ from the model alike.
         margin: by how much the sum of squares of the next best pose is larger, where 1 is one
-            standard deviation's square; infinite where all starts led to one pose.
+            standard deviation's square; infinite where all starts led to one pose, as one start
+            always does.
         left_out: share of pixels that were left out, as dead or as far from the model.
     """
 
@@ -67,20 +68,22 @@ def refine(image: Pixels, setup: Setup, starts: Sequence[Pose], spec: Refinement
             f"Got {len(starts)} poses and {image.shape}. Correct them."
         )
     poses, margin = list(starts[: spec.starts]), float("inf")
-    for factor in measurement.factors(setup.scanner.size):
+    for level, factor in enumerate(measurement.factors(setup.scanner.size)):
         measured = measurement.measured(image, setup, spec, factor=factor)
         fits = _distinct(_fits(measured, poses, spec))
         if len(fits) > 1:
             counted = np.count_nonzero(measured.weights)
             margin = float(counted * (fits[1].chi2 / fits[0].chi2 - 1))
+        elif len(poses) > 1:  # they came to one
+            margin = float("inf")
         # The coarsest resolution tells most poses apart; the next compares what it cannot.
-        alike = [fit for fit in fits[1:2] if len(poses) > 2 and fit.chi2 < _ALIKE * fits[0].chi2]
+        alike = [fit for fit in fits[1:2] if level == 0 and fit.chi2 < _ALIKE * fits[0].chi2]
         poses = [fit.pose for fit in [fits[0], *alike]]
     found = fits[0]
     outliers = _outliers(found, measured)
     if 0 < np.mean(outliers) <= _ROBUST_SHARE:
         measured = measured.without(outliers)
-        found = fitted(measured, found.pose, spec, _effort(measured))
+        found = fitted(measured, found.pose, spec, EFFORTS[measured.factor])
     left_out = float(np.mean(measured.weights == 0))
     return Refined(found, measured, _structure(found, measured), margin, left_out)
 
@@ -96,20 +99,12 @@ def _fits(
     found, problems = [], []
     for start in starts:
         try:
-            found.append(fitted(measured, start, spec, _effort(measured)))
+            found.append(fitted(measured, start, spec, EFFORTS[measured.factor]))
         except errors.DataError as problem:
             problems.append(problem)
     if not found:
         raise problems[0]
     return sorted(found, key=lambda fit: fit.chi2)
-
-
-def _effort(measured: measurement.Measurement) -> Effort:
-    """Return how exactly a fit is computed; of what has no sharp borders one ray shows all."""
-    effort = EFFORTS[measured.factor]
-    if measured.setup.part.is_sharp:
-        return effort
-    return dataclasses.replace(effort, samples=1, of_changes=1, polished=0)
 
 
 def _distinct(fits: Sequence[Fit]) -> list[Fit]:
@@ -123,8 +118,11 @@ def _distinct(fits: Sequence[Fit]) -> list[Fit]:
 
 def _structure(fit: Fit, measured: measurement.Measurement) -> float:
     """Return the mean square of residuals that a Gaussian averages, noise being 1."""
-    residuals = ((measured.values - fit.light) * measured.weights).astype(np.float32)
-    return float((blurred(residuals, _TOGETHER) ** 2).mean()) / noise_of_average(_TOGETHER) ** 2
+    seen = measured.weights > 0
+    residuals = (measured.values - fit.light) * measured.weights
+    sums, noise = average(residuals, seen, _TOGETHER)
+    told = noise > 0
+    return float(np.mean((sums[told] / noise[told]) ** 2)) if told.any() else float("nan")
 
 
 def _outliers(fit: Fit, measured: measurement.Measurement) -> NDArray[np.bool_]:

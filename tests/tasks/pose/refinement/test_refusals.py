@@ -96,15 +96,15 @@ class _Refined:
         (_Refined(margin=3.0), "two poses fit alike"),
         (
             _Refined(fit=_Fit(deviations=Deviations(0.2, 0.0, 0.0, 0.0, 0.0, 0.0))),
-            "an angle is known to 0.2 deg only",
+            "an angle is known to 0.2 deg, over",
         ),
         (
             _Refined(fit=_Fit(deviations=Deviations(*[np.inf] * 6))),
-            "known to nothing",
+            "known to no extent",
         ),
         (
             _Refined(fit=_Fit(deviations=Deviations(0.0, 0.0, 0.0, 0.0, 0.0, 2.0))),
-            "the place is known to 2 mm only",
+            "the place is known to 2 mm, over",
         ),
     ],
 )

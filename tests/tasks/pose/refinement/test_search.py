@@ -180,3 +180,16 @@ def test_the_bound_is_the_spread_of_many_refinements():
         found.append(off(refine(pixels, SETUP, [near(POSE, rng, 0.5, 0.2)], KNOWN).fit.pose, POSE))
     spread = np.sqrt(np.mean(np.square(found), axis=0))
     np.testing.assert_allclose(spread, bound(POSE), rtol=0.15)
+
+
+def test_a_motion_that_no_image_shows_is_refused():
+    parallel = dataclasses.replace(
+        SETUP, scanner=SCANNER.model_copy(update={"beam": "parallel", "pixel_mm": 0.56})
+    )
+    with pytest.raises(errors.DataError, match="motion that an image shows"):
+        refine(
+            image(POSE, setup=parallel, samples=5),
+            parallel,
+            [POSE],
+            KNOWN.model_copy(update={"moves": ("z",)}),
+        )
