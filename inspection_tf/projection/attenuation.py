@@ -75,6 +75,11 @@ class Spectrum:
                 "Compute them at attenuation.middles of the same voltage."
             )
         signal = (kv / energies - 1) * energies * np.exp(-taken)
+        if not signal.sum() > 0:
+            raise errors.DataError(
+                f"The filter must let something of {kv:g} kV pass. Got one that takes "
+                f"{taken.min():.3g} attenuations or more. Use a thinner one."
+            )
         return cls(energies, signal / signal.sum())
 
 
@@ -130,6 +135,11 @@ def coefficients(
                 f"Got {material.formula!r}. Correct it."
             ) from problem
         found[name] = np.asarray(per_cm, np.float64) * _PER_MM
+        if not np.isfinite(found[name]).all():
+            raise errors.DataError(
+                f"The formula of {name} must be of elements in numbers over 0, such as Al or "
+                f"Fe2O3. Got {material.formula!r}. Correct it."
+            )
     return found
 
 

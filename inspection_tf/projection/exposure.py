@@ -13,13 +13,14 @@ from inspection_tf.projection.radiographs import Setup
 from inspection_tf.projection.scanner import Scanner
 
 _Images = NDArray[np.float32]
+_EVEN = 1e-12  # standard deviation of blotches that are none, as of one pixel
 _FWHM = 2 * math.sqrt(2 * math.log(2))  # standard deviations in the width at half the height
 
 
 class Detector(config.Section):
     """What of an image is the detector's, and the same for all that it takes."""
 
-    photons: float = pydantic.Field(default=1e4, gt=0, allow_inf_nan=False)
+    photons: float = pydantic.Field(default=1e4, gt=0, le=1e12)
     """A pixel counts on average where nothing is in the way; the noise is theirs."""
     detector_blur_px: float = pydantic.Field(default=0.5, ge=0, allow_inf_nan=False)
     """Standard deviation of what the detector itself blurs."""
@@ -85,7 +86,7 @@ class Exposure(Detector):
         gain = np.ones_like(expected)
         if self.gain:
             blotches = blurred(rng.standard_normal(expected.shape, np.float32), self.gain_px)
-            gain += self.gain * blotches / blotches.std()
+            gain += self.gain * blotches / max(float(blotches.std()), _EVEN)
         counted = rng.poisson(np.maximum(expected * gain, 0) * self.photons)
         counted = np.where(rng.random(expected.shape) < self.dead, 0, counted)
         levels = np.rint(counted * (self.open_value / self.photons))

@@ -43,10 +43,10 @@ class Setup:
         count = len(self.spectrum.energies)
         for name in self.part.materials:
             found = self.mu.get(name)
-            if found is None or found.shape != (count,):
+            if found is None or found.shape != (count,) or not _is_attenuation(found):
                 raise errors.DataError(
-                    f"Each material needs its attenuation at {count} energies. Got "
-                    f"{'none' if found is None else found.shape} of {name}. Compute it with "
+                    f"Each material needs its attenuation at {count} energies, 0 or more. Got "
+                    f"{'none' if found is None else found.tolist()} of {name}. Compute it with "
                     "attenuation.coefficients."
                 )
 
@@ -84,6 +84,11 @@ class Setup:
         """Return the share of the signal that passes, (height, width): see `passed`."""
         shares = self.spectrum.shares.astype(np.float32)
         return np.tensordot(shares, self.passed(pose, samples=samples), axes=1)
+
+
+def _is_attenuation(values: NDArray[np.float64]) -> bool:
+    is_number = np.issubdtype(values.dtype, np.number)
+    return is_number and bool(np.isfinite(values).all() and (values >= 0).all())
 
 
 def cut_share(setup: Setup, pose: Pose) -> float:

@@ -7,6 +7,7 @@ JSON for all else.
 import dataclasses
 import io
 import json
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -51,6 +52,7 @@ _UNREADABLE = (
     NotImplementedError,
     zipfile.BadZipFile,
     zlib.error,
+    tokenize.TokenError,
     errors.DataError,
 )
 _Arrays = dict[str, NDArray[Any]]

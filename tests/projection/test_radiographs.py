@@ -47,7 +47,10 @@ def test_several_materials_take_together():
     np.testing.assert_allclose(setup.signal(Pose())[1, 1], np.exp(-1.3), rtol=1e-6)
 
 
-@pytest.mark.parametrize("mu", [{}, {"aluminium": np.ones(2)}])
+@pytest.mark.parametrize(
+    "mu",
+    [{}, {"aluminium": np.ones(2)}, {"aluminium": -np.ones(3)}, {"aluminium": np.full(3, np.nan)}],
+)
 def test_a_material_needs_its_attenuation(mu):
     with pytest.raises(errors.DataError, match="attenuation at 3 energies"):
         Setup(PART, SCANNER, SPECTRUM, mu)

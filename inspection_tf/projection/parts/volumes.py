@@ -179,7 +179,8 @@ def _checked(transmission: ArrayLike, angles: ArrayLike) -> tuple[_Floats, _Floa
         errors.DataError: see `axis_px`.
     """
     attenuation, degrees = _attenuation(transmission), np.asarray(angles, np.float64)
-    if degrees.shape != attenuation.shape[:1] or len(np.unique(degrees % 180)) < 3:
+    several = degrees.shape == attenuation.shape[:1] and np.isfinite(degrees).all()
+    if not several or len(np.unique(degrees % 180)) < 3:
         raise errors.DataError(
             "A scan needs an angle for each projection, and three of them or more that are not "
             f"opposite. Got {len(attenuation)} projections and {degrees.size} angles. Give more."
@@ -252,6 +253,12 @@ def from_scan(
     from scipy import ndimage
 
     attenuation, degrees = _checked(transmission, angles)
+    sound = np.isfinite([pixel_mm, axis or 0.0]).all() and pixel_mm > 0
+    if not sound or not isinstance(between, int) or between < 1:
+        raise errors.DataError(
+            "A volume needs pixels over 0 mm, an axis that is a number, and a whole number of "
+            f"projections made of one. Got {pixel_mm}, {axis} and {between}. Correct them."
+        )
     if axis is None:
         axis = _axis_px(attenuation, degrees)
     # What is seen from both sides, as at the two ends of half a turn, would count twice.
@@ -316,7 +323,7 @@ def _attenuation(transmission: ArrayLike) -> _Floats:
     from scipy import ndimage
 
     found = np.asarray(transmission, np.float64)
-    if found.ndim != 3 or not np.isfinite(found).all():
+    if found.ndim != 3 or not found.size or not np.isfinite(found).all():
         raise errors.DataError(
             "A scan needs finite projections of shape (n, height, width). "
             f"Got {found.shape}. Read them again."

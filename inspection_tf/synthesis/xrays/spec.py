@@ -1,7 +1,7 @@
 """What X-rays are drawn from: a part, a scanner, and conditions that change from image to image."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import pydantic
@@ -24,9 +24,12 @@ from inspection_tf.projection.radiographs import cut_share
 from inspection_tf.synthesis.xrays.parts import DESIGNS, MATERIAL
 
 _FILTER = {"copper": Material("Cu", 8.96)}
+_MOST_KV = 600.0
+_SHOWN = 1e-3  # share of the beam that a part must take to be seen
 _LOOKS = 8  # turns in which the part must be seen as a whole
 _CUT = 0.01  # of the part that may lie beside the image
 _ROOM = 1.05  # times the part: what the image shows around it, beside its range of places
+_Side = Annotated[int, pydantic.Field(ge=1, le=8192)]
 Span = tuple[pydantic.FiniteFloat, pydantic.FiniteFloat]
 
 
@@ -77,7 +80,7 @@ class XraySpec(config.Section):
     """What is X-rayed."""
     poses: PoseRange = PoseRange()
     """How it may lie."""
-    size: tuple[pydantic.PositiveInt, pydantic.PositiveInt] = (224, 224)
+    size: tuple[_Side, _Side] = (224, 224)
     """(height, width) of an image, px."""
     beam: Literal["cone", "parallel"] = "cone"
     """cone: from a point; parallel: as from far away."""
@@ -99,7 +102,7 @@ class XraySpec(config.Section):
     """Standard deviation of how far."""
     detector: Detector = Detector()
     """What does not change: photons, gain, dead pixels, bits."""
-    samples: int = pydantic.Field(default=13, ge=1)
+    samples: int = pydantic.Field(default=13, ge=1, le=89)
     """Rays in each pixel."""
 
     @pydantic.model_validator(mode="after")
@@ -116,6 +119,11 @@ class XraySpec(config.Section):
             raise ValueError(
                 "source_part_mm must be less than source_detector_mm, "
                 f"got {self.source_part_mm:g} and {self.source_detector_mm:g}"
+            )
+        if self.kv[1] > _MOST_KV:
+            raise ValueError(
+                f"kv must be {_MOST_KV:g} at most, over which attenuation is not tabulated well, "
+                f"got {self.kv[1]:g}"
             )
         if self.scatter[1] >= 1:
             raise ValueError(f"scatter must be under 1, got {self.scatter[1]:g}")
@@ -136,10 +144,21 @@ class XraySpec(config.Section):
                 f"The source must lie outside the part. Got a part that reaches {reach:.4g} mm, "
                 f"{self.source_part_mm:.4g} mm from the source. Check its unit, or move it away."
             )
+        behind = self.source_detector_mm - self.source_part_mm
+        if self.beam == "cone" and reach >= behind:
+            raise errors.DataError(
+                f"The detector must lie outside the part. Got a part that reaches {reach:.4g} mm, "
+                f"{behind:.4g} mm before the detector. Check its unit, or move it."
+            )
         kv, copper = sum(self.kv) / 2, sum(self.copper_mm) / 2
         setup = self.conditions(part, scanner, kv=kv, copper=copper)
-        turns = np.linspace(*self.poses.phi_deg, _LOOKS, endpoint=False)
-        cut = max(cut_share(setup, Pose(phi=turn)) for turn in turns)
+        taken = 1 - float(setup.signal(Pose()).min())
+        if not taken > _SHOWN:
+            raise errors.DataError(
+                f"The part must show. Got one that takes {taken:.2g} of the beam at most. "
+                "Check its unit and its material, or give smaller pixels."
+            )
+        cut = max(cut_share(setup, pose) for pose in self._outermost())
         if cut > _CUT:
             height, width = scanner.field_of_view_mm
             raise errors.DataError(
@@ -148,6 +167,13 @@ class XraySpec(config.Section):
                 "Check its unit, or give larger pixels."
             )
         return setup
+
+    def _outermost(self) -> list[Pose]:
+        """Return poses in which a part comes farthest to the border of the image."""
+        turns = np.linspace(*self.poses.phi_deg, _LOOKS, endpoint=False)
+        across, near = self.poses.xy_mm, -self.poses.z_mm
+        aside = [(x, y) for x in (-across, across) for y in (-across, across)]
+        return [Pose(turn, 0.0, 0.0, x, y, near) for turn in turns for x, y in aside]
 
     def conditions(self, part: Part, scanner: Scanner, *, kv: float, copper: float) -> Setup:
         """Return a part before a scanner with a beam.
@@ -180,4 +206,4 @@ class XraySpec(config.Section):
         nearest = self.source_part_mm - self.poses.z_mm - part.reach / 2
         larger = self.source_part_mm / nearest if self.beam == "cone" and nearest > 0 else 1.0
         pixel = room * larger * scanner.magnification / min(self.size)
-        return scanner.model_copy(update={"pixel_mm": float(np.round(pixel, 4))})
+        return scanner.model_copy(update={"pixel_mm": float(f"{pixel:.4g}")})

@@ -6,6 +6,7 @@ where something is missing or too much, and how surely.
 """
 
 import dataclasses
+from typing import Annotated
 
 import cv2
 import numpy as np
@@ -25,7 +26,7 @@ _SHADOW = 1e-3  # share of the light that a part takes at its border
 class DifferenceSpec(config.Section):
     """How a measured image is compared with its model."""
 
-    scales_px: tuple[pydantic.PositiveFloat, ...] = pydantic.Field(
+    scales_px: tuple[Annotated[float, pydantic.Field(gt=0, le=100)], ...] = pydantic.Field(
         default=(1.0, 2.0, 4.0), min_length=1
     )
     """Standard deviations of Gaussians that average: from a bore seen along its axis to a wide

@@ -144,3 +144,19 @@ def test_a_spec_that_is_none_is_refused(changes):
 def test_a_parallel_beam_is_drawn_too():
     spec = SMALL.model_copy(update={"beam": "parallel", "poses": PoseRange(z_mm=0.0)})
     assert draw(0, seed=0, spec=spec).image.shape == (48, 60)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"poses": PoseRange(xy_mm=30.0), "pixel_mm": 1.0}, "beside the field of view"),
+        ({"poses": PoseRange(z_mm=290.0)}, "detector must lie outside"),
+        ({"part": PartSpec(density=1e-9)}, "part must show"),
+        ({"copper_mm": (1e6, 1e6)}, "must let something"),
+        ({"part": PartSpec(formula="H0")}, "formula of part"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning:xraydb")
+def test_what_could_not_be_seen_is_told_of(changes, words):
+    with pytest.raises(errors.DataError, match=words):
+        SMALL.model_copy(update=changes).nominal()

@@ -18,6 +18,9 @@ class RefusalLimits(config.Section):
     max_chi2: float = pydantic.Field(default=1.1, gt=1, allow_inf_nan=False)
     """Of the mean squared residual, in shares of what photons explain: over it the model is not
     what the image shows."""
+    min_chi2: float = pydantic.Field(default=0.8, ge=0, lt=1)
+    """Likewise: under it the image has less noise than its photons would make, so that they were
+    stated wrongly, and nothing else that is stated holds."""
     max_structure: float = pydantic.Field(default=1.3, gt=1, allow_inf_nan=False)
     """Of the same of residuals that are averaged over a few pixels: it shows a border that is
     off all along."""
@@ -60,6 +63,11 @@ def _reasons(refined: Refined, image: Pixels, setup: Setup, limits: RefusalLimit
         yield (
             f"the part does not fit: mean squared residual {fit.chi2:.3g}, "
             f"over {limits.max_chi2:.3g}"
+        )
+    if not fit.chi2 >= limits.min_chi2:
+        yield (
+            f"the image has less noise than the stated photons make: mean squared residual "
+            f"{fit.chi2:.3g}, under {limits.min_chi2:.3g}"
         )
     if not refined.structure <= limits.max_structure:
         yield (

@@ -59,13 +59,15 @@ def refine(image: Pixels, setup: Setup, starts: Sequence[Pose], spec: Refinement
         spec: how the image was taken, and what may change.
 
     Raises:
-        errors.DataError: there is no start, the image has another size, or from no start a pose
-            before the source was found.
+        errors.DataError: there is no start, the image has another size or type, or from no start
+            was a pose before the source found.
     """
-    if not starts or image.shape != setup.scanner.size:
+    is_read = image.dtype in (np.uint8, np.uint16)
+    if not starts or image.shape != setup.scanner.size or not is_read:
         raise errors.DataError(
-            f"A refinement needs a pose to start from and an image of {setup.scanner.size} px. "
-            f"Got {len(starts)} poses and {image.shape}. Correct them."
+            f"A refinement needs a pose to start from and an image of {setup.scanner.size} px, "
+            f"uint8 or uint16. Got {len(starts)} poses and {image.shape}, {image.dtype}. "
+            "Correct them."
         )
     poses, margin = list(starts[: spec.starts]), float("inf")
     for level, factor in enumerate(measurement.factors(setup.scanner.size)):

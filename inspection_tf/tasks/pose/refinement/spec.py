@@ -10,9 +10,9 @@ from inspection_tf import config
 class RefinementSpec(config.Section):
     """How a pose is refined by the part's own model."""
 
-    photons: float = pydantic.Field(default=1e4, gt=0, allow_inf_nan=False)
+    photons: float = pydantic.Field(default=1e4, ge=1, le=1e12)
     """A pixel counts where nothing is in the way; sets the noise."""
-    open_value: float = pydantic.Field(default=49151.25, gt=0, allow_inf_nan=False)
+    open_value: float = pydantic.Field(default=49151.25, ge=1, le=65535)
     """What a pixel of a source image shows where nothing is in the way."""
     moves: tuple[Literal["turn_x", "turn_y", "turn_z", "x", "y", "z"], ...] = pydantic.Field(
         default=("turn_x", "turn_y", "turn_z", "x", "y", "z"), min_length=1

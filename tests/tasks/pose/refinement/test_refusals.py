@@ -114,3 +114,10 @@ def test_each_limit_has_its_reason(found, words):
         assert given == ()
     else:
         assert any(words in reason for reason in given)
+
+
+def test_photons_that_are_too_few_for_the_noise_are_told_of():
+    pixels = image(POSE)
+    spec = FREE.model_copy(update={"photons": 500.0})
+    found = refine(pixels, SETUP, [NEAR], spec)
+    assert any("less noise" in reason for reason in reasons(found, pixels, SETUP, LIMITS))

@@ -161,6 +161,8 @@ def test_an_image_of_another_size_is_refused():
         refine(np.zeros((5, 5), np.uint16), SETUP, [POSE], KNOWN)
     with pytest.raises(errors.DataError, match="0 poses"):
         refine(image(POSE), SETUP, [], KNOWN)
+    with pytest.raises(errors.DataError, match="uint8 or uint16"):
+        refine(image(POSE).astype(float), SETUP, [POSE], KNOWN)
 
 
 def test_starts_in_the_source_are_passed_over():
