@@ -13,6 +13,7 @@ from inspection_tf.synthesis.xrays import XraySpec, write_folder
 PAGE = Path(__file__).parents[3] / "docs" / "xray_pose.md"
 
 
+@pytest.mark.slow
 def test_the_example_finds_the_pose(tmp_path, monkeypatch):
     pytest.importorskip("xraydb")
     write_folder(tmp_path / "DIR", count=1, spec=XraySpec(size=(96, 96)), seed=0)
