@@ -90,7 +90,8 @@ def test_in_int8_both_outputs_are_float32_under_their_names(model, exported, for
     )
     operators = [node.op_type for node in library.load_from_string(data).graph.node]
     assert operators.count("QuantizeLinear") >= 2
-    compare(runtime.Engine(data, outputs=NAMES), model, atol=0.02)
+    # What is made for TensorRT saturates on processors that add products in 16 bits (no VNNI).
+    compare(runtime.Engine(data, outputs=NAMES), model, atol=0.1 if for_tensorrt else 0.02)
 
 
 # OpenVINO's processor plugin gives zeros for a pooling in int8 that reads a map which is an output.
