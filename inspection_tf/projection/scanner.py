@@ -9,7 +9,7 @@ import numpy as np
 import pydantic
 from numpy.typing import NDArray
 
-from inspection_tf import config
+from inspection_tf import config, errors
 from inspection_tf.projection.poses import Pose
 
 
@@ -140,6 +140,24 @@ class Scanner(config.Section):
     def length_of_depth(self, *, samples: int = 1) -> NDArray[np.float64]:
         """Return (height * samples, width), mm along each ray for one mm along z."""
         return _length_of_depth(self, samples)
+
+    def require_before_source(self, pose: Pose, reach: float) -> None:
+        """Refuse a pose in which a part may reach the source of a cone.
+
+        Args:
+            pose: of the part.
+            reach: radius of a ball around its origin that holds it, mm.
+
+        Raises:
+            errors.DataError: the source may lie in that ball.
+        """
+        distance = self.source_part_mm + pose.z
+        if self.beam == "cone" and not distance > reach:
+            raise errors.DataError(
+                "A part must lie between the source and the detector. Got one that may reach the "
+                f"source: {distance:.3g} mm from it, with a radius of {reach:.3g} mm. Move it, or "
+                "check its unit."
+            )
 
     def into_part(self, rays: Rays, pose: Pose) -> Rays:
         """Return rays in the frame of a part that lies in a pose."""

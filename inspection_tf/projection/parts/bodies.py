@@ -1,9 +1,8 @@
 """Parts of several bodies: what each adds, and what it takes away."""
 
 import dataclasses
-import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,12 +31,8 @@ class Body:
     place: Pose = dataclasses.field(default_factory=Pose)
 
 
-Near = Callable[[Body], NDArray[np.intp]]
-"""Returns which rays may meet a body."""
-
-
 def path_lengths(
-    bodies: Sequence[Body], rays: Rays, *, near: Near | None = None
+    bodies: Sequence[Body], rays: Rays, *, near: Sequence[NDArray[np.intp]] | None = None
 ) -> Mapping[str, NDArray[np.float64]]:
     """Return how far each ray runs through each material.
 
@@ -47,7 +42,7 @@ def path_lengths(
     Args:
         bodies: of the part, in this order.
         rays: in the frame of the part.
-        near: which of them may meet a body; None: those that come near to the ball around it.
+        near: which of them may meet each body; None: those that come near to the ball around it.
 
     Returns:
         (n,) mm for each material.
@@ -61,7 +56,11 @@ def path_lengths(
             "A part must have a body of some material. Got none. Add one with a material."
         )
     found = {name: np.zeros(len(rays)) for name in materials}
-    enter, leave = _intervals(bodies, rays, near or functools.partial(_near, rays))
+    if near is None:
+        near = [
+            rays.passing(body.place.position, body.primitive.reach * _LARGER) for body in bodies
+        ]
+    enter, leave = _intervals(bodies, rays, near)
     for rows, members in _by_bodies(leave > enter):
         own = [bodies[member].material for member in members]
         lengths = _lengths(enter[np.ix_(members, rows)], leave[np.ix_(members, rows)])
@@ -71,15 +70,12 @@ def path_lengths(
     return found
 
 
-def _near(rays: Rays, body: Body) -> NDArray[np.intp]:
-    return rays.passing(body.place.position, body.primitive.reach * _LARGER)
-
-
-def _intervals(bodies: Sequence[Body], rays: Rays, near: Near) -> tuple[_Floats, _Floats]:
+def _intervals(
+    bodies: Sequence[Body], rays: Rays, near: Sequence[NDArray[np.intp]]
+) -> tuple[_Floats, _Floats]:
     """Return (bodies, rays) twice, mm; a ray that misses a body has 0 for both."""
     enter, leave = np.zeros((2, len(bodies), len(rays)))
-    for index, body in enumerate(bodies):
-        rows = near(body)
+    for index, (body, rows) in enumerate(zip(bodies, near, strict=True)):
         own = rays.some(rows).seen_from(body.place.rotation, body.place.position)
         low, high = body.primitive.interval(own)
         meets = high > low

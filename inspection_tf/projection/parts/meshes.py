@@ -3,8 +3,12 @@
 Each triangle is drawn line by line of the detector. To the pixels that its line covers it adds the
 depth of its plane, with a plus where the ray leaves the part and a minus where it enters it. A line
 covers a pixel if its centre lies in `[left, right)`, and a triangle a row likewise; where an edge
-crosses a row follows from its two ends in one order for both triangles that share it. So each ray
-meets each closed surface an even number of times, and no streaks arise.
+crosses a row is computed once for both triangles that share it, and which of a triangle's two
+crossings goes down the image says whether the ray leaves. So each ray enters each closed surface as
+often as it leaves it, and no streaks arise.
+
+Depth is linear on the detector where the beam is parallel, and its reciprocal where it is a cone:
+so it follows from the ends of the edges, and never lies beyond them.
 """
 
 import dataclasses
@@ -53,7 +57,7 @@ class Mesh:
                 f"Faces must name vertices, 0 to {len(vertices) - 1}, and these be finite. Got "
                 f"{faces.min()} to {faces.max()}. Export the part again."
             )
-        sides = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+        sides = _sides(faces)
         there, back = (
             np.unique(pairs, axis=0, return_counts=True) for pairs in (sides, sides[:, ::-1])
         )
@@ -77,14 +81,8 @@ class Mesh:
 
     @functools.cached_property
     def _edges(self) -> tuple[_Numbers, _Numbers]:
-        """(e, 2), the ends of each edge, and (3 m,), the edge of each side of the faces.
-
-        The sides are those from the corners 0 to 1 of all faces, then from 1 to 2, then 2 to 0.
-        """
-        sides = np.concatenate(
-            [self.faces[:, [0, 1]], self.faces[:, [1, 2]], self.faces[:, [2, 0]]]
-        )
-        ends, edge = np.unique(np.sort(sides, axis=1), axis=0, return_inverse=True)
+        """(e, 2), the ends of each edge, and (3 m,), the edge of each of the `_sides`."""
+        ends, edge = np.unique(np.sort(_sides(self.faces), axis=1), axis=0, return_inverse=True)
         return ends, edge.reshape(-1)
 
     def path_lengths(self, scanner: Scanner, pose: Pose, *, samples: int = 1) -> _Floats:
@@ -114,7 +112,7 @@ class Mesh:
         is_cone = scanner.beam == "cone"
         ends, edge = self._edges
         crossings = _crossings(x, y, 1 / placed[:, 2] if is_cone else placed[:, 2], ends, height)
-        begins, goes_on = self.faces.T.reshape(-1), self.faces[:, [1, 2, 0]].T.reshape(-1)
+        begins, goes_on = _sides(self.faces).T
         down, up = (
             crossings.of_sides(edge, np.flatnonzero(which))
             for which in (y[begins] < y[goes_on], y[begins] > y[goes_on])
@@ -126,6 +124,11 @@ class Mesh:
         depths = np.bincount(pixel, np.where(leaves, depth, -depth), minlength=height * width)
         depths = depths.reshape(height, width)
         return np.maximum(depths * scanner.length_of_depth(samples=samples), 0.0)
+
+
+def _sides(faces: _Numbers) -> _Numbers:
+    """Return (3 m, 2), from the corners 0 to 1 of all faces, then from 1 to 2, then from 2 to 0."""
+    return np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -88,12 +88,7 @@ class Assembly:
 
     def path_lengths(self, scanner: Scanner, pose: Pose, *, samples: int = 1) -> PathLengths:
         """Return how far each ray runs through its bodies: see `Part`."""
-        if scanner.beam == "cone" and not scanner.source_part_mm + pose.z > self.reach:
-            raise errors.DataError(
-                "A part must lie between the source and the detector. Got one that may reach the "
-                f"source: {scanner.source_part_mm + pose.z:.3g} mm from it, with a radius of "
-                f"{self.reach:.3g} mm. Move it, or check its unit."
-            )
+        scanner.require_before_source(pose, self.reach)
         height, width = scanner.size[0] * samples, scanner.size[1]
         seen = [_window(scanner, pose, body, samples) for body in self.bodies]
         top, left = (min(box[axis].start for box in seen) for axis in (0, 1))
@@ -104,12 +99,12 @@ class Assembly:
             return found
         rays = scanner.into_part(scanner.rays(samples=samples).some(numbers.reshape(-1)), pose)
         own = np.arange(numbers.size).reshape(numbers.shape)
-
-        def near(body: Body) -> NDArray[np.intp]:
-            rows, columns = _window(scanner, pose, body, samples)
-            rows = slice(rows.start - top, rows.stop - top)
-            return own[rows, columns.start - left : columns.stop - left].reshape(-1)
-
+        near = [
+            own[
+                rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
+            ].reshape(-1)
+            for rows, columns in seen
+        ]
         for name, length in path_lengths(self.bodies, rays, near=near).items():
             found[name][top:bottom, left:right] = length.reshape(numbers.shape)
         return found

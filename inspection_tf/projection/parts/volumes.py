@@ -76,12 +76,7 @@ class Volume:
 
     def path_lengths(self, scanner: Scanner, pose: Pose, *, samples: int = 1) -> PathLengths:
         """Return what each ray meets, in steps of a cube: see `Part`."""
-        if scanner.beam == "cone" and not scanner.source_part_mm + pose.z > self.reach:
-            raise errors.DataError(
-                "A part must lie between the source and the detector. Got one that may reach the "
-                f"source: {scanner.source_part_mm + pose.z:.3g} mm from it, with a radius of "
-                f"{self.reach:.3g} mm. Move it, or check its unit."
-            )
+        scanner.require_before_source(pose, self.reach)
         upright = pose.rotation[1, 1] > 1 - _UPRIGHT
         if scanner.beam == "parallel" and upright and samples == 1:
             return {self.material: self._upright(scanner, pose)}

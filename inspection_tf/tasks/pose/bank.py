@@ -52,7 +52,7 @@ class Bank:
     """Projections of a part in many poses."""
 
     def __init__(self, setup: Setup, poses: PoseRange, spec: BankSpec) -> None:
-        """Compute the projections; a second or two for a thousand of them.
+        """Compute the projections; some seconds for a thousand of them.
 
         Args:
             setup: part, scanner and beam.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from inspection_tf import config
 from inspection_tf.projection.blur import average, blurred
 from inspection_tf.tasks.pose.refinement import Refined
+from inspection_tf.tasks.pose.refinement.model import shares_of
 
 _Floats = NDArray[np.float64]
 _NOTHING = 1e-9  # noise of an average in which no pixel is seen
@@ -100,7 +101,7 @@ def difference(refined: Refined, spec: DifferenceSpec) -> Difference:
     fit, measured = refined.fit, refined.measured
     setup = measured.setup
     passed = setup.passed(fit.pose, samples=5).astype(np.float64)
-    shares = fit.numbers[0] * setup.spectrum.shares + fit.numbers[1 : 1 + len(passed)]
+    shares = shares_of(fit.numbers, setup)
     # A mm more of the material that attenuates most takes so much of the light.
     materials = (setup.mu[name] for name in setup.part.materials)
     mu = max(materials, key=lambda values: float(values.mean()))

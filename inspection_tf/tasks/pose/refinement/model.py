@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
-from inspection_tf.projection import Pose, motions
+from inspection_tf.projection import Pose, Setup, motions
 from inspection_tf.projection.blur import blurred
 from inspection_tf.tasks.pose.refinement.measurement import Measurement
 from inspection_tf.tasks.pose.refinement.spec import RefinementSpec
@@ -101,7 +101,7 @@ class ImageModel:
         per_energy = motions.derivatives(
             measurement.setup, self.pose(unknowns), self.moves, samples=samples
         ) * self.scales.astype(np.float32).reshape(-1, 1, 1, 1)
-        shares = self._shares(solution.numbers).astype(np.float32)
+        shares = shares_of(solution.numbers, measurement.setup).astype(np.float32)
         changes = blurred(np.einsum("mkhw,k->mhw", per_energy, shares), self._sigma(unknowns))
         # A Gaussian spreads as heat does: d/d(sigma^2) of it is half the Laplacian.
         spread = cv2.Laplacian(solution.light, cv2.CV_64F, borderType=cv2.BORDER_REPLICATE)
@@ -124,11 +124,6 @@ class ImageModel:
 
     def _sigma(self, unknowns: _Floats) -> float:
         return math.sqrt(max(float(unknowns[-1]), _LEAST_BLUR)) / self.measurement.factor
-
-    def _shares(self, numbers: _Floats) -> _Floats:
-        """Return (k,), the light of each energy."""
-        nominal = self.measurement.setup.spectrum.shares
-        return np.asarray(numbers[0] * nominal + numbers[1 : 1 + len(nominal)])
 
     def _solve(self, unknowns: _Floats) -> Solution:
         measurement, spec = self.measurement, self.spec
@@ -162,3 +157,14 @@ class ImageModel:
         numbers = np.linalg.solve(scaled.T @ scaled, scaled.T @ target) / scale
         light = np.tensordot(numbers, images, axes=1)
         return Solution(columns, numbers, target - columns @ numbers, light)
+
+
+def shares_of(numbers: _Floats, setup: Setup) -> _Floats:
+    """Return (k,), the light of each energy.
+
+    Args:
+        numbers: of a `Solution`.
+        setup: whose spectrum they deviate from.
+    """
+    nominal = setup.spectrum.shares
+    return np.asarray(numbers[0] * nominal + numbers[1 : 1 + len(nominal)])
