@@ -1,6 +1,5 @@
 import subprocess
 import sys
-import time
 
 import cv2
 import numpy as np
@@ -79,15 +78,6 @@ def test_several_images_are_the_rows_of_one_array():
     found = descriptors.describe_all(iter(images), QUICK)
     np.testing.assert_array_equal(found[1], descriptors.describe(images[1], QUICK))
     assert descriptors.describe_all([], QUICK).shape == (0, found.shape[1])
-
-
-def test_an_image_takes_60_ms_at_most():
-    image, spent = texture(224, 224), []
-    for _ in range(5):
-        started = time.process_time()  # what this process took, whatever else runs
-        descriptors.describe(image)
-        spent.append(time.process_time() - started)
-    assert min(spent) <= 0.06
 
 
 def test_without_scikit_image_the_extra_is_named(monkeypatch):
