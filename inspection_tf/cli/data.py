@@ -11,7 +11,7 @@ from inspection_tf.export import source_data
 if TYPE_CHECKING:
     from inspection_tf import bundle
     from inspection_tf.datasets.data_spec import StoredSpec
-    from inspection_tf.datasets.readers import corners
+    from inspection_tf.datasets.readers.located import corners
     from inspection_tf.datasets.records import Records
 
 

@@ -12,7 +12,7 @@ import pytest
 from inspection_tf import cli, images, process
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.loading import loader
-from inspection_tf.datasets.readers import markers
+from inspection_tf.datasets.readers.located import markers
 from inspection_tf.export import ship
 
 ROOT = Path(__file__).parents[2]

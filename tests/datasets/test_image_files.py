@@ -9,7 +9,7 @@ import pytest
 
 from inspection_tf import errors, images
 from inspection_tf.datasets import data_spec, image_files, readers, records
-from inspection_tf.datasets.readers import markers
+from inspection_tf.datasets.readers.located import markers
 
 posix = pytest.mark.skipif(os.name != "posix", reason="links and pipes of POSIX")
 IMAGE = np.full((8, 8), 128, np.uint8)

@@ -8,7 +8,7 @@ import pytest
 
 from inspection_tf import errors, images
 from inspection_tf.datasets import readers, tables
-from inspection_tf.datasets.readers import corners
+from inspection_tf.datasets.readers.located import corners
 
 CSV = "file,group\na.png,tile 1\nb.png,tile 2\n"
 PLAIN = [{"file": "a.png", "group": "tile 1"}, {"file": "b.png", "group": "tile 2"}]

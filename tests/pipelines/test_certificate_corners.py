@@ -12,7 +12,7 @@ from gate_checks import compared
 from inspection_tf import bench, bundle, cli, config, errors, images, runtime, tasks
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.drawn import photos as drawn_photos
-from inspection_tf.datasets.readers import corners
+from inspection_tf.datasets.readers.located import corners
 from inspection_tf.export import gate, onnx
 from inspection_tf.tasks.fields.learning import network as locators
 from inspection_tf.training import initial_weights

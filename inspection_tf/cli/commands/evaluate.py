@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Literal
 from inspection_tf import errors, process, runtime
 from inspection_tf.cli import data, paths
 from inspection_tf.cli.arguments import Bundle, Root, Switch
-from inspection_tf.datasets.readers import corners, formats
+from inspection_tf.datasets.readers import formats
+from inspection_tf.datasets.readers.located import corners
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

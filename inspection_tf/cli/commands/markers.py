@@ -14,7 +14,7 @@ def markers(root: Folder, /, *, out: Path, unmarked: Switch = False) -> int:
         out: new folder.
         unmarked: keep images without paint, as photos that do not show the field.
     """
-    from inspection_tf.datasets.readers import markers as painted
+    from inspection_tf.datasets.readers.located import markers as painted
 
     with process.bar("cleaning") as progress:
         done = painted.convert(root, out, unmarked=unmarked, progress=progress)

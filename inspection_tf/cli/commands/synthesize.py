@@ -176,7 +176,7 @@ class Copies:
     def write(self, progress: process.Progress) -> Path:
         """Write the set; `progress` is called after each image."""
         from inspection_tf.datasets.drawn import photos as drawn_photos
-        from inspection_tf.datasets.readers import markers
+        from inspection_tf.datasets.readers.located import markers
 
         image = images.to_uint8(images.read(self.scan))
         if self.corners is not None:

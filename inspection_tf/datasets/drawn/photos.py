@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import config, errors, files, images
-from inspection_tf.datasets.readers import corners
+from inspection_tf.datasets.readers.located import corners
 from inspection_tf.datasets.records import Record, Records, Split
 from inspection_tf.synthesis import certificate, grids
 from inspection_tf.synthesis.certificate import CertificateSpec, Photo, PhotoSpec, Template

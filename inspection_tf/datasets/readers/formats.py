@@ -12,7 +12,6 @@ from pathlib import Path
 from inspection_tf import errors
 from inspection_tf.datasets.readers import (
     classes_folder,
-    corners,
     dagm,
     deeppcb,
     folder,
@@ -20,6 +19,7 @@ from inspection_tf.datasets.readers import (
     magnetic_tile,
     recognition,
 )
+from inspection_tf.datasets.readers.located import corners
 from inspection_tf.datasets.readers.voc import reader as voc
 from inspection_tf.datasets.records import Records
 

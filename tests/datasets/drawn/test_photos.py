@@ -3,7 +3,7 @@ import pytest
 
 from inspection_tf import errors, images
 from inspection_tf.datasets.drawn import photos
-from inspection_tf.datasets.readers import corners
+from inspection_tf.datasets.readers.located import corners
 from inspection_tf.synthesis import certificate, photo
 
 PHOTO = photo.PhotoSpec(size=(96, 128))
@@ -97,7 +97,7 @@ def test_the_command_photographs_a_form(tmp_path, scan):
 
 
 def test_the_corners_of_a_form_may_be_painted(tmp_path, scan, capsys):
-    from inspection_tf.datasets.readers import markers
+    from inspection_tf.datasets.readers.located import markers
 
     words = ("template", scan, "--count", 3, "--spec.size", 96, 128)
     assert synthesize(*words, "--out", tmp_path / "set") == 2

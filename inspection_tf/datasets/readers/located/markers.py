@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, files, images, process
-from inspection_tf.datasets.readers import corners, listing
-from inspection_tf.datasets.readers.corners import Corner
+from inspection_tf.datasets.readers import listing
+from inspection_tf.datasets.readers.located import corners
+from inspection_tf.datasets.readers.located.corners import Corner
 
 COLOURS: dict[Corner, tuple[int, int, int]] = {
     "tl": (255, 0, 255),

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors, images
-from inspection_tf.datasets.readers import corners, markers
+from inspection_tf.datasets.readers.located import corners, markers
 
 PLACES = {"tl": (5, 4), "tr": (25, 6), "br": (24, 17), "bl": (4, 15)}  # x, y
 

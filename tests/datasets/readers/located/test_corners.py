@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors, images
-from inspection_tf.datasets.readers import corners
+from inspection_tf.datasets.readers.located import corners
 
 HEADER = ",".join(corners.HEADER)
 ROW = "3,4,20.5,5,19,15,2,14"
