@@ -22,7 +22,7 @@ _JSON_STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _MOST_FILES = 10_000
 _DEEPEST_FOLDER = 16
-_SUFFIXES = frozenset({".onnx", ".keras", ".json", ".npy", ".png", ".md"})
+_SUFFIXES = frozenset({".onnx", ".keras", ".json", ".npy", ".npz", ".png", ".md"})
 # Of engines, which other software reads; nothing of it is ever run as a program by this package.
 _ENGINE_SUFFIXES = kinds.SUFFIXES | {".json", ".npy", ".md"}
 _SHARD = re.compile(r"variables\.data-\d{5}-of-\d{5}")  # of a SavedModel

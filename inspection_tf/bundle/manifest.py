@@ -20,6 +20,7 @@ from inspection_tf.bundle.listed_files import (
     check_models,
     check_name,
     parse_manifest,
+    read_listed,
     refuse,
 )
 from inspection_tf.engines.entry import EngineEntry
@@ -130,6 +131,7 @@ class Manifest(config.Section):
     provenance: Provenance
     files: dict[str, str] = pydantic.Field(default_factory=dict)
     """SHA-256 of every file but this one."""
+    _assets: dict[str, bytes] = pydantic.PrivateAttr(default_factory=dict)
 
     @pydantic.model_validator(mode="before")
     @classmethod
@@ -157,6 +159,28 @@ class Manifest(config.Section):
             return tasks.get(str(values["task"])).settings
         return super().within(field, values)
 
+    def with_assets(self, assets: Mapping[str, bytes]) -> "Manifest":
+        """Return it with what further files of the bundle hold, which the task decides by.
+
+        Args:
+            assets: the content of each of `Task.assets`.
+        """
+        copy = self.model_copy()
+        copy._assets = dict(assets)
+        return copy
+
+    def with_assets_of(self, root: Path) -> "Manifest":
+        """Return it with what further files of the bundle hold, read where they lie.
+
+        Args:
+            root: the folder that they lie in.
+
+        Raises:
+            errors.BundleError: one is absent, or not as it was written.
+        """
+        names = tasks.get(self.task).assets
+        return self.with_assets({name: read_listed(root, self.files, name) for name in names})
+
     @property
     def context(self) -> Context:
         """What the task decides by."""
@@ -168,6 +192,7 @@ class Manifest(config.Section):
             stage_points=self.stage_points,
             mm_per_px=self.mm_per_px,
             alignment=self.alignment if self.has_template else None,
+            assets=self._assets,
         )
 
     @property
@@ -326,7 +351,8 @@ def _check_engines(root: Path, manifest: Manifest) -> None:
 
 def _parse(root: Path) -> Manifest:
     values = parse_manifest(root, newest=SCHEMA_VERSION)
-    return config.validate(Manifest, values, origin=str(root / MANIFEST))
+    found = config.validate(Manifest, values, origin=str(root / MANIFEST))
+    return found.with_assets_of(root)
 
 
 def read(root: str | Path) -> Manifest:

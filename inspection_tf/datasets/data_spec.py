@@ -22,6 +22,7 @@ SurfacesSpec = sections.SurfacesSpec
 CertificatesSpec = sections.CertificatesSpec
 GridsSpec = sections.GridsSpec
 InsertsSpec = sections.InsertsSpec
+XraysSpec = sections.XraysSpec
 ComposeSpec = masks.ComposeSpec
 
 

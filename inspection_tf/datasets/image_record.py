@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import files, images
+from inspection_tf.projection.poses import Pose
 
 Split = Literal["train", "tune", "test"]
-LabelKind = Literal["masks", "classes", "corners"]
-"""What is known of an image: where its defects lie, of which class it is as a whole, or where the
-four corners of its field lie."""
+LabelKind = Literal["masks", "classes", "corners", "pose"]
+"""What is known of an image: where its defects lie, of which class it is as a whole, where the
+four corners of its field lie, or in which pose its part does."""
 MASKS: LabelKind = "masks"
 CORNERS: LabelKind = "corners"
+POSE: LabelKind = "pose"
 IGNORED = 255
 """Stands for ignored pixels where ids of classes and they are in one array; no class has it."""
 
@@ -27,8 +29,10 @@ class Source(Protocol):
     mask as a tuple or None where the mask is bool; a source whose mask holds ids needs it. One
     with pixels that count for nothing has `read_ignored(*, orientation)`, (height, width) bool,
     and a property `has_ignored`; its mask calls them background. One whose label is four corners
-    has `read_corners(*, orientation)`. One whose label is the class of the whole image has an
-    attribute `label_kind`, "classes"; its mask marks nothing. One that knows where in the image its
+    has `read_corners(*, orientation)`, one whose label is a pose `read_pose()`, and
+    a property `symmetry` where the part looks alike several times in a turn. One whose label is the
+    class of the whole image has an attribute `label_kind`, "classes"; its mask marks nothing.
+    One that knows where in the image its
     class shows has `read_evidence(*, orientation)`, and with a class for a label a property
     `has_evidence`; one that knows the flank wear which its image
     shows has `read_wear()`, which returns a `TrueWear` or None.
@@ -162,6 +166,16 @@ class Record:
         read = getattr(self.source, "read_corners", None)
         return read(orientation=orientation) if read else None
 
+    def read_pose(self) -> Pose | None:
+        """Return how the part that it shows lies; None where its data set knows none."""
+        read: Callable[[], Pose] | None = getattr(self.source, "read_pose", None)
+        return read() if read else None
+
+    @property
+    def symmetry(self) -> int:
+        """How often the part that it shows looks alike in a turn about its vertical axis."""
+        return int(getattr(self.source, "symmetry", 1))
+
     def read_wear(self) -> TrueWear | None:
         """Return the flank wear that the image truly shows; None where its data set knows none."""
         read: Callable[[], TrueWear | None] | None = getattr(self.source, "read_wear", None)
@@ -187,9 +201,11 @@ class Record:
 
     @property
     def label_kind(self) -> LabelKind:
-        """What is known of it: a mask, or that it needs none; its class; or corners."""
+        """What is known of it: a mask, or that it needs none; its class; corners; or a pose."""
         if hasattr(self.source, "read_corners"):
             return CORNERS
+        if hasattr(self.source, "read_pose"):
+            return POSE
         kind: LabelKind = getattr(self.source, "label_kind", MASKS)
         return kind
 

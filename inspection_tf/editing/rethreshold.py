@@ -12,6 +12,9 @@ from inspection_tf.export import kit, networks, source_data
 from inspection_tf.runtime import golden
 from inspection_tf.tasks.base import OperatingPoints
 
+_NOT_CHOSEN = {"likeliest": "the likeliest class", "limits": "limits that were given"}
+"""Methods by which no threshold is chosen, in words."""
+
 
 def set_threshold(root: str | Path, threshold: float, *, reason: str = "") -> bundle.Manifest:
     """Set the threshold of the score that decides; of a cascade, the second one.
@@ -152,10 +155,10 @@ def choose(
 
 def _require_as_asked(point: thresholds.OperatingPoint, spec: thresholds.ThresholdSpec) -> None:
     """Refuse what a recipe would fall back to."""
-    if point.method == "likeliest":
+    if point.method in _NOT_CHOSEN:
         raise errors.ConfigError(
-            "A threshold is chosen where it decides. Got a bundle that decides by the likeliest "
-            "class. Train with rules.decide_by: threshold."
+            "A threshold is chosen where it decides. Got a bundle that decides by "
+            f"{_NOT_CHOSEN[point.method]}. Train with rules.decide_by: threshold."
         )
     unit = "parts" if "defective_groups" in point.counts else "images"
     defective = point.counts.get("defective", 0)

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import logging
 import tempfile
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -51,6 +51,7 @@ class BundleSpec:
         settings: of the task; None: the task's defaults.
         mm_per_px: scale of the source images.
         alignment: of templates.
+        assets: what further files of the bundle hold, by name: each of the task's `assets`.
     """
 
     task: str
@@ -59,6 +60,7 @@ class BundleSpec:
     settings: config.Section | None = None
     mm_per_px: float | None = None
     alignment: registration.AlignSpec = dataclasses.field(default_factory=registration.AlignSpec)
+    assets: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
     @property
     def task_settings(self) -> config.Section:
@@ -77,6 +79,16 @@ def _require_networks(names: Collection[str], spec: BundleSpec, classes: Sequenc
         raise errors.BundleError(
             f"A bundle of the task {spec.task} must have the models {', '.join(needed)}. "
             f"Got {', '.join(sorted(names))}. Train one for each."
+        )
+
+
+def _require_assets(spec: BundleSpec) -> None:
+    """Refuse further files that are not those that the task decides by."""
+    needed = tasks.get(spec.task).assets
+    if sorted(spec.assets) != sorted(needed):
+        raise errors.BundleError(
+            f"A bundle of the task {spec.task} must have the files {', '.join(needed) or 'none'} "
+            f"beside its networks. Got {', '.join(sorted(spec.assets)) or 'none'}. Give each."
         )
 
 
@@ -130,7 +142,7 @@ def _provisional(
         settings=spec.task_settings,
         mm_per_px=spec.mm_per_px,
         provenance=provenance,
-    )
+    ).with_assets(spec.assets)
 
 
 def _shape(described: Sequence[int | str], built: Sequence[int | None]) -> tuple[int | str, ...]:
@@ -275,6 +287,7 @@ def ship(
     for given in (models, *(given for given, _ in (*tuning, *measured) if given is not None)):
         _require_networks(given, spec, tuning[0][1].classes)
     _require_outputs(models, spec, tuning[0][1].classes)
+    _require_assets(spec)
     task, converted = tasks.get(spec.task), convert(models)
     others = [model for name, model in converted.items() if name != task.main]
     digest = hashlib.sha256(b"".join([converted[task.main], *others])).hexdigest()
@@ -302,6 +315,8 @@ def ship(
         for graph in manifest.graph_specs:
             draft.write(graph.file, final[graph.name])
             draft.write(graph.source, _keras_file(models[graph.name]))
+        for name, data in spec.assets.items():
+            draft.write(name, data)
         _write_golden(draft, inspector, golden)
         draft.write("MODEL_CARD.md", card.render(manifest))
         kit.write(draft, manifest)

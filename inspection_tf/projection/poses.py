@@ -53,6 +53,38 @@ class Pose:
         chord = float(np.linalg.norm(self.rotation - other.rotation))
         return 2 * math.degrees(math.asin(min(1.0, chord / math.sqrt(8))))
 
+    def alike(self, symmetry: int) -> list["Pose"]:
+        """Return the poses in which a part that looks alike several times in a turn looks as here.
+
+        It is turned about its own vertical axis before it is tilted, so that theta and psi change
+        as well as phi.
+
+        Args:
+            symmetry: how often it looks alike in a turn about that axis; 1: once.
+        """
+        if symmetry == 1:
+            return [self]
+        turns = (_about(1, 360.0 * number / symmetry) for number in range(symmetry))
+        return [Pose.of(self.rotation @ turn, self.position) for turn in turns]
+
+    def first_alike(self, symmetry: int) -> "Pose":
+        """Return the one of `alike` with the smallest phi: that under which a pose is told."""
+        return min(self.alike(symmetry), key=lambda pose: pose.phi)
+
+    def nearest_alike(self, other: "Pose", symmetry: int) -> "Pose":
+        """Return the one of `alike` whose orientation is nearest to that of another pose."""
+        return min(self.alike(symmetry), key=other.turn_to)
+
+    def off_from(self, other: "Pose") -> NDArray[np.float64]:
+        """Return (6,): by how much each number differs from another pose's, degrees and mm.
+
+        Angles differ by 180 at most: of 359.9 and 0.1 it is 0.2.
+        """
+        turns = np.array(
+            [self.phi - other.phi, self.theta - other.theta, self.psi - other.psi], np.float64
+        )
+        return np.append((turns + 180) % 360 - 180, self.position - other.position)
+
     @classmethod
     def of(cls, rotation: ArrayLike, position: ArrayLike = (0.0, 0.0, 0.0)) -> "Pose":
         """Return the pose of a rotation and a position.

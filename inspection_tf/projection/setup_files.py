@@ -69,6 +69,15 @@ def write(setup: Setup, path: str | Path) -> None:
         errors.DataError: the part is of no kind that a file can hold.
         errors.StorageError: it cannot be written.
     """
+    files.write(path, dumped(setup))
+
+
+def dumped(setup: Setup) -> bytes:
+    """Return what a file of `write` holds.
+
+    Raises:
+        errors.DataError: the part is of no kind that a file can hold.
+    """
     part, arrays = _described(setup.part)
     text = {
         "schema": _SCHEMA,
@@ -80,7 +89,7 @@ def write(setup: Setup, path: str | Path) -> None:
     arrays |= {"mu": np.stack([setup.mu[name] for name in sorted(setup.mu)])}
     written = io.BytesIO()
     np.savez_compressed(written, text=np.array(json.dumps(text)), **arrays)  # type: ignore[arg-type]
-    files.write(path, written.getvalue())
+    return written.getvalue()
 
 
 def read(path: str | Path) -> Setup:
@@ -90,12 +99,29 @@ def read(path: str | Path) -> Setup:
         errors.BundleError: it is absent, or no such file.
     """
     try:
-        with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as stored:
+        data = Path(path).read_bytes()
+    except OSError as problem:
+        raise _unreadable(path, problem) from problem
+    return parsed(data, str(path))
+
+
+def parsed(data: bytes, name: str) -> Setup:
+    """Return part, scanner and beam from what a file of `write` holds.
+
+    Args:
+        data: the bytes of the file.
+        name: of it, for messages.
+
+    Raises:
+        errors.BundleError: they are none.
+    """
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         text = json.loads(str(arrays["text"]))
         if text["schema"] != _SCHEMA:
             raise errors.BundleError(
-                f"{path} must be of schema {_SCHEMA}. Got {text['schema']}. Install the package "
+                f"{name} must be of schema {_SCHEMA}. Got {text['schema']}. Install the package "
                 "that it was written with."
             )
         return Setup(
@@ -105,10 +131,14 @@ def read(path: str | Path) -> Setup:
             dict(zip(text["materials"], arrays["mu"], strict=True)),
         )
     except _UNREADABLE as problem:
-        raise errors.BundleError(
-            f"{path} must hold a part and its scanner. Got: {errors.first_line(problem)}. "
-            "Export the bundle again."
-        ) from problem
+        raise _unreadable(name, problem) from problem
+
+
+def _unreadable(name: str | Path, problem: Exception) -> errors.BundleError:
+    return errors.BundleError(
+        f"{name} must hold a part and its scanner. Got: {errors.first_line(problem)}. "
+        "Export the bundle again."
+    )
 
 
 def _described(part: Part) -> tuple[dict[str, Any], _Arrays]:

@@ -17,6 +17,7 @@ TASKS = {
     "two_stage_segmentation": "inspection_tf.tasks.cascade.task",
     "corners": "inspection_tf.tasks.fields.task",
     "classification": "inspection_tf.tasks.classification.task",
+    "pose": "inspection_tf.tasks.pose.task",
 }
 """Name of each task, as a manifest has it, to the module whose `TASK` it is."""
 

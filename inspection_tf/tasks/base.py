@@ -113,12 +113,15 @@ class Prepared:
         placement: where the source lies in it.
         pixels: (H, W) or (H, W, 3) uint8, the source in the channels of the networks, for a network
             that sees parts of it; None where none does.
+        source: the image as it came, for what measures with all of its grey values; None where
+            nothing does.
     """
 
     image: NDArray[np.uint8]
     template: NDArray[np.uint8] | None
     placement: "images.Placement"
     pixels: NDArray[np.uint8] | None = None
+    source: Pixels | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,7 @@ class Context:
         stage_points: thresholds of the networks before it, by name.
         mm_per_px: scale of the source images; None: it is not known.
         alignment: how a template is laid onto its image; None: images have no template.
+        assets: what the task's own files hold, by their names in the bundle.
     """
 
     classes: tuple[str, ...]
@@ -142,6 +146,7 @@ class Context:
     stage_points: "Mapping[str, thresholds.OperatingPoint]" = field(default_factory=dict)
     mm_per_px: float | None = None
     alignment: "AlignSpec | None" = None
+    assets: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def settings_as(self, section: type[SettingsT]) -> SettingsT:
         """Return the settings, which are those of the task that asks.
@@ -221,6 +226,7 @@ class Task(Protocol):
         keras_modules: modules whose Keras classes saved networks may hold, beside those of
             `models`, `losses` and `metrics`; imported only where a network is loaded.
         golden_counts: images that should be NG and that should be OK among the golden samples.
+        assets: names of further files of a bundle, which the task decides by; most have none.
     """
 
     name: str
@@ -232,6 +238,7 @@ class Task(Protocol):
     learning: tuple[str, ...]
     keras_modules: tuple[str, ...]
     golden_counts: tuple[int, int]
+    assets: tuple[str, ...]
 
     @property
     def settings(self) -> "type[config.Section]":

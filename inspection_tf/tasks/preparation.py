@@ -121,6 +121,26 @@ def choose_by_score(
     return OperatingPoints(point)
 
 
+def given_point(
+    tuned: "Sequence[tuple[Networks, Records]]", *, threshold: float, method: str
+) -> OperatingPoints:
+    """Return a threshold that was not chosen, and what it was not chosen on.
+
+    Args:
+        tuned: networks and images whose scores they may give.
+        threshold: of the score.
+        method: what it is called.
+    """
+    from inspection_tf import thresholds
+
+    records = [record for _, chosen in tuned for record in chosen]
+    defective = sum(record.is_defect for record in records)
+    counts = {"images": len(records), "defective": defective}
+    return OperatingPoints(
+        thresholds.OperatingPoint(threshold=threshold, method=method, counts=counts)
+    )
+
+
 def with_template(image: Pixels, template: Pixels, context: Context) -> Prepared:
     """Lay a template onto its image and preprocess both.
 

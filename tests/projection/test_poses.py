@@ -64,3 +64,42 @@ def test_the_turn_between_poses_is_the_least_that_leads_from_one_to_the_other():
     one, two = Pose(30, 8, -2), Pose(75, -4, 9)
     turn = Rotation.from_matrix(one.rotation.T @ two.rotation).magnitude()
     assert one.turn_to(two) == pytest.approx(np.degrees(turn))
+
+
+# Poses that look alike, and errors on a circle
+
+
+def test_359_9_and_0_1_are_0_2_apart():
+    off = Pose(phi=359.9).off_from(Pose(phi=0.1))
+    assert off == pytest.approx([-0.2, 0, 0, 0, 0, 0], abs=1e-9)
+    assert Pose(phi=0.1).off_from(Pose(phi=359.9))[0] == pytest.approx(0.2)
+    assert abs(Pose(phi=10.0).off_from(Pose(phi=190.0))[0]) == 180
+
+
+def test_a_part_without_symmetry_looks_like_itself_alone():
+    pose = Pose(200.0, 4.0, -3.0, 1.0, 2.0, 3.0)
+    assert pose.alike(1) == [pose]
+    assert pose.first_alike(1) == pose
+
+
+def test_upright_poses_that_look_alike_differ_in_phi_alone():
+    found = [pose.phi for pose in Pose(phi=200.0).alike(4)]
+    assert found == pytest.approx([200.0, 290.0, 20.0, 110.0])
+    assert Pose(phi=200.0).first_alike(4).phi == pytest.approx(20.0)
+
+
+def test_tilted_poses_look_alike_by_turns_of_the_part_about_its_own_axis():
+    pose = Pose(310.0, 8.0, -5.0, 1.0, 2.0, 3.0)
+    for number, other in enumerate(pose.alike(4)):
+        turn = Pose(phi=90.0 * number).rotation
+        np.testing.assert_allclose(other.rotation, pose.rotation @ turn, atol=1e-12)
+        np.testing.assert_array_equal(other.position, pose.position)
+    # A tilt about x is one about z for a part that was turned by a quarter before.
+    quarter = Pose(0.0, 8.0, 0.0).alike(4)[1]
+    assert (quarter.phi, quarter.theta, quarter.psi) == pytest.approx((90.0, 0.0, 8.0))
+
+
+def test_the_nearest_of_those_that_look_alike_is_found():
+    pose, other = Pose(3.0, 2.0, 1.0), Pose(182.0, -1.0, 2.0)
+    assert pose.turn_to(other) > 170
+    assert pose.nearest_alike(other, 2).turn_to(other) < 10

@@ -45,7 +45,7 @@ class TritonPythonModel:
         """Read what the bundle says of itself."""
         folder = Path(args["model_repository"]) / args["model_version"]
         text = (folder / "manifest.json").read_text(encoding="utf-8")
-        manifest = bundle.Manifest.model_validate_json(text)
+        manifest = bundle.Manifest.model_validate_json(text).with_assets_of(folder)
         names = [graph.name for graph in manifest.graphs]
         networks = {name: _Remote(name, manifest.output_names(name)) for name in names}
         settings = json.loads(args["model_config"])["parameters"]

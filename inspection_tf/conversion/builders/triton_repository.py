@@ -80,6 +80,8 @@ def _write_verdict(request: ConversionRequest, *, sha256: str) -> None:
     shutil.copyfile(code, folder / "model.py")
     text = request.manifest.model_dump_json(exclude={"engines"}, indent=2)
     (folder / "manifest.json").write_text(text + "\n")
+    for name, data in request.manifest.context.assets.items():
+        (folder / name).write_bytes(data)
     inputs = "".join(
         f'  {{ name: "{item.name}" data_type: TYPE_UINT8 dims: [ -1 ] }}{comma}\n'
         for item, comma in _with_commas(request.manifest.inputs)

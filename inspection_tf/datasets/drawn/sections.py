@@ -4,7 +4,7 @@ from typing import Literal
 
 import pydantic
 
-from inspection_tf.datasets.drawn import inserts, photos, surfaces
+from inspection_tf.datasets.drawn import inserts, photos, surfaces, xrays
 from inspection_tf.datasets.records import Records, Split
 from inspection_tf.datasets.sections.base import DrawnSpec
 from inspection_tf.datasets.sections.masks import MasksSpec
@@ -12,6 +12,7 @@ from inspection_tf.synthesis.certificate import CertificateSpec
 from inspection_tf.synthesis.grids import GridSpec
 from inspection_tf.synthesis.inserts import InsertSpec
 from inspection_tf.synthesis.surface import SurfaceSpec
+from inspection_tf.synthesis.xrays import XraySpec
 
 
 class SurfacesSpec(MasksSpec, DrawnSpec):
@@ -104,5 +105,34 @@ class InsertsSpec(DrawnSpec):
             spec=self.insert,
             seed=self.seed,
             labels=self.labels,
+            shares=None if self.folds else shares,
+        )
+
+
+class XraysSpec(DrawnSpec):
+    """Drawn X-rays of a part, and how they are split: by the seed of the data alone."""
+
+    format: Literal["xray"] = "xray"
+    """Drawn X-rays of a part, each in a pose of its own."""
+    count: int = pydantic.Field(default=400, ge=1)
+    """Number of synthetic images."""
+    defective_share: float = pydantic.Field(default=0.2, ge=0, le=1)
+    """Share of tune and test images with something wrong with the part; it learns from intact
+    ones."""
+    training_samples: int = pydantic.Field(default=3, ge=1, le=89)
+    """Rays in each pixel of images that only teach: a network sees no finer."""
+    xray: XraySpec = XraySpec()
+    """What X-rays are drawn from."""
+
+    def draw(self) -> Records:
+        """Return the records of the X-rays."""
+        train = 1 - self.tune - self.test
+        shares: dict[Split, float] = {"train": train, "tune": self.tune, "test": self.test}
+        return xrays.radiographs(
+            count=self.count,
+            defective_share=self.defective_share,
+            spec=self.xray,
+            training_samples=self.training_samples,
+            seed=self.seed,
             shares=None if self.folds else shares,
         )

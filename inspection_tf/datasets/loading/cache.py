@@ -64,6 +64,8 @@ class Cache:
         rim_px: (images,), pixels of the letterbox around each image; by default none.
         corners_xy: (images, n, 2), float32, px of the network's input, where the labels are n
             corners and not masks; 0 where `label` says that an image shows no field.
+        pose: (images, 7), float32, where the labels are poses: phi, theta and psi, degrees, x, y
+            and z, mm, and how often the part looks alike in a turn, of which poses it is the first.
         has_ignored: whether masks may have pixels that count for nothing.
         label_kind: what is known of the images; by default corners where there are some, or masks.
     """
@@ -77,6 +79,7 @@ class Cache:
     classes: tuple[str, ...] = ("defect",)
     rim_px: NDArray[np.int64] = None  # type: ignore[assignment]  # set below
     corners_xy: NDArray[np.float32] | None = None
+    pose: NDArray[np.float32] | None = None
     has_ignored: bool = False
     label_kind: LabelKind = None  # type: ignore[assignment]  # set below
 
@@ -189,6 +192,7 @@ class _Sample:
     class_id: int = 0  # that of the record; 0 for a good one
     rim_px: int = 0
     corners_xy: NDArray[np.float64] | None = None
+    pose: tuple[float, ...] | None = None
     has_ignored: bool = False
 
     def _counts(self) -> NDArray[np.int64]:
@@ -268,11 +272,23 @@ def _read_record(
         class_id=record.label,
         rim_px=placement.rim_px,
         corners_xy=corners,
+        pose=_first_pose(record),
         has_ignored=record.has_ignored,
     )
     if record.is_defect and record.has_mask and not sample.is_marked:
         _LOG.warning("%s is defective but its mask is empty", record.id)
     return sample
+
+
+def _first_pose(record: Record) -> tuple[float, ...] | None:
+    """Return the first of the poses in which the part of an image looks as here, and their number.
+
+    None where no pose is known.
+    """
+    pose = record.read_pose()
+    if pose is None:
+        return None
+    return (*dataclasses.astuple(pose.first_alike(record.symmetry)), record.symmetry)
 
 
 def _tfds_samples(
@@ -387,6 +403,7 @@ def _fill(
     ids, label, rim_px = [], np.zeros(count, np.uint8), np.zeros(count, np.int64)
     is_defect = np.zeros(count, np.bool_)
     corners = np.zeros((count, 4, 2), np.float32) if labels.kind == image_record.CORNERS else None
+    pose = np.zeros((count, 7), np.float32) if labels.kind == image_record.POSE else None
     with storage.told(count):
         arrays = storage.allocate(shapes, on_disk=on_disk)
         for row, sample in enumerate(samples):
@@ -395,6 +412,8 @@ def _fill(
                 arrays["mask"][row, ..., 0] = sample.mask
             elif corners is not None and sample.corners_xy is not None:
                 corners[row] = sample.corners_xy
+            elif pose is not None and sample.pose is not None:
+                pose[row] = sample.pose
             if sample.template is not None:
                 arrays["template"][row] = sample.template
             ids.append(sample.id)
@@ -416,6 +435,7 @@ def _fill(
         classes=labels.classes,
         rim_px=rim_px,
         corners_xy=corners,
+        pose=pose,
         has_ignored=labels.has_ignored,
         label_kind=labels.kind,
     )

@@ -159,6 +159,11 @@ def _check_target(cached: Cache, target: Target) -> None:
             "classes of whole images. Train a classifier with them, or give a data.format that "
             "reads masks."
         )
+    if cached.label_kind == "pose":
+        raise errors.DataError(
+            "A network that finds or classifies defects needs images whose labels are masks or "
+            "classes. Got poses of parts. Give a data.format that reads those."
+        )
 
 
 def _check_transplants(cached: Cache) -> None:

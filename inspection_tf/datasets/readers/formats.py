@@ -19,7 +19,7 @@ from inspection_tf.datasets.readers import (
     magnetic_tile,
     recognition,
 )
-from inspection_tf.datasets.readers.located import corners
+from inspection_tf.datasets.readers.located import corners, poses
 from inspection_tf.datasets.readers.voc import reader as voc
 from inspection_tf.datasets.records import Records
 
@@ -33,6 +33,7 @@ FORMATS: dict[str, layouts.Format] = {
         folder.FORMAT,
         corners.FORMAT,
         corners.SMARTDOC,
+        poses.FORMAT,
         voc.FORMAT,
         classes_folder.FORMAT,
     )
@@ -41,6 +42,7 @@ _USUAL: dict[layouts.LabelKind, layouts.Format] = {
     "masks": folder.FORMAT,
     "classes": classes_folder.FORMAT,
     "corners": corners.FORMAT,
+    "pose": poses.FORMAT,
 }
 
 

@@ -1,6 +1,7 @@
 """What is X-rayed: surfaces of triangles, bodies of a closed form, volumes of a scan."""
 
 from inspection_tf.projection.parts.bodies import Body, path_lengths
+from inspection_tf.projection.parts.joined import Joined
 from inspection_tf.projection.parts.meshes import Mesh
 from inspection_tf.projection.parts.part import Part, PathLengths
 from inspection_tf.projection.parts.primitives import Box, Cone, Cylinder, Sphere
@@ -13,6 +14,7 @@ __all__ = [
     "Box",
     "Cone",
     "Cylinder",
+    "Joined",
     "Mesh",
     "Part",
     "PathLengths",

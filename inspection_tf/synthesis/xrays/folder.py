@@ -6,13 +6,15 @@ from pathlib import Path
 
 from inspection_tf import config, errors, files, images
 from inspection_tf.projection import Pose, setup_files
-from inspection_tf.synthesis.xrays import sample
+from inspection_tf.synthesis.xrays import flaws, sample
 from inspection_tf.synthesis.xrays.spec import XraySpec
 
 TABLE = "poses.csv"
 SETUP = "part.npz"
 SETTINGS = "settings.yaml"
 COLUMNS = ("file", *(field.name for field in dataclasses.fields(Pose)))
+DEFECTIVE = "defective"
+"""Column that some tables have: 1 where something is wrong with the part, else 0."""
 
 
 def write_folder(
@@ -21,12 +23,14 @@ def write_folder(
     count: int,
     spec: XraySpec,
     seed: int,
+    defective_share: float = 0.0,
     progress: Callable[[int], None] | None = None,
 ) -> Path:
     """Write a set as `NNNN.png`, `poses.csv`, `part.npz` and `settings.yaml`.
 
     `poses.csv` has a row for each image: its name, phi, theta and psi in degrees, x, y and z in mm;
-    see `projection.poses` for what they mean. `part.npz` is what `projection.setup_files` reads.
+    see `projection.poses` for what they mean; where a share is defective, also which. `part.npz` is
+    what `projection.setup_files` reads.
     The folder appears complete or not at all.
 
     Args:
@@ -34,28 +38,35 @@ def write_folder(
         count: number of images.
         spec: what to draw from.
         seed: of the set; image `i` is drawn from (seed, i).
+        defective_share: of images with something wrong with the part, 0 to 1: see `flaws`.
         progress: called with the number of images written so far.
 
     Returns:
         The folder.
 
     Raises:
-        errors.ConfigError: `count` is below 1, or the folder holds something already.
+        errors.ConfigError: `count` is below 1, the share is none, or the folder holds something
+            already.
         errors.DataError: see `XraySpec.nominal`.
         errors.StorageError: the disk is full or the folder cannot be written.
     """
     out = Path(out)
-    if count < 1:
-        raise errors.ConfigError(f"count must be at least 1. Got {count}. Ask for some images.")
+    if count < 1 or not 0 <= defective_share <= 1:
+        raise errors.ConfigError(
+            "count must be at least 1 and defective_share within 0..1. "
+            f"Got {count} and {defective_share}. Correct them."
+        )
+    has_flaws = defective_share > 0
     nominal = spec.nominal()
     with files.new_folder(out) as partial:
-        lines = [files.csv_line(COLUMNS)]
+        lines = [files.csv_line((*COLUMNS, *[DEFECTIVE] * has_flaws))]
         for index in range(count):
-            found = sample.draw(index, seed=seed, spec=spec, nominal=nominal)
+            is_flawed = flaws.is_flawed(index, defective_share)
+            found = sample.draw(index, seed=seed, spec=spec, nominal=nominal, is_flawed=is_flawed)
             name = f"{index:04d}.png"
             images.write_png(partial / name, found.image)
             cells = (f"{value:.9f}" for value in dataclasses.astuple(found.pose))
-            lines.append(files.csv_line((name, *cells)))
+            lines.append(files.csv_line((name, *cells, *[str(int(is_flawed))] * has_flaws)))
             if progress is not None:
                 progress(index + 1)
         files.write(partial / TABLE, "".join(lines))

@@ -6,7 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf.projection import Exposure, Pose, Setup
+from inspection_tf.synthesis.xrays import flaws
+from inspection_tf.synthesis.xrays.parts import MATERIAL
 from inspection_tf.synthesis.xrays.spec import Span, XraySpec
+
+_FLAW = 1  # keeps these draws apart from others of the image
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +26,14 @@ class XraySample:
     pose: Pose
 
 
-def draw(index: int, *, seed: int, spec: XraySpec, nominal: Setup | None = None) -> XraySample:
+def draw(
+    index: int,
+    *,
+    seed: int,
+    spec: XraySpec,
+    nominal: Setup | None = None,
+    is_flawed: bool = False,
+) -> XraySample:
     """Return X-ray `index` of a set: it follows from (seed, index) and the spec alone.
 
     Args:
@@ -30,6 +41,7 @@ def draw(index: int, *, seed: int, spec: XraySpec, nominal: Setup | None = None)
         seed: of the set.
         spec: what to draw from.
         nominal: `spec.nominal()`, where it was computed already.
+        is_flawed: whether something is wrong with the part: see `flaws`. The rest is the same.
 
     Raises:
         errors.DataError: see `XraySpec.nominal`.
@@ -46,6 +58,10 @@ def draw(index: int, *, seed: int, spec: XraySpec, nominal: Setup | None = None)
         scatter=_between(rng, spec.scatter),
         scatter_px=_between(rng, spec.scatter_px),
     )
+    if is_flawed:
+        of_flaw = np.random.default_rng([seed, index, _FLAW])
+        size = _between(of_flaw, spec.flaw_mm)
+        seen = flaws.flawed(of_flaw, seen, pose, diameter_mm=size, material=MATERIAL)
     expected = exposure.expected(seen, pose, samples=spec.samples)
     return XraySample(exposure.render(rng, expected), pose)
 

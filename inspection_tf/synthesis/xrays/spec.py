@@ -100,6 +100,8 @@ class XraySpec(config.Section):
     """Share of what the part takes from the beam that meets the detector elsewhere."""
     scatter_px: Span = (25.0, 60.0)
     """Standard deviation of how far."""
+    flaw_mm: Span = (1.0, 3.0)
+    """Diameter of what is drilled or added where something is wrong with the part."""
     detector: Detector = Detector()
     """What does not change: photons, gain, dead pixels, bits."""
     samples: int = pydantic.Field(default=13, ge=1, le=89)
@@ -107,9 +109,9 @@ class XraySpec(config.Section):
 
     @pydantic.model_validator(mode="after")
     def _spans_rise(self) -> "XraySpec":
-        for name in ("kv", "copper_mm", "focal_spot_mm", "scatter", "scatter_px"):
+        for name in ("kv", "copper_mm", "focal_spot_mm", "scatter", "scatter_px", "flaw_mm"):
             low, high = getattr(self, name)
-            least = 1.0 if name in ("kv", "scatter_px") else 0.0
+            least = {"kv": 1.0, "scatter_px": 1.0, "flaw_mm": 0.1}.get(name, 0.0)
             if not least <= low <= high:
                 raise ValueError(
                     f"{name} must be two numbers of {least:g} or more, the smaller one first, "

@@ -12,6 +12,10 @@ from inspection_tf.tasks.base import Context
 from inspection_tf.tasks.classification.measures import MEASURES, ClassResult, Heat
 from inspection_tf.tasks.classification.results import Classes
 
+_OTHERS = {
+    "corners": "corners. Give a bundle that locates a field",
+    "pose": "poses of parts. Give a bundle that measures them",
+}
 _NEARBY = 0.1
 """By how much boxes are widened: an annotation is no more exact than that."""
 
@@ -40,10 +44,10 @@ def read_label(record: Record, classes: int) -> ClassLabel:
         errors.ImageError: a mask cannot be read.
         errors.DataError: the label says where corners lie, and nothing of classes.
     """
-    if record.label_kind == "corners":
+    if record.label_kind in ("corners", "pose"):
         raise errors.DataError(
             f"{record.id}: an inspector that classifies needs images whose labels are classes or "
-            "masks. Got corners. Give a bundle that locates a field."
+            f"masks. Got {_OTHERS[record.label_kind]}."
         )
     if not record.is_defect:
         return ClassLabel(0)

@@ -67,6 +67,7 @@ class Classification(SeesWholeImages):
         _NOVELTY_DIFFERENCE: Limit(1e-2, "novelties", "of the limit"),
     }
     golden_counts = (2, 2)
+    assets: tuple[str, ...] = ()
 
     def graphs(
         self,
@@ -166,14 +167,7 @@ class Classification(SeesWholeImages):
         """Choose the threshold; by the likeliest class there is nothing to choose."""
         if context.settings_as(Settings).decide_by == "threshold":
             return preparation.choose_by_score(self, tuned, spec, context)
-        records = [record for _, chosen in tuned for record in chosen]
-        defective = sum(record.is_defect for record in records)
-        point = thresholds.OperatingPoint(
-            threshold=probabilities.EVEN,
-            method="likeliest",
-            counts={"images": len(records), "defective": defective},
-        )
-        return OperatingPoints(point)
+        return preparation.given_point(tuned, threshold=probabilities.EVEN, method="likeliest")
 
     def pixel_threshold(self, chosen: float, threshold: float) -> float:
         """Return the one that was chosen: there is no map."""

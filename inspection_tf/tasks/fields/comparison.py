@@ -34,7 +34,7 @@ def compare(record: Record, verdict: decision.Verdict, context: Context) -> eval
         errors.DataError: the labels of the photo are not corners.
     """
     if record.label_kind != "corners":
-        label = "a mask" if record.has_mask else "its class"
+        label = {"masks": "a mask", "pose": "a pose"}.get(record.label_kind, "its class")
         raise errors.DataError(
             f"{record.id}: an inspector that locates a field needs images whose labels are "
             f"corners. Got one whose label is {label}. Give images with corners, or a bundle that "

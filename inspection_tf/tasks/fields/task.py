@@ -70,6 +70,7 @@ class Fields(SeesWholeImages):
     output_axes: Mapping[str, tuple[str, ...]] = {_OUTPUT: ("batch", "numbers")}
     limits: Mapping[str, Limit] = {"corner_difference_px": Limit(0.1, "corners", "px")}
     golden_counts = (2, 2)
+    assets: tuple[str, ...] = ()
 
     def graphs(
         self,

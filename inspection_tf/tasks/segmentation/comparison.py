@@ -65,6 +65,11 @@ def _require_mask(record: Record) -> None:
             f"{record.id}: images whose labels are corners need an inspector that locates a field. "
             "Got one that looks for defects. Give a bundle of that task."
         )
+    if record.label_kind == "pose":
+        raise errors.DataError(
+            f"{record.id}: images whose labels are poses need an inspector that measures them. Got "
+            "one that looks for defects. Give a bundle of that task."
+        )
     if record.label_kind == "classes":
         raise errors.DataError(
             f"{record.id}: an inspector that says where defects are needs images whose labels are "

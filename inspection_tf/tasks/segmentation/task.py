@@ -124,6 +124,7 @@ class Segmentation(MapTask):
         "probability": ("batch", "height", "width", "classes")
     }
     golden_counts = (2, 2)
+    assets: tuple[str, ...] = ()
 
     def rules_of(self, context: Context) -> decision.Rules:
         """Return the rules on regions and on the image."""

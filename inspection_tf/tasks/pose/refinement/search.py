@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +25,8 @@ _SAME_POSE = 2.0  # degrees: fits that are nearer are one
 _ALIKE = 2.0  # times the best sum of squares: at a coarse resolution, what may be the best
 _OUTLIER = 6.0  # standard deviations from the model
 _TOGETHER = 2.0  # px: standard deviation of what averages residuals
+_HOPELESS = 100.0  # mean squared residual at the coarsest resolution: no pose is near
+_AROUND = 5  # px: side of what is left out around a pixel that shows a flaw
 _ROBUST_SHARE = 0.02  # of pixels that may be left out as outliers: more are no exceptions
 
 
@@ -69,10 +72,11 @@ def refine(image: Pixels, setup: Setup, starts: Sequence[Pose], spec: Refinement
             f"uint8 or uint16. Got {len(starts)} poses and {image.shape}, {image.dtype}. "
             "Correct them."
         )
-    poses, margin = list(starts[: spec.starts]), float("inf")
+    poses, margin, is_hopeless = list(starts[: spec.starts]), float("inf"), False
     for level, factor in enumerate(measurement.factors(setup.scanner.size)):
         measured = measurement.measured(image, setup, spec, factor=factor)
-        fits = _distinct(_fits(measured, poses, spec))
+        fits = _distinct(_fits(measured, poses, spec, is_hopeless=is_hopeless))
+        is_hopeless = is_hopeless or fits[0].chi2 > _HOPELESS
         if len(fits) > 1:
             counted = np.count_nonzero(measured.weights)
             margin = float(counted * (fits[1].chi2 / fits[0].chi2 - 1))
@@ -90,18 +94,47 @@ def refine(image: Pixels, setup: Setup, starts: Sequence[Pose], spec: Refinement
     return Refined(found, measured, _structure(found, measured), margin, left_out)
 
 
+def without(found: Refined, leave_out: NDArray[np.bool_], spec: RefinementSpec) -> Refined:
+    """Return the pose again, by the pixels that are left.
+
+    Args:
+        found: of `refine`.
+        leave_out: (height, width), pixels that do not count, such as those that show a flaw; those
+            around them do not either.
+        spec: how the image was taken, and what may change.
+    """
+    wider = cv2.dilate(leave_out.astype(np.uint8), np.ones((_AROUND, _AROUND), np.uint8)) > 0
+    measured = found.measured.without(wider)
+    again = fitted(measured, found.fit.pose, spec, EFFORTS[measured.factor])
+    left_out = float(np.mean(measured.weights == 0))
+    return dataclasses.replace(
+        found,
+        fit=again,
+        measured=measured,
+        structure=_structure(again, measured),
+        left_out=left_out,
+    )
+
+
 def _fits(
-    measured: measurement.Measurement, starts: Sequence[Pose], spec: RefinementSpec
+    measured: measurement.Measurement,
+    starts: Sequence[Pose],
+    spec: RefinementSpec,
+    *,
+    is_hopeless: bool,
 ) -> list[Fit]:
-    """Return the fits from starts, the best first.
+    """Return the fits from starts, the best first; what is hopeless is told, and not improved.
 
     Raises:
         errors.DataError: each of them led to a part that reaches the source.
     """
     found, problems = [], []
+    effort = EFFORTS[measured.factor]
+    if is_hopeless:
+        effort = dataclasses.replace(effort, evaluations=1, polished=0)
     for start in starts:
         try:
-            found.append(fitted(measured, start, spec, EFFORTS[measured.factor]))
+            found.append(fitted(measured, start, spec, effort))
         except errors.DataError as problem:
             problems.append(problem)
     if not found:

@@ -1,0 +1,133 @@
+"""Records whose X-rays of a part are drawn when they are read."""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors, images
+from inspection_tf.datasets.readers.located.poses import CLASSES
+from inspection_tf.datasets.records import Record, Records, Split
+from inspection_tf.projection import Pose
+from inspection_tf.synthesis import xrays
+from inspection_tf.synthesis.xrays import XraySample, XraySpec
+
+# Raised whenever the same spec and seed begin to give other pixels.
+DRAWING_VERSION = 1
+_KEPT = 512
+"""X-rays that were drawn already, of those that are judged: each is read several times."""
+
+
+@dataclass(frozen=True, slots=True)
+class XraySource:
+    """X-ray `index` of a drawn set.
+
+    Attributes:
+        index: place in the set, from 0.
+        seed: of the set.
+        spec: what the set is drawn from.
+        is_flawed: whether something is wrong with the part.
+    """
+
+    index: int
+    seed: int
+    spec: XraySpec
+    is_flawed: bool
+
+    @property
+    def shows_own_part(self) -> bool:
+        """Whether no other image shows the same part: it is taken for this one."""
+        return True
+
+    @property
+    def symmetry(self) -> int:
+        """How often the part looks alike in a turn about its vertical axis."""
+        return self.spec.part.symmetry
+
+    def _sample(self) -> XraySample:
+        return _draw(self.seed, self.spec)(self.index, is_flawed=self.is_flawed)
+
+    def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
+        """Draw the X-ray, which no orientation turns."""
+        return self._sample().image
+
+    def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
+        """Return (H, W), nowhere True: the label is a pose."""
+        return np.zeros(self.spec.size, np.bool_)
+
+    def read_pose(self) -> Pose:
+        """Return how the part lies."""
+        return self._sample().pose
+
+    def identity(self) -> bytes:
+        """Return everything the pixels follow from, a part's own file too."""
+        drawn = (DRAWING_VERSION, "xray", self.index, self.seed, self.is_flawed)
+        return repr((*drawn, _shape(self.spec), self.spec.model_dump_json())).encode()
+
+
+@functools.lru_cache(maxsize=4)
+def _shape(spec: XraySpec) -> str:
+    """Return a hash of a part's own file, which may have changed under its name; "" without."""
+    from inspection_tf.datasets import file_hashes
+
+    return "" if spec.part.file is None else file_hashes.sha256(spec.part.file).hex()
+
+
+@functools.lru_cache(maxsize=4)  # those that teach and those that are judged, of two sets
+def _draw(seed: int, spec: XraySpec) -> Callable[..., XraySample]:
+    """Return what draws an X-ray of a set; it keeps some that it drew."""
+    nominal = spec.nominal()
+    drawn = functools.partial(xrays.draw, seed=seed, spec=spec, nominal=nominal)
+    return functools.lru_cache(maxsize=_KEPT)(drawn)
+
+
+def radiographs(
+    *,
+    count: int,
+    defective_share: float,
+    spec: XraySpec,
+    training_samples: int,
+    seed: int,
+    shares: Mapping[Split, float] | None = None,
+) -> Records:
+    """Return records of drawn X-rays.
+
+    Args:
+        count: number of images.
+        defective_share: share of images with something wrong with the part, among those that do not
+            teach, 0..1.
+        spec: what to draw from.
+        training_samples: rays in each pixel of images that teach.
+        seed: of the set; image `i` follows from (seed, i).
+        shares: of the images in each split; None: none is fixed, and all may be judged.
+
+    Raises:
+        errors.ConfigError: the count is below 1, or the share is none.
+        errors.DataError: the part is no closed mesh, or does not fit the scanner.
+    """
+    if count < 1 or not 0 <= defective_share <= 1:
+        raise errors.ConfigError(
+            "count must be at least 1 and defective_share within 0..1. "
+            f"Got {count} and {defective_share}. Correct them."
+        )
+    spec.nominal()  # what is wrong with a part is said before anything is drawn
+    coarse = spec.model_copy(update={"samples": training_samples})
+    found = []
+    for index, split in enumerate(_splits(count, shares)):
+        teaches = split == "train"
+        is_flawed = not teaches and xrays.is_flawed(index, defective_share)
+        source = XraySource(index, seed, coarse if teaches else spec, is_flawed)
+        found.append(Record(f"xray/{index:06d}", is_flawed, source, split=split))
+    return Records.of(found, origin="the drawn X-rays", classes=CLASSES)
+
+
+def _splits(count: int, shares: Mapping[Split, float] | None) -> list[Split | None]:
+    """Return the split of each image: every one is drawn for itself, so they go in order."""
+    if shares is None:
+        return [None] * count
+    ends = np.rint(np.cumsum(list(shares.values())) * count).astype(int)
+    numbers = np.searchsorted(ends, np.arange(count), side="right")
+    names = list(shares)
+    return [names[min(number, len(names) - 1)] for number in numbers.tolist()]

@@ -1,0 +1,175 @@
+"""From poses that an image may show to the one that it does, and where the part differs from it."""
+
+import collections
+import dataclasses
+import functools
+import hashlib
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inspection_tf import errors
+from inspection_tf.projection import Pose, Setup, setup_files
+from inspection_tf.tasks.pose.difference import Region, difference
+from inspection_tf.tasks.pose.refinement import Refined, RefinementSpec, refine, refusals
+from inspection_tf.tasks.pose.refinement.measurement import Pixels
+from inspection_tf.tasks.pose.refinement.search import without
+from inspection_tf.tasks.pose.settings import DifferenceRules, Settings
+
+_Map = NDArray[np.float16]
+_KEPT_BYTES = 96 * 2**20
+_MOST = 6e4  # of a half-precision number
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What a refinement found on an image.
+
+    Attributes:
+        pose: of the part.
+        deviations: of phi, theta, psi, degrees, and x, y, z, mm, as photons and residuals set them.
+        chi2: mean squared residual: 1 where the model is right.
+        margin: by how much the next best pose fits worse.
+        refused: why it is not trusted; empty where it is.
+        regions: where the part differs from its model, the surest first; none without rules.
+        significance: (height, width), standard deviations of noise that a place differs by.
+        light: (height, width), what the image should show, as shares of the open beam.
+    """
+
+    pose: Pose
+    deviations: tuple[float, ...]
+    chi2: float
+    margin: float
+    refused: tuple[str, ...]
+    regions: tuple[Region, ...]
+    significance: _Map
+    light: _Map
+
+    @property
+    def most_significant(self) -> float:
+        """What the surest place differs by, 0 where nothing was compared."""
+        return float(self.significance.max())
+
+
+@functools.lru_cache(maxsize=8)
+def setup_of(data: bytes) -> Setup:
+    """Return part, scanner and beam from the file of a bundle.
+
+    Raises:
+        errors.BundleError: it is no such file.
+    """
+    return setup_files.parsed(data, "part.npz")
+
+
+class _Kept:
+    """What was measured lately: a training asks for each image several times."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most, self._bytes = most_bytes, 0
+        self._found: collections.OrderedDict[bytes, Measured | str] = collections.OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: bytes) -> "Measured | str | None":
+        with self._lock:
+            if key in self._found:
+                self._found.move_to_end(key)
+            return self._found.get(key)
+
+    def put(self, key: bytes, found: "Measured | str") -> None:
+        with self._lock:
+            self._found[key] = found
+            self._bytes += _bytes(found)
+            while self._bytes > self._most:
+                _, oldest = self._found.popitem(last=False)
+                self._bytes -= _bytes(oldest)
+
+
+def _bytes(found: "Measured | str") -> int:
+    return 0 if isinstance(found, str) else found.significance.nbytes + found.light.nbytes
+
+
+_KEPT = _Kept(_KEPT_BYTES)
+
+
+def measured(
+    image: Pixels, part: bytes, starts: Sequence[Pose], settings: Settings
+) -> "Measured | str":
+    """Return what a refinement finds on an image, or why it finds nothing.
+
+    Args:
+        image: (height, width), of the size of the scanner.
+        part: the file of a bundle with part, scanner and beam.
+        starts: poses that it may show, the likeliest first.
+        settings: of the bundle, which refines.
+    """
+    key = _key(image, part, starts, settings)
+    found = _KEPT.get(key)
+    if found is None:
+        found = _measured(image, setup_of(part), starts, settings)
+        _KEPT.put(key, found)
+    return found
+
+
+def _key(image: Pixels, part: bytes, starts: Sequence[Pose], settings: Settings) -> bytes:
+    used = settings.model_dump_json(include={"refinement", "refusals", "compare", "difference"})
+    text = repr((image.shape, image.dtype.str, starts, used)).encode()
+    digest = hashlib.sha256(np.ascontiguousarray(image).tobytes())
+    digest.update(text)
+    digest.update(hashlib.sha256(part).digest())
+    return digest.digest()
+
+
+def _measured(
+    image: Pixels, setup: Setup, starts: Sequence[Pose], settings: Settings
+) -> "Measured | str":
+    spec, rules = settings.refinement, settings.difference
+    try:
+        found = refine(image, setup, starts, spec)
+    except errors.DataError as problem:
+        return errors.first_line(problem)
+    blank = np.zeros(image.shape, np.float16)
+    if not settings.compare:
+        return _told(found, image, setup, settings, (), blank)
+    found, regions, significance = _compared(found, spec, rules)
+    return _told(found, image, setup, settings, regions, significance)
+
+
+def _compared(
+    found: Refined, spec: RefinementSpec, rules: DifferenceRules
+) -> tuple[Refined, tuple[Region, ...], _Map]:
+    """Return the pose by what does not differ, and what does."""
+    seen = difference(found, rules)
+    differs = seen.significance > rules.min_significance
+    if 0 < np.mean(differs) <= rules.max_left_out:
+        found = without(found, differs, spec)
+        seen = difference(found, rules)
+    regions = tuple(
+        region
+        for region in seen.regions(rules.min_significance)
+        if region.area_px >= rules.min_area_px
+    )
+    return found, regions, np.minimum(seen.significance, _MOST).astype(np.float16)
+
+
+def _told(
+    found: Refined,
+    image: Pixels,
+    setup: Setup,
+    settings: Settings,
+    regions: tuple[Region, ...],
+    significance: _Map,
+) -> Measured:
+    fit = found.fit
+    scale = max(1.0, fit.chi2) ** 0.5
+    return Measured(
+        pose=fit.pose.first_alike(settings.symmetry),
+        deviations=tuple(scale * one for one in dataclasses.astuple(fit.deviations)),
+        chi2=fit.chi2,
+        margin=found.margin,
+        refused=refusals.reasons(found, image, setup, settings.refusals),
+        regions=regions,
+        significance=significance,
+        light=fit.light.astype(np.float16),
+    )
