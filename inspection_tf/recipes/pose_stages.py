@@ -26,8 +26,7 @@ from inspection_tf.thresholds import OperatingPoint
 from inspection_tf.training.runs.run_folder import RunFolder
 
 _LOG = logging.getLogger("inspection_tf")
-_HELD = 0.9
-"""Share of the stated intervals that are to hold."""
+_MOST = 3.0  # deviations that an error counts as
 _FEWEST = 20  # images with a pose from which a deviation is scaled
 
 
@@ -166,17 +165,16 @@ def train(
 
 
 def calibrated(chosen: PosePlan, models: dict[str, keras.Model], tune: Records) -> pose.Settings:
-    """Return rules whose stated deviations hold: nine of ten intervals of 90 % on tune.
+    """Return rules whose stated deviations hold on tune.
 
-    Of each number it is the quantile of errors over deviations on images whose pose is trusted. The
-    smallest share that is surely 90 % counts, as of a conformal prediction.
+    Each is multiplied by the root mean square of errors over deviations, of images whose pose is
+    trusted; an error counts as three deviations at most, so that one alone does not decide. From
+    few images that is known better than a quantile of them would be.
 
     Args:
         chosen: the plan of the run.
         models: the trained network.
         tune: images that it did not learn from.
-
-    Source: Angelopoulos and Bates 2023, "Conformal prediction: a gentle introduction", section 1.
     """
     if not chosen.rules.refine or not len(tune):
         return chosen.rules
@@ -198,10 +196,10 @@ def calibrated(chosen: PosePlan, models: dict[str, keras.Model], tune: Records) 
             _FEWEST,
         )
         return chosen.rules
-    count = len(errors_over)
-    share = min(1.0, np.ceil((count + 1) * _HELD) / count)
-    held = np.quantile(np.array(errors_over), share, axis=0, method="higher") / measures.NINETY
-    scale = tuple(np.where(np.isfinite(held), held, 1.0).tolist())
+    squares = np.minimum(np.array(errors_over), _MOST) ** 2
+    held = np.sqrt(squares.mean(axis=0))
+    # A number that no image shows, such as the depth in a parallel beam, stays as it is.
+    scale = tuple(np.where(held > 0, held, 1.0).tolist())
     _LOG.info("stated deviations are multiplied by %s", ", ".join(f"{one:.2f}" for one in scale))
     return chosen.rules.model_copy(update={"deviation_scale": scale})
 

@@ -119,6 +119,9 @@ class XraysSpec(DrawnSpec):
     defective_share: float = pydantic.Field(default=0.2, ge=0, le=1)
     """Share of tune and test images with something wrong with the part; it learns from intact
     ones."""
+    training_shrink: int = pydantic.Field(default=1, ge=1)
+    """How many times as wide the pixels are of images that only teach, each with the photons of all
+    of its: what a network sees that reads them so anyway, and is drawn sooner."""
     training_samples: int = pydantic.Field(default=3, ge=1, le=89)
     """Rays in each pixel of images that only teach: a network sees no finer."""
     xray: XraySpec = XraySpec()
@@ -132,7 +135,9 @@ class XraysSpec(DrawnSpec):
             count=self.count,
             defective_share=self.defective_share,
             spec=self.xray,
-            training_samples=self.training_samples,
+            taught=self.xray.coarser(self.training_shrink).model_copy(
+                update={"samples": self.training_samples}
+            ),
             seed=self.seed,
             shares=None if self.folds else shares,
         )

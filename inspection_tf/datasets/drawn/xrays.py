@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images
+from inspection_tf.datasets import file_hashes
 from inspection_tf.datasets.readers.located.poses import CLASSES
 from inspection_tf.datasets.records import Record, Records, Split
 from inspection_tf.projection import Pose
@@ -47,7 +48,7 @@ class XraySource:
         return self.spec.part.symmetry
 
     def _sample(self) -> XraySample:
-        return _draw(self.seed, self.spec)(self.index, is_flawed=self.is_flawed)
+        return _draw(self.seed, self.spec, _shape(self.spec))(self.index, is_flawed=self.is_flawed)
 
     def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Draw the X-ray, which no orientation turns."""
@@ -67,17 +68,14 @@ class XraySource:
         return repr((*drawn, _shape(self.spec), self.spec.model_dump_json())).encode()
 
 
-@functools.lru_cache(maxsize=4)
 def _shape(spec: XraySpec) -> str:
     """Return a hash of a part's own file, which may have changed under its name; "" without."""
-    from inspection_tf.datasets import file_hashes
-
     return "" if spec.part.file is None else file_hashes.sha256(spec.part.file).hex()
 
 
 @functools.lru_cache(maxsize=4)  # those that teach and those that are judged, of two sets
-def _draw(seed: int, spec: XraySpec) -> Callable[..., XraySample]:
-    """Return what draws an X-ray of a set; it keeps some that it drew."""
+def _draw(seed: int, spec: XraySpec, shape: str) -> Callable[..., XraySample]:
+    """Return what draws an X-ray of a set, whose part has this shape; it keeps some it drew."""
     nominal = spec.nominal()
     drawn = functools.partial(xrays.draw, seed=seed, spec=spec, nominal=nominal)
     return functools.lru_cache(maxsize=_KEPT)(drawn)
@@ -88,7 +86,7 @@ def radiographs(
     count: int,
     defective_share: float,
     spec: XraySpec,
-    training_samples: int,
+    taught: XraySpec,
     seed: int,
     shares: Mapping[Split, float] | None = None,
 ) -> Records:
@@ -99,7 +97,7 @@ def radiographs(
         defective_share: share of images with something wrong with the part, among those that do not
             teach, 0..1.
         spec: what to draw from.
-        training_samples: rays in each pixel of images that teach.
+        taught: what images that teach are drawn from.
         seed: of the set; image `i` follows from (seed, i).
         shares: of the images in each split; None: none is fixed, and all may be judged.
 
@@ -113,12 +111,11 @@ def radiographs(
             f"Got {count} and {defective_share}. Correct them."
         )
     spec.nominal()  # what is wrong with a part is said before anything is drawn
-    coarse = spec.model_copy(update={"samples": training_samples})
     found = []
     for index, split in enumerate(_splits(count, shares)):
         teaches = split == "train"
         is_flawed = not teaches and xrays.is_flawed(index, defective_share)
-        source = XraySource(index, seed, coarse if teaches else spec, is_flawed)
+        source = XraySource(index, seed, taught if teaches else spec, is_flawed)
         found.append(Record(f"xray/{index:06d}", is_flawed, source, split=split))
     return Records.of(found, origin="the drawn X-rays", classes=CLASSES)
 

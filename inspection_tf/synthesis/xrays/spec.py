@@ -131,6 +131,39 @@ class XraySpec(config.Section):
             raise ValueError(f"scatter must be under 1, got {self.scatter[1]:g}")
         return self
 
+    def coarser(self, factor: int) -> "XraySpec":
+        """Return the same with pixels so many times as wide, each with the photons of all of its.
+
+        Args:
+            factor: which divides both sides of the image.
+
+        Raises:
+            errors.ConfigError: it does not.
+        """
+        height, width = self.size
+        if height % factor or width % factor:
+            raise errors.ConfigError(
+                f"The sides of an image must be divisible by {factor} to have pixels so many times "
+                f"as wide. Got {height} x {width}. Choose another size, or 1."
+            )
+        taken = self.detector
+        detector = taken.model_copy(
+            update={
+                "photons": taken.photons * factor**2,
+                "detector_blur_px": taken.detector_blur_px / factor,
+                "gain_px": taken.gain_px / factor,
+            }
+        )
+        low, high = self.scatter_px
+        return self.model_copy(
+            update={
+                "size": (height // factor, width // factor),
+                "pixel_mm": None if self.pixel_mm is None else self.pixel_mm * factor,
+                "scatter_px": (low / factor, high / factor),
+                "detector": detector,
+            }
+        )
+
     def nominal(self) -> Setup:
         """Return the part before its scanner, in the middle of what changes.
 

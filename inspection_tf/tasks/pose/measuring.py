@@ -20,6 +20,7 @@ from inspection_tf.tasks.pose.settings import DifferenceRules, Settings
 
 _Map = NDArray[np.float16]
 _KEPT_BYTES = 96 * 2**20
+_AGAIN = 3  # times that what differs is left out
 _MOST = 6e4  # of a half-precision number
 
 
@@ -63,34 +64,38 @@ def setup_of(data: bytes) -> Setup:
     return setup_files.parsed(data, "part.npz")
 
 
-class _Kept:
+class Kept:
     """What was measured lately: a training asks for each image several times."""
 
     def __init__(self, most_bytes: int) -> None:
+        """Set how much may be kept."""
         self._most, self._bytes = most_bytes, 0
         self._found: collections.OrderedDict[bytes, Measured | str] = collections.OrderedDict()
         self._lock = threading.Lock()
 
     def get(self, key: bytes) -> "Measured | str | None":
+        """Return what was kept under a key; None: nothing."""
         with self._lock:
             if key in self._found:
                 self._found.move_to_end(key)
             return self._found.get(key)
 
     def put(self, key: bytes, found: "Measured | str") -> None:
+        """Keep something, and let go what was asked for least lately."""
         with self._lock:
             self._found[key] = found
-            self._bytes += _bytes(found)
+            self._bytes += size_of(found)
             while self._bytes > self._most:
                 _, oldest = self._found.popitem(last=False)
-                self._bytes -= _bytes(oldest)
+                self._bytes -= size_of(oldest)
 
 
-def _bytes(found: "Measured | str") -> int:
+def size_of(found: "Measured | str") -> int:
+    """Return the bytes of the maps of a result."""
     return 0 if isinstance(found, str) else found.significance.nbytes + found.light.nbytes
 
 
-_KEPT = _Kept(_KEPT_BYTES)
+_KEPT = Kept(_KEPT_BYTES)
 
 
 def measured(
@@ -140,10 +145,19 @@ def _compared(
     found: Refined, spec: RefinementSpec, rules: DifferenceRules
 ) -> tuple[Refined, tuple[Region, ...], _Map]:
     """Return the pose by what does not differ, and what does."""
-    seen = difference(found, rules)
-    differs = seen.significance > rules.min_significance
-    if 0 < np.mean(differs) <= rules.max_left_out:
-        found = without(found, differs, spec)
+    seen, left_out = difference(found, rules), np.zeros(found.measured.values.shape, np.bool_)
+    for _ in range(_AGAIN):
+        differs = seen.significance > rules.min_significance
+        if not differs.any():
+            break
+        if np.mean(left_out | differs) > rules.max_left_out:
+            # A large flaw bends the pose, so that all differs: first what differs most.
+            differs = seen.significance > seen.significance.max() / 2
+        more = left_out | differs
+        if np.mean(more) > rules.max_left_out or not (more & ~left_out).any():
+            break
+        left_out = more
+        found = without(found, left_out, spec)
         seen = difference(found, rules)
     regions = tuple(
         region

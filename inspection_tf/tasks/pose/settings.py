@@ -54,12 +54,12 @@ class Tolerances(config.Section):
 class DifferenceRules(DifferenceSpec):
     """When a part is not as its model: where it differs surely, and over how much."""
 
-    min_significance: float = pydantic.Field(default=6.0, gt=0, allow_inf_nan=False)
-    """Standard deviations of noise that a place must differ by to be NG. Of 50,000 pixels that show
-    the part as it is, none differs by 5 in most images."""
+    min_significance: float = pydantic.Field(default=5.5, gt=0, allow_inf_nan=False)
+    """Standard deviations of noise that a place must differ by to be NG. Of some 20,000 places that
+    are independent, noise alone brings one to 5.5 in less than one of a thousand images."""
     min_area_px: int = pydantic.Field(default=1, ge=1)
     """Pixels together that differ so."""
-    max_left_out: float = pydantic.Field(default=0.02, ge=0, le=1)
+    max_left_out: float = pydantic.Field(default=0.05, ge=0, le=1)
     """Share of the image that may differ, so that the pose is measured by the rest of it; where
     more does, the part does not fit its model and is left to a person."""
 

@@ -17,8 +17,8 @@ from inspection_tf.tasks.pose.refinement.spec import RefinementSpec
 
 EFFORTS = {
     4: Effort(samples=5, of_changes=2, tolerance=1e-2, reused=0.5, evaluations=12),
-    2: Effort(samples=8, of_changes=5, tolerance=1e-3, reused=1.0, evaluations=12),
-    1: Effort(samples=8, of_changes=5, tolerance=1e-5, reused=1.0, evaluations=12, polished=21),
+    2: Effort(samples=5, of_changes=2, tolerance=1e-2, reused=1.0, evaluations=12),
+    1: Effort(samples=5, of_changes=3, tolerance=1e-3, reused=1.0, evaluations=12, polished=21),
 }
 """How exactly a fit is computed where a pixel is so many px of the image wide."""
 _SAME_POSE = 2.0  # degrees: fits that are nearer are one

@@ -126,3 +126,39 @@ def test_the_talks_network_freezes_its_body_first_and_then_trains_all():
 def test_options_that_do_not_fit_are_refused(options, why):
     with pytest.raises(errors.ConfigError, match=why):
         build(**options)
+
+
+@pytest.mark.slow
+def test_the_talks_network_trains_its_head_alone_and_then_all():
+    import numpy.testing as npt
+
+    from inspection_tf.training import fit
+
+    keras.utils.set_random_seed(1)
+    model = network.build(image_size=(32, 32), options=network.TALK2019)
+    rng = np.random.default_rng(0)
+    batch = {"image": rng.integers(0, 256, (8, 32, 32, 1)).astype(np.uint8)}
+    pose = np.concatenate([rng.uniform(0, 10, (8, 6)), np.ones((8, 1))], axis=1)
+    target = {network.OUTPUT: pose.astype(np.float32)}
+    spec = fit.TrainSpec(epochs=4, loss="pose_modes", learning_rate=1e-3, warmup_epochs=0)
+
+    def kernels():
+        body = model.get_layer("backbone").get_layer("conv1_conv")
+        return body.get_weights()[0].copy(), model.get_layer("dense1").get_weights()[0].copy()
+
+    before = kernels()
+    losses = []
+    for phase in (Phase(epochs=2, backbone="frozen"), Phase(epochs=2, batch_norm="trained")):
+        phases.set_trainable(model, phase)
+        fit.compile_model(model, spec, steps_per_epoch=2)
+        for _ in range(4):
+            losses.append(float(np.ravel(model.train_on_batch(batch, target))[0]))
+        after = kernels()
+        if phase.backbone == "frozen":
+            npt.assert_array_equal(after[0], before[0])
+        else:
+            assert np.abs(after[0] - before[0]).max() > 0
+        assert np.abs(after[1] - before[1]).max() > 0
+        before = after
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]

@@ -1,0 +1,85 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from pose_images import FREE, near
+from xray_parts import PART, POSE, SETUP, image
+
+from inspection_tf import errors
+from inspection_tf.projection import Assembly, Body, Cylinder, Pose, setup_files
+from inspection_tf.tasks.pose import DifferenceRules, Settings, measuring
+
+FILE = setup_files.dumped(SETUP)
+SETTINGS = Settings(refinement=FREE)
+START = near(POSE, np.random.default_rng(1), turn=0.5, mm=0.2)
+DRILLED = dataclasses.replace(
+    SETUP, part=Assembly([*PART.bodies, Body(Cylinder(1.5, 60.0), None, Pose(x=3.0, y=-8.0))])
+)
+
+
+def found(pixels, settings=SETTINGS):
+    return measuring.measured(pixels, FILE, [START], settings)
+
+
+@pytest.fixture(scope="module")
+def intact():
+    return found(image(POSE))
+
+
+@pytest.fixture(scope="module")
+def drilled():
+    return found(image(POSE, setup=DRILLED))
+
+
+def test_an_intact_part_is_as_its_model(intact):
+    assert intact.refused == ()
+    assert intact.regions == ()
+    assert intact.most_significant < SETTINGS.difference.min_significance
+    assert intact.pose.turn_to(POSE) < 0.1
+    assert intact.light.shape == SETUP.scanner.size
+
+
+def test_a_bore_too_many_is_a_region_with_less_material_and_the_pose_is_measured_by_the_rest(
+    drilled,
+):
+    assert drilled.refused == ()
+    worst = drilled.regions[0]
+    assert worst.depth_mm < -1
+    assert worst.significance > 10
+    assert drilled.pose.turn_to(POSE) < 0.1
+
+
+def test_what_differs_too_much_of_the_image_is_not_left_out():
+    strict = SETTINGS.model_copy(update={"difference": DifferenceRules(max_left_out=0.0)})
+    whole = found(image(POSE, setup=DRILLED), strict)
+    assert whole.refused != ()
+
+
+def test_an_image_is_measured_once(intact, monkeypatch):
+    monkeypatch.setattr(measuring, "refine", None)  # would fail if it were called
+    assert found(image(POSE)) is intact
+
+
+def test_results_that_are_kept_take_no_more_room_than_allowed(intact):
+    kept = measuring.Kept(3 * measuring.size_of(intact))
+    for number in range(5):
+        kept.put(bytes([number]), intact)
+    assert [kept.get(bytes([number])) is intact for number in range(5)] == [False] * 2 + [True] * 3
+
+
+def test_without_a_comparison_nothing_differs():
+    alone = found(image(POSE), SETTINGS.model_copy(update={"compare": False}))
+    assert alone.most_significant == 0
+    assert alone.regions == ()
+
+
+def test_a_start_beyond_the_source_is_said():
+    away = Pose(z=-2 * SETUP.scanner.source_part_mm)
+    told = measuring.measured(image(POSE), FILE, [away], SETTINGS)
+    assert isinstance(told, str)
+    assert "source" in told
+
+
+def test_a_file_that_is_none_is_refused():
+    with pytest.raises(errors.BundleError, match=r"part\.npz must hold a part"):
+        measuring.setup_of(b"nothing")
