@@ -38,6 +38,8 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
         division = folds.divide(begun, functools.partial(pose_stages.train, plan))
         models = pose_stages.train(plan, division.train, division.tune, begun.folder)
         if division.tune is not None:
+            # On all processors; writing the bundle then takes what was measured here.
+            pose_stages.judged(plan, models, division.parts["test"])
             rules = pose_stages.calibrated(plan, models, division.tune)
             plan = dataclasses.replace(plan, rules=rules)
         return ending.finish(begun, models, division, pose_stages.bundle_spec(plan, cfg))

@@ -14,10 +14,10 @@ import tyro
 from inspection_tf import config
 from inspection_tf.cli.main import COMMANDS
 from inspection_tf.config import bases
-from pipelines import certificate_corners, dagm_segmentation, insert_wear, two_stage_defects
+from pipelines import certificate_corners, dagm_segmentation, insert_wear, two_stage_defects, xray_pose
 
 ROOT = Path(__file__).parents[1]
-RECIPES = (certificate_corners, dagm_segmentation, insert_wear, two_stage_defects)
+RECIPES = (certificate_corners, dagm_segmentation, insert_wear, two_stage_defects, xray_pose)
 SOURCES = sorted(
     path
     for pattern in ("*.md", "docs/*.md", "pipelines/*", "benchmarks/*.py", "notebooks/*.ipynb")

@@ -24,7 +24,7 @@ _MOST_FILES = 10_000
 _DEEPEST_FOLDER = 16
 _SUFFIXES = frozenset({".onnx", ".keras", ".json", ".npy", ".npz", ".png", ".md"})
 # Of engines, which other software reads; nothing of it is ever run as a program by this package.
-_ENGINE_SUFFIXES = kinds.SUFFIXES | {".json", ".npy", ".md"}
+_ENGINE_SUFFIXES = kinds.SUFFIXES | {".json", ".npy", ".npz", ".md"}
 _SHARD = re.compile(r"variables\.data-\d{5}-of-\d{5}")  # of a SavedModel
 CHECK = "golden/check.py"
 _LONGEST_NAME = 100  # of a link's target, in a message

@@ -1,17 +1,22 @@
 """The network that finds poses, the part before its scanner, and how far stated errors hold."""
 
+import concurrent.futures
 import dataclasses
 import logging
+import os
+import threading
 from pathlib import Path
 from typing import Literal
 
 import keras
 import numpy as np
+from numpy.typing import NDArray
 
-from inspection_tf import config, errors, images
+from inspection_tf import config, errors, evaluation, images
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.loading import loader
-from inspection_tf.datasets.records import Records
+from inspection_tf.datasets.records import Record, Records
+from inspection_tf.engines.network import Network
 from inspection_tf.export import ship
 from inspection_tf.export.trained import KerasNetwork
 from inspection_tf.projection import Setup, setup_files
@@ -164,6 +169,42 @@ def train(
     return {pose.FINDER: model}
 
 
+def judged(
+    chosen: PosePlan, models: dict[str, keras.Model], records: Records
+) -> list[evaluation.ImageResult]:
+    """Judge images, as many at once as there are processors, and compare them with their labels.
+
+    What is measured here is not measured again when the bundle is written: see `pose.measuring`.
+    """
+    task, point = pose.TASK, OperatingPoint(threshold=rules.AT_LIMIT)
+    context = Context(
+        records.classes, chosen.preprocessing, chosen.rules, point, assets=chosen.assets
+    )
+    networks = {name: _InTurn(KerasNetwork(model)) for name, model in models.items()}
+    runner = Runner(task, networks, context)
+
+    def judge(record: Record) -> evaluation.ImageResult:
+        prepared = runner.prepare_decoded(*record.read_pair())
+        return comparison.compare(record, runner.judge(prepared), context)
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(pool.map(judge, records))
+
+
+class _InTurn(Network):
+    """A network that several threads ask, one after the other."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self._lock = threading.Lock()
+
+    def run_all(
+        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
+    ) -> tuple[NDArray[np.float32], ...]:
+        with self._lock:
+            return self.network.run_all(batch, template)
+
+
 def calibrated(chosen: PosePlan, models: dict[str, keras.Model], tune: Records) -> pose.Settings:
     """Return rules whose stated deviations hold on tune.
 
@@ -178,16 +219,12 @@ def calibrated(chosen: PosePlan, models: dict[str, keras.Model], tune: Records) 
     """
     if not chosen.rules.refine or not len(tune):
         return chosen.rules
-    task, point = pose.TASK, OperatingPoint(threshold=rules.AT_LIMIT)
-    context = Context(tune.classes, chosen.preprocessing, chosen.rules, point, assets=chosen.assets)
-    networks = {name: KerasNetwork(model) for name, model in models.items()}
-    runner, errors_over = Runner(task, networks, context), []
-    for record in tune:
-        prepared = runner.prepare_decoded(*record.read_pair())
-        row = comparison.compare(record, runner.judge(prepared), context)
-        if measures.is_told(row):
-            result = row.result_as(measures.PoseResult)
-            errors_over.append(np.abs(result.off) / np.array(result.stated))
+    told = [
+        row.result_as(measures.PoseResult)
+        for row in judged(chosen, models, tune)
+        if measures.is_told(row)
+    ]
+    errors_over = [np.abs(result.off) / np.array(result.stated) for result in told]
     if len(errors_over) < _FEWEST:
         _LOG.warning(
             "stated deviations are those of photons alone: %d images of tune have a pose, and "
@@ -198,8 +235,8 @@ def calibrated(chosen: PosePlan, models: dict[str, keras.Model], tune: Records) 
         return chosen.rules
     squares = np.minimum(np.array(errors_over), _MOST) ** 2
     held = np.sqrt(squares.mean(axis=0))
-    # A number that no image shows, such as the depth in a parallel beam, stays as it is.
-    scale = tuple(np.where(held > 0, held, 1.0).tolist())
+    # Photons set the least that a deviation can be; what is less here is chance.
+    scale = tuple(np.maximum(held, 1.0).tolist())
     _LOG.info("stated deviations are multiplied by %s", ", ".join(f"{one:.2f}" for one in scale))
     return chosen.rules.model_copy(update={"deviation_scale": scale})
 

@@ -56,6 +56,7 @@ class MeanBrightness(SeesWholeImages):
     output_axes: ClassVar = {"brightness": ("batch", "numbers"), "bands": ("batch", "rows")}
     limits: ClassVar = {"brightness_difference": Limit(0.05, "mean grey values", "of 255")}
     golden_counts = (2, 2)
+    assets: tuple[str, ...] = ()
 
     def graphs(self, settings, preprocessing, classes):
         return (

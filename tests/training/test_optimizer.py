@@ -127,7 +127,7 @@ def test_a_training_of_nothing_is_refused(field):
 
 def test_a_loss_that_no_output_has_is_answered_with_the_names():
     # As pydantic words a choice; the names are those of the registry, those of tasks among them.
-    expected = "Input should be 'soft_dice', .* 'class_focal' or 'corner_mae'"
+    expected = "Input should be 'soft_dice', .* 'corner_mae', .*'pose_modes' or 'pose_turn'"
     for loss in ("dice", 3, ["bce_dice"]):
         with pytest.raises(errors.ConfigError, match=expected):
             config.validate(fit.TrainSpec, {"loss": loss}, origin="a.yaml")

@@ -130,7 +130,7 @@ class Xrays:
     """STL of your own part, closed; none: a bracket."""
     unit: Literal["mm", "in"] | None = None
     """Of the numbers in that file, which does not say it."""
-    defective_share: float = 0.0
+    flawed_share: float = 0.0
     """Share of images with something wrong with the part, 0..1."""
     spec: XraySpec = dataclasses.field(default_factory=XraySpec)
     """What to draw from."""
@@ -151,7 +151,7 @@ class Xrays:
             count=self.count,
             spec=spec,
             seed=self.seed,
-            defective_share=self.defective_share,
+            flawed_share=self.flawed_share,
             progress=lambda done: progress(done, self.count),
         )
 

@@ -116,7 +116,7 @@ class XraysSpec(DrawnSpec):
     """Drawn X-rays of a part, each in a pose of its own."""
     count: int = pydantic.Field(default=400, ge=1)
     """Number of synthetic images."""
-    defective_share: float = pydantic.Field(default=0.2, ge=0, le=1)
+    flawed_share: float = pydantic.Field(default=0.2, ge=0, le=1)
     """Share of tune and test images with something wrong with the part; it learns from intact
     ones."""
     training_shrink: int = pydantic.Field(default=1, ge=1)
@@ -133,7 +133,7 @@ class XraysSpec(DrawnSpec):
         shares: dict[Split, float] = {"train": train, "tune": self.tune, "test": self.test}
         return xrays.radiographs(
             count=self.count,
-            defective_share=self.defective_share,
+            flawed_share=self.flawed_share,
             spec=self.xray,
             taught=self.xray.coarser(self.training_shrink).model_copy(
                 update={"samples": self.training_samples}

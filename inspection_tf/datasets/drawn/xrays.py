@@ -84,7 +84,7 @@ def _draw(seed: int, spec: XraySpec, shape: str) -> Callable[..., XraySample]:
 def radiographs(
     *,
     count: int,
-    defective_share: float,
+    flawed_share: float,
     spec: XraySpec,
     taught: XraySpec,
     seed: int,
@@ -94,7 +94,7 @@ def radiographs(
 
     Args:
         count: number of images.
-        defective_share: share of images with something wrong with the part, among those that do not
+        flawed_share: share of images with something wrong with the part, among those that do not
             teach, 0..1.
         spec: what to draw from.
         taught: what images that teach are drawn from.
@@ -105,16 +105,16 @@ def radiographs(
         errors.ConfigError: the count is below 1, or the share is none.
         errors.DataError: the part is no closed mesh, or does not fit the scanner.
     """
-    if count < 1 or not 0 <= defective_share <= 1:
+    if count < 1 or not 0 <= flawed_share <= 1:
         raise errors.ConfigError(
-            "count must be at least 1 and defective_share within 0..1. "
-            f"Got {count} and {defective_share}. Correct them."
+            "count must be at least 1 and flawed_share within 0..1. "
+            f"Got {count} and {flawed_share}. Correct them."
         )
     spec.nominal()  # what is wrong with a part is said before anything is drawn
     found = []
     for index, split in enumerate(_splits(count, shares)):
         teaches = split == "train"
-        is_flawed = not teaches and xrays.is_flawed(index, defective_share)
+        is_flawed = not teaches and xrays.is_flawed(index, flawed_share)
         source = XraySource(index, seed, taught if teaches else spec, is_flawed)
         found.append(Record(f"xray/{index:06d}", is_flawed, source, split=split))
     return Records.of(found, origin="the drawn X-rays", classes=CLASSES)

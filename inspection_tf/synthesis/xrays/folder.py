@@ -23,7 +23,7 @@ def write_folder(
     count: int,
     spec: XraySpec,
     seed: int,
-    defective_share: float = 0.0,
+    flawed_share: float = 0.0,
     progress: Callable[[int], None] | None = None,
 ) -> Path:
     """Write a set as `NNNN.png`, `poses.csv`, `part.npz` and `settings.yaml`.
@@ -38,7 +38,7 @@ def write_folder(
         count: number of images.
         spec: what to draw from.
         seed: of the set; image `i` is drawn from (seed, i).
-        defective_share: of images with something wrong with the part, 0 to 1: see `flaws`.
+        flawed_share: of images with something wrong with the part, 0 to 1: see `flaws`.
         progress: called with the number of images written so far.
 
     Returns:
@@ -51,17 +51,17 @@ def write_folder(
         errors.StorageError: the disk is full or the folder cannot be written.
     """
     out = Path(out)
-    if count < 1 or not 0 <= defective_share <= 1:
+    if count < 1 or not 0 <= flawed_share <= 1:
         raise errors.ConfigError(
-            "count must be at least 1 and defective_share within 0..1. "
-            f"Got {count} and {defective_share}. Correct them."
+            "count must be at least 1 and flawed_share within 0..1. "
+            f"Got {count} and {flawed_share}. Correct them."
         )
-    has_flaws = defective_share > 0
+    has_flaws = flawed_share > 0
     nominal = spec.nominal()
     with files.new_folder(out) as partial:
         lines = [files.csv_line((*COLUMNS, *[DEFECTIVE] * has_flaws))]
         for index in range(count):
-            is_flawed = flaws.is_flawed(index, defective_share)
+            is_flawed = flaws.is_flawed(index, flawed_share)
             found = sample.draw(index, seed=seed, spec=spec, nominal=nominal, is_flawed=is_flawed)
             name = f"{index:04d}.png"
             images.write_png(partial / name, found.image)

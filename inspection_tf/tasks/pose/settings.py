@@ -80,7 +80,7 @@ class Settings(config.Section):
     """How they are made exact."""
     apart_deg: float = pydantic.Field(default=15.0, gt=0, le=180)
     """Poses of the network that are nearer count as one."""
-    min_probability: float = pydantic.Field(default=0.02, ge=0, lt=1)
+    min_probability: float = pydantic.Field(default=0.05, ge=0, lt=1)
     """Poses of the network that are less likely are not refined, but for the likeliest."""
     refusals: RefusalLimits = RefusalLimits()
     """Within which a pose is trusted; else it is left to a person."""

@@ -143,11 +143,15 @@ class PoseTask(SeesWholeImages):
         return rules.decide(output_as(output, PoseOutput), prepared, context)
 
     def as_array(self, output: Output, prepared: Prepared, context: Context) -> NDArray[np.float32]:
-        """Return (12,): the rotation row by row, then x, y and z, mm; nan where no pose is."""
+        """Return (12,): the rotation row by row, then x, y and z; 0 where no pose is.
+
+        The place is told in fields of view: as small a share of it as of a turn is rounding.
+        """
         found = rules.found(output_as(output, PoseOutput), context.settings_as(Settings)).pose
         if found is None:
-            return np.full(12, np.nan, np.float32)
-        return np.append(found.rotation.ravel(), found.position).astype(np.float32)
+            return np.zeros(12, np.float32)
+        field = min(measuring.setup_of(context.assets[PART]).scanner.field_of_view_mm)
+        return np.append(found.rotation.ravel(), found.position / field).astype(np.float32)
 
     def subjects(self, *, of_parts: bool) -> str:
         """Return what must not escape."""

@@ -11,7 +11,7 @@ from inspection_tf.synthesis.xrays import PartSpec, XraySpec
 
 SMALL = XraySpec(size=(48, 48), samples=2)
 DATA = data_spec.XraysSpec(
-    count=20, tune=0.25, test=0.25, defective_share=0.5, training_samples=1, xray=SMALL
+    count=20, tune=0.25, test=0.25, flawed_share=0.5, training_samples=1, xray=SMALL
 )
 
 
@@ -49,11 +49,11 @@ def test_in_folds_no_split_is_fixed_and_all_are_judged():
     assert {record.source.spec.samples for record in found} == {2}
 
 
-@pytest.mark.parametrize("changes", [{"count": 0}, {"defective_share": 1.5}])
+@pytest.mark.parametrize("changes", [{"count": 0}, {"flawed_share": 1.5}])
 def test_a_set_that_cannot_be_is_refused(changes):
     from inspection_tf.datasets.drawn import xrays
 
-    given = {"count": 3, "defective_share": 0.0, **changes}
+    given = {"count": 3, "flawed_share": 0.0, **changes}
     with pytest.raises(errors.ConfigError, match="Correct them"):
         xrays.radiographs(spec=SMALL, taught=SMALL, seed=0, **given)
 

@@ -16,6 +16,8 @@ OF_MASKS = {"defects", "compose"}
 OF_STORED_MASKS = OF_MASKS | {"root", "empty_masks"}
 OF_MASK_FILES = OF_STORED_MASKS | {"mask_values", "mask_ignore"}
 OWN = {
+    "xray": {"count", "flawed_share", "training_shrink", "training_samples", "xray"},
+    "poses": {"root", "symmetry"},
     "synthetic": OF_MASKS | {"count", "defective_share", "weak_labels", "surface"},
     "certificate": {"count", "certificate", "unseen", "unseen_count"},
     "grid": {"count", "grid"},
@@ -33,6 +35,7 @@ RECIPES = {
     "certificate_corners": ("page_corners", "sudoku_finetuned", "sudoku_grids"),
     "dagm_segmentation": ("dagm_edge", "dagm_real", "dagm_zero_defect"),
     "two_stage_defects": ("deeppcb", "magnetic_tile"),
+    "xray_pose": ("xray_pose_talk",),
 }
 SHIPPED = [(recipe, name) for recipe, names in RECIPES.items() for name in (recipe, *names)]
 KEPT = sorted((ROOT / "tests" / "bundles").glob("*/manifest.json"))
@@ -73,7 +76,7 @@ def test_a_format_that_is_read_needs_a_root(name):
     [
         (
             {"format": "folder", "count": 560},
-            "formats certificate, grid, inserts and synthetic, not to fol",
+            "formats certificate, grid, inserts, synthetic and xray, not to fol",
         ),
         ({"format": "dagm", "templates": False}, "formats deeppcb and folder, not to dagm"),
         ({"format": "smartdoc", "corner_order": ["tl", "bl", "br", "tr"]}, "the format corners,"),
@@ -161,7 +164,7 @@ def test_the_documented_command_lines_are_read():
 def test_an_option_of_another_format_is_refused_with_that_format():
     words = ["--data.format", "folder", "--data.root", "set", "--data.count", "5"]
     with pytest.raises(
-        errors.ConfigError, match=r"--data.count, .*certificate, grid, inserts and synthetic"
+        errors.ConfigError, match=r"--data.count, .*certificate, grid, inserts, synthetic and xray"
     ):
         parse("dagm_segmentation", *words)
 

@@ -27,6 +27,7 @@ _OUTLIER = 6.0  # standard deviations from the model
 _TOGETHER = 2.0  # px: standard deviation of what averages residuals
 _HOPELESS = 100.0  # mean squared residual at the coarsest resolution: no pose is near
 _AROUND = 5  # px: side of what is left out around a pixel that shows a flaw
+_POLISHED_AGAIN = 9  # rays in each pixel, where a flaw is left out: it bends more than they do
 _ROBUST_SHARE = 0.02  # of pixels that may be left out as outliers: more are no exceptions
 
 
@@ -105,7 +106,8 @@ def without(found: Refined, leave_out: NDArray[np.bool_], spec: RefinementSpec) 
     """
     wider = cv2.dilate(leave_out.astype(np.uint8), np.ones((_AROUND, _AROUND), np.uint8)) > 0
     measured = found.measured.without(wider)
-    again = fitted(measured, found.fit.pose, spec, EFFORTS[measured.factor])
+    effort = dataclasses.replace(EFFORTS[measured.factor], polished=_POLISHED_AGAIN)
+    again = fitted(measured, found.fit.pose, spec, effort)
     left_out = float(np.mean(measured.weights == 0))
     return dataclasses.replace(
         found,

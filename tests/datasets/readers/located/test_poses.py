@@ -49,7 +49,7 @@ def test_groups_defects_and_symmetry_are_read(folder):
 
 def test_what_synthesis_writes_is_read_again(tmp_path):
     spec = xrays.XraySpec(size=(48, 48), samples=1)
-    xrays.write_folder(tmp_path / "x", count=4, spec=spec, seed=3, defective_share=0.5)
+    xrays.write_folder(tmp_path / "x", count=4, spec=spec, seed=3, flawed_share=0.5)
     found = poses.read_poses(tmp_path / "x")
     assert [record.is_defect for record in found] == [False, True, False, True]
     for index, record in enumerate(found):
