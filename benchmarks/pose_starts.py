@@ -68,8 +68,8 @@ def main() -> None:
                     rows, POSES, apart_deg=settings.apart_deg, symmetry=settings.symmetry
                 )
                 least = settings.min_probability
-                starts = modes.starts(likely)
-                tried = sum(one.probability >= least for one in likely)
+                starts = modes.starts(likely, POSES)
+                tried = len(modes.starts(likely, settings.refinement.starts, least=least))
             seconds[name].append(time.perf_counter() - began)
             off = [_off(start, truth, settings.symmetry) for start in starts]
             first[name].append(off[0])
@@ -88,6 +88,9 @@ def main() -> None:
             f"{name:>8}: {words(np.array(first[name]))} deg, one of three within 10 deg in "
             f"{within:.1%}; {np.mean(seconds[name]):.3f} s"
         )
+        if not refined[name]:
+            print(" refined: all refused")
+            continue
         rows = np.array(refined[name])
         tenth = np.mean(rows[:, :3].max(axis=1) < TENTH_DEG)
         p95 = " / ".join(f"{value:.4f}" for value in np.percentile(rows, 95, axis=0)[:3])

@@ -12,12 +12,19 @@ import dataclasses
 
 import numpy as np
 
-from inspection_tf.projection import Assembly, Body, Cylinder, Exposure, Part, Pose
+from inspection_tf.projection import (
+    Assembly,
+    Body,
+    Cylinder,
+    Exposure,
+    Part,
+    Pose,
+    setup_files,
+)
 from inspection_tf.synthesis.xrays import XraySpec, draw
-from inspection_tf.tasks.pose import refinement
+from inspection_tf.tasks import pose
+from inspection_tf.tasks.pose import measuring, refinement
 from inspection_tf.tasks.pose.bank import Bank, BankSpec, likeliest
-from inspection_tf.tasks.pose.difference import DifferenceSpec, difference
-from inspection_tf.tasks.pose.refinement import refusals
 
 BORE = Body(Cylinder(0.5, 20.0), None, Pose(x=3.0, y=-11.0, z=9.5))
 SPEC = XraySpec()
@@ -45,32 +52,34 @@ def main() -> None:
     options = parser.parse_args()
     nominal = SPEC.nominal()
     bank = Bank(nominal, SPEC.poses, BankSpec())
+    file = setup_files.dumped(nominal)
     spec = refinement.RefinementSpec(open_value=SPEC.detector.open_value)
+    rules = pose.DifferenceRules(min_significance=options.sure)
+    settings = pose.Settings(refinement=spec, difference=rules)
     photons = SPEC.detector.photons
     for name, part in parts(nominal.part).items():
         setup = dataclasses.replace(nominal, part=part)
-        found, refused = [], 0
+        is_ng, is_refused, told = [], [], []
         for index in range(options.images):
             drawn = draw(index, seed=6, spec=SPEC, nominal=setup)
             light = (drawn.image / spec.open_value).astype(np.float32)
             starts = likeliest(bank.best(light, spec.starts))
-            refined = refinement.refine(drawn.image, nominal, starts, spec)
-            refused += bool(
-                refusals.reasons(refined, drawn.image, nominal, refusals.RefusalLimits())
-            )
-            surest = float(difference(refined, DifferenceSpec()).significance.max())
+            found = measuring.measured(drawn.image, file, starts, settings)
+            is_refused.append(isinstance(found, str) or bool(found.refused))
+            is_ng.append(not is_refused[-1] and not isinstance(found, str) and bool(found.regions))
             as_is, as_should_be = (
                 np.maximum(EXPOSURE.expected(one, drawn.pose, samples=13), 1e-6)
                 for one in (setup, nominal)
             )
-            told = np.sqrt(((as_is - as_should_be) ** 2 * photons / as_should_be).sum())
-            found.append((surest, float(told)))
-        sure, told = np.array(found).T
-        seen = sure[told >= options.visible] if name != "intact" else sure
+            off = (as_is - as_should_be) ** 2 * photons / as_should_be
+            told.append(float(np.sqrt(off.sum())))
+        seen = np.array(told) >= options.visible if name != "intact" else np.ones(len(told), bool)
         print(
-            f"{name:>8}: NG {np.mean(sure > options.sure):.1%} of {len(sure)}, "
-            f"{np.mean(seen > options.sure):.1%} of {len(seen)} that can be seen; significance "
-            f"{np.percentile(sure, [5, 50, 95]).round(1).tolist()}; pose refused in {refused}"
+            f"{name:>8}: NG {np.mean(is_ng):.1%} of {len(told)}, "
+            f"{np.mean(np.array(is_ng)[seen]):.1%} of the {seen.sum()} that "
+            f"{'are intact' if name == 'intact' else 'can be seen'}; "
+            f"left to a person {np.mean(is_refused):.1%}, "
+            f"{np.mean(np.array(is_refused)[seen]):.1%} of these"
         )
 
 

@@ -37,12 +37,10 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
         stages.check_models(cfg.preprocessing, begun.records, {pose.FINDER: plan.network})
         division = folds.divide(begun, functools.partial(pose_stages.train, plan))
         models = pose_stages.train(plan, division.train, division.tune, begun.folder)
-        if division.tune is not None:
-            # On all processors; writing the bundle then takes what was measured here.
-            pose_stages.judged(plan, models, division.parts["test"])
-            rules = pose_stages.calibrated(plan, models, division.tune)
-            plan = dataclasses.replace(plan, rules=rules)
-        return ending.finish(begun, models, division, pose_stages.bundle_spec(plan, cfg))
+        with pose_stages.measured_once():
+            rules = pose_stages.calibrated(plan, models, division)
+            spec = pose_stages.bundle_spec(dataclasses.replace(plan, rules=rules), cfg)
+            return ending.finish(begun, models, division, spec)
 
 
 if __name__ == "__main__":

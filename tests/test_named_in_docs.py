@@ -14,7 +14,13 @@ import tyro
 from inspection_tf import config
 from inspection_tf.cli.main import COMMANDS
 from inspection_tf.config import bases
-from pipelines import certificate_corners, dagm_segmentation, insert_wear, two_stage_defects, xray_pose
+from pipelines import (
+    certificate_corners,
+    dagm_segmentation,
+    insert_wear,
+    two_stage_defects,
+    xray_pose,
+)
 
 ROOT = Path(__file__).parents[1]
 RECIPES = (certificate_corners, dagm_segmentation, insert_wear, two_stage_defects, xray_pose)

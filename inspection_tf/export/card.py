@@ -61,6 +61,8 @@ def render(manifest: bundle.Manifest) -> str:
     ]
     if manifest.promise:
         promise = f"Promise: {manifest.promise}. {point.note}"
+    elif point.promise_needs is None:
+        promise = f"Promise: none. {point.note}"
     else:
         promise = (
             f"Promise: none; one would need {point.promise_needs} {manifest.unit_of_promise}. "

@@ -42,6 +42,8 @@ PRIMITIVES: dict[str, type[Primitive]] = {
     "cone": Cone,
 }
 """Names of bodies of a closed form, as a file has them."""
+NAME = "part.npz"
+"""What such a file is called beside images, and in a bundle."""
 _SCHEMA = 1
 _UNREADABLE = (
     OSError,

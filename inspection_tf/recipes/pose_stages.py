@@ -1,10 +1,12 @@
 """The network that finds poses, the part before its scanner, and how far stated errors hold."""
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import logging
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -20,17 +22,20 @@ from inspection_tf.engines.network import Network
 from inspection_tf.export import ship
 from inspection_tf.export.trained import KerasNetwork
 from inspection_tf.projection import Setup, setup_files
-from inspection_tf.recipes import stages
+from inspection_tf.recipes import folds, stages
 from inspection_tf.recipes.experiment import Experiment
 from inspection_tf.runtime.runner import Runner
 from inspection_tf.tasks import pose
 from inspection_tf.tasks.base import Context
-from inspection_tf.tasks.pose import comparison, measures, rules
+from inspection_tf.tasks.pose import comparison, measures, measuring, rules
 from inspection_tf.tasks.pose.learning import network
 from inspection_tf.thresholds import OperatingPoint
 from inspection_tf.training.runs.run_folder import RunFolder
 
 _LOG = logging.getLogger("inspection_tf")
+_ROOM = 0.2  # share of a range that labels may be beyond: of parts that look alike
+_LEAST_DEG = 1.0  # of what the network may tell of an angle that does not change
+_KEPT_BYTES = 512 * 2**20
 _MOST = 3.0  # deviations that an error counts as
 _FEWEST = 20  # images with a pose from which a deviation is scaled
 
@@ -117,6 +122,11 @@ def plan(cfg: Experiment, finder: Finder, given: pose.Settings, *, setup: Path |
     """
     data = cfg.data
     if isinstance(data, data_spec.XraysSpec):
+        if setup is not None:
+            raise errors.ConfigError(
+                f"--setup is for recorded X-rays. Got {setup} and data.format xray, whose part is "
+                "in data.xray. Leave it out."
+            )
         before, detector = data.xray.nominal(), data.xray.detector
         taken = {"photons": detector.photons, "open_value": detector.open_value}
         spec = given.refinement.model_copy(update=taken)
@@ -124,6 +134,8 @@ def plan(cfg: Experiment, finder: Finder, given: pose.Settings, *, setup: Path |
         symmetry = data.xray.part.symmetry
     else:
         root = data.root if isinstance(data, data_spec.StoredSpec) else None
+        if root is not None and root.suffix.lower() == ".csv":
+            root = root.parent
         file = setup or (root / pose.PART if root is not None else None)
         if file is None or not file.is_file():
             raise errors.ConfigError(
@@ -134,9 +146,17 @@ def plan(cfg: Experiment, finder: Finder, given: pose.Settings, *, setup: Path |
         symmetry = int(getattr(data, "symmetry", 1))
     rules_of_part = given.model_copy(update={"symmetry": symmetry})
     field = min(before.scanner.field_of_view_mm) / 2
+    theta, psi = (max(most, _LEAST_DEG) for most in (given.poses.theta_deg, given.poses.psi_deg))
+    if symmetry > 1:  # a part that is turned before it is tilted has theta and psi the other way
+        theta = psi = max(theta, psi)
+    if finder.train.loss == "pose_turn" and (finder.model.head == "classes" or symmetry > 1):
+        raise errors.ConfigError(
+            "finder.train.loss pose_turn teaches one pose of a part without symmetry. Got the head "
+            f"{finder.model.head} and a symmetry of {symmetry}. Use pose_modes."
+        )
     model = finder.model.model_copy(
         update={
-            "tilts_deg": (max(given.poses.theta_deg, 1.0), max(given.poses.psi_deg, 1.0)),
+            "tilts_deg": (theta, psi),
             "field_mm": field,
             "symmetry": symmetry,
         }
@@ -157,7 +177,9 @@ def train(
     """
 
     def cache(some: Records) -> loader.Cache:
-        return loader.cache(some, chosen.preprocessing, spec=chosen.finder.loader)
+        cached = loader.cache(some, chosen.preprocessing, spec=chosen.finder.loader)
+        _require_in_range(cached, chosen.finder.model)
+        return cached
 
     model = stages.fit_stage(
         chosen.network,
@@ -167,6 +189,25 @@ def train(
         folder=folder.within(pose.FINDER),
     )
     return {pose.FINDER: model}
+
+
+def _require_in_range(cached: loader.Cache, options: network.Options) -> None:
+    """Refuse labels that the network cannot tell.
+
+    Raises:
+        errors.DataError: theta or psi of an image is beyond.
+    """
+    if cached.pose is None or options.head == "free":
+        return
+    for place, (name, most) in enumerate(zip(("theta", "psi"), options.tilts_deg, strict=True), 1):
+        beyond = np.flatnonzero(np.abs(cached.pose[:, place]) > most * (1 + _ROOM))
+        if len(beyond):
+            row = int(beyond[0])
+            raise errors.DataError(
+                f"{cached.ids[row]}: {name} must lie within -{most:g} to {most:g} degrees, the "
+                f"range of rules.poses. Got {cached.pose[row, place]:g}. Widen the range, use the "
+                "head free, or correct the label."
+            )
 
 
 def judged(
@@ -184,11 +225,19 @@ def judged(
     runner = Runner(task, networks, context)
 
     def judge(record: Record) -> evaluation.ImageResult:
-        prepared = runner.prepare_decoded(*record.read_pair())
+        turn = chosen.preprocessing.orientation
+        prepared = runner.prepare_decoded(*record.read_pair(orientation=turn))
         return comparison.compare(record, runner.judge(prepared), context)
 
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(pool.map(judge, records))
+
+
+def _over(result: measures.PoseResult) -> NDArray[np.float64]:
+    """Return (6,), errors over deviations; nan where an image shows nothing of a number."""
+    stated = np.array(result.stated)
+    shown = np.isfinite(stated) & (stated > 0)
+    return np.where(shown, np.abs(result.off) / np.where(shown, stated, 1.0), np.nan)
 
 
 class _InTurn(Network):
@@ -205,7 +254,16 @@ class _InTurn(Network):
             return self.network.run_all(batch, template)
 
 
-def calibrated(chosen: PosePlan, models: dict[str, keras.Model], tune: Records) -> pose.Settings:
+@contextlib.contextmanager
+def measured_once() -> Iterator[None]:
+    """Measure each image once within a block: `calibrated` does, and what writes a bundle."""
+    with measuring.keeping(_KEPT_BYTES):
+        yield
+
+
+def calibrated(
+    chosen: PosePlan, models: dict[str, keras.Model], division: folds.Division
+) -> pose.Settings:
     """Return rules whose stated deviations hold on tune.
 
     Each is multiplied by the root mean square of errors over deviations, of images whose pose is
@@ -215,16 +273,22 @@ def calibrated(chosen: PosePlan, models: dict[str, keras.Model], tune: Records) 
     Args:
         chosen: the plan of the run.
         models: the trained network.
-        tune: images that it did not learn from.
+        division: of the images; those of tune count, and those of test are measured as well, on all
+            processors at once, for who writes the bundle.
     """
-    if not chosen.rules.refine or not len(tune):
+    tune = division.tune
+    if not chosen.rules.refine or tune is None:
+        _LOG.info("stated deviations are those of photons, or of the network alone")
         return chosen.rules
+    as_measured = chosen.rules.model_copy(update={"deviation_scale": (1.0,) * 6})
+    chosen = dataclasses.replace(chosen, rules=as_measured)
+    judged(chosen, models, division.parts["test"])
     told = [
         row.result_as(measures.PoseResult)
         for row in judged(chosen, models, tune)
         if measures.is_told(row)
     ]
-    errors_over = [np.abs(result.off) / np.array(result.stated) for result in told]
+    errors_over = [_over(result) for result in told]
     if len(errors_over) < _FEWEST:
         _LOG.warning(
             "stated deviations are those of photons alone: %d images of tune have a pose, and "
@@ -233,7 +297,8 @@ def calibrated(chosen: PosePlan, models: dict[str, keras.Model], tune: Records) 
             _FEWEST,
         )
         return chosen.rules
-    squares = np.minimum(np.array(errors_over), _MOST) ** 2
+    # A number that an image does not show, or that may not change, has nothing to scale.
+    squares = np.minimum(np.nan_to_num(np.array(errors_over), nan=0.0), _MOST) ** 2
     held = np.sqrt(squares.mean(axis=0))
     # Photons set the least that a deviation can be; what is less here is chance.
     scale = tuple(np.maximum(held, 1.0).tolist())

@@ -17,7 +17,7 @@ def toy(**changes):
         "tune": 0.05,
         "test": 0.05,
         "training_samples": 1,
-        "training_shrink": 1,
+        "training_shrink": 2,
     }
     values["data"]["xray"] |= {"size": SIZE, "samples": 5}
     values["data"]["xray"]["poses"] |= {

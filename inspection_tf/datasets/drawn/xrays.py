@@ -17,8 +17,8 @@ from inspection_tf.synthesis.xrays import XraySample, XraySpec
 
 # Raised whenever the same spec and seed begin to give other pixels.
 DRAWING_VERSION = 1
-_KEPT = 512
-"""X-rays that were drawn already, of those that are judged: each is read several times."""
+_KEPT_BYTES = 64 * 2**20
+"""Of X-rays that were drawn already: those that are judged are read several times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,15 @@ class XraySource:
         seed: of the set.
         spec: what the set is drawn from.
         is_flawed: whether something is wrong with the part.
+        repeated: how often each pixel is shown along both sides: what was drawn with wide pixels
+            has the size of all others.
     """
 
     index: int
     seed: int
     spec: XraySpec
     is_flawed: bool
+    repeated: int = 1
 
     @property
     def shows_own_part(self) -> bool:
@@ -52,11 +55,15 @@ class XraySource:
 
     def read_image(self, *, orientation: images.Orientation = "apply") -> images.Image:
         """Draw the X-ray, which no orientation turns."""
-        return self._sample().image
+        image = self._sample().image
+        for axis in (0, 1) if self.repeated > 1 else ():
+            image = image.repeat(self.repeated, axis=axis)
+        return image
 
     def read_mask(self, *, orientation: images.Orientation = "apply") -> NDArray[np.bool_]:
         """Return (H, W), nowhere True: the label is a pose."""
-        return np.zeros(self.spec.size, np.bool_)
+        height, width = self.spec.size
+        return np.zeros((height * self.repeated, width * self.repeated), np.bool_)
 
     def read_pose(self) -> Pose:
         """Return how the part lies."""
@@ -65,7 +72,8 @@ class XraySource:
     def identity(self) -> bytes:
         """Return everything the pixels follow from, a part's own file too."""
         drawn = (DRAWING_VERSION, "xray", self.index, self.seed, self.is_flawed)
-        return repr((*drawn, _shape(self.spec), self.spec.model_dump_json())).encode()
+        what = self.spec.model_dump_json(exclude={"part": {"file"}})  # its hash says more
+        return repr((*drawn, self.repeated, _shape(self.spec), what)).encode()
 
 
 def _shape(spec: XraySpec) -> str:
@@ -78,7 +86,8 @@ def _draw(seed: int, spec: XraySpec, shape: str) -> Callable[..., XraySample]:
     """Return what draws an X-ray of a set, whose part has this shape; it keeps some it drew."""
     nominal = spec.nominal()
     drawn = functools.partial(xrays.draw, seed=seed, spec=spec, nominal=nominal)
-    return functools.lru_cache(maxsize=_KEPT)(drawn)
+    height, width = spec.size
+    return functools.lru_cache(maxsize=max(8, _KEPT_BYTES // (2 * height * width)))(drawn)
 
 
 def radiographs(
@@ -97,7 +106,8 @@ def radiographs(
         flawed_share: share of images with something wrong with the part, among those that do not
             teach, 0..1.
         spec: what to draw from.
-        taught: what images that teach are drawn from.
+        taught: what images that teach are drawn from; of the same size, or of pixels so many times
+            as wide, which are then repeated.
         seed: of the set; image `i` follows from (seed, i).
         shares: of the images in each split; None: none is fixed, and all may be judged.
 
@@ -115,7 +125,8 @@ def radiographs(
     for index, split in enumerate(_splits(count, shares)):
         teaches = split == "train"
         is_flawed = not teaches and xrays.is_flawed(index, flawed_share)
-        source = XraySource(index, seed, taught if teaches else spec, is_flawed)
+        repeated = spec.size[0] // taught.size[0] if teaches else 1
+        source = XraySource(index, seed, taught if teaches else spec, is_flawed, repeated)
         found.append(Record(f"xray/{index:06d}", is_flawed, source, split=split))
     return Records.of(found, origin="the drawn X-rays", classes=CLASSES)
 

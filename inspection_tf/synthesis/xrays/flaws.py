@@ -1,7 +1,8 @@
-"""What can be wrong with a part: a bore too many, one that was not drilled, foreign matter."""
+"""What can be wrong with a part: a bore too many, one that was not drilled, a lump."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable
 
 import numpy as np
 
@@ -12,7 +13,7 @@ _SHOWN = 0.02  # share of the light that a flaw changes somewhere
 _TRIES = 50
 _COARSE = 2  # px: whether a flaw shows is seen in few of them too
 _INSIDE = 0.8  # of the half sides of a body: a bore beside it changes nothing
-Kind = Callable[[np.random.Generator, Part, float, str], Part | None]
+_Kind = Callable[[], Part]
 
 
 def flawed(
@@ -33,27 +34,26 @@ def flawed(
     Returns:
         The part with a flaw; after 50 of them that do not show, the last.
     """
-    kinds: Sequence[Kind] = (_drilled, _filled, _ball)
-    chosen = kinds if isinstance(setup.part, Assembly) else (_ball,)
+    part = setup.part
+    kinds: list[_Kind] = [functools.partial(_with_ball, rng, part, diameter_mm, material)]
+    if isinstance(part, Assembly):
+        kinds.append(functools.partial(_drilled, rng, part, diameter_mm))
+        if any(body.material is None for body in part.bodies):
+            kinds.append(functools.partial(_filled, rng, part))
     seen = dataclasses.replace(setup, scanner=setup.scanner.coarser(_COARSE))
     intact = seen.signal(pose, samples=1)
     found = setup
     for _ in range(_TRIES):
-        kind = chosen[int(rng.integers(len(chosen)))]
-        part = kind(rng, setup.part, diameter_mm, material)
-        if part is None:
-            continue
-        found = dataclasses.replace(setup, part=part)
-        shown = dataclasses.replace(seen, part=part).signal(pose, samples=1)
+        changed = kinds[int(rng.integers(len(kinds)))]()
+        found = dataclasses.replace(setup, part=changed)
+        shown = dataclasses.replace(seen, part=changed).signal(pose, samples=1)
         if float(np.abs(shown - intact).max()) >= _SHOWN:
             break
     return found
 
 
-def _drilled(rng: np.random.Generator, part: Part, diameter_mm: float, material: str) -> Part:
+def _drilled(rng: np.random.Generator, part: Assembly, diameter_mm: float) -> Part:
     """Return a part with a bore along the z axis of one of its bodies."""
-    if not isinstance(part, Assembly):
-        raise TypeError("an assembly")
     bodies = [body for body in part.bodies if body.material is not None]
     body = bodies[rng.integers(len(bodies))]
     sides = np.array(body.primitive.half_sides)
@@ -63,18 +63,14 @@ def _drilled(rng: np.random.Generator, part: Part, diameter_mm: float, material:
     return Assembly([*part.bodies, Body(bore, None, place)])
 
 
-def _filled(rng: np.random.Generator, part: Part, diameter_mm: float, material: str) -> Part | None:
-    """Return a part without one of its bores; None where it has none."""
-    if not isinstance(part, Assembly):
-        raise TypeError("an assembly")
+def _filled(rng: np.random.Generator, part: Assembly) -> Part:
+    """Return a part without one of its bores, of which it has some."""
     holes = [place for place, body in enumerate(part.bodies) if body.material is None]
-    if not holes:
-        return None
-    missing = holes[rng.integers(len(holes))]
+    missing = holes[int(rng.integers(len(holes)))]
     return Assembly([body for place, body in enumerate(part.bodies) if place != missing])
 
 
-def _ball(rng: np.random.Generator, part: Part, diameter_mm: float, material: str) -> Part:
+def _with_ball(rng: np.random.Generator, part: Part, diameter_mm: float, material: str) -> Part:
     """Return a part with a ball on its surface, or in the box around one of its bodies."""
     if isinstance(part, Solid):
         corners = part.mesh.vertices[part.mesh.faces[rng.integers(len(part.mesh.faces))]]

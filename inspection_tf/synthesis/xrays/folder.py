@@ -10,7 +10,6 @@ from inspection_tf.synthesis.xrays import flaws, sample
 from inspection_tf.synthesis.xrays.spec import XraySpec
 
 TABLE = "poses.csv"
-SETUP = "part.npz"
 SETTINGS = "settings.yaml"
 COLUMNS = ("file", *(field.name for field in dataclasses.fields(Pose)))
 DEFECTIVE = "defective"
@@ -70,7 +69,7 @@ def write_folder(
             if progress is not None:
                 progress(index + 1)
         files.write(partial / TABLE, "".join(lines))
-        setup_files.write(nominal, partial / SETUP)
+        setup_files.write(nominal, partial / setup_files.NAME)
         body = "".join(f"  {line}\n" for line in config.to_yaml(spec).splitlines())
         files.write(partial / SETTINGS, f"seed: {seed}\ncount: {count}\nspec:\n{body}")
     return out

@@ -42,6 +42,9 @@ class PartSpec(config.Section):
     """STL of your own part, closed; it lies with the middle of its box at the origin."""
     unit: Literal["mm", "in"] | None = None
     """Of the numbers in that file, which does not say it."""
+    looks_alike: int | None = pydantic.Field(default=None, ge=1)
+    """How often it looks alike in a turn about its vertical axis, y; none: as often as the design
+    does, and a part from a file once."""
     formula: str = "Al"
     """Of its material, chemical."""
     density: float = pydantic.Field(default=2.7, gt=0, allow_inf_nan=False)
@@ -59,6 +62,8 @@ class PartSpec(config.Section):
     @property
     def symmetry(self) -> int:
         """How often it is known to look alike in a turn about its vertical axis."""
+        if self.looks_alike is not None:
+            return self.looks_alike
         return DESIGNS[self.design].symmetry if self.file is None else 1
 
     def read(self) -> Part:

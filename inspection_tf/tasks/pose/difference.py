@@ -57,11 +57,26 @@ class Difference:
         Args:
             least: significance of a pixel of a region.
         """
+        return self.regions_and_mask(least)[0]
+
+    def regions_and_mask(
+        self, least: float, *, least_px: int = 1
+    ) -> tuple[list["Region"], NDArray[np.bool_]]:
+        """Return such places, and (height, width), True in them.
+
+        Args:
+            least: significance of a pixel of a region.
+            least_px: pixels of a region.
+        """
+        mask = np.zeros(self.significance.shape, np.bool_)
         count, labels = cv2.connectedComponents((self.significance > least).astype(np.uint8))
         found = []
         for number in range(1, count):
             inside = labels == number
             rows, columns = np.nonzero(inside)
+            if len(rows) < least_px:
+                continue
+            mask |= inside
             peak = int(np.argmax(self.significance[rows, columns]))
             found.append(
                 Region(
@@ -71,7 +86,7 @@ class Difference:
                     significance=float(self.significance[rows[peak], columns[peak]]),
                 )
             )
-        return sorted(found, key=lambda region: -region.significance)
+        return sorted(found, key=lambda region: -region.significance), mask
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -27,12 +27,11 @@ from inspection_tf import evaluation
 from inspection_tf.evaluation import columns, intervals
 from inspection_tf.evaluation.intervals import Floats, Statistic
 from inspection_tf.projection.poses import Pose
-from inspection_tf.tasks.pose.settings import ANGLES, NAMES
+from inspection_tf.tasks.pose.settings import ANGLES, NAMES, UNITS
 
 NINETY = 1.6448536
 """Standard deviations on each side that hold 90 % of a normal distribution."""
 WITHIN_DEG, NEAR_DEG = 0.1, 10.0
-_UNIT = dict(zip(NAMES, ("deg",) * 3 + ("mm",) * 3, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +58,14 @@ class PoseResult:
 
     @property
     def position_error_mm(self) -> float:
-        """Distance of the places."""
-        return math.hypot(*self.off[3:])
+        """Distance of the places, by what an image shows of them: no depth in a parallel beam."""
+        shown = zip(self.off[3:], self.stated[3:], strict=True)
+        return math.hypot(*(off for off, deviation in shown if not math.isinf(deviation)))
 
     @property
     def nearest_mode_deg(self) -> float:
-        """Largest error of an angle, of the pose of the network for which it is smallest."""
-        return min((max(map(abs, one[:3])) for one in self.of_modes), default=180.0)
+        """Largest error of an angle, of the one of three poses for which it is smallest."""
+        return min((max(map(abs, one[:3])) for one in self.of_modes[:3]), default=180.0)
 
 
 def results(rows: Sequence[evaluation.ImageResult]) -> list[PoseResult]:
@@ -150,10 +150,10 @@ class PoseMeasures:
         return {
             **columns.OUTCOME,
             **columns.REASON,
-            **{f"true_{name}_{_UNIT[name]}": _true(name) for name in NAMES},
-            **{f"found_{name}_{_UNIT[name]}": _found(name) for name in NAMES},
+            **{f"true_{name}_{UNITS[name]}": _true(name) for name in NAMES},
+            **{f"found_{name}_{UNITS[name]}": _found(name) for name in NAMES},
             **{
-                f"deviation_{name}_{_UNIT[name]}": _numbered(place)
+                f"deviation_{name}_{UNITS[name]}": _numbered(place)
                 for place, name in enumerate(NAMES)
             },
             "turn_deg": lambda row: _finite(row.result_as(PoseResult).turn_deg),

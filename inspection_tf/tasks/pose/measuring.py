@@ -1,17 +1,18 @@
 """From poses that an image may show to the one that it does, and where the part differs from it."""
 
 import collections
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors
-from inspection_tf.projection import Pose, Setup, setup_files
+from inspection_tf.projection import Deviations, Pose, Setup, setup_files
 from inspection_tf.tasks.pose.difference import Region, difference
 from inspection_tf.tasks.pose.refinement import Refined, RefinementSpec, refine, refusals
 from inspection_tf.tasks.pose.refinement.measurement import Pixels
@@ -19,8 +20,8 @@ from inspection_tf.tasks.pose.refinement.search import without
 from inspection_tf.tasks.pose.settings import DifferenceRules, Settings
 
 _Map = NDArray[np.float16]
-_KEPT_BYTES = 96 * 2**20
 _AGAIN = 3  # times that what differs is left out
+_USED = {"refinement", "refusals", "compare", "difference", "symmetry"}
 _MOST = 6e4  # of a half-precision number
 
 
@@ -35,6 +36,7 @@ class Measured:
         margin: by how much the next best pose fits worse.
         refused: why it is not trusted; empty where it is.
         regions: where the part differs from its model, the surest first; none without rules.
+        differs: (height, width), True in these regions.
         significance: (height, width), standard deviations of noise that a place differs by.
         light: (height, width), what the image should show, as shares of the open beam.
     """
@@ -45,8 +47,14 @@ class Measured:
     margin: float
     refused: tuple[str, ...]
     regions: tuple[Region, ...]
+    differs: NDArray[np.bool_]
     significance: _Map
     light: _Map
+
+    def __post_init__(self) -> None:
+        """Let nobody change what others may be told too."""
+        for array in (self.differs, self.significance, self.light):
+            array.flags.writeable = False
 
     @property
     def most_significant(self) -> float:
@@ -61,7 +69,7 @@ def setup_of(data: bytes) -> Setup:
     Raises:
         errors.BundleError: it is no such file.
     """
-    return setup_files.parsed(data, "part.npz")
+    return setup_files.parsed(data, setup_files.NAME)
 
 
 class Kept:
@@ -83,6 +91,8 @@ class Kept:
     def put(self, key: bytes, found: "Measured | str") -> None:
         """Keep something, and let go what was asked for least lately."""
         with self._lock:
+            if key in self._found:
+                return
             self._found[key] = found
             self._bytes += size_of(found)
             while self._bytes > self._most:
@@ -92,10 +102,29 @@ class Kept:
 
 def size_of(found: "Measured | str") -> int:
     """Return the bytes of the maps of a result."""
-    return 0 if isinstance(found, str) else found.significance.nbytes + found.light.nbytes
+    if isinstance(found, str):
+        return len(found)
+    return found.differs.nbytes + found.significance.nbytes + found.light.nbytes
 
 
-_KEPT = Kept(_KEPT_BYTES)
+_kept: list[Kept] = []  # of the block that is open; none: nothing is kept
+
+
+@contextlib.contextmanager
+def keeping(most_bytes: int) -> Iterator[None]:
+    """Keep what is measured within a block, so that the same image is measured once.
+
+    A recipe opens one: it measures an image to scale deviations, to evaluate, and to compare the
+    export with the trained network.
+
+    Args:
+        most_bytes: that may be kept.
+    """
+    _kept.append(Kept(most_bytes))
+    try:
+        yield
+    finally:
+        _kept.pop()
 
 
 def measured(
@@ -109,16 +138,18 @@ def measured(
         starts: poses that it may show, the likeliest first.
         settings: of the bundle, which refines.
     """
-    key = _key(image, part, starts, settings)
-    found = _KEPT.get(key)
+    if not _kept:
+        return _measured(image, setup_of(part), starts, settings)
+    kept, key = _kept[-1], _key(image, part, starts, settings)
+    found = kept.get(key)
     if found is None:
         found = _measured(image, setup_of(part), starts, settings)
-        _KEPT.put(key, found)
+        kept.put(key, found)
     return found
 
 
 def _key(image: Pixels, part: bytes, starts: Sequence[Pose], settings: Settings) -> bytes:
-    used = settings.model_dump_json(include={"refinement", "refusals", "compare", "difference"})
+    used = settings.model_dump_json(include=_USED)
     text = repr((image.shape, image.dtype.str, starts, used)).encode()
     digest = hashlib.sha256(np.ascontiguousarray(image).tobytes())
     digest.update(text)
@@ -136,14 +167,23 @@ def _measured(
         return errors.first_line(problem)
     blank = np.zeros(image.shape, np.float16)
     if not settings.compare:
-        return _told(found, image, setup, settings, (), blank)
-    found, regions, significance = _compared(found, spec, rules)
-    return _told(found, image, setup, settings, regions, significance)
+        return _result(found, image, setup, settings, _Differing((), blank > 0, blank))
+    found, differing = _compared(found, spec, rules)
+    return _result(found, image, setup, settings, differing)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Differing:
+    """Where a part differs from its model: regions, the pixels in them, and how surely."""
+
+    regions: tuple[Region, ...]
+    mask: NDArray[np.bool_]
+    significance: _Map
 
 
 def _compared(
     found: Refined, spec: RefinementSpec, rules: DifferenceRules
-) -> tuple[Refined, tuple[Region, ...], _Map]:
+) -> tuple[Refined, _Differing]:
     """Return the pose by what does not differ, and what does."""
     seen, left_out = difference(found, rules), np.zeros(found.measured.values.shape, np.bool_)
     for _ in range(_AGAIN):
@@ -159,31 +199,26 @@ def _compared(
         left_out = more
         found = without(found, left_out, spec)
         seen = difference(found, rules)
-    regions = tuple(
-        region
-        for region in seen.regions(rules.min_significance)
-        if region.area_px >= rules.min_area_px
-    )
-    return found, regions, np.minimum(seen.significance, _MOST).astype(np.float16)
+    regions, mask = seen.regions_and_mask(rules.min_significance, least_px=rules.min_area_px)
+    significance = np.minimum(seen.significance, _MOST).astype(np.float16)
+    return found, _Differing(tuple(regions), mask, significance)
 
 
-def _told(
-    found: Refined,
-    image: Pixels,
-    setup: Setup,
-    settings: Settings,
-    regions: tuple[Region, ...],
-    significance: _Map,
+def _result(
+    found: Refined, image: Pixels, setup: Setup, settings: Settings, differing: _Differing
 ) -> Measured:
     fit = found.fit
     scale = max(1.0, fit.chi2) ** 0.5
+    pose = fit.pose.first_alike(settings.symmetry)
+    deviations = fit.deviations if pose == fit.pose else Deviations.of(pose, fit.covariance)
     return Measured(
-        pose=fit.pose.first_alike(settings.symmetry),
-        deviations=tuple(scale * one for one in dataclasses.astuple(fit.deviations)),
+        pose=pose,
+        deviations=tuple(scale * one for one in dataclasses.astuple(deviations)),
         chi2=fit.chi2,
         margin=found.margin,
         refused=refusals.reasons(found, image, setup, settings.refusals),
-        regions=regions,
-        significance=significance,
+        regions=differing.regions,
+        differs=differing.mask,
+        significance=differing.significance,
         light=fit.light.astype(np.float16),
     )

@@ -1,6 +1,7 @@
 """From the rows of a network to the few poses that an image may show."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,12 +22,12 @@ class Mode:
     Attributes:
         pose: of the part.
         probability: of this one among all, 0 to 1.
-        deviations: of phi, theta, psi, degrees, and x, y, z, mm.
+        deviations: standard deviations of phi, theta, psi, degrees, and x, y, z, mm.
     """
 
     pose: Pose
     probability: float
-    deviations: tuple[float, float, float, float, float, float]
+    deviations: tuple[float, ...]
 
 
 def likeliest(
@@ -48,8 +49,7 @@ def likeliest(
     """
     if not np.isfinite(rows).all():
         return []
-    period = 360 / symmetry
-    phi = np.asarray(rows[:, 1], np.float64) % period
+    phi = np.asarray(rows[:, 1], np.float64)
     left = np.ones(len(rows), np.bool_)
     found: list[tuple[float, int]] = []
     shares = np.asarray(rows[:, 0], np.float64)
@@ -57,29 +57,65 @@ def likeliest(
         if not left[index] or len(found) == count:
             continue
         apart = np.abs(phi - phi[index])
-        near = left & (np.minimum(apart, period - apart) < apart_deg)
+        if symmetry == 1:
+            # Where a part looks alike several times, theta and psi jump where phi begins anew.
+            apart = np.minimum(apart % 360, -apart % 360)
+        near = left & (apart < apart_deg)
         found.append((float(shares[near].sum()), index))
         left &= ~near
     return [
-        _mode(rows[index].astype(np.float64), share, period)
+        _mode(rows[index].astype(np.float64), share, symmetry)
         for share, index in sorted(found, key=lambda one: -one[0])
     ]
 
 
-def _mode(row: NDArray[np.float64], share: float, period: float) -> Mode:
+def _mode(row: NDArray[np.float64], share: float, symmetry: int) -> Mode:
     phi, *others = row[1:7].tolist()
-    spread = row[7:].tolist()
-    return Mode(
-        Pose(phi % period, *others),
-        share,
-        (spread[0], spread[1], spread[2], spread[3], spread[4], spread[5]),
+    # Of a Laplace distribution, which is what the network tells the scale of.
+    deviations = (math.sqrt(2) * row[7:]).tolist()
+    pose = Pose(phi % 360, *others).first_alike(symmetry)
+    return Mode(pose, share, tuple(deviations))
+
+
+def apart(first: Sequence[Mode], second: Sequence[Mode], *, symmetry: int = 1) -> float:
+    """Return how far the likeliest pose of each side is from the nearest of the other, degrees.
+
+    Args:
+        first: poses, the likeliest first.
+        second: likewise.
+        symmetry: n, how often the part looks alike in a turn.
+
+    Returns:
+        The larger of the two; infinite where one side alone has none, 0 where neither has.
+    """
+    if not first or not second:
+        return 0.0 if not first and not second else math.inf
+    return max(
+        min(
+            mine[0].pose.turn_to(other.pose.nearest_alike(mine[0].pose, symmetry))
+            for other in others
+        )
+        for mine, others in ((first, second), (second, first))
     )
 
 
-def starts(modes: Sequence[Mode]) -> list[Pose]:
+def starts(
+    modes: Sequence[Mode], count: int, *, least: float = 0.0, sees_depth: bool = True
+) -> list[Pose]:
     """Return poses to refine: those of modes, rounded to a twentieth of a degree and of a mm.
 
     Refinements that differ by the rounding of a network alone then begin at the very same place.
+
+    Args:
+        modes: the likeliest first.
+        count: poses at most.
+        least: probability that all but the first must have.
+        sees_depth: whether an image shows z; else it is 0.
     """
-    rounded = (np.round(np.array(dataclasses.astuple(mode.pose)) * _STEP) / _STEP for mode in modes)
-    return [Pose(*numbers.tolist()) for numbers in rounded]
+    first, *others = modes[:count]
+    found = []
+    for mode in (first, *(other for other in others if other.probability >= least)):
+        numbers = np.round(np.array(dataclasses.astuple(mode.pose)) * _STEP) / _STEP
+        pose = Pose(*numbers.tolist())
+        found.append(pose if sees_depth else dataclasses.replace(pose, z=0.0))
+    return found

@@ -31,7 +31,8 @@ part that deviates and was judged OK.
 `inspection verify BUNDLE` reads every hash and runs the golden samples. The export was compared
 with the trained model on {parity_images} images: largest difference of an orientation \
 {parity[max_pose_turn_difference_deg]:.2g} degrees,
-of a place {parity[max_pose_place_difference_mm]:.2g} mm, of a score {parity_score:.2g}, \
+of a place {parity[max_pose_place_difference_mm]:.2g} mm, of a pose that the network tells \
+{parity[max_pose_start_difference_deg]:.2g} degrees, of a score {parity_score:.2g}, \
 {parity_flips} changed verdicts.
 {engines}
 ## Where it fails

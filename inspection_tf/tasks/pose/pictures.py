@@ -9,8 +9,8 @@ from inspection_tf import plots, process
 from inspection_tf.evaluation import ImageResult
 from inspection_tf.plots import curves
 from inspection_tf.tasks.pose.measures import PoseResult, is_told, results
-from inspection_tf.tasks.pose.results import PoseFound, numbers_of
-from inspection_tf.tasks.pose.settings import ANGLES, NAMES
+from inspection_tf.tasks.pose.results import PoseFound
+from inspection_tf.tasks.pose.settings import ANGLES, NAMES, UNITS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -107,11 +107,10 @@ def found_beside_true(rows: Sequence[ImageResult]) -> "Figure":
     panels = figure.subplots(2, 3)
     for place, (axes, name) in enumerate(zip(panels.flat, NAMES, strict=True)):
         curves.tidy(axes)
-        truth = np.array([numbers_of(one.truth)[place] for one in found])
+        truth = np.array([getattr(one.truth, name) for one in found])
         # Beside the nearest pose that looks alike: 359.9 is found as 0.1 without a leap.
         axes.plot(truth, truth + [one.off[place] for one in found], ".", color=curves.GOOD)
         low, high = float(truth.min()), float(truth.max())
         axes.plot([low, high], [low, high], ":", color="#888888")
-        unit = "deg" if name in ANGLES else "mm"
-        axes.set(title=f"{name}, {unit}", xlabel="true", ylabel="found")
+        axes.set(title=f"{name}, {UNITS[name]}", xlabel="true", ylabel="found")
     return figure

@@ -1,8 +1,8 @@
 """What a verdict says of a pose, and of where a part differs from its model."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from inspection_tf.projection.poses import Pose
 from inspection_tf.tasks.pose.difference import Region
 from inspection_tf.tasks.pose.modes import Mode
-from inspection_tf.tasks.pose.settings import NAMES
+from inspection_tf.tasks.pose.settings import NAMES, UNITS
 
 if TYPE_CHECKING:
     from inspection_tf.decision.results import Colour
@@ -31,10 +31,10 @@ class PoseFound:
         residual: mean squared residual of the refinement, 1 where the model is right; None without.
         margin: by how much the next best pose fits worse; likewise.
         differences: where the part differs, the surest first.
-        significance: (height, width), standard deviations of noise that a place differs by; None
-            where nothing was compared.
+        differs: (height, width), True in these places; None where nothing was compared.
+        significance: (height, width), standard deviations of noise that a place differs by;
+            likewise.
         light: (height, width), what the image should show, as shares of the open beam; likewise.
-        significant: what a place of a difference has at least.
     """
 
     kind: ClassVar[str] = "pose"
@@ -45,9 +45,9 @@ class PoseFound:
     residual: float | None = None
     margin: float | None = None
     differences: tuple[Region, ...] = ()
+    differs: NDArray[np.bool_] | None = field(default=None, repr=False, compare=False)
     significance: NDArray[np.floating] | None = field(default=None, repr=False, compare=False)
     light: NDArray[np.floating] | None = field(default=None, repr=False, compare=False)
-    significant: float = math.inf
 
     def to_dict(self) -> dict[str, object]:
         """Return pose, deviations, what the network found, and differences."""
@@ -73,9 +73,7 @@ class PoseFound:
 
     def mask(self, image_size: tuple[int, int]) -> NDArray[np.bool_]:
         """Return where the part differs from its model, (height, width)."""
-        if self.significance is None:
-            return np.zeros(image_size, np.bool_)
-        return np.asarray(self.significance > self.significant)
+        return np.zeros(image_size, np.bool_) if self.differs is None else self.differs.copy()
 
     def backdrop(self) -> NDArray[np.floating] | None:
         """Return what the image should show."""
@@ -102,21 +100,12 @@ class PoseFound:
 
     def without_pixels(self) -> "PoseFound":
         """Return it without its maps."""
-        return PoseFound(
-            self.pose,
-            self.deviations,
-            self.modes,
-            self.residual,
-            self.margin,
-            self.differences,
-            significant=self.significant,
-        )
+        return replace(self, differs=None, significance=None, light=None)
 
 
 def _named(numbers: Mapping[str, float]) -> dict[str, float | None]:
     """Return numbers by names that say their units; null where one is not finite."""
-    units = {name: f"{name}_{'deg' if place < 3 else 'mm'}" for place, name in enumerate(NAMES)}
-    return {units[name]: _finite(value) for name, value in numbers.items()}
+    return {f"{name}_{UNITS[name]}": _finite(value) for name, value in numbers.items()}
 
 
 def _finite(value: float | None) -> float | None:
@@ -126,8 +115,3 @@ def _finite(value: float | None) -> float | None:
 def _grey(shares: NDArray[np.float64]) -> NDArray[np.uint8]:
     levels = np.rint(255 * np.clip(shares, 0, 1)).astype(np.uint8)
     return np.repeat(levels[..., None], 3, axis=2)
-
-
-def numbers_of(pose: Pose) -> Sequence[float]:
-    """Return phi, theta, psi, degrees, and x, y, z, mm."""
-    return [getattr(pose, name) for name in NAMES]

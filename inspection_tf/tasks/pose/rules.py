@@ -8,18 +8,19 @@
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import decision, thresholds
+from inspection_tf.projection.poses import Pose
 from inspection_tf.tasks.base import Context, Prepared
 from inspection_tf.tasks.pose.measuring import Measured
 from inspection_tf.tasks.pose.modes import Mode
-from inspection_tf.tasks.pose.results import PoseFound, numbers_of
-from inspection_tf.tasks.pose.settings import ANGLES, NAMES, Settings
+from inspection_tf.tasks.pose.results import PoseFound
+from inspection_tf.tasks.pose.settings import NAMES, UNITS, Settings
 
 AT_LIMIT = 0.5
 """The score of what just reaches its limit."""
@@ -54,6 +55,11 @@ class _Checked:
     reason: str
     is_unsure: bool
 
+    @property
+    def is_surely_out(self) -> bool:
+        """Whether it lies outside, by more than it is known to."""
+        return self.ratio >= 1 and not self.is_unsure
+
 
 def score_of(ratio: float) -> float:
     """Return a score of 0 to 1 from what breaks its limit most, as a share of that limit.
@@ -69,7 +75,6 @@ def found(output: PoseOutput, settings: Settings) -> PoseFound:
     """Return what a verdict says of the pose."""
     measured = output.measured
     if isinstance(measured, Measured):
-        least = settings.difference.min_significance
         scaled = zip(measured.deviations, settings.deviation_scale, strict=True)
         return PoseFound(
             measured.pose,
@@ -78,9 +83,9 @@ def found(output: PoseOutput, settings: Settings) -> PoseFound:
             measured.chi2,
             measured.margin,
             measured.regions,
+            measured.differs if settings.compare else None,
             measured.significance if settings.compare else None,
             measured.light,
-            least if settings.compare else math.inf,
         )
     if measured is None and output.modes:
         best = output.modes[0]
@@ -91,10 +96,15 @@ def found(output: PoseOutput, settings: Settings) -> PoseFound:
 def score(output: PoseOutput, settings: Settings) -> float:
     """Return how far beyond its limits a part is, 0 to 1; nan where no pose was found."""
     result = found(output, settings)
+    return _score(output, result, _tolerated(result, settings), settings)
+
+
+def _score(
+    output: PoseOutput, result: PoseFound, checked: Sequence[_Checked], settings: Settings
+) -> float:
     if result.pose is None:
         return math.nan
-    ratios = [checked.ratio for checked in _tolerated(result, settings)]
-    return score_of(max([_different(output, settings), *ratios], default=0.0))
+    return score_of(max([_different(output, settings), *(one.ratio for one in checked)]))
 
 
 def decide(output: PoseOutput, prepared: Prepared, context: Context) -> decision.Verdict:
@@ -106,14 +116,14 @@ def decide(output: PoseOutput, prepared: Prepared, context: Context) -> decision
         context: of the bundle.
     """
     settings, point = context.settings_as(Settings), context.operating_point
-    result, value = found(output, settings), score(output, settings)
+    result = found(output, settings)
+    checked = _tolerated(result, settings)
+    value = _score(output, result, checked, settings)
     outcome = decision.outcome_of(value, point)
-    reasons = [*_reasons(output, result, settings, point, value)]
+    reasons = [*_reasons(output, result, checked, settings, point, value)]
     doubts = [*_doubts(output, result, settings)]
-    if doubts:
-        outcome = "REVIEW"
-    unsure = [one.reason for one in _tolerated(result, settings) if one.is_unsure]
-    if unsure and not (outcome == "NG" and _different(output, settings) >= 1):
+    is_surely_off = _different(output, settings) >= 1 or any(one.is_surely_out for one in checked)
+    if doubts or (any(one.is_unsure for one in checked) and not is_surely_off):
         outcome = "REVIEW"
     return decision.Verdict(
         outcome=outcome,
@@ -139,26 +149,36 @@ def _different(output: PoseOutput, settings: Settings) -> float:
     return min(output.measured.most_significant / least, 1 - 1e-6)
 
 
-def _tolerated(result: PoseFound, settings: Settings) -> Iterator[_Checked]:
-    """Yield each number of a pose that has a tolerance."""
+def _tolerated(result: PoseFound, settings: Settings) -> list[_Checked]:
+    """Return each number of a pose that has a tolerance.
+
+    Of the poses in which the part looks alike it is the one that lies best.
+    """
     if result.pose is None:
-        return
-    values = numbers_of(result.pose)
+        return []
+    every = [
+        [*_checked(pose, result.deviations, settings)]
+        for pose in result.pose.alike(settings.symmetry)
+    ]
+    return min(every, key=lambda checked: max((one.ratio for one in checked), default=0.0))
+
+
+def _checked(pose: Pose, deviations: Sequence[float], settings: Settings) -> Iterator[_Checked]:
+    """Yield each number of a pose that has a tolerance."""
     for place, name in enumerate(NAMES):
         span = getattr(settings.tolerances, name)
         if span is None:
             continue
         low, high = span
-        value, deviation = values[place], result.deviations[place]
+        value, deviation = getattr(pose, name), deviations[place]
         if name == "phi":
             high = low + (high - low) % 360
         half = (high - low) / 2
         off = value - (low + half)
         if name == "phi":
-            period = 360 / settings.symmetry
-            off = (off + period / 2) % period - period / 2
+            off = (off + 180) % 360 - 180
         inside = half - abs(off)
-        unit = "deg" if name in ANGLES else "mm"
+        unit = UNITS[name]
         told = f"{name} {value:.4g} {unit}, tolerance {span[0]:g} to {span[1]:g} {unit}"
         is_unsure = not abs(inside) >= settings.sure * deviation
         reason = f"{told}: too near to its end to tell" if is_unsure else told
@@ -175,31 +195,29 @@ def _doubts(output: PoseOutput, result: PoseFound, settings: Settings) -> Iterat
     elif isinstance(measured, Measured):
         yield from measured.refused
     if result.pose is not None:
-        yield from _outside(result, settings)
+        alike = result.pose.alike(settings.symmetry)
+        yield from min(([*_outside(pose, result.deviations, settings)] for pose in alike), key=len)
 
 
-def _outside(result: PoseFound, settings: Settings) -> Iterator[str]:
+def _outside(pose: Pose, deviations: Sequence[float], settings: Settings) -> Iterator[str]:
     """Yield which numbers lie outside of the range that the bundle knows."""
-    pose, poses, margin = result.pose, settings.poses, 1 + settings.range_margin
-    if pose is None:
-        return
+    poses, margin = settings.poses, 1 + settings.range_margin
     limits = {
-        "theta": (pose.theta, poses.theta_deg, "deg"),
-        "psi": (pose.psi, poses.psi_deg, "deg"),
-        "x": (pose.x, poses.xy_mm, "mm"),
-        "y": (pose.y, poses.xy_mm, "mm"),
-        "z": (pose.z, poses.z_mm, "mm"),
+        "theta": poses.theta_deg,
+        "psi": poses.psi_deg,
+        "x": poses.xy_mm,
+        "y": poses.xy_mm,
+        "z": poses.z_mm,
     }
-    for name, (value, most, unit) in limits.items():
-        place = NAMES.index(name)
-        room = most * margin + settings.sure * _known(result.deviations[place])
+    for name, most in limits.items():
+        value, unit = getattr(pose, name), UNITS[name]
+        room = most * margin + settings.sure * _known(deviations[NAMES.index(name)])
         if abs(value) > room:
             yield f"{name} is {value:.4g} {unit}, outside of -{most:g} to {most:g} {unit}"
     first, last = poses.phi_deg
-    period, span = 360 / settings.symmetry, last - first
-    beyond = (pose.phi - first) % period
+    span, beyond = last - first, (pose.phi - first) % 360
     room = settings.range_margin * span
-    if span < period and room < beyond - span and beyond < period - room:
+    if span < 360 and room < beyond - span and beyond < 360 - room:
         yield f"phi is {pose.phi:.4g} deg, outside of {first:g} to {last:g} deg"
 
 
@@ -211,6 +229,7 @@ def _known(deviation: float) -> float:
 def _reasons(
     output: PoseOutput,
     result: PoseFound,
+    checked: Sequence[_Checked],
     settings: Settings,
     point: thresholds.OperatingPoint,
     value: float,
@@ -218,9 +237,9 @@ def _reasons(
     """Yield what the decision rests on."""
     if result.pose is None:
         return
-    for checked in _tolerated(result, settings):
-        if checked.is_unsure or checked.ratio >= 1:
-            yield checked.reason
+    for one in checked:
+        if one.is_unsure or one.ratio >= 1:
+            yield one.reason
     if settings.compare and isinstance(output.measured, Measured):
         count, least = len(result.differences), settings.difference.min_significance
         if count:

@@ -15,6 +15,8 @@ from inspection_tf.tasks.pose.refinement.spec import RefinementSpec
 NAMES = tuple(field.name for field in dataclasses.fields(Pose))
 """Of the numbers of a pose: phi, theta, psi, x, y, z."""
 ANGLES = NAMES[:3]
+UNITS = {name: "deg" if name in ANGLES else "mm" for name in NAMES}
+"""Of each of these numbers."""
 _Span = tuple[pydantic.FiniteFloat, pydantic.FiniteFloat]
 
 

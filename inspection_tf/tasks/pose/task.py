@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import decision, errors, thresholds
 from inspection_tf.engines.network import checked
+from inspection_tf.projection import setup_files
 from inspection_tf.tasks import preparation
 from inspection_tf.tasks.base import (
     Context,
@@ -37,11 +38,12 @@ if TYPE_CHECKING:
 
 NAME = "pose"
 FINDER = "finder"
-PART = "part.npz"
+PART = setup_files.NAME
 """File of a bundle with the part, its scanner and its beam."""
 _OUTPUT = "pose_modes"
 _AXES = ("batch", "modes", "numbers")
 _TURN, _MOVE = "pose_turn_difference_deg", "pose_place_difference_mm"
+_START = "pose_start_difference_deg"
 _FEWEST = 3  # poses of the network that a verdict tells
 
 
@@ -62,6 +64,8 @@ class PoseTask(SeesWholeImages):
     limits: Mapping[str, Limit] = {
         _TURN: Limit(0.01, "orientations", "deg"),
         _MOVE: Limit(0.01, "places", "mm"),
+        # What is refined from there is the same: a network in few bits may be off by so much.
+        _START: Limit(1.0, "poses to start from", "deg"),
     }
     golden_counts = (1, 1)
     assets: tuple[str, ...] = (PART,)
@@ -131,10 +135,14 @@ class PoseTask(SeesWholeImages):
         )
         measured = None
         if settings.refine and prepared.source is not None and likely:
-            first, *others = likely[: spec.starts]
-            least = settings.min_probability
-            starts = modes.starts([first, *(one for one in others if one.probability >= least)])
             part = context.assets[PART]
+            beam = measuring.setup_of(part).scanner.beam
+            starts = modes.starts(
+                likely,
+                spec.starts,
+                least=settings.min_probability,
+                sees_depth=beam == "cone",
+            )
             measured = measuring.measured(prepared.source, part, starts, settings)
         return PoseOutput(tuple(likely), rows, measured)
 
@@ -176,20 +184,24 @@ class PoseTask(SeesWholeImages):
     def distances(
         self, first: Output, second: Output, prepared: Prepared, context: Context
     ) -> dict[str, float]:
-        """Return by how much two poses are turned and moved against each other.
+        """Return by how much two poses are turned and moved against each other, and their starts.
 
-        Where both are refused there is no pose that counts.
+        Where both are refused there is no pose that counts. Of starts the likeliest of each side is
+        compared with the nearest of the other: which of two twins is likelier may change.
         """
         settings = context.settings_as(Settings)
         outputs = [output_as(output, PoseOutput) for output in (first, second)]
         one, other = (rules.found(output, settings).pose for output in outputs)
         verdicts = [self.decide(output, prepared, context) for output in outputs]
-        if all(verdict.outcome == "REVIEW" for verdict in verdicts):
-            return {_TURN: 0.0, _MOVE: 0.0}
+        start = modes.apart(outputs[0].modes, outputs[1].modes, symmetry=settings.symmetry)
+        # Nothing is exact without a refinement, and nothing counts of what both refuse.
+        if not settings.refine or all(verdict.outcome == "REVIEW" for verdict in verdicts):
+            return {_TURN: 0.0, _MOVE: 0.0, _START: start}
         if one is None or other is None:
-            return {_TURN: math.inf, _MOVE: math.inf}
+            return {_TURN: math.inf, _MOVE: math.inf, _START: start}
         turn = one.turn_to(other.nearest_alike(one, settings.symmetry))
-        return {_TURN: turn, _MOVE: float(np.abs(one.position - other.position).max())}
+        move = float(np.abs(one.position - other.position).max())
+        return {_TURN: turn, _MOVE: move, _START: start}
 
     def run_on_labels(
         self, networks: Networks, record: "Record", prepared: Prepared, context: Context

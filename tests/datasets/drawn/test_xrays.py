@@ -43,6 +43,21 @@ def test_a_record_is_drawn_again_as_it_was(records):
     assert not one.read_mask().any()
 
 
+def test_images_that_teach_may_be_drawn_with_wide_pixels_and_have_the_size_of_all_others():
+    many = DATA.model_copy(update={"training_samples": 21})
+    wide = data_spec.read(many.model_copy(update={"training_shrink": 2}))
+    first = wide[0].read_image()
+    assert first.shape == wide[0].read_mask().shape == (48, 48)
+    blocks = first.reshape(24, 2, 24, 2).transpose(0, 2, 1, 3).reshape(24, 24, 4)
+    assert (blocks == blocks[..., :1]).all()
+    fine = data_spec.read(many)[0]
+    assert wide[0].read_pose() == fine.read_pose()
+    mean = fine.read_image().reshape(24, 2, 24, 2).mean(axis=(1, 3))
+    off = (mean - blocks[..., 0]) / SMALL.detector.open_value
+    assert off.std() < 0.02  # photons, and rays at other places
+    assert abs(off.mean()) < 0.002
+
+
 def test_in_folds_no_split_is_fixed_and_all_are_judged():
     found = data_spec.read(DATA.model_copy(update={"folds": 4}))
     assert {record.split for record in found} == {None}

@@ -55,14 +55,27 @@ def test_what_differs_too_much_of_the_image_is_not_left_out():
     assert whole.refused != ()
 
 
-def test_an_image_is_measured_once(intact, monkeypatch):
-    monkeypatch.setattr(measuring, "refine", None)  # would fail if it were called
-    assert found(image(POSE)) is intact
+def test_within_a_block_an_image_is_measured_once(monkeypatch):
+    asked = []
+    refine = measuring.refine
+    monkeypatch.setattr(measuring, "refine", lambda *given: asked.append(1) or refine(*given))
+    pixels = image(POSE)
+    with measuring.keeping(10**7):
+        assert found(pixels) is found(pixels)
+    assert len(asked) == 1
+    found(pixels)
+    assert len(asked) == 2  # outside of it nothing is kept
+
+
+def test_a_result_cannot_be_changed(intact):
+    for array in (intact.differs, intact.significance, intact.light):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 1
 
 
 def test_results_that_are_kept_take_no_more_room_than_allowed(intact):
     kept = measuring.Kept(3 * measuring.size_of(intact))
-    for number in range(5):
+    for number in (0, 1, 1, 2, 3, 4):
         kept.put(bytes([number]), intact)
     assert [kept.get(bytes([number])) is intact for number in range(5)] == [False] * 2 + [True] * 3
 

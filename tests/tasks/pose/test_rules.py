@@ -27,10 +27,11 @@ PREPARED = Prepared(
 def measured(*, surest=3.0, area=4, pose=POSE, refused=(), deviations=(0.01,) * 6):
     significance = np.full(SIZE, 1.0, np.float16)
     significance[3:5, 4:6] = surest
+    differs = significance > 6
     region = Region(area_px=area, xy=(4.5, 3.5), depth_mm=-1.5, significance=surest)
     regions = (region,) if surest > 6 else ()
     light = np.full(SIZE, 0.5, np.float16)
-    return Measured(pose, deviations, 1.0, 500.0, refused, regions, significance, light)
+    return Measured(pose, deviations, 1.0, 500.0, refused, regions, differs, significance, light)
 
 
 def decided(found, settings=None, *, threshold=0.5, modes=(MODE,)):
@@ -127,9 +128,34 @@ def test_a_tolerance_of_a_place_is_in_mm():
     assert verdict.score == pytest.approx(3 / 4)  # three times half its width from the middle
 
 
-def test_a_number_too_near_to_its_tolerance_does_not_hide_a_difference():
+def test_a_number_too_near_to_its_tolerance_does_not_hide_what_is_surely_wrong():
     settings = Settings(tolerances=Tolerances(phi=(99.99, 110.0)))
     assert decided(measured(surest=12.0), settings).outcome == "NG"
+    both = Settings(tolerances=Tolerances(phi=(99.99, 110.0), theta=(5.0, 6.0)))
+    assert decided(measured(), both).outcome == "NG"
+
+
+def test_of_a_part_that_looks_alike_the_pose_that_lies_best_is_judged():
+    # A quarter of a turn further it is at 190 degrees, tilted the other way.
+    other = POSE.alike(4)[1]
+    span = (other.phi - 1, other.phi + 1)
+    kept = Settings(symmetry=4, tolerances=Tolerances(phi=span, theta=(0.0, 2.0)))
+    assert decided(measured(), kept).outcome == "OK"
+    once = kept.model_copy(update={"symmetry": 1})
+    assert decided(measured(), once).outcome == "NG"
+    poses = PoseRange(theta_deg=0.9, psi_deg=2.5)  # theta 2 and psi -1 are beyond, turned not
+    assert decided(measured(pose=Pose(100.0, 2.0, -0.5)), Settings(poses=poses)).outcome == "REVIEW"
+    turned = Settings(poses=poses, symmetry=4)
+    assert decided(measured(pose=Pose(100.0, 2.0, -0.5)), turned).outcome == "OK"
+
+
+def test_a_depth_that_no_image_shows_is_no_reason():
+    found = measured(deviations=(0.01,) * 5 + (math.inf,))
+    verdict = decided(found)
+    assert verdict.outcome == "OK"
+    assert verdict.to_dict()["pose_deviation"]["z_mm"] is None
+    asked = decided(found, Settings(tolerances=Tolerances(z=(2.0, 4.0))))
+    assert asked.outcome == "REVIEW"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ _FILE, *_NUMBERS = COLUMNS
 _FLAGS = {"": False, "0": False, "1": True}
 _MOST_DEG = 360.0  # an angle beyond a turn is in another unit, or a slip
 _MOST_MM = 1e5
+_UPRIGHT_DEG, _HALF_TURN_DEG = 90.0, 180.0  # largest theta and psi, as a pose is told
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -144,7 +145,10 @@ def _pose(where: str, cells: Mapping[str, str]) -> Pose:
                 f"Got {tables.shown(cells[name])}. Correct it or remove the row."
             )
         values[name] = value
-    return Pose(**{**values, "phi": values["phi"] % 360})
+    pose = Pose(**{**values, "phi": values["phi"] % 360})
+    if abs(pose.theta) <= _UPRIGHT_DEG and abs(pose.psi) <= _HALF_TURN_DEG:
+        return pose
+    return Pose.of(pose.rotation, pose.position)  # the same, as this package tells it
 
 
 def _flag(where: str, text: str) -> bool:

@@ -11,7 +11,7 @@ from inspection_tf.tasks.pose.learning.losses import phi_between
 
 @keras.saving.register_keras_serializable("inspection_tf")
 class AngleError(keras.metrics.Mean):
-    """Mean absolute error of phi, theta and psi of the likeliest pose, degrees, on the circle."""
+    """Mean error of phi, theta and psi of the likeliest pose, degrees; of phi it is the chord."""
 
     def __init__(self, *, name: str = "angle_error", **kwargs: Any) -> None:
         """Set a name."""

@@ -43,6 +43,7 @@ class Fit:
         pose: of the part.
         chi2: sum of squared residuals over their number: 1 where the model is right.
         deviations: of the pose, as photons set them.
+        covariance: likewise of its motions, which are about and along axes of the scanner.
         condition: of the unknowns, each scaled to 1: large where two of them look alike.
         blur_px: standard deviation of the blur.
         numbers: of the linear part: see `model.Solution`.
@@ -52,6 +53,7 @@ class Fit:
     pose: Pose
     chi2: float
     deviations: Deviations
+    covariance: _Floats
     condition: float
     blur_px: float
     numbers: _Floats
@@ -83,6 +85,7 @@ def fitted(measurement: Measurement, start: Pose, spec: RefinementSpec, effort: 
         pose,
         float(np.square(model.residuals(unknowns)).sum()) / counted,
         Deviations.of(pose, of_motions),
+        of_motions,
         _condition(information),
         float(np.sqrt(max(unknowns[-1], 0.0))),
         solution.numbers,

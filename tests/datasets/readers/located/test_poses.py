@@ -38,6 +38,15 @@ def test_poses_are_read_with_their_images(folder):
     assert second.read_mask().shape == (20, 30)
 
 
+def test_angles_beyond_what_a_pose_is_told_by_are_told_anew(folder):
+    for theta, psi in ((359.5, 0), (100, 0), (0, 270)):
+        (found,) = poses.read_poses(table(folder, f"a.png,30,{theta},{psi},0,0,0"))
+        pose = found.read_pose()
+        assert abs(pose.theta) <= 90
+        assert abs(pose.psi) <= 180
+        np.testing.assert_allclose(pose.rotation, Pose(30, theta, psi).rotation, atol=1e-9)
+
+
 def test_groups_defects_and_symmetry_are_read(folder):
     header = f"{HEADER},group,defective"
     rows = ("a.png,1,0,0,0,0,0,part 1,1", "sub/b.png,1,0,0,0,0,0,part 1,")
