@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from inspection_tf import errors, files
+from inspection_tf import errors, files, tasks
 from inspection_tf.bundle import onnx_guard
 from inspection_tf.engines import kinds
 from inspection_tf.engines.names import FOLDER
@@ -22,9 +22,10 @@ _JSON_STRING = re.compile(rb'"[^"\\]*(?:\\.?[^"\\]*)*(?:"|\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _MOST_FILES = 10_000
 _DEEPEST_FOLDER = 16
-_SUFFIXES = frozenset({".onnx", ".keras", ".json", ".npy", ".npz", ".png", ".md"})
+_SUFFIXES = frozenset({".onnx", ".keras", ".json", ".npy", ".png", ".md"})
 # Of engines, which other software reads; nothing of it is ever run as a program by this package.
-_ENGINE_SUFFIXES = kinds.SUFFIXES | {".json", ".npy", ".npz", ".md"}
+_ENGINE_SUFFIXES = kinds.SUFFIXES | {".json", ".npy", ".md"}
+_OF_TASKS = ".npz"
 _SHARD = re.compile(r"variables\.data-\d{5}-of-\d{5}")  # of a SavedModel
 CHECK = "golden/check.py"
 _LONGEST_NAME = 100  # of a link's target, in a message
@@ -135,6 +136,9 @@ def parse_manifest(root: Path, *, newest: int) -> dict[str, Any]:
 
 
 def _is_known_type(pure: PurePosixPath) -> bool:
+    if pure.suffix == _OF_TASKS:
+        # Not what any file may be: what a task decides by, beside its networks and in Triton.
+        return any(pure.name in tasks.get(name).assets for name in tasks.TASKS)
     if pure.parts[0] == FOLDER:
         known = pure.suffix in _ENGINE_SUFFIXES or _SHARD.fullmatch(pure.name)
         return len(pure.parts) > 2 and bool(known)

@@ -13,12 +13,12 @@ def test_each_format_says_what_its_labels_are():
     kinds = {name: listed.labels for name, listed in readers.FORMATS.items()}
     of_masks = dict.fromkeys(("magnetic_tile", "deeppcb", "dagm", "folder", "voc"), "masks")
     of_corners = dict.fromkeys(("corners", "smartdoc"), "corners")
-    assert kinds == {**of_masks, **of_corners, "classes_folder": "classes"}
+    assert kinds == {**of_masks, **of_corners, "classes_folder": "classes", "poses": "pose"}
 
 
 @pytest.mark.parametrize(
     ("labels", "name"),
-    [("masks", "folder"), ("classes", "classes_folder"), ("corners", "corners")],
+    [("masks", "folder"), ("classes", "classes_folder"), ("corners", "corners"), ("pose", "poses")],
 )
 def test_a_folder_of_unknown_format_is_read_by_the_kind_of_its_labels(labels, name):
     assert formats.usual(labels).name == name
