@@ -141,3 +141,55 @@ def test_images_read_by_hand_are_as_the_recipe_reads_them(tmp_path):
     xrays.write_folder(tmp_path / "x", count=1, spec=spec, seed=0)
     again = xrays.draw(0, seed=0, spec=spec)
     np.testing.assert_array_equal(images.read(tmp_path / "x" / "0000.png"), again.image)
+
+
+def planned(**changes):
+    values = toy().model_dump()
+    for section, fields in changes.items():
+        values[section] = config_merged(values[section], fields)
+    cfg = config.validate(xray_pose.Config, values, origin="test")
+    return pose_stages.plan(cfg, cfg.finder, cfg.rules, setup=cfg.setup)
+
+
+def config_merged(values, fields):
+    if not isinstance(values, dict):
+        return fields
+    return {
+        **values,
+        **{name: config_merged(values.get(name), one) for name, one in fields.items()},
+    }
+
+
+def test_a_part_that_looks_alike_may_be_tilted_either_way():
+    poses_of = {"theta_deg": 3.0, "psi_deg": 1.5}
+    hub = {"xray": {"part": {"design": "hub"}, "poses": poses_of}}
+    assert planned(data=hub).finder.model.tilts_deg == (3.0, 3.0)
+    assert planned(data=hub).rules.symmetry == planned(data=hub).finder.model.symmetry == 4
+    alone = {"xray": {"poses": poses_of}}
+    assert planned(data=alone).finder.model.tilts_deg == (3.0, 1.5)
+    told = {"xray": {"part": {"looks_alike": 2}}}
+    assert planned(data=told).rules.symmetry == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"finder": {"train": {"loss": "pose_turn"}}}, "pose_turn teaches one pose"),
+        ({"setup": "part.npz"}, "--setup is for recorded X-rays"),
+    ],
+)
+def test_what_contradicts_itself_is_refused_before_any_work(changes, why):
+    with pytest.raises(errors.ConfigError, match=why):
+        planned(**changes)
+
+
+def test_labels_that_the_network_cannot_tell_are_refused(tmp_path):
+    spec = toy().data.xray
+    xrays.write_folder(tmp_path / "x", count=4, spec=spec, seed=2)
+    narrow = {"poses": {"theta_deg": 0.5, "psi_deg": 0.5}}
+    values = toy().model_dump() | {"data": {"format": "poses", "root": tmp_path / "x"}}
+    values["rules"] = config_merged(values["rules"], narrow)
+    cfg = config.validate(xray_pose.Config, values, origin="test")
+    plan = pose_stages.plan(cfg, cfg.finder, cfg.rules, setup=None)
+    with pytest.raises(errors.DataError, match=r"must lie within -1 to 1 degrees"):
+        pose_stages.train(plan, data_spec.read(cfg.data), None, None)
