@@ -1,11 +1,8 @@
 """The network that finds poses, the part before its scanner, and how far stated errors hold."""
 
-import concurrent.futures
 import contextlib
 import dataclasses
 import logging
-import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -17,8 +14,7 @@ from numpy.typing import NDArray
 from inspection_tf import config, errors, evaluation, images
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.loading import loader
-from inspection_tf.datasets.records import Record, Records
-from inspection_tf.engines.network import Network
+from inspection_tf.datasets.records import Records
 from inspection_tf.export import ship
 from inspection_tf.export.trained import KerasNetwork
 from inspection_tf.projection import Setup, setup_files
@@ -210,27 +206,21 @@ def _require_in_range(cached: loader.Cache, options: network.Options) -> None:
             )
 
 
-def judged(
+def _judged(
     chosen: PosePlan, models: dict[str, keras.Model], records: Records
 ) -> list[evaluation.ImageResult]:
-    """Judge images, as many at once as there are processors, and compare them with their labels.
-
-    What is measured here is not measured again when the bundle is written: see `pose.measuring`.
-    """
+    """Judge images, and compare the verdicts with their labels."""
     task, point = pose.TASK, OperatingPoint(threshold=rules.AT_LIMIT)
     context = Context(
         records.classes, chosen.preprocessing, chosen.rules, point, assets=chosen.assets
     )
-    networks = {name: _InTurn(KerasNetwork(model)) for name, model in models.items()}
-    runner = Runner(task, networks, context)
-
-    def judge(record: Record) -> evaluation.ImageResult:
-        turn = chosen.preprocessing.orientation
+    networks = {name: KerasNetwork(model) for name, model in models.items()}
+    runner, turn = Runner(task, networks, context), chosen.preprocessing.orientation
+    rows = []
+    for record in records:
         prepared = runner.prepare_decoded(*record.read_pair(orientation=turn))
-        return comparison.compare(record, runner.judge(prepared), context)
-
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(judge, records))
+        rows.append(comparison.compare(record, runner.judge(prepared), context))
+    return rows
 
 
 def _over(result: measures.PoseResult) -> NDArray[np.float64]:
@@ -238,20 +228,6 @@ def _over(result: measures.PoseResult) -> NDArray[np.float64]:
     stated = np.array(result.stated)
     shown = np.isfinite(stated) & (stated > 0)
     return np.where(shown, np.abs(result.off) / np.where(shown, stated, 1.0), np.nan)
-
-
-class _InTurn(Network):
-    """A network that several threads ask, one after the other."""
-
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self._lock = threading.Lock()
-
-    def run_all(
-        self, batch: NDArray[np.uint8], template: NDArray[np.uint8] | None = None
-    ) -> tuple[NDArray[np.float32], ...]:
-        with self._lock:
-            return self.network.run_all(batch, template)
 
 
 @contextlib.contextmanager
@@ -273,8 +249,7 @@ def calibrated(
     Args:
         chosen: the plan of the run.
         models: the trained network.
-        division: of the images; those of tune count, and those of test are measured as well, on all
-            processors at once, for who writes the bundle.
+        division: of the images, those of tune count.
     """
     tune = division.tune
     if not chosen.rules.refine or tune is None:
@@ -282,10 +257,9 @@ def calibrated(
         return chosen.rules
     as_measured = chosen.rules.model_copy(update={"deviation_scale": (1.0,) * 6})
     chosen = dataclasses.replace(chosen, rules=as_measured)
-    judged(chosen, models, division.parts["test"])
     told = [
         row.result_as(measures.PoseResult)
-        for row in judged(chosen, models, tune)
+        for row in _judged(chosen, models, tune)
         if measures.is_told(row)
     ]
     errors_over = [_over(result) for result in told]
