@@ -27,7 +27,6 @@ from inspection_tf.projection import (
     Exposure,
     Material,
     Mesh,
-    Pose,
     Scanner,
     Setup,
     Solid,
@@ -81,12 +80,6 @@ def other_conditions(setup: Setup, rng: np.random.Generator) -> tuple[Setup, Exp
     return Setup(setup.part, setup.scanner, spectrum, mu), exposure
 
 
-def off(found: Pose, truth: Pose) -> Floats:
-    """Return (6,), degrees and mm."""
-    turns = [found.phi - truth.phi, found.theta - truth.theta, found.psi - truth.psi]
-    return np.array([*((np.array(turns) + 180) % 360 - 180), *(found.position - truth.position)])
-
-
 def ideal(setup: Setup, count: int) -> None:
     """Print errors beside the bound of each image."""
     spec = refinement.RefinementSpec(
@@ -99,7 +92,7 @@ def ideal(setup: Setup, count: int) -> None:
         image = IDEAL.render(rng, IDEAL.expected(setup, truth, samples=TRUE_SAMPLES))
         start = motions.moved(truth, rng.normal(0, 1, 6) * [1, 1, 1, 0.5, 0.5, 3])
         found = refinement.refine(image, setup, [start], spec).fit
-        errors.append(off(found.pose, truth))
+        errors.append(found.pose.off_from(truth))
         bounds.append(dataclasses.astuple(pose_limit(setup, truth, 1e4)))
     shares = np.sqrt(np.mean(np.square(np.array(errors) / bounds), axis=1))
     print(
@@ -125,11 +118,11 @@ def unknown(setup: Setup, bank: Bank, count: int) -> None:
         found = refinement.refine(image, setup, starts, spec)
         why = refusals.reasons(found, image, setup, LIMITS)
         seconds.append((matched - began, time.perf_counter() - matched))
-        guesses.append([off(start, truth) for start in starts])
+        guesses.append([start.off_from(truth) for start in starts])
         if why:
             refused.update(reason.split(":")[0] for reason in why)
             continue
-        errors.append(off(found.fit.pose, truth))
+        errors.append(found.fit.pose.off_from(truth))
         stated.append(dataclasses.astuple(found.fit.deviations))
     size = np.abs(errors)
     best = np.abs([guess[0] for guess in guesses])
@@ -195,7 +188,7 @@ def bad(setup: Setup, bank: Bank, other: Solid, count: int) -> None:
             if refusals.reasons(found, image, setup, LIMITS):
                 refused += 1
             else:
-                errors.append(float(np.abs(off(found.fit.pose, truth)[:3]).max()))
+                errors.append(float(np.abs(found.fit.pose.off_from(truth)[:3]).max()))
         print(f"  {kind}: refused {refused} of {count}; else off by {max(errors):.3f} deg at most")
 
 

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import config, errors, evaluation, images
+from inspection_tf import errors, evaluation, images
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.loading import loader
 from inspection_tf.datasets.records import Records
@@ -86,19 +86,12 @@ def with_part(
     """
     if part is None and unit is None:
         return data
-    if part is None or unit is None:
-        raise errors.ConfigError(
-            "--part and --unit go together: a mesh does not say in which unit it is. Got "
-            f"{'--unit alone' if part is None else '--part alone'}. Give both, or none."
-        )
     if not isinstance(data, data_spec.XraysSpec):
         raise errors.ConfigError(
             f"--part needs drawn X-rays, data.format xray. Got {data.format}. Leave it out: the "
             "part of recorded images is in --setup."
         )
-    changed = {"file": part, "unit": unit}
-    drawn = config.replace(data.xray.part, changed, origin="--part")
-    return data.model_copy(update={"xray": data.xray.model_copy(update={"part": drawn})})
+    return data.model_copy(update={"xray": data.xray.of_part(part, unit)})
 
 
 def plan(cfg: Experiment, finder: Finder, given: pose.Settings, *, setup: Path | None) -> PosePlan:

@@ -137,19 +137,10 @@ class Xrays:
 
     def write(self, progress: process.Progress) -> Path:
         """Write the set; `progress` is called after each image."""
-        spec = self.spec
-        if (self.part is None) != (self.unit is None):
-            raise errors.ConfigError(
-                "--part and --unit go together: a mesh does not say in which unit it is. Got "
-                f"{'--unit alone' if self.part is None else '--part alone'}. Give both, or none."
-            )
-        if self.part is not None:
-            part = spec.part.model_copy(update={"file": self.part, "unit": self.unit})
-            spec = spec.model_copy(update={"part": part})
         return xrays.write_folder(
             self.out,
             count=self.count,
-            spec=spec,
+            spec=self.spec.of_part(self.part, self.unit),
             seed=self.seed,
             flawed_share=self.flawed_share,
             progress=lambda done: progress(done, self.count),

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors, images
+from inspection_tf import images
 from inspection_tf.datasets import file_hashes
 from inspection_tf.datasets.readers.located.poses import CLASSES
 from inspection_tf.datasets.records import Record, Records, Split
 from inspection_tf.projection import Pose
 from inspection_tf.synthesis import xrays
-from inspection_tf.synthesis.xrays import XraySample, XraySpec
+from inspection_tf.synthesis.xrays import XraySample, XraySpec, flaws
 
 # Raised whenever the same spec and seed begin to give other pixels.
 DRAWING_VERSION = 1
@@ -115,16 +115,12 @@ def radiographs(
         errors.ConfigError: the count is below 1, or the share is none.
         errors.DataError: the part is no closed mesh, or does not fit the scanner.
     """
-    if count < 1 or not 0 <= flawed_share <= 1:
-        raise errors.ConfigError(
-            "count must be at least 1 and flawed_share within 0..1. "
-            f"Got {count} and {flawed_share}. Correct them."
-        )
+    flaws.require_set(count, flawed_share)
     spec.nominal()  # what is wrong with a part is said before anything is drawn
     found = []
     for index, split in enumerate(_splits(count, shares)):
         teaches = split == "train"
-        is_flawed = not teaches and xrays.is_flawed(index, flawed_share)
+        is_flawed = not teaches and flaws.is_flawed(index, flawed_share)
         repeated = spec.size[0] // taught.size[0] if teaches else 1
         source = XraySource(index, seed, taught if teaches else spec, is_flawed, repeated)
         found.append(Record(f"xray/{index:06d}", is_flawed, source, split=split))

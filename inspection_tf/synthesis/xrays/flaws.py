@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from inspection_tf import errors
 from inspection_tf.projection import Assembly, Body, Cylinder, Part, Pose, Setup, Solid, Sphere
 from inspection_tf.projection.parts import Joined
 
@@ -86,6 +87,23 @@ def _with_ball(rng: np.random.Generator, part: Part, diameter_mm: float, materia
     x, y, z = centre.tolist()
     ball = Body(Sphere(diameter_mm / 2), material, Pose(x=x, y=y, z=z))
     return Joined([part, Assembly([ball])])
+
+
+def require_set(count: int, flawed_share: float) -> None:
+    """Refuse a set that cannot be.
+
+    Args:
+        count: number of images.
+        flawed_share: of these with something wrong with the part.
+
+    Raises:
+        errors.ConfigError: the count is below 1, or the share is none.
+    """
+    if count < 1 or not 0 <= flawed_share <= 1:
+        raise errors.ConfigError(
+            "count must be at least 1 and flawed_share within 0..1. "
+            f"Got {count} and {flawed_share}. Correct them."
+        )
 
 
 def is_flawed(index: int, share: float) -> bool:

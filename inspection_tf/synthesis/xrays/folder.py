@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from inspection_tf import config, errors, files, images
+from inspection_tf import config, files, images
 from inspection_tf.projection import Pose, setup_files
 from inspection_tf.synthesis.xrays import flaws, sample
 from inspection_tf.synthesis.xrays.spec import XraySpec
@@ -50,11 +50,7 @@ def write_folder(
         errors.StorageError: the disk is full or the folder cannot be written.
     """
     out = Path(out)
-    if count < 1 or not 0 <= flawed_share <= 1:
-        raise errors.ConfigError(
-            "count must be at least 1 and flawed_share within 0..1. "
-            f"Got {count} and {flawed_share}. Correct them."
-        )
+    flaws.require_set(count, flawed_share)
     has_flaws = flawed_share > 0
     nominal = spec.nominal()
     with files.new_folder(out) as partial:

@@ -136,6 +136,26 @@ class XraySpec(config.Section):
             raise ValueError(f"scatter must be under 1, got {self.scatter[1]:g}")
         return self
 
+    def of_part(self, file: Path | None, unit: Literal["mm", "in"] | None) -> "XraySpec":
+        """Return the same of a part of one's own.
+
+        Args:
+            file: STL of the part; None: the part as it is.
+            unit: of its numbers.
+
+        Raises:
+            errors.ConfigError: one is given without the other.
+        """
+        if (file is None) != (unit is None):
+            raise errors.ConfigError(
+                "--part and --unit go together: a mesh does not say in which unit it is. Got "
+                f"{'--unit alone' if file is None else '--part alone'}. Give both, or none."
+            )
+        if file is None:
+            return self
+        part = self.part.model_copy(update={"file": file, "unit": unit})
+        return self.model_copy(update={"part": part})
+
     def coarser(self, factor: int) -> "XraySpec":
         """Return the same with pixels so many times as wide, each with the photons of all of its.
 

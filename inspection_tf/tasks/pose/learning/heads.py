@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-NUMBERS = 13
-"""Numbers of a pose that may be."""
+from inspection_tf.tasks.pose.modes import NUMBERS
+
 _LEAST, _MOST = -7.0, 3.0  # logarithms of deviations, in units of the range
 _SMALL = 1e-7
 
@@ -74,9 +74,7 @@ class PoseDecoder(keras.layers.Layer):
         tilt = tilts * ops.tanh(values[..., 1:3])
         place = self.field_mm * values[..., 3:]
         units = [self.step_deg, *self.tilts_deg, *[self.field_mm] * 3]
-        spread = ops.exp(ops.clip(spreads, _LEAST, _MOST)) * ops.convert_to_tensor(
-            units, dtype=values.dtype
-        )
+        spread = _spread(spreads, units)
         every = ops.zeros_like(values) + spread[:, None]
         return ops.concatenate([probability, phi, tilt, place, every], axis=-1)
 
@@ -199,8 +197,11 @@ def _cross(first: Any, second: Any) -> Any:
 
 def _one(phi: Any, tilt: Any, place: Any, spreads: Any, units: list[float]) -> Any:
     """Return the one pose that may be, of probability 1."""
-    spread = ops.exp(ops.clip(spreads, _LEAST, _MOST)) * ops.convert_to_tensor(
-        units, dtype=spreads.dtype
-    )
     sure = ops.zeros_like(phi) + 1
-    return ops.concatenate([sure, phi, tilt, place, spread], axis=-1)[:, None]
+    return ops.concatenate([sure, phi, tilt, place, _spread(spreads, units)], axis=-1)[:, None]
+
+
+def _spread(spreads: Any, units: list[float]) -> Any:
+    """Return (batch, 6), deviations from their logarithms in these units."""
+    scale = ops.convert_to_tensor(units, dtype=spreads.dtype)
+    return ops.exp(ops.clip(spreads, _LEAST, _MOST)) * scale
