@@ -76,7 +76,7 @@ def main() -> None:
             nearest[name].append(min(float(one[:3].max()) for one in off))
             began = time.perf_counter()
             count = POSES if name == "bank" else max(1, tried)
-            found = measuring.measured(drawn.image, part, starts[:count], settings)
+            found = measuring.measured(measuring.Job(drawn.image, part, starts[:count], settings))
             seconds[f"{name}, refined"].append(time.perf_counter() - began)
             if isinstance(found, str) or found.refused:
                 refused[name] += 1

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import joblib
 import keras
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,8 @@ from inspection_tf import errors, evaluation, images
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.loading import loader
 from inspection_tf.datasets.records import Records
-from inspection_tf.export import ship
+from inspection_tf.export import networks, ship
+from inspection_tf.export.networks import Converted
 from inspection_tf.export.trained import KerasNetwork
 from inspection_tf.projection import Setup, setup_files
 from inspection_tf.recipes import folds, stages
@@ -32,6 +34,7 @@ _LOG = logging.getLogger("inspection_tf")
 _ROOM = 0.2  # share of a range that labels may be beyond: of parts that look alike
 _LEAST_DEG = 1.0  # of what the network may tell of an angle that does not change
 _KEPT_BYTES = 512 * 2**20
+_AT_ONCE = 32  # images: each process gets some of them
 _MOST = 3.0  # deviations that an error counts as
 _FEWEST = 20  # images with a pose from which a deviation is scaled
 
@@ -199,21 +202,41 @@ def _require_in_range(cached: loader.Cache, options: network.Options) -> None:
             )
 
 
-def _judged(
-    chosen: PosePlan, models: dict[str, keras.Model], records: Records
-) -> list[evaluation.ImageResult]:
-    """Judge images, and compare the verdicts with their labels."""
-    task, point = pose.TASK, OperatingPoint(threshold=rules.AT_LIMIT)
+def _runner(
+    chosen: PosePlan,
+    models: dict[str, keras.Model],
+    own: Converted | None,
+    classes: tuple[str, ...],
+) -> Runner:
+    """Return what judges images, by the shipped networks where a fold has none of its own."""
     context = Context(
-        records.classes, chosen.preprocessing, chosen.rules, point, assets=chosen.assets
+        classes,
+        chosen.preprocessing,
+        chosen.rules,
+        OperatingPoint(threshold=rules.AT_LIMIT),
+        assets=chosen.assets,
     )
-    networks = {name: KerasNetwork(model) for name, model in models.items()}
-    runner, turn = Runner(task, networks, context), chosen.preprocessing.orientation
-    rows = []
-    for record in records:
-        prepared = runner.prepare_decoded(*record.read_pair(orientation=turn))
-        rows.append(comparison.compare(record, runner.judge(prepared), context))
-    return rows
+    found = (
+        networks.started(own)
+        if own
+        else {name: KerasNetwork(model) for name, model in models.items()}
+    )
+    return Runner(pose.TASK, found, context)
+
+
+def _judged(
+    chosen: PosePlan, models: dict[str, keras.Model], tuning: ship.Tuning
+) -> Iterator[evaluation.ImageResult]:
+    """Judge images, several at a time, and compare the verdicts with their labels."""
+    turn = chosen.preprocessing.orientation
+    for own, records in tuning:
+        runner = _runner(chosen, models, own, records.classes)
+        for first in range(0, len(records), _AT_ONCE):
+            some = records[first : first + _AT_ONCE]
+            batch = [runner.prepare_decoded(*record.read_pair(orientation=turn)) for record in some]
+            for record, prepared, output in zip(some, batch, runner.run(batch), strict=True):
+                verdict = runner.decide(output, prepared)
+                yield comparison.compare(record, verdict, runner.context)
 
 
 def _over(result: measures.PoseResult) -> NDArray[np.float64]:
@@ -224,16 +247,32 @@ def _over(result: measures.PoseResult) -> NDArray[np.float64]:
 
 
 @contextlib.contextmanager
-def measured_once() -> Iterator[None]:
-    """Measure each image once within a block: `calibrated` does, and what writes a bundle."""
-    with measuring.keeping(_KEPT_BYTES):
+def measured_once(
+    chosen: PosePlan, models: dict[str, keras.Model], division: folds.Division
+) -> Iterator[None]:
+    """Measure each image once within a block: `calibrated` asks for it, and what writes a bundle.
+
+    They are measured when it begins, by as many processes as there are cores.
+
+    Args:
+        chosen: the plan of the run.
+        models: the trained network.
+        division: of the images.
+    """
+    asked = [*division.tuning, *division.measured]
+    # After a cross-validation the gate asks the network that is shipped of all images.
+    asked += [(None, records) for own, records in division.measured if own]
+    with measuring.keeping(_KEPT_BYTES, processes=joblib.cpu_count()):
+        if chosen.rules.refine:
+            for _ in _judged(chosen, models, asked):
+                pass
         yield
 
 
 def calibrated(
     chosen: PosePlan, models: dict[str, keras.Model], division: folds.Division
 ) -> pose.Settings:
-    """Return rules whose stated deviations hold on tune.
+    """Return rules whose stated deviations hold on images that no network has learned from.
 
     Each is multiplied by the root mean square of errors over deviations, of images whose pose is
     trusted; an error counts as three deviations at most, so that one alone does not decide. From
@@ -242,24 +281,21 @@ def calibrated(
     Args:
         chosen: the plan of the run.
         models: the trained network.
-        division: of the images, those of tune count.
+        division: of the images, those count that choose the thresholds.
     """
-    tune = division.tune
-    if not chosen.rules.refine or tune is None:
-        _LOG.info("stated deviations are those of photons, or of the network alone")
+    if not chosen.rules.refine:
+        _LOG.info("stated deviations are those of the network alone")
         return chosen.rules
     as_measured = chosen.rules.model_copy(update={"deviation_scale": (1.0,) * 6})
-    chosen = dataclasses.replace(chosen, rules=as_measured)
-    told = [
-        row.result_as(measures.PoseResult)
-        for row in _judged(chosen, models, tune)
+    errors_over = [
+        _over(row.result_as(measures.PoseResult))
+        for row in _judged(dataclasses.replace(chosen, rules=as_measured), models, division.tuning)
         if measures.is_told(row)
     ]
-    errors_over = [_over(result) for result in told]
     if len(errors_over) < _FEWEST:
         _LOG.warning(
-            "stated deviations are those of photons alone: %d images of tune have a pose, and "
-            "scaling them takes %d",
+            "stated deviations are those of photons alone: %d images that choose thresholds have a "
+            "pose, and scaling them takes %d",
             len(errors_over),
             _FEWEST,
         )

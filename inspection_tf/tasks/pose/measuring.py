@@ -1,12 +1,11 @@
 """From poses that an image may show to the one that it does, and where the part differs from it."""
 
-import collections
 import contextlib
 import dataclasses
 import functools
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,31 +72,24 @@ def setup_of(data: bytes) -> Setup:
 
 
 class Kept:
-    """What was measured lately: a training asks for each image several times."""
+    """What was measured, as long as there is room: a training asks for each image several times."""
 
     def __init__(self, most_bytes: int) -> None:
         """Set how much may be kept."""
-        self._most, self._bytes = most_bytes, 0
-        self._found: collections.OrderedDict[bytes, Measured | str] = collections.OrderedDict()
+        self._left = most_bytes
+        self._found: dict[bytes, Measured | str] = {}
         self._lock = threading.Lock()
 
     def get(self, key: bytes) -> "Measured | str | None":
         """Return what was kept under a key; None: nothing."""
-        with self._lock:
-            if key in self._found:
-                self._found.move_to_end(key)
-            return self._found.get(key)
+        return self._found.get(key)
 
     def put(self, key: bytes, found: "Measured | str") -> None:
-        """Keep something, and let go what was asked for least lately."""
+        """Keep something where there is room for it."""
         with self._lock:
-            if key in self._found:
-                return
-            self._found[key] = found
-            self._bytes += size_of(found)
-            while self._bytes > self._most:
-                _, oldest = self._found.popitem(last=False)
-                self._bytes -= size_of(oldest)
+            if key not in self._found and size_of(found) <= self._left:
+                self._found[key] = found
+                self._left -= size_of(found)
 
 
 def size_of(found: "Measured | str") -> int:
@@ -107,11 +99,46 @@ def size_of(found: "Measured | str") -> int:
     return found.differs.nbytes + found.significance.nbytes + found.light.nbytes
 
 
-_kept: list[Kept] = []  # of the block that is open; none: nothing is kept
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """An image to be measured.
+
+    Attributes:
+        image: (height, width), of the size of the scanner.
+        part: the file of a bundle with part, scanner and beam.
+        starts: poses that it may show, the likeliest first.
+        settings: of the bundle, which refines.
+    """
+
+    image: Pixels
+    part: bytes
+    starts: Sequence[Pose]
+    settings: Settings
+
+    @functools.cached_property
+    def key(self) -> bytes:
+        """What the result hangs on."""
+        used = self.settings.model_dump_json(include=_USED)
+        text = repr((self.image.shape, self.image.dtype.str, self.starts, used)).encode()
+        digest = hashlib.sha256(np.ascontiguousarray(self.image).tobytes())
+        digest.update(text)
+        digest.update(hashlib.sha256(self.part).digest())
+        return digest.digest()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """What holds while images are measured once."""
+
+    kept: Kept
+    processes: int
+
+
+_blocks: list[_Block] = []  # those that are open; none: nothing is kept
 
 
 @contextlib.contextmanager
-def keeping(most_bytes: int) -> Iterator[None]:
+def keeping(most_bytes: int, *, processes: int = 1) -> Iterator[None]:
     """Keep what is measured within a block, so that the same image is measured once.
 
     A recipe opens one: it measures an image to scale deviations, to evaluate, and to compare the
@@ -119,42 +146,49 @@ def keeping(most_bytes: int) -> Iterator[None]:
 
     Args:
         most_bytes: that may be kept.
+        processes: that measure several images at a time; more than one need joblib.
     """
-    _kept.append(Kept(most_bytes))
+    _blocks.append(_Block(Kept(most_bytes), processes))
     try:
         yield
     finally:
-        _kept.pop()
+        _blocks.pop()
 
 
-def measured(
-    image: Pixels, part: bytes, starts: Sequence[Pose], settings: Settings
-) -> "Measured | str":
-    """Return what a refinement finds on an image, or why it finds nothing.
+def measured(job: Job) -> "Measured | str":
+    """Return what a refinement finds on an image, or why it finds nothing."""
+    return _measured(job.image, setup_of(job.part), job.starts, job.settings)
 
-    Args:
-        image: (height, width), of the size of the scanner.
-        part: the file of a bundle with part, scanner and beam.
-        starts: poses that it may show, the likeliest first.
-        settings: of the bundle, which refines.
-    """
-    if not _kept:
-        return _measured(image, setup_of(part), starts, settings)
-    kept, key = _kept[-1], _key(image, part, starts, settings)
-    found = kept.get(key)
-    if found is None:
-        found = _measured(image, setup_of(part), starts, settings)
-        kept.put(key, found)
+
+def all_measured(jobs: Sequence[Job]) -> list["Measured | str"]:
+    """Return what a refinement finds on each image, or why it finds nothing: see `keeping`."""
+    if not _blocks:
+        return [measured(job) for job in jobs]
+    block = _blocks[-1]
+    found: dict[bytes, Measured | str] = {}
+    missing: dict[bytes, Job] = {}
+    for job in jobs:
+        kept = block.kept.get(job.key)
+        if kept is None:
+            missing[job.key] = job
+        else:
+            found[job.key] = kept
+    for key, result in zip(missing, _at_once(list(missing.values()), block), strict=True):
+        block.kept.put(key, result)
+        found[key] = result
+    return [found[job.key] for job in jobs]
+
+
+def _at_once(jobs: Sequence[Job], block: _Block) -> Iterable["Measured | str"]:
+    if block.processes == 1 or len(jobs) == 1:
+        return [measured(job) for job in jobs]
+    import joblib
+
+    # Processes: NumPy holds the interpreter for most of what a refinement takes.
+    found: Iterable[Measured | str] = joblib.Parallel(n_jobs=block.processes, batch_size=1)(
+        joblib.delayed(measured)(job) for job in jobs
+    )
     return found
-
-
-def _key(image: Pixels, part: bytes, starts: Sequence[Pose], settings: Settings) -> bytes:
-    used = settings.model_dump_json(include=_USED)
-    text = repr((image.shape, image.dtype.str, starts, used)).encode()
-    digest = hashlib.sha256(np.ascontiguousarray(image).tobytes())
-    digest.update(text)
-    digest.update(hashlib.sha256(part).digest())
-    return digest.digest()
 
 
 def _measured(

@@ -120,31 +120,32 @@ class PoseTask(SeesWholeImages):
         image, _ = preparation.batched(batch)
         found = networks[FINDER].run(image)
         rows = checked(found, (len(batch), *found.shape[1:2], modes.NUMBERS))
+        settings = context.settings_as(Settings)
+        count = max(_FEWEST, settings.refinement.starts)
+        likely = [
+            modes.likeliest(own, count, apart_deg=settings.apart_deg, symmetry=settings.symmetry)
+            for own in rows
+        ]
+        jobs = {
+            index: self._job(likely[index], prepared.source, context)
+            for index, prepared in enumerate(batch)
+            if settings.refine and prepared.source is not None and likely[index]
+        }
+        measured = dict(zip(jobs, measuring.all_measured(list(jobs.values())), strict=True))
         return [
-            self._refined(own, prepared, context) for own, prepared in zip(rows, batch, strict=True)
+            PoseOutput(tuple(likely[index]), own, measured.get(index))
+            for index, own in enumerate(rows)
         ]
 
-    def _refined(
-        self, rows: NDArray[np.float32], prepared: Prepared, context: Context
-    ) -> PoseOutput:
-        settings = context.settings_as(Settings)
-        spec = settings.refinement
-        count = max(_FEWEST, spec.starts)
-        likely = modes.likeliest(
-            rows, count, apart_deg=settings.apart_deg, symmetry=settings.symmetry
+    def _job(self, likely: Sequence[modes.Mode], source: Pixels, context: Context) -> measuring.Job:
+        settings, part = context.settings_as(Settings), context.assets[PART]
+        starts = modes.starts(
+            likely,
+            settings.refinement.starts,
+            least=settings.min_probability,
+            sees_depth=measuring.setup_of(part).scanner.beam == "cone",
         )
-        measured = None
-        if settings.refine and prepared.source is not None and likely:
-            part = context.assets[PART]
-            beam = measuring.setup_of(part).scanner.beam
-            starts = modes.starts(
-                likely,
-                spec.starts,
-                least=settings.min_probability,
-                sees_depth=beam == "cone",
-            )
-            measured = measuring.measured(prepared.source, part, starts, settings)
-        return PoseOutput(tuple(likely), rows, measured)
+        return measuring.Job(source, part, starts, settings)
 
     def decide(self, output: Output, prepared: Prepared, context: Context) -> decision.Verdict:
         """Apply the limits and tolerances."""

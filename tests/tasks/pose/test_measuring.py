@@ -17,8 +17,12 @@ DRILLED = dataclasses.replace(
 )
 
 
+def job(pixels, settings=SETTINGS, start=START):
+    return measuring.Job(pixels, FILE, [start], settings)
+
+
 def found(pixels, settings=SETTINGS):
-    return measuring.measured(pixels, FILE, [START], settings)
+    return measuring.measured(job(pixels, settings))
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +63,32 @@ def test_within_a_block_an_image_is_measured_once(monkeypatch):
     asked = []
     refine = measuring.refine
     monkeypatch.setattr(measuring, "refine", lambda *given: asked.append(1) or refine(*given))
-    pixels = image(POSE)
+    one = job(image(POSE))
     with measuring.keeping(10**7):
-        assert found(pixels) is found(pixels)
+        (first,), (again, twin) = measuring.all_measured([one]), measuring.all_measured([one] * 2)
+        assert first is again is twin
     assert len(asked) == 1
-    found(pixels)
+    measuring.all_measured([one])
     assert len(asked) == 2  # outside of it nothing is kept
+
+
+def test_where_there_is_no_room_an_image_is_measured_again():
+    one = job(image(POSE))
+    with measuring.keeping(10):
+        (first,), (again,) = measuring.all_measured([one]), measuring.all_measured([one])
+    assert first is not again
+    assert first.pose == again.pose
+
+
+def test_processes_measure_what_one_does(intact, drilled):
+    jobs = [job(image(POSE)), job(image(POSE, setup=DRILLED))]
+    with measuring.keeping(10**7, processes=2):
+        found = measuring.all_measured(jobs)
+    for one, alone in zip(found, (intact, drilled), strict=True):
+        assert one.pose == alone.pose
+        np.testing.assert_array_equal(one.significance, alone.significance)
+        with pytest.raises(ValueError, match="read-only"):
+            one.light[0, 0] = 1
 
 
 def test_a_result_cannot_be_changed(intact):
@@ -77,7 +101,7 @@ def test_results_that_are_kept_take_no_more_room_than_allowed(intact):
     kept = measuring.Kept(3 * measuring.size_of(intact))
     for number in (0, 1, 1, 2, 3, 4):
         kept.put(bytes([number]), intact)
-    assert [kept.get(bytes([number])) is intact for number in range(5)] == [False] * 2 + [True] * 3
+    assert [kept.get(bytes([number])) is intact for number in range(5)] == [True] * 3 + [False] * 2
 
 
 def test_without_a_comparison_nothing_differs():
@@ -88,7 +112,7 @@ def test_without_a_comparison_nothing_differs():
 
 def test_a_start_beyond_the_source_is_said():
     away = Pose(z=-2 * SETUP.scanner.source_part_mm)
-    told = measuring.measured(image(POSE), FILE, [away], SETTINGS)
+    told = measuring.measured(job(image(POSE), start=away))
     assert isinstance(told, str)
     assert "source" in told
 
