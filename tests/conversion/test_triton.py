@@ -3,6 +3,7 @@ import json
 import shutil
 import sys
 import types
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,6 +17,7 @@ from inspection_tf.conversion.builders import triton_repository
 from inspection_tf.engines.entry import BatchProfile
 
 library = pytest.importorskip("onnx")
+KEPT = Path(__file__).parents[1] / "bundles"
 
 
 @pytest.mark.parametrize("made", ["toy_shipped", "toy_cascade", "toy_pair"])
@@ -133,6 +135,18 @@ def server(monkeypatch, tmp_path):
         return ask
 
     return load
+
+
+def test_the_verdict_step_measures_a_pose_as_the_runtime_does(tmp_path, server):
+    root = shutil.copytree(KEPT / "schema_5_pose", tmp_path / "bundle")
+    convert.convert(root, "triton", spec=spec())
+    check_repository(root)
+    image, _ = bench.golden_frames(root)[0]
+    found = server(root)(image=images.encode_png(image))
+    verdict = runtime.Inspector.load(root, check_golden=False).inspect(image)
+    expected = json.loads(json.dumps(verdict.to_dict()))
+    assert expected["pose"]
+    assert {**found, "ms": {}} == {**expected, "ms": {}}
 
 
 @pytest.mark.parametrize("made", ["toy_shipped", "toy_cascade", "toy_pair"])

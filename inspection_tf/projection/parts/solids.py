@@ -1,6 +1,7 @@
 """Parts with exact borders: closed surfaces, and bodies of a closed form."""
 
 import dataclasses
+import functools
 import itertools
 from collections.abc import Sequence
 
@@ -72,12 +73,12 @@ class Assembly:
         """Names of what its bodies consist of, sorted."""
         return tuple(sorted({body.material for body in self.bodies if body.material is not None}))
 
-    @property
+    @functools.cached_property
     def reach(self) -> float:
         """How far the farthest corner of the box around a body is from its origin, mm."""
         return max(
-            float(np.linalg.norm(_corners(body), axis=1).max())
-            for body in self.bodies
+            float(np.linalg.norm(corners, axis=1).max())
+            for body, corners in zip(self.bodies, self._corners, strict=True)
             if body.material is not None
         )
 
@@ -86,11 +87,16 @@ class Assembly:
         """True: its borders are exact."""
         return True
 
+    @functools.cached_property
+    def _corners(self) -> list[NDArray[np.float64]]:
+        """Those of the box around each body: (8, 3) mm in the frame of the part."""
+        return [_corners(body) for body in self.bodies]
+
     def path_lengths(self, scanner: Scanner, pose: Pose, *, samples: int = 1) -> PathLengths:
         """Return how far each ray runs through its bodies: see `Part`."""
         scanner.require_before_source(pose, self.reach)
         height, width = scanner.size[0] * samples, scanner.size[1]
-        seen = [_window(scanner, pose, body, samples) for body in self.bodies]
+        seen = [_window(scanner, pose, corners, samples) for corners in self._corners]
         top, left = (min(box[axis].start for box in seen) for axis in (0, 1))
         bottom, right = (max(box[axis].stop for box in seen) for axis in (0, 1))
         numbers = np.arange(height * width).reshape(height, width)[top:bottom, left:right]
@@ -117,9 +123,11 @@ def _corners(body: Body) -> NDArray[np.float64]:
     return np.asarray(own @ body.place.rotation.T + body.place.position)
 
 
-def _window(scanner: Scanner, pose: Pose, body: Body, samples: int) -> tuple[slice, slice]:
+def _window(
+    scanner: Scanner, pose: Pose, corners: NDArray[np.float64], samples: int
+) -> tuple[slice, slice]:
     """Return the rows and columns of rays that hold a body: those of the box around it."""
-    placed = scanner.placed(_corners(body), pose)
+    placed = scanner.placed(corners, pose)
     if scanner.beam == "cone" and not placed[:, 2].min() > 0:
         # A hole may be longer than its part, and reach the source: it may be seen anywhere.
         return slice(0, scanner.size[0] * samples), slice(0, scanner.size[1])
