@@ -45,6 +45,8 @@ _ENOUGH = 300
 _STAGES = ("pre", "model", "post")
 _WARM = 20
 """Batches of the round that does not count."""
+_LONG = 60.0
+"""Seconds after which no further round begins where the number of rounds is not set."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -273,7 +275,7 @@ def run(
     Args:
         root: the bundle's folder.
         repeats: rounds over all frames that count, after one over some that does not; None: as
-            many as make some 300 images, at least one.
+            many as make some 300 images or take a minute, at least one.
         batch_sizes: images a call of the network, each timed.
         threads: of one inference; None: one for each core.
         with_keras: also time the source model, where Keras is installed.
@@ -310,6 +312,7 @@ def run(
         _LOG.warning("%s is left out: it takes no batch of %d.", name, min(batch_sizes))
     ran: dict[tuple[str, int], list[tuple[dict[str, float], list[str], int]]] = {}
     times: dict[tuple[str, int], list[dict[str, float]]] = {}
+    began = time.perf_counter()
     for round_number in range(rounds + 1):
         for way, size in timed:
             chosen = batches[size] if round_number else batches[size][:_WARM]
@@ -318,6 +321,8 @@ def run(
             if round_number:
                 stage_times = [stages for stages, _, _ in ran[way.name, size]]
                 times.setdefault((way.name, size), []).extend(stage_times)
+        if repeats is None and round_number and time.perf_counter() - began > _LONG:
+            break
     # Of this bundle, on the processor: what a process of its own can start by name.
     measured = {runtime.ONNX: "CPUExecutionProvider"} | {name: name for name in engines}
     measured |= {way.name: way.name for way in ways if way.inspector.engine_name == way.name}

@@ -28,6 +28,8 @@ def toy(**changes):
         "z_mm": 2.0,
     }
     values["preprocessing"]["size"] = SIZE
+    # A small image is a second's work for each start.
+    values["rules"]["refinement"]["starts"] = 1
     finder = values["finder"]
     finder["loader"] |= {"batch_size": 12}
     finder["train"] |= {"epochs": 25, "learning_rate": 0.005, "validate_every": 25}
