@@ -10,6 +10,10 @@ import types
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Several processes share the cores: threads of each would only wait for one another.
+    for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ.setdefault(name, "1")
 
 SIDE = 64  # px
 COUNT = 12  # images of the toy set, every second one defective

@@ -73,7 +73,14 @@ def test_it_gets_another_threshold(name, copied, capsys):
     assert cli.main(["verify", str(root)]) == 0
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        # Each image of its tune and test splits is measured several times.
+        pytest.param(name, marks=pytest.mark.slow) if name.endswith("pose") else name
+        for name in NAMES
+    ],
+)
 def test_it_is_converted_on_the_data_that_it_was_made_from(name, copied, capsys):
     pytest.importorskip("openvino")
     root = copied(name)
