@@ -35,7 +35,7 @@ RECIPES = {
     "certificate_corners": ("page_corners", "sudoku_finetuned", "sudoku_grids"),
     "dagm_segmentation": ("dagm_edge", "dagm_real", "dagm_zero_defect"),
     "two_stage_defects": ("deeppcb", "magnetic_tile"),
-    "xray_pose": ("xray_pose_talk",),
+    "xray_pose": ("xray_pose_long", "xray_pose_talk"),
 }
 SHIPPED = [(recipe, name) for recipe, names in RECIPES.items() for name in (recipe, *names)]
 KEPT = sorted((ROOT / "tests" / "bundles").glob("*/manifest.json"))
