@@ -186,8 +186,7 @@ def judged(
     image = exposure.render(rng, 1.6 * light if kind == "saturated" else light)
     settings = pose.Settings(refinement=refinement.RefinementSpec(open_value=OPEN))
     starts = likeliest(bank.best((image / OPEN).astype(np.float32), settings.refinement.starts))
-    job = measuring.Job(image, setup_files.dumped(setup), starts, settings)
-    found = measuring.measured(job)
+    found = measuring.Job(image, setup_files.dumped(setup), starts, settings).done()
     if isinstance(found, str) or found.refused:
         return "refused", 0.0
     off = float(np.abs(found.pose.off_from(truth)[:3]).max())

@@ -82,7 +82,7 @@ def main() -> None:
                 continue
             began = time.perf_counter()
             count = POSES if name == "bank" else max(1, tried)
-            found = measuring.measured(measuring.Job(drawn.image, part, starts[:count], settings))
+            found = measuring.Job(drawn.image, part, starts[:count], settings).done()
             seconds[f"{name}, refined"].append(time.perf_counter() - began)
             if isinstance(found, str) or found.refused:
                 refused[name] += 1

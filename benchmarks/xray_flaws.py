@@ -64,7 +64,7 @@ def main() -> None:
             drawn = draw(index, seed=6, spec=SPEC, nominal=setup)
             light = (drawn.image / spec.open_value).astype(np.float32)
             starts = likeliest(bank.best(light, spec.starts))
-            found = measuring.measured(measuring.Job(drawn.image, file, starts, settings))
+            found = measuring.Job(drawn.image, file, starts, settings).done()
             is_refused.append(isinstance(found, str) or bool(found.refused))
             is_ng.append(not is_refused[-1] and not isinstance(found, str) and bool(found.regions))
             as_is, as_should_be = (

@@ -15,6 +15,7 @@ import pydantic
 from inspection_tf import bundle, config, decision, errors, evaluation, process, runtime
 from inspection_tf.datasets.records import Record, Records
 from inspection_tf.export.differences import Differences, Flip, finite, stage_scores
+from inspection_tf.tasks import once
 
 # Rates of verdicts have no limit of their own: `GateSpec` bounds how many verdicts may change.
 RATES = ("escape_rate", "overkill_rate", "review_rate", "ok_ng_accuracy")
@@ -99,6 +100,7 @@ class _Replay:
         return next(self._left)
 
 
+@once.keeping()
 def compare(
     reference: runtime.Inspector,
     candidate: runtime.Inspector,

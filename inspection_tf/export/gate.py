@@ -8,6 +8,7 @@ from inspection_tf import errors, process
 from inspection_tf.datasets.records import Record
 from inspection_tf.export.differences import Differences, Flip
 from inspection_tf.runtime.runner import Runner
+from inspection_tf.tasks import once
 from inspection_tf.tasks.base import Limit
 
 MAX_SCORE_DIFFERENCE = 1e-4
@@ -86,6 +87,7 @@ class Parity:
         )
 
 
+@once.keeping()
 def compare(
     reference: Runner,
     candidate: Runner,

@@ -23,9 +23,9 @@ from inspection_tf.projection import Setup, setup_files
 from inspection_tf.recipes import folds, stages
 from inspection_tf.recipes.experiment import Experiment
 from inspection_tf.runtime.runner import Runner
-from inspection_tf.tasks import pose
+from inspection_tf.tasks import once, pose
 from inspection_tf.tasks.base import Context
-from inspection_tf.tasks.pose import comparison, measures, measuring, rules
+from inspection_tf.tasks.pose import comparison, measures, rules
 from inspection_tf.tasks.pose.learning import network
 from inspection_tf.thresholds import OperatingPoint
 from inspection_tf.training.runs.run_folder import RunFolder
@@ -33,7 +33,6 @@ from inspection_tf.training.runs.run_folder import RunFolder
 _LOG = logging.getLogger("inspection_tf")
 _ROOM = 0.2  # share of a range that labels may be beyond: of parts that look alike
 _LEAST_DEG = 1.0  # of what the network may tell of an angle that does not change
-_KEPT_BYTES = 512 * 2**20
 _AT_ONCE = 32  # images: each process gets some of them
 _MOST = 3.0  # deviations that an error counts as
 _FEWEST = 20  # images with a pose from which a deviation is scaled
@@ -262,7 +261,7 @@ def measured_once(
     asked = [*division.tuning, *division.measured]
     # After a cross-validation the gate asks the network that is shipped of all images.
     asked += [(None, records) for own, records in division.measured if own]
-    with measuring.keeping(_KEPT_BYTES, processes=joblib.cpu_count()):
+    with once.keeping(processes=joblib.cpu_count()):
         if chosen.rules.refine:
             for _ in _judged(chosen, models, asked):
                 pass

@@ -1,11 +1,9 @@
 """From poses that an image may show to the one that it does, and where the part differs from it."""
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
-import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,34 +69,6 @@ def setup_of(data: bytes) -> Setup:
     return setup_files.parsed(data, setup_files.NAME)
 
 
-class Kept:
-    """What was measured, as long as there is room: a training asks for each image several times."""
-
-    def __init__(self, most_bytes: int) -> None:
-        """Set how much may be kept."""
-        self._left = most_bytes
-        self._found: dict[bytes, Measured | str] = {}
-        self._lock = threading.Lock()
-
-    def get(self, key: bytes) -> "Measured | str | None":
-        """Return what was kept under a key; None: nothing."""
-        return self._found.get(key)
-
-    def put(self, key: bytes, found: "Measured | str") -> None:
-        """Keep something where there is room for it."""
-        with self._lock:
-            if key not in self._found and size_of(found) <= self._left:
-                self._found[key] = found
-                self._left -= size_of(found)
-
-
-def size_of(found: "Measured | str") -> int:
-    """Return the bytes of the maps of a result."""
-    if isinstance(found, str):
-        return len(found)
-    return found.differs.nbytes + found.significance.nbytes + found.light.nbytes
-
-
 @dataclasses.dataclass(frozen=True)
 class Job:
     """An image to be measured.
@@ -125,70 +95,15 @@ class Job:
         digest.update(hashlib.sha256(self.part).digest())
         return digest.digest()
 
+    def done(self) -> "Measured | str":
+        """Return what a refinement finds on the image, or why it finds nothing."""
+        return _measured(self.image, setup_of(self.part), self.starts, self.settings)
 
-@dataclasses.dataclass(frozen=True)
-class _Block:
-    """What holds while images are measured once."""
-
-    kept: Kept
-    processes: int
-
-
-_blocks: list[_Block] = []  # those that are open; none: nothing is kept
-
-
-@contextlib.contextmanager
-def keeping(most_bytes: int, *, processes: int = 1) -> Iterator[None]:
-    """Keep what is measured within a block, so that the same image is measured once.
-
-    A recipe opens one: it measures an image to scale deviations, to evaluate, and to compare the
-    export with the trained network.
-
-    Args:
-        most_bytes: that may be kept.
-        processes: that measure several images at a time; more than one need joblib.
-    """
-    _blocks.append(_Block(Kept(most_bytes), processes))
-    try:
-        yield
-    finally:
-        _blocks.pop()
-
-
-def measured(job: Job) -> "Measured | str":
-    """Return what a refinement finds on an image, or why it finds nothing."""
-    return _measured(job.image, setup_of(job.part), job.starts, job.settings)
-
-
-def all_measured(jobs: Sequence[Job]) -> list["Measured | str"]:
-    """Return what a refinement finds on each image, or why it finds nothing: see `keeping`."""
-    if not _blocks:
-        return [measured(job) for job in jobs]
-    block = _blocks[-1]
-    found: dict[bytes, Measured | str] = {}
-    missing: dict[bytes, Job] = {}
-    for job in jobs:
-        kept = block.kept.get(job.key)
-        if kept is None:
-            missing[job.key] = job
-        else:
-            found[job.key] = kept
-    for key, result in zip(missing, _at_once(list(missing.values()), block), strict=True):
-        block.kept.put(key, result)
-        found[key] = result
-    return [found[job.key] for job in jobs]
-
-
-def _at_once(jobs: Sequence[Job], block: _Block) -> Iterable["Measured | str"]:
-    if block.processes == 1 or len(jobs) == 1:
-        return [measured(job) for job in jobs]
-    import joblib
-
-    # Processes: NumPy holds the interpreter for most of what a refinement takes.
-    found: Iterable[Measured | str] = joblib.Parallel(n_jobs=block.processes, batch_size=1)(
-        joblib.delayed(measured)(job) for job in jobs
-    )
-    return found
+    def size_of(self, result: "Measured | str") -> int:
+        """Return the bytes of the maps of a result."""
+        if isinstance(result, str):
+            return len(result)
+        return result.differs.nbytes + result.significance.nbytes + result.light.nbytes
 
 
 def _measured(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from inspection_tf import decision, errors, thresholds
 from inspection_tf.engines.network import checked
 from inspection_tf.projection import setup_files
-from inspection_tf.tasks import preparation
+from inspection_tf.tasks import once, preparation
 from inspection_tf.tasks.base import (
     Context,
     GraphSpec,
@@ -131,7 +131,7 @@ class PoseTask(SeesWholeImages):
             for index, prepared in enumerate(batch)
             if settings.refine and prepared.source is not None and likely[index]
         }
-        measured = dict(zip(jobs, measuring.all_measured(list(jobs.values())), strict=True))
+        measured = dict(zip(jobs, once.results(list(jobs.values())), strict=True))
         return [
             PoseOutput(tuple(likely[index]), own, measured.get(index))
             for index, own in enumerate(rows)

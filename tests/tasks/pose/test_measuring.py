@@ -7,6 +7,7 @@ from xray_parts import PART, POSE, SETUP, image
 
 from inspection_tf import errors
 from inspection_tf.projection import Assembly, Body, Cylinder, Pose, setup_files
+from inspection_tf.tasks import once
 from inspection_tf.tasks.pose import DifferenceRules, Settings, measuring
 
 FILE = setup_files.dumped(SETUP)
@@ -22,7 +23,7 @@ def job(pixels, settings=SETTINGS, start=START):
 
 
 def found(pixels, settings=SETTINGS):
-    return measuring.measured(job(pixels, settings))
+    return job(pixels, settings).done()
 
 
 @pytest.fixture(scope="module")
@@ -64,26 +65,26 @@ def test_within_a_block_an_image_is_measured_once(monkeypatch):
     refine = measuring.refine
     monkeypatch.setattr(measuring, "refine", lambda *given: asked.append(1) or refine(*given))
     one = job(image(POSE))
-    with measuring.keeping(10**7):
-        (first,), (again, twin) = measuring.all_measured([one]), measuring.all_measured([one] * 2)
+    with once.keeping(10**7):
+        (first,), (again, twin) = once.results([one]), once.results([one] * 2)
         assert first is again is twin
     assert len(asked) == 1
-    measuring.all_measured([one])
+    once.results([one])
     assert len(asked) == 2  # outside of it nothing is kept
 
 
 def test_where_there_is_no_room_an_image_is_measured_again():
     one = job(image(POSE))
-    with measuring.keeping(10):
-        (first,), (again,) = measuring.all_measured([one]), measuring.all_measured([one])
+    with once.keeping(10):
+        (first,), (again,) = once.results([one]), once.results([one])
     assert first is not again
     assert first.pose == again.pose
 
 
 def test_processes_measure_what_one_does(intact, drilled):
     jobs = [job(image(POSE)), job(image(POSE, setup=DRILLED))]
-    with measuring.keeping(10**7, processes=2):
-        found = measuring.all_measured(jobs)
+    with once.keeping(10**7, processes=2):
+        found = once.results(jobs)
     for one, alone in zip(found, (intact, drilled), strict=True):
         assert one.pose == alone.pose
         np.testing.assert_array_equal(one.significance, alone.significance)
@@ -97,13 +98,6 @@ def test_a_result_cannot_be_changed(intact):
             array[0, 0] = 1
 
 
-def test_results_that_are_kept_take_no_more_room_than_allowed(intact):
-    kept = measuring.Kept(3 * measuring.size_of(intact))
-    for number in (0, 1, 1, 2, 3, 4):
-        kept.put(bytes([number]), intact)
-    assert [kept.get(bytes([number])) is intact for number in range(5)] == [True] * 3 + [False] * 2
-
-
 def test_without_a_comparison_nothing_differs():
     alone = found(image(POSE), SETTINGS.model_copy(update={"compare": False}))
     assert alone.most_significant == 0
@@ -112,7 +106,7 @@ def test_without_a_comparison_nothing_differs():
 
 def test_a_start_beyond_the_source_is_said():
     away = Pose(z=-2 * SETUP.scanner.source_part_mm)
-    told = measuring.measured(job(image(POSE), start=away))
+    told = job(image(POSE), start=away).done()
     assert isinstance(told, str)
     assert "source" in told
 
