@@ -115,6 +115,19 @@ def test_recorded_images_are_read_with_the_part_beside_them(tmp_path):
         pose_stages.plan(cfg, cfg.finder, cfg.rules, setup=None)
 
 
+@pytest.mark.slow
+def test_recorded_images_are_cross_validated_and_deviations_scaled_out_of_fold(tmp_path, caplog):
+    xrays.write_folder(tmp_path / "x", count=24, spec=toy().data.xray, seed=2)
+    data = {"format": "poses", "root": tmp_path / "x", "folds": 2, "tune": 0.0, "test": 0.0}
+    with caplog.at_level("INFO", logger="inspection_tf"):
+        report = xray_pose.run(toy(data=data), tmp_path / "run")
+    assert "stated deviations are multiplied by" in caplog.text
+    assert report["split"] == "out_of_fold"
+    assert report["counts"]["images"] == 24
+    manifest = bundle.read(tmp_path / "run" / "bundle")
+    assert min(manifest.settings.deviation_scale) >= 1
+
+
 def test_a_part_of_ones_own_takes_the_place_of_the_bracket(tmp_path):
     trimesh = pytest.importorskip("trimesh")
     trimesh.creation.box((30.0, 20.0, 16.0)).export(tmp_path / "part.stl")

@@ -97,28 +97,22 @@ class Job:
 
     def done(self) -> "Measured | str":
         """Return what a refinement finds on the image, or why it finds nothing."""
-        return _measured(self.image, setup_of(self.part), self.starts, self.settings)
+        setup, spec = setup_of(self.part), self.settings.refinement
+        try:
+            found = refine(self.image, setup, self.starts, spec)
+        except errors.DataError as problem:
+            return errors.first_line(problem)
+        blank = np.zeros(self.image.shape, np.float16)
+        differing = _Differing((), blank > 0, blank)
+        if self.settings.compare:
+            found, differing = _compared(found, spec, self.settings.difference)
+        return _result(found, self.image, setup, self.settings, differing)
 
     def size_of(self, result: "Measured | str") -> int:
         """Return the bytes of the maps of a result."""
         if isinstance(result, str):
             return len(result)
         return result.differs.nbytes + result.significance.nbytes + result.light.nbytes
-
-
-def _measured(
-    image: Pixels, setup: Setup, starts: Sequence[Pose], settings: Settings
-) -> "Measured | str":
-    spec, rules = settings.refinement, settings.difference
-    try:
-        found = refine(image, setup, starts, spec)
-    except errors.DataError as problem:
-        return errors.first_line(problem)
-    blank = np.zeros(image.shape, np.float16)
-    if not settings.compare:
-        return _result(found, image, setup, settings, _Differing((), blank > 0, blank))
-    found, differing = _compared(found, spec, rules)
-    return _result(found, image, setup, settings, differing)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
