@@ -37,7 +37,7 @@ def run(cfg: Config, out: Path | None) -> dict[str, Any]:
         stages.check_models(cfg.preprocessing, begun.records, {pose.FINDER: plan.network})
         division = folds.divide(begun, functools.partial(pose_stages.train, plan))
         models = pose_stages.train(plan, division.train, division.tune, begun.folder)
-        with pose_stages.measured_once(plan, models, division):
+        with pose_stages.poses_measured_once(plan, models, division):
             rules = pose_stages.calibrated(plan, models, division)
             spec = pose_stages.bundle_spec(dataclasses.replace(plan, rules=rules), cfg)
             return ending.finish(begun, models, division, spec)

@@ -274,8 +274,8 @@ def run(
 
     Args:
         root: the bundle's folder.
-        repeats: rounds over all frames that count, after one over some that does not; None: as
-            many as make some 300 images or take a minute, at least one.
+        repeats: rounds over all frames that count, after one over some that does not; None:
+            until some 300 images or a minute, at least one.
         batch_sizes: images a call of the network, each timed.
         threads: of one inference; None: one for each core.
         with_keras: also time the source model, where Keras is installed.

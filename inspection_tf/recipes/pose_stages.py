@@ -12,12 +12,11 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import errors, evaluation, images
+from inspection_tf import errors, evaluation, images, process
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.loading import loader
 from inspection_tf.datasets.records import Records
 from inspection_tf.export import networks, ship
-from inspection_tf.export.networks import Converted
 from inspection_tf.export.trained import KerasNetwork
 from inspection_tf.projection import Setup, setup_files
 from inspection_tf.recipes import folds, stages
@@ -33,7 +32,7 @@ from inspection_tf.training.runs.run_folder import RunFolder
 _LOG = logging.getLogger("inspection_tf")
 _ROOM = 0.2  # share of a range that labels may be beyond: of parts that look alike
 _LEAST_DEG = 1.0  # of what the network may tell of an angle that does not change
-_AT_ONCE = 32  # images: each process gets some of them
+_OF_EACH = 4  # images of a batch that each process measures
 _MOST = 3.0  # deviations that an error counts as
 _FEWEST = 20  # images with a pose from which a deviation is scaled
 
@@ -204,7 +203,7 @@ def _require_in_range(cached: loader.Cache, options: network.Options) -> None:
 def _runner(
     chosen: PosePlan,
     models: dict[str, keras.Model],
-    own: Converted | None,
+    own: networks.Converted | None,
     classes: tuple[str, ...],
 ) -> Runner:
     """Return what judges images, by the shipped networks where a fold has none of its own."""
@@ -230,8 +229,9 @@ def _judged(
     turn = chosen.preprocessing.orientation
     for own, records in tuning:
         runner = _runner(chosen, models, own, records.classes)
-        for first in range(0, len(records), _AT_ONCE):
-            some = records[first : first + _AT_ONCE]
+        size = _OF_EACH * joblib.cpu_count()
+        for first in range(0, len(records), size):
+            some = records[first : first + size]
             batch = [runner.prepare_decoded(*record.read_pair(orientation=turn)) for record in some]
             for record, prepared, output in zip(some, batch, runner.run(batch), strict=True):
                 verdict = runner.decide(output, prepared)
@@ -246,32 +246,39 @@ def _over(result: measures.PoseResult) -> NDArray[np.float64]:
 
 
 @contextlib.contextmanager
-def measured_once(
+def poses_measured_once(
     chosen: PosePlan, models: dict[str, keras.Model], division: folds.Division
 ) -> Iterator[None]:
-    """Measure each image once within a block: `calibrated` asks for it, and what writes a bundle.
+    """Measure each pose once within a block, as far as memory is given to the results.
 
-    They are measured when it begins, by as many processes as there are cores.
+    They are measured when it begins, by as many processes as there are cores: `calibrated` asks
+    for them, and so do evaluation and gate.
 
     Args:
         chosen: the plan of the run.
         models: the trained network.
         division: of the images.
     """
-    asked = [*division.tuning, *division.measured]
-    # After a cross-validation the gate asks the network that is shipped of all images.
+    # After a cross-validation the same images tune and are measured, by the networks of their
+    # folds; the gate runs the shipped network on all of them.
+    is_validated = any(own for own, _ in division.measured)
+    asked = [*division.tuning, *([] if is_validated else division.measured)]
     asked += [(None, records) for own, records in division.measured if own]
+    count = sum(len(records) for _, records in asked)
     with once.keeping(processes=joblib.cpu_count()):
         if chosen.rules.refine:
-            for _ in _judged(chosen, models, asked):
-                pass
+            with process.bar("measuring poses") as progress:
+                for done, _ in enumerate(_judged(chosen, models, asked), start=1):
+                    progress(done, count)
+                    if not once.has_room():
+                        break
         yield
 
 
 def calibrated(
     chosen: PosePlan, models: dict[str, keras.Model], division: folds.Division
 ) -> pose.Settings:
-    """Return rules whose stated deviations hold on images that no network has learned from.
+    """Return rules whose stated deviations hold where a network has not learned from the image.
 
     Each is multiplied by the root mean square of errors over deviations, of images whose pose is
     trusted; an error counts as three deviations at most, so that one alone does not decide. From

@@ -1,26 +1,8 @@
-import dataclasses
-
 import pytest
+from jobs import DONE, Doubling, Failing
 
+from inspection_tf import errors
 from inspection_tf.tasks import once
-
-DONE = []
-
-
-@dataclasses.dataclass(frozen=True)
-class Doubling:
-    number: int
-
-    @property
-    def key(self):
-        return bytes([self.number])
-
-    def done(self):
-        DONE.append(self.number)
-        return 2 * self.number
-
-    def size_of(self, result):
-        return 10
 
 
 @pytest.fixture(autouse=True)
@@ -68,9 +50,25 @@ def test_a_block_that_fails_is_closed():
 
 def test_what_is_kept_takes_no_more_room_than_allowed():
     with once.keeping(25):
-        for numbers in ((1,), (1,), (2,), (3,), (3,), (1, 2)):
-            assert doubled(*numbers) == [2 * number for number in numbers]
-    assert DONE == [1, 2, 3, 3]  # there is room for two
+        doubled(1)
+        assert once.has_room()
+        doubled(1, 2, 3)
+        assert not once.has_room()
+        doubled(*range(1, 40))
+        doubled(1, 2, 39)  # the first ones, and the latest
+        doubled(3)
+    assert [1, 2, 3, *range(4, 40), 3] == DONE
+    assert not once.has_room()
+
+
+def test_what_fails_in_another_process_is_said_as_here():
+    with once.keeping(processes=2), pytest.raises(errors.DataError, match=r"Got none\. Give it"):
+        once.results([Failing(1), Failing(2)])
+
+
+def test_a_process_that_was_ended_is_a_want_of_memory():
+    with once.keeping(processes=2), pytest.raises(MemoryError, match="ended by the system"):
+        once.results([Failing(1, kills=True), Failing(2, kills=True)])
 
 
 def test_no_work_is_no_result():

@@ -30,8 +30,8 @@ def bench(
     Args:
         bundle: folder of the bundle.
         engines: of the bundle, beside its ONNX files; all, those that run here.
-        repeats: rounds over the images that count; by default as many as make some 300
-            images or take a minute.
+        repeats: rounds over the images that count; by default until 300 images or a
+            minute.
         batch_sizes: images a call of the network; the table shows the smallest and the fastest.
         threads: of one inference; one for each core by default.
         split: images of the bundle's own data instead of its golden ones. A cascade is as fast as

@@ -89,8 +89,8 @@ class Assembly:
 
     @functools.cached_property
     def _corners(self) -> list[NDArray[np.float64]]:
-        """Those of the box around each body: (8, 3) mm in the frame of the part."""
-        return [_corners(body) for body in self.bodies]
+        """Of each body (8, 3), mm in the frame of the part: the corners of the box around it."""
+        return [_box_corners(body) for body in self.bodies]
 
     def path_lengths(self, scanner: Scanner, pose: Pose, *, samples: int = 1) -> PathLengths:
         """Return how far each ray runs through its bodies: see `Part`."""
@@ -116,7 +116,7 @@ class Assembly:
         return found
 
 
-def _corners(body: Body) -> NDArray[np.float64]:
+def _box_corners(body: Body) -> NDArray[np.float64]:
     """Return (8, 3) mm in the frame of the part, the corners of the box around a body."""
     signs = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
     own = signs * body.primitive.half_sides

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+import threadpoolctl
 from numpy.typing import NDArray
 
 from inspection_tf import errors
@@ -18,7 +19,6 @@ from inspection_tf.tasks.pose.settings import DifferenceRules, Settings
 
 _Map = NDArray[np.float16]
 _AGAIN = 3  # times that what differs is left out
-_USED = {"refinement", "refusals", "compare", "difference", "symmetry"}
 _MOST = 6e4  # of a half-precision number
 
 
@@ -69,6 +69,12 @@ def setup_of(data: bytes) -> Setup:
     return setup_files.parsed(data, setup_files.NAME)
 
 
+@functools.cache
+def _libraries() -> threadpoolctl.ThreadpoolController:
+    """Return what sets the threads of libraries; finding them takes some milliseconds."""
+    return threadpoolctl.ThreadpoolController()
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
     """An image to be measured.
@@ -87,8 +93,9 @@ class Job:
 
     @functools.cached_property
     def key(self) -> bytes:
-        """What the result hangs on."""
-        used = self.settings.model_dump_json(include=_USED)
+        """Everything that the result hangs on."""
+        # Deviations are scaled after they were measured, by what was measured.
+        used = self.settings.model_dump_json(exclude={"deviation_scale"})
         text = repr((self.image.shape, self.image.dtype.str, self.starts, used)).encode()
         digest = hashlib.sha256(np.ascontiguousarray(self.image).tobytes())
         digest.update(text)
@@ -97,16 +104,19 @@ class Job:
 
     def done(self) -> "Measured | str":
         """Return what a refinement finds on the image, or why it finds nothing."""
-        setup, spec = setup_of(self.part), self.settings.refinement
-        try:
-            found = refine(self.image, setup, self.starts, spec)
-        except errors.DataError as problem:
-            return errors.first_line(problem)
-        blank = np.zeros(self.image.shape, np.float16)
-        differing = _Differing((), blank > 0, blank)
-        if self.settings.compare:
-            found, differing = _compared(found, spec, self.settings.difference)
-        return _result(found, self.image, setup, self.settings, differing)
+        # With one thread of BLAS, in whichever process: more of them round otherwise.
+        with _libraries().limit(limits=1, user_api="blas"):
+            setup, spec = setup_of(self.part), self.settings.refinement
+            try:
+                found = refine(self.image, setup, self.starts, spec)
+            except errors.DataError as problem:
+                return errors.first_line(problem)
+            if self.settings.compare:
+                found, differing = _compared(found, spec, self.settings.difference)
+            else:
+                blank = np.zeros(self.image.shape, np.float16)
+                differing = _Differing((), blank > 0, blank)
+            return _result(found, self.image, setup, self.settings, differing)
 
     def size_of(self, result: "Measured | str") -> int:
         """Return the bytes of the maps of a result."""

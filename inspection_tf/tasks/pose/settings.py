@@ -88,7 +88,7 @@ class Settings(config.Section):
     """Within which a pose is trusted; else it is left to a person."""
     deviation_scale: tuple[float, float, float, float, float, float] = (1.0,) * 6
     """By what the deviations of phi, theta, psi, x, y and z that photons set are multiplied, so
-    that the stated ones hold: chosen on tune."""
+    that the stated ones hold: chosen on tune, or out of fold."""
     compare: bool = True
     """Look whether the part is as its model."""
     difference: DifferenceRules = DifferenceRules()

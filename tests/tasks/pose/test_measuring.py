@@ -73,23 +73,37 @@ def test_within_a_block_an_image_is_measured_once(monkeypatch):
     assert len(asked) == 2  # outside of it nothing is kept
 
 
-def test_where_there_is_no_room_an_image_is_measured_again():
-    one = job(image(POSE))
-    with once.keeping(10):
-        (first,), (again,) = once.results([one]), once.results([one])
-    assert first is not again
-    assert first.pose == again.pose
-
-
 def test_processes_measure_what_one_does(intact, drilled):
     jobs = [job(image(POSE)), job(image(POSE, setup=DRILLED))]
     with once.keeping(10**7, processes=2):
-        found = once.results(jobs)
-    for one, alone in zip(found, (intact, drilled), strict=True):
-        assert one.pose == alone.pose
-        np.testing.assert_array_equal(one.significance, alone.significance)
-        with pytest.raises(ValueError, match="read-only"):
-            one.light[0, 0] = 1
+        results = once.results(jobs)
+    for one, alone in zip(results, (intact, drilled), strict=True):
+        for field in dataclasses.fields(one):
+            np.testing.assert_array_equal(getattr(one, field.name), getattr(alone, field.name))
+        for array in (one.differs, one.significance, one.light):
+            with pytest.raises(ValueError, match="read-only"):
+                array[0, 0] = 1
+
+
+def test_what_changes_a_result_gives_another_key():
+    one = job(image(POSE))
+    settings = {
+        "refinement": SETTINGS.refinement.model_copy(update={"starts": 2}),
+        "refusals": SETTINGS.refusals.model_copy(update={"max_chi2": 2.0}),
+        "compare": False,
+        "difference": DifferenceRules(min_significance=9.0),
+        "symmetry": 2,
+    }
+    others = [
+        job(image(POSE), SETTINGS.model_copy(update={name: value}))
+        for name, value in settings.items()
+    ]
+    others += [job(image(Pose(phi=1))), job(image(POSE), start=Pose(phi=1))]
+    others.append(dataclasses.replace(one, part=FILE + b" "))
+    keys = [other.key for other in (one, *others)]
+    assert len(set(keys)) == len(keys)
+    scaled = SETTINGS.model_copy(update={"deviation_scale": (2.0,) * 6})
+    assert job(image(POSE), scaled).key == one.key
 
 
 def test_a_result_cannot_be_changed(intact):
