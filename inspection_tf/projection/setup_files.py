@@ -52,6 +52,7 @@ _UNREADABLE = (
     TypeError,
     EOFError,
     NotImplementedError,
+    RecursionError,
     zipfile.BadZipFile,
     zlib.error,
     tokenize.TokenError,

@@ -7,9 +7,9 @@
 - **OK** else: the pose is known, and nothing is wrong.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ AT_LIMIT = 0.5
 """The score of what just reaches its limit."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class PoseOutput:
     """What network and refinement say of an image.
 
@@ -41,7 +41,7 @@ class PoseOutput:
     measured: Measured | str | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class _Checked:
     """One number beside its tolerance.
 
@@ -116,6 +116,9 @@ def decide(output: PoseOutput, prepared: Prepared, context: Context) -> decision
         context: of the bundle.
     """
     settings, point = context.settings_as(Settings), context.operating_point
+    if settings.decide_by == "limits" and point.threshold > AT_LIMIT:
+        # A threshold that was set by hand may be stricter than the limits, and never hides them.
+        point = point.model_copy(update={"threshold": AT_LIMIT, "review_from": None})
     result = found(output, settings)
     checked = _tolerated(result, settings)
     value = _score(output, result, checked, settings)
@@ -194,6 +197,8 @@ def _doubts(output: PoseOutput, result: PoseFound, settings: Settings) -> Iterat
         yield "a number of the network is not finite"
     elif isinstance(measured, Measured):
         yield from measured.refused
+    elif all(span is None for _, span in settings.tolerances):
+        yield "nothing was checked: the pose is not refined, and has no tolerance"
     if result.pose is not None:
         alike = result.pose.alike(settings.symmetry)
         yield from min(([*_outside(pose, result.deviations, settings)] for pose in alike), key=len)

@@ -100,7 +100,8 @@ class Settings(config.Section):
     it a part is left to a person."""
     decide_by: Literal["limits", "threshold"] = "limits"
     """limits: NG where a limit of the difference or a tolerance is broken; threshold: where the
-    score reaches the threshold that was chosen for a promise."""
+    score reaches the threshold that was chosen for a promise. By limits a threshold that is set by
+    hand makes them stricter where it is under 0.5, and else changes nothing."""
 
     @pydantic.model_validator(mode="after")
     def _measured_before_compared(self) -> "Settings":

@@ -89,7 +89,8 @@ class PoseTask(SeesWholeImages):
         try:
             measuring.setup_of(data)
         except errors.BundleError as problem:
-            return errors.first_line(problem).rstrip(".")
+            requirement, _, _ = errors.first_line(problem).partition(". Got")
+            return requirement
         return ""
 
     def prepare(self, image: Pixels, template: Pixels | None, context: Context) -> Prepared:

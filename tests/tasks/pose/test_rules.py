@@ -93,8 +93,8 @@ def test_without_a_pose_nothing_is_ok():
 
 
 def test_the_network_alone_tells_its_likeliest_pose():
-    settings = Settings(refine=False, compare=False)
-    verdict = decided(None, settings)
+    within = Tolerances(phi=(91.0, 111.0))
+    verdict = decided(None, Settings(refine=False, compare=False, tolerances=within))
     assert (verdict.outcome, verdict.score) == ("OK", 0.0)
     assert verdict.to_dict()["pose"]["phi_deg"] == 101.0
     assert verdict.to_dict()["pose_deviation"]["theta_deg"] == 1.0
@@ -206,3 +206,21 @@ def test_a_picture_shows_what_was_measured_what_should_be_and_how_they_differ():
 def test_settings_that_contradict_themselves_are_refused(given):
     with pytest.raises(ValueError, match=r"got|Field required"):
         Settings.model_validate(given)
+
+
+def test_a_threshold_that_was_set_never_hides_a_limit():
+    beyond = measured(surest=9.0)
+    assert decided(beyond, threshold=0.99).outcome == "NG"
+    assert decided(beyond, threshold=0.99).threshold == rules.AT_LIMIT
+    assert decided(measured(surest=5.0), threshold=0.2).outcome == "NG"
+    chosen = Settings(decide_by="threshold")
+    assert decided(beyond, chosen, threshold=0.99).outcome == "OK"
+
+
+def test_what_was_neither_measured_nor_tolerated_is_left_to_a_person():
+    unchecked = Settings(refine=False, compare=False)
+    verdict = decided(None, unchecked)
+    assert verdict.outcome == "REVIEW"
+    assert "nothing was checked" in verdict.reasons[0]
+    tolerated = unchecked.model_copy(update={"tolerances": Tolerances(phi=(60.0, 140.0))})
+    assert decided(None, tolerated).outcome == "OK"

@@ -145,7 +145,7 @@ def _pose(where: str, cells: Mapping[str, str]) -> Pose:
                 f"Got {tables.shown(cells[name])}. Correct it or remove the row."
             )
         values[name] = value
-    pose = Pose(**{**values, "phi": values["phi"] % 360})
+    pose = Pose(**{**values, "phi": values["phi"] % 360 % 360})
     if abs(pose.theta) <= _UPRIGHT_DEG and abs(pose.psi) <= _HALF_TURN_DEG:
         return pose
     return Pose.of(pose.rotation, pose.position)  # the same, as this package tells it

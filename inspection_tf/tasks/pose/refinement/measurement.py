@@ -26,7 +26,7 @@ class Measurement:
     Attributes:
         setup: part, scanner and beam, whose scanner has the pixels of the image.
         factor: how many px of the source a pixel is wide.
-        values: (height, width), shares of the open beam.
+        values: (height, width), shares of the open beam; of a dead pixel what it says.
         weights: (height, width), one over the standard deviation; 0: a pixel is left out.
         noise: (height, width), the standard deviation; 0: dead.
     """
@@ -79,6 +79,7 @@ def measured(
     noise = np.where(seen > 0, np.sqrt(variance / counted), 0.0)
     weights = np.where(seen > 0, 1 / np.where(seen > 0, noise, 1.0), 0.0)
     scanner = setup.scanner.coarser(factor)
+    found = np.where(seen > 0, found, pooled(values, factor))
     return Measurement(dataclasses.replace(setup, scanner=scanner), factor, found, weights, noise)
 
 

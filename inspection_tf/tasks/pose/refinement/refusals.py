@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import cv2
 import numpy as np
 import pydantic
 
@@ -10,6 +11,10 @@ from inspection_tf.projection import Setup
 from inspection_tf.projection.radiographs import cut_share
 from inspection_tf.tasks.pose.refinement.measurement import Pixels
 from inspection_tf.tasks.pose.refinement.search import Refined
+
+_SHADOW = 0.98  # share of the open beam that passes beside the part, at least
+_LEAST = 1e-3  # likewise: light whose noise is the least there is
+_FAR = 8.0  # standard deviations from the model
 
 
 class RefusalLimits(config.Section):
@@ -35,6 +40,9 @@ class RefusalLimits(config.Section):
     """Of the share of the part's attenuation that lies beside the image."""
     max_saturated: float = pydantic.Field(default=0.001, ge=0, le=1)
     """Of the share of pixels at the end of their range."""
+    max_dead_px: int = pydantic.Field(default=2, ge=0)
+    """Of the dead pixels that touch before the part: they are not compared, and more of them may
+    be a flaw. A scanner with such a group needs its values filled in, or a larger limit."""
 
 
 def reasons(
@@ -91,9 +99,33 @@ def _reasons(refined: Refined, image: Pixels, setup: Setup, limits: RefusalLimit
             f"two poses fit alike: the next is worse by {refined.margin:.3g}, "
             f"under {limits.min_margin:.3g}"
         )
+    dead = _largest_dead_group(refined)
+    if not dead <= limits.max_dead_px:
+        yield (
+            f"{dead} px of the part that touch were not compared, as they differ from all around "
+            f"them: over {limits.max_dead_px}"
+        )
     cut = cut_share(setup, fit.pose)
     if not cut <= limits.max_cut:
         yield f"{cut:.1%} of the part lies beside the image, over {limits.max_cut:.1%}"
+
+
+def _largest_dead_group(refined: Refined) -> int:
+    """Return how many pixels of the part's shadow touch that were left out as dead.
+
+    Those that are as the model do not count: at sharp borders there are some.
+    """
+    measured, light = refined.measured, refined.fit.light
+    seen = measured.noise > 0
+    if not seen.any():
+        return int(seen.size)
+    # Noise grows with the root of the light.
+    root = np.sqrt(np.maximum(light, _LEAST))
+    noise = root * float(np.median(measured.noise[seen] / root[seen]))
+    is_off = np.abs(measured.values - light) > _FAR * noise
+    unseen = (~seen & is_off & (light < _SHADOW)).astype(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(unseen, connectivity=8)
+    return int(stats[1:, cv2.CC_STAT_AREA].max(initial=0))
 
 
 def _known(deviation: float, unit: str) -> str:

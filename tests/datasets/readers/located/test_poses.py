@@ -47,6 +47,11 @@ def test_angles_beyond_what_a_pose_is_told_by_are_told_anew(folder):
         np.testing.assert_allclose(pose.rotation, Pose(30, theta, psi).rotation, atol=1e-9)
 
 
+def test_an_angle_that_rounds_to_a_turn_is_none(folder):
+    (found,) = poses.read_poses(table(folder, "a.png,-1e-20,0,0,0,0,0"))
+    assert found.read_pose().phi == 0
+
+
 def test_groups_defects_and_symmetry_are_read(folder):
     header = f"{HEADER},group,defective"
     rows = ("a.png,1,0,0,0,0,0,part 1,1", "sub/b.png,1,0,0,0,0,0,part 1,")

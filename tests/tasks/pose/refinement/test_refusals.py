@@ -53,6 +53,26 @@ def test_a_saturated_image_is_refused():
     assert any("end of their range" in reason for reason in why(pixels))
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns", "is_refused"), [(1, 2, False), (2, 2, True), (1, 9, True)]
+)
+def test_pixels_that_were_not_compared_are_few_or_the_image_is_refused(rows, columns, is_refused):
+    # A flaw of much contrast looks like dead pixels; one or two of them are no flaw.
+    pixels = image(POSE)
+    shadow = np.argwhere(pixels < 0.5 * pixels.max())
+    row, column = shadow[len(shadow) // 2]
+    pixels[row : row + rows, column : column + columns] = 0
+    told = [reason for reason in why(pixels) if "that touch were not compared" in reason]
+    assert bool(told) == is_refused
+    assert not is_refused or told[0].startswith(f"{rows * columns} px of the part")
+
+
+def test_dead_pixels_beside_the_part_change_nothing():
+    pixels = image(POSE)
+    pixels[2:5, 2:5] = 0
+    assert why(pixels) == ()
+
+
 def test_a_part_half_out_of_view_is_refused():
     aside = dataclasses.replace(POSE, x=30.0)
     start = near(aside, np.random.default_rng(3), 0.5, 0.2)
@@ -76,11 +96,19 @@ class _Fit:
     pose: Pose = POSE
     chi2: float = 1.0
     deviations: Deviations = KNOWN_WELL
+    light: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(SETUP.scanner.size))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Measured:
+    values: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(SETUP.scanner.size))
+    noise: np.ndarray = dataclasses.field(default_factory=lambda: np.ones(SETUP.scanner.size))
 
 
 @dataclasses.dataclass(frozen=True)
 class _Refined:
     fit: _Fit = _Fit()
+    measured: _Measured = _Measured()
     structure: float = 1.0
     margin: float = np.inf
 
