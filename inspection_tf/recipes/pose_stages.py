@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from inspection_tf import errors, evaluation, images, process
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.loading import loader
-from inspection_tf.datasets.records import Records
+from inspection_tf.datasets.records import Record, Records
 from inspection_tf.export import networks, ship
 from inspection_tf.export.trained import KerasNetwork
 from inspection_tf.projection import Setup, setup_files
@@ -23,7 +23,7 @@ from inspection_tf.recipes import folds, stages
 from inspection_tf.recipes.experiment import Experiment
 from inspection_tf.runtime.runner import Runner
 from inspection_tf.tasks import once, pose
-from inspection_tf.tasks.base import Context
+from inspection_tf.tasks.base import Context, Output, Prepared
 from inspection_tf.tasks.pose import comparison, measures, rules
 from inspection_tf.tasks.pose.learning import network
 from inspection_tf.thresholds import OperatingPoint
@@ -222,10 +222,10 @@ def _runner(
     return Runner(pose.TASK, found, context)
 
 
-def _judged(
+def _ran(
     chosen: PosePlan, models: dict[str, keras.Model], tuning: ship.Tuning
-) -> Iterator[evaluation.ImageResult]:
-    """Judge images, several at a time, and compare the verdicts with their labels."""
+) -> Iterator[tuple[Runner, Record, Prepared, Output]]:
+    """Run networks and refinement on images, several at a time; no label is read."""
     turn = chosen.preprocessing.orientation
     for own, records in tuning:
         runner = _runner(chosen, models, own, records.classes)
@@ -234,8 +234,16 @@ def _judged(
             some = records[first : first + size]
             batch = [runner.prepare_decoded(*record.read_pair(orientation=turn)) for record in some]
             for record, prepared, output in zip(some, batch, runner.run(batch), strict=True):
-                verdict = runner.decide(output, prepared)
-                yield comparison.compare(record, verdict, runner.context)
+                yield runner, record, prepared, output
+
+
+def _judged(
+    chosen: PosePlan, models: dict[str, keras.Model], tuning: ship.Tuning
+) -> Iterator[evaluation.ImageResult]:
+    """Judge images, and compare the verdicts with their labels."""
+    for runner, record, prepared, output in _ran(chosen, models, tuning):
+        verdict = runner.decide(output, prepared)
+        yield comparison.compare(record, verdict, runner.context)
 
 
 def _over(result: measures.PoseResult) -> NDArray[np.float64]:
@@ -268,7 +276,7 @@ def poses_measured_once(
     with once.keeping(processes=joblib.cpu_count()):
         if chosen.rules.refine:
             with process.bar("measuring poses") as progress:
-                for done, _ in enumerate(_judged(chosen, models, asked), start=1):
+                for done, _ in enumerate(_ran(chosen, models, asked), start=1):
                     progress(done, count)
                     if not once.has_room():
                         break
