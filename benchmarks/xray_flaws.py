@@ -9,7 +9,9 @@ seen where the photons that it changes are `--visible` standard deviations of th
 
 import argparse
 import dataclasses
+from collections.abc import Sequence
 
+import joblib
 import numpy as np
 
 from inspection_tf.projection import (
@@ -19,6 +21,7 @@ from inspection_tf.projection import (
     Exposure,
     Part,
     Pose,
+    Setup,
     setup_files,
 )
 from inspection_tf.synthesis.xrays import XraySpec, draw
@@ -43,6 +46,35 @@ def parts(intact: Part) -> dict[str, Part]:
     }
 
 
+def judged(
+    index: int, setup: Setup, nominal: Setup, bank: Bank, settings: pose.Settings
+) -> tuple[str, float]:
+    """Return what a verdict would be on an image, and how much of the flaw photons can show.
+
+    Args:
+        index: of the image.
+        setup: the part as it is.
+        nominal: the part as it should be.
+        bank: of it.
+        settings: of the verdict.
+
+    Returns:
+        "OK", "NG" or "REVIEW", and standard deviations of the photons' noise.
+    """
+    spec = settings.refinement
+    drawn = draw(index, seed=6, spec=SPEC, nominal=setup)
+    light = (drawn.image / spec.open_value).astype(np.float32)
+    starts = likeliest(bank.best(light, spec.starts))
+    found = measuring.Job(drawn.image, setup_files.dumped(nominal), starts, settings).done()
+    as_is, as_should_be = (
+        np.maximum(EXPOSURE.expected(one, drawn.pose, samples=13), 1e-6) for one in (setup, nominal)
+    )
+    off = (as_is - as_should_be) ** 2 * SPEC.detector.photons / as_should_be
+    is_refused = isinstance(found, str) or found.refused
+    outcome = "REVIEW" if is_refused else "NG" if found.regions else "OK"
+    return outcome, float(np.sqrt(off.sum()))
+
+
 def main() -> None:
     """Print a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -52,35 +84,28 @@ def main() -> None:
     options = parser.parse_args()
     nominal = SPEC.nominal()
     bank = Bank(nominal, SPEC.poses, BankSpec())
-    file = setup_files.dumped(nominal)
-    spec = refinement.RefinementSpec(open_value=SPEC.detector.open_value)
-    rules = pose.DifferenceRules(min_significance=options.sure)
-    settings = pose.Settings(refinement=spec, difference=rules)
-    photons = SPEC.detector.photons
+    settings = pose.Settings(
+        refinement=refinement.RefinementSpec(open_value=SPEC.detector.open_value),
+        difference=pose.DifferenceRules(min_significance=options.sure),
+    )
     for name, part in parts(nominal.part).items():
         setup = dataclasses.replace(nominal, part=part)
-        is_ng, is_refused, told = [], [], []
-        for index in range(options.images):
-            drawn = draw(index, seed=6, spec=SPEC, nominal=setup)
-            light = (drawn.image / spec.open_value).astype(np.float32)
-            starts = likeliest(bank.best(light, spec.starts))
-            found = measuring.Job(drawn.image, file, starts, settings).done()
-            is_refused.append(isinstance(found, str) or bool(found.refused))
-            is_ng.append(not is_refused[-1] and not isinstance(found, str) and bool(found.regions))
-            as_is, as_should_be = (
-                np.maximum(EXPOSURE.expected(one, drawn.pose, samples=13), 1e-6)
-                for one in (setup, nominal)
-            )
-            off = (as_is - as_should_be) ** 2 * photons / as_should_be
-            told.append(float(np.sqrt(off.sum())))
-        seen = np.array(told) >= options.visible if name != "intact" else np.ones(len(told), bool)
-        print(
-            f"{name:>8}: NG {np.mean(is_ng):.1%} of {len(told)}, "
-            f"{np.mean(np.array(is_ng)[seen]):.1%} of the {seen.sum()} that "
-            f"{'are intact' if name == 'intact' else 'can be seen'}; "
-            f"left to a person {np.mean(is_refused):.1%}, "
-            f"{np.mean(np.array(is_refused)[seen]):.1%} of these"
+        found = joblib.Parallel(n_jobs=-1)(
+            joblib.delayed(judged)(index, setup, nominal, bank, settings)
+            for index in range(options.images)
         )
+        seen = [outcome for outcome, told in found if name == "intact" or told >= options.visible]
+        print(
+            f"{name:>8}: NG {_share('NG', [outcome for outcome, _ in found])} of {len(found)}, "
+            f"{_share('NG', seen)} of the {len(seen)} that "
+            f"{'are intact' if name == 'intact' else 'can be seen'}; "
+            f"left to a person {_share('REVIEW', seen)} of these",
+            flush=True,
+        )
+
+
+def _share(outcome: str, of: Sequence[str]) -> str:
+    return f"{of.count(outcome) / max(len(of), 1):.1%}"
 
 
 if __name__ == "__main__":

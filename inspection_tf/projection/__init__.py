@@ -7,7 +7,7 @@ detector's plane: right-handed. A part has a frame of its own, which its pose la
 
 from inspection_tf.projection.attenuation import Material, Spectrum
 from inspection_tf.projection.exposure import Detector, Exposure
-from inspection_tf.projection.limits import Deviations, pose_limit
+from inspection_tf.projection.limits import Deviations, motion_limit, pose_limit
 from inspection_tf.projection.parts import (
     Assembly,
     Body,
@@ -45,6 +45,7 @@ __all__ = [
     "Spectrum",
     "Sphere",
     "Volume",
+    "motion_limit",
     "path_lengths",
     "pose_limit",
 ]

@@ -79,6 +79,25 @@ def pose_limit(
     Raises:
         errors.DataError: the number of photons is not over 0, or the part reaches the source.
     """
+    found = motion_limit(setup, pose, photons, blur_px=blur_px, samples=samples)
+    return Deviations.of(pose, found)
+
+
+def motion_limit(
+    setup: Setup, pose: Pose, photons: float, *, blur_px: float = 0.5, samples: int = 13
+) -> _Floats:
+    """Return the bound of `pose_limit` as a covariance of motions, (6, 6); (5, 5) without depth.
+
+    Args:
+        setup: part, scanner and beam.
+        pose: of the part.
+        photons: a pixel counts on average where nothing is in the way.
+        blur_px: standard deviation of the blur.
+        samples: rays in each pixel.
+
+    Raises:
+        errors.DataError: the number of photons is not over 0, or the part reaches the source.
+    """
     if not (np.isfinite(photons) and photons > 0):
         raise errors.DataError(
             f"A bound needs a number of photons over 0. Got {photons}. Use for example 10000."
@@ -92,7 +111,7 @@ def pose_limit(
     changes = np.concatenate([blurred(per_motion, blur_px), [signal, per_density]])
     rows = changes.reshape(len(changes), -1).astype(np.float64)
     information = rows * (photons / np.maximum(signal, _LEAST).reshape(-1)) @ rows.T
-    return Deviations.of(pose, covariance(information)[: len(per_motion), : len(per_motion)])
+    return covariance(information)[: len(per_motion), : len(per_motion)]
 
 
 def covariance(information: _Floats) -> _Floats:
