@@ -210,7 +210,7 @@ def as_it_is(setup: Setup) -> Setup:
 
 
 def judged(
-    index: int, kind: str, swap: Callable[[Setup], Setup], setup: Setup, bank: Bank
+    index: int, kind: str, swap: Callable[[Setup], Setup], setup: Setup, file: bytes, bank: Bank
 ) -> tuple[str, float]:
     """Return what a verdict would be on an image, and how far off the largest angle is."""
     rng = np.random.default_rng((3, index))
@@ -224,7 +224,7 @@ def judged(
     image = exposure.render(rng, 1.6 * light if kind == "saturated" else light)
     settings = pose.Settings(refinement=refinement.RefinementSpec(open_value=OPEN))
     starts = likeliest(bank.best((image / OPEN).astype(np.float32), settings.refinement.starts))
-    found = measuring.Job(image, setup_files.dumped(setup), starts, settings).done()
+    found = measuring.Job(image, file, starts, settings).done()
     if isinstance(found, str) or found.refused:
         return "refused", 0.0
     off = float(np.abs(found.pose.off_from(truth)[:3]).max())
@@ -244,9 +244,10 @@ def bad(setup: Setup, bank: Bank, other: Solid, count: int) -> None:
         "face 0.5 mm out": functools.partial(one_face_off, mm=0.5),
         "face 0.5 mm in": functools.partial(one_face_off, mm=-0.5),
     }
+    file = setup_files.dumped(setup)
     for kind, swap in swaps.items():
         found = joblib.Parallel(n_jobs=-1)(
-            joblib.delayed(judged)(index, kind, swap, setup, bank) for index in range(count)
+            joblib.delayed(judged)(index, kind, swap, setup, file, bank) for index in range(count)
         )
         told = collections.Counter(outcome for outcome, _ in found)
         worst = max(off for _, off in found)

@@ -47,7 +47,7 @@ def parts(intact: Part) -> dict[str, Part]:
 
 
 def judged(
-    index: int, setup: Setup, nominal: Setup, bank: Bank, settings: pose.Settings
+    index: int, setup: Setup, nominal: Setup, file: bytes, bank: Bank, settings: pose.Settings
 ) -> tuple[str, float]:
     """Return what a verdict would be on an image, and how much of the flaw photons can show.
 
@@ -55,6 +55,7 @@ def judged(
         index: of the image.
         setup: the part as it is.
         nominal: the part as it should be.
+        file: that part, as a bundle holds it.
         bank: of it.
         settings: of the verdict.
 
@@ -65,7 +66,7 @@ def judged(
     drawn = draw(index, seed=6, spec=SPEC, nominal=setup)
     light = (drawn.image / spec.open_value).astype(np.float32)
     starts = likeliest(bank.best(light, spec.starts))
-    found = measuring.Job(drawn.image, setup_files.dumped(nominal), starts, settings).done()
+    found = measuring.Job(drawn.image, file, starts, settings).done()
     as_is, as_should_be = (
         np.maximum(EXPOSURE.expected(one, drawn.pose, samples=13), 1e-6) for one in (setup, nominal)
     )
@@ -84,6 +85,7 @@ def main() -> None:
     options = parser.parse_args()
     nominal = SPEC.nominal()
     bank = Bank(nominal, SPEC.poses, BankSpec())
+    file = setup_files.dumped(nominal)
     settings = pose.Settings(
         refinement=refinement.RefinementSpec(open_value=SPEC.detector.open_value),
         difference=pose.DifferenceRules(min_significance=options.sure),
@@ -91,7 +93,7 @@ def main() -> None:
     for name, part in parts(nominal.part).items():
         setup = dataclasses.replace(nominal, part=part)
         found = joblib.Parallel(n_jobs=-1)(
-            joblib.delayed(judged)(index, setup, nominal, bank, settings)
+            joblib.delayed(judged)(index, setup, nominal, file, bank, settings)
             for index in range(options.images)
         )
         seen = [outcome for outcome, told in found if name == "intact" or told >= options.visible]

@@ -29,6 +29,11 @@ class Result(Protocol):
         """What was looked for, such as `regions` or `field`."""
         ...
 
+    @property
+    def defect_count(self) -> int:
+        """Number of defects: of regions, or of places where a part differs from its model."""
+        ...
+
     def to_dict(self) -> dict[str, object]:
         """Return what a verdict says of it in JSON: keys that stand beside the common ones."""
         ...
@@ -114,11 +119,16 @@ class Regions:
     class_probability: NDArray[np.floating] | None = field(default=None, repr=False, compare=False)
     wear: FlankWear | None = None
 
+    @property
+    def defect_count(self) -> int:
+        """Number of regions."""
+        return len(self.regions)
+
     def to_dict(self) -> dict[str, object]:
         """Return regions, their number, their share of the area, their level, and any wear."""
         return {
             "regions": [region.to_dict() for region in self.regions],
-            "defect_count": len(self.regions),
+            "defect_count": self.defect_count,
             "pattern_ratio": self.pattern_ratio,
             "level": self.level,
             **({} if self.wear is None else {"wear": self.wear.to_dict()}),
@@ -185,6 +195,7 @@ class Field:
     """
 
     kind: ClassVar[str] = "field"
+    defect_count: ClassVar[int] = 0
 
     corners_xy: Corners | None = None
     confidence: float | None = None

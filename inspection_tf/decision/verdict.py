@@ -67,8 +67,8 @@ class Verdict:
 
     @property
     def defect_count(self) -> int:
-        """Number of regions."""
-        return len(self.regions)
+        """Number of defects: regions, or places where a part differs from its model."""
+        return self.result.defect_count
 
     @property
     def pattern_ratio(self) -> float:
@@ -151,6 +151,7 @@ class Verdict:
             "review_from": self.review_from,
             "reasons": list(self.reasons),
             **{name: found.pop(name) for name in Regions().to_dict()},
+            "defect_count": self.defect_count,
             "image_size": list(self.image_size),
             "model_id": self.model_id,
             "model_sha256": self.model_sha256,

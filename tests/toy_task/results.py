@@ -14,6 +14,7 @@ class Brightness:
     """
 
     kind: ClassVar[str] = "brightness"
+    defect_count: ClassVar[int] = 0
 
     brightness: float | None
     limits: tuple[float, float]

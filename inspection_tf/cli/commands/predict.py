@@ -105,7 +105,7 @@ class _Verdicts:
 def _table(rows: list[Line]) -> "rich.table.Table":
     import rich.table
 
-    table = rich.table.Table("image", "outcome", "score", "regions", "reasons", box=None)
+    table = rich.table.Table("image", "outcome", "score", "defects", "reasons", box=None)
     for line in rows:
         if "error" in line:
             cells = [line["path"], "error", "", "", line["error"]]

@@ -31,6 +31,7 @@ class Classes:
     """
 
     kind: ClassVar[str] = "classes"
+    defect_count: ClassVar[int] = 0
 
     names: tuple[str, ...]
     probability: tuple[float, ...] | None

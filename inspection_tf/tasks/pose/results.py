@@ -49,6 +49,11 @@ class PoseFound:
     significance: NDArray[np.floating] | None = field(default=None, repr=False, compare=False)
     light: NDArray[np.floating] | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def defect_count(self) -> int:
+        """Number of places where the part differs from its model."""
+        return len(self.differences)
+
     def to_dict(self) -> dict[str, object]:
         """Return pose, deviations, what the network found, and differences."""
         return {

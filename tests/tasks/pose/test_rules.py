@@ -58,6 +58,7 @@ def test_a_part_as_its_model_is_ok_and_its_pose_is_told():
     assert said["pose_deviation"]["phi_deg"] == 0.01
     assert said["pose_modes"][0]["probability"] == 0.9
     assert said["differences"] == []
+    assert (said["defect_count"], said["regions"]) == (0, [])
     assert "as its model: differs by 3.0" in verdict.reasons[0]
 
 
@@ -66,6 +67,7 @@ def test_a_place_that_differs_surely_is_ng_with_area_and_depth():
     assert verdict.outcome == "NG"
     assert verdict.score == pytest.approx(2 / 3)
     (region,) = verdict.to_dict()["differences"]
+    assert verdict.defect_count == verdict.to_dict()["defect_count"] == 1
     assert region == {"area_px": 4, "xy": [4.5, 3.5], "depth_mm": -1.5, "significance": 12.0}
     assert "1.5 mm less at" in verdict.reasons[0]
     assert verdict.mask().sum() == 4
