@@ -103,6 +103,11 @@ def read(path: str | Path) -> Setup:
     """
     try:
         data = Path(path).read_bytes()
+    except FileNotFoundError as problem:
+        raise errors.BundleError(
+            f"{path} must hold a part and its scanner. Got no such file. "
+            "Write it with projection.setup_files.write, or export the bundle again."
+        ) from problem
     except OSError as problem:
         raise _unreadable(path, problem) from problem
     return parsed(data, str(path))
