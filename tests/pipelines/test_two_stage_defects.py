@@ -29,6 +29,11 @@ def shrunk(values, *, size=SIDE, epochs=2, images=8):
     for name in STAGES:
         stage = values[name]
         stage["loader"] |= {"images_per_epoch": images, "batch_size": 4}
+        # TensorFlow takes a second for each few layers of a training step.
+        strides = [stride for stride in stage["model"]["backbone"]["strides"] if stride <= 16]
+        stage["model"]["backbone"] = {"name": "cnn", "strides": strides}
+        if "decoder_filters" in stage["model"]:
+            stage["model"]["decoder_filters"] = (8,) * len(strides)
         phases = [{**phase, "epochs": 1} for phase in stage["train"]["phases"]]
         stage["train"] |= {
             "epochs": len(phases) or epochs, "phases": phases, "validate_every": 1, "pictures": 1
@@ -41,7 +46,6 @@ def toy(name="two_stage_defects", data=None, sizes=None, **changes):
     values = shrunk(values, **(sizes or {}))
     if name == "two_stage_defects":
         values["data"] |= {"count": 44, "surface": {"size": (SIDE, SIDE)}}
-        values["segmenter"]["model"]["decoder_filters"] = (8, 8, 8, 8)
     values["data"] |= data or {}
     return config.validate(two_stage_defects.Config, values | changes, origin="test")
 
@@ -227,6 +231,7 @@ def frozen(path):
     values = cfg.model_dump()
     for name in STAGES:
         values[name]["train"] |= {"epochs": 1, "phases": [{"epochs": 1, "backbone": "frozen"}]}
+        values[name]["model"]["backbone"] |= {"name": "mobilenet", "first_stride": 2}
     values["classifier"]["start"] = ""
     cfg = config.validate(two_stage_defects.Config, values, origin="test")
     path.write_text(config.to_yaml(cfg))
