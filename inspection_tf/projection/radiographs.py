@@ -50,6 +50,14 @@ class Setup:
                     "attenuation.coefficients."
                 )
 
+    def described(self) -> str:
+        """Return in words how large the part is, and a pixel: a wrong unit shows here."""
+        wide = self.scanner.pixel_mm
+        return (
+            f"the part reaches {self.part.reach:.3g} mm from its middle; a pixel is {wide:.3g} mm "
+            f"wide, {wide / self.scanner.magnification:.3g} mm at the part"
+        )
+
     def passed(self, pose: Pose, *, samples: int = 5) -> _Images:
         """Return the share of the beam that passes, at each energy.
 

@@ -118,6 +118,7 @@ def plan(cfg: Experiment, finder: Finder, given: pose.Settings, *, setup: Path |
                 "in data.xray. Leave it out."
             )
         before, detector = data.xray.nominal(), data.xray.detector
+        _LOG.info("%s", before.described())
         taken = {"photons": detector.photons, "open_value": detector.open_value}
         spec = given.refinement.model_copy(update=taken)
         given = given.model_copy(update={"refinement": spec, "poses": data.xray.poses})

@@ -138,11 +138,11 @@ def predict(
             cannot be used costs the others nothing.
         template: what the images should look like, for a bundle that compares: a file for all, or
             a folder with one of each name.
-        out: new folder for NAME.score.png, NAME.mask.png, NAME.overlay.png and verdicts.jsonl,
-            which grows as images are decided. An image that a first stage stops has no score
-            picture. Of a field NAME.field.png, seen from straight above, and no score picture. Of
-            several bundles the pictures of each lie in a folder of their own: bundle_1, bundle_2,
-            as they are named.
+        out: new folder for verdicts.jsonl, which grows as images are decided, and pictures:
+            NAME.mask.png, NAME.overlay.png and, by what is looked for, NAME.score.png (not of an
+            image that a first stage stops), NAME.field.png (a field, seen from straight above) or
+            NAME.difference.png (an X-ray, its model, and where they differ). Of several bundles the
+            pictures of each lie in a folder of their own: bundle_1, bundle_2, as they are named.
         engine: of the bundle; onnx, its float32 networks; auto, the fastest of them here.
         metadata: passed through to every verdict, once for each name: camera=left.
         part: the images of one part give one verdict, the gravest, and none is OK of which an image

@@ -1,6 +1,7 @@
 """A set of drawn X-rays on disk: images, a table of poses, and the part before its scanner."""
 
 import dataclasses
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from inspection_tf.projection import Pose, setup_files
 from inspection_tf.synthesis.xrays import flaws, sample
 from inspection_tf.synthesis.xrays.spec import XraySpec
 
+_LOG = logging.getLogger("inspection_tf")
 TABLE = "poses.csv"
 SETTINGS = "settings.yaml"
 COLUMNS = ("file", *(field.name for field in dataclasses.fields(Pose)))
@@ -53,6 +55,7 @@ def write_folder(
     flaws.require_set(count, flawed_share)
     has_flaws = flawed_share > 0
     nominal = spec.nominal()
+    _LOG.info("%s", nominal.described())
     with files.new_folder(out) as partial:
         lines = [files.csv_line((*COLUMNS, *[DEFECTIVE] * has_flaws))]
         for index in range(count):

@@ -70,7 +70,7 @@ def _caption(row: ImageResult) -> str:
     result = row.result_as(PoseResult)
     turn = "no pose" if result.found is None else f"{result.turn_deg:.3f} deg off"
     should = "deviates" if row.is_ng else "intact"
-    why = curves.short(row.reasons[0], longest=90) if row.reasons else ""
+    why = curves.short(row.reasons[0], longest=130) if row.reasons else ""
     return f"{process.printable(row.id)}: {should}, judged {row.outcome}, {turn}\n{why}"
 
 

@@ -182,9 +182,11 @@ def _checked(pose: Pose, deviations: Sequence[float], settings: Settings) -> Ite
             off = (off + 180) % 360 - 180
         inside = half - abs(off)
         unit = UNITS[name]
-        told = f"{name} {value:.4g} {unit}, tolerance {span[0]:g} to {span[1]:g} {unit}"
+        limits = f"its tolerance, {span[0]:g} to {span[1]:g} {unit}"
         is_unsure = not abs(inside) >= settings.sure * deviation
-        reason = f"{told}: too near to its end to tell" if is_unsure else told
+        where = "too near to an end of" if is_unsure else "outside of"
+        reason = f"{name} {value:.4g} {unit} is {where} {limits}"
+        reason += ", to tell" if is_unsure else ""
         yield _Checked(abs(off) / half, reason, is_unsure)
 
 
@@ -199,7 +201,8 @@ def _doubts(output: PoseOutput, result: PoseFound, settings: Settings) -> Iterat
         yield from measured.refused
     elif all(span is None for _, span in settings.tolerances):
         yield "nothing was checked: the pose is not refined, and has no tolerance"
-    if result.pose is not None:
+    is_refused = isinstance(measured, Measured) and bool(measured.refused)
+    if result.pose is not None and not is_refused:  # of a refused pose nothing more is said
         alike = result.pose.alike(settings.symmetry)
         yield from min(([*_outside(pose, result.deviations, settings)] for pose in alike), key=len)
 
@@ -240,9 +243,10 @@ def _reasons(
     value: float,
 ) -> Iterator[str]:
     """Yield what the decision rests on."""
+    is_refused = isinstance(output.measured, Measured) and bool(output.measured.refused)
     if result.pose is None:
         return
-    for one in checked:
+    for one in () if is_refused else checked:
         if one.is_unsure or one.ratio >= 1:
             yield one.reason
     if settings.compare and isinstance(output.measured, Measured):
@@ -255,7 +259,7 @@ def _reasons(
                 f"{abs(worst.depth_mm):.2g} mm {more} at ({worst.xy[0]:.0f}, {worst.xy[1]:.0f}) "
                 f"px, {worst.significance:.1f} standard deviations, over {least:g}"
             )
-        else:
+        elif not is_refused:
             yield (
                 f"as its model: differs by {output.measured.most_significant:.1f} standard "
                 f"deviations at most, under {least:g}"

@@ -86,6 +86,29 @@ def test_a_pose_that_is_refused_is_left_to_a_person_with_the_reason():
     assert verdict.reasons[0] == "the part does not fit"
 
 
+def test_of_a_refused_pose_neither_place_nor_likeness_is_told():
+    far = measured(pose=dataclasses.replace(POSE, x=900.0), refused=("the part does not fit",))
+    verdict = decided(far, Settings(tolerances=Tolerances(phi=(1.0, 2.0))))
+    assert verdict.outcome == "REVIEW"
+    first, last = verdict.reasons
+    assert first == "the part does not fit"
+    assert last.startswith("phi 100.000")
+
+
+@pytest.mark.parametrize(
+    ("span", "told"),
+    [
+        ((101.0, 110.0), "phi 100 deg is outside of its tolerance, 101 to 110 deg"),
+        (
+            (100.01, 110.0),
+            "phi 100 deg is too near to an end of its tolerance, 100.01 to 110 deg, to tell",
+        ),
+    ],
+)
+def test_what_a_tolerance_says_is_a_sentence(span, told):
+    assert decided(measured(), Settings(tolerances=Tolerances(phi=span))).reasons[0] == told
+
+
 def test_without_a_pose_nothing_is_ok():
     for found, modes in (("no start before the source", (MODE,)), (None, ())):
         verdict = decided(found, modes=modes)

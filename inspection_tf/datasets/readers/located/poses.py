@@ -94,8 +94,12 @@ def read_poses(root: str | Path, *, symmetry: int = 1) -> Records:
     except errors.DataError as problem:
         if path.is_file():
             raise
-        start = f"{path.parent} must hold {path.name}. Got"
-        raise layouts.OtherLayout(str(problem), root=path.parent, start=start) from problem
+        raise layouts.refuse(
+            path.parent,
+            needs=f"must hold {path.name}",
+            got="no such file",
+            way_out=f"Write it, with the columns {','.join(COLUMNS)}, or name another folder.",
+        ) from problem
 
 
 def _read(path: Path, symmetry: int) -> list[Record]:

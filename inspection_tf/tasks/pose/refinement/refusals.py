@@ -15,6 +15,7 @@ from inspection_tf.tasks.pose.refinement.search import Refined
 _SHADOW = 0.98  # share of the open beam that passes beside the part, at least
 _LEAST = 1e-3  # likewise: light whose noise is the least there is
 _FAR = 8.0  # standard deviations from the model
+_BLACK = 0.02  # share of the open beam that some pixel of any image has
 
 
 class RefusalLimits(config.Section):
@@ -61,6 +62,13 @@ def reasons(
 
 def _reasons(refined: Refined, image: Pixels, setup: Setup, limits: RefusalLimits) -> Iterator[str]:
     fit = refined.fit
+    brightest = float(refined.measured.values.max())
+    if not brightest >= _BLACK:
+        yield (
+            f"the brightest pixel has {brightest:.2%} of the open beam, under {_BLACK:.0%}: it is "
+            "black, or rules.refinement.open_value is that of other images"
+        )
+        return
     saturated = float(np.mean(image == np.iinfo(image.dtype).max))
     if not saturated <= limits.max_saturated:
         yield (

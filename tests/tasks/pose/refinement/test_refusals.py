@@ -29,6 +29,12 @@ def test_an_empty_image_fits_and_is_refused():
     assert any("known to" in reason for reason in reasons(found, empty, SETUP, LIMITS))
 
 
+def test_an_image_in_other_levels_than_stated_is_told_of_alone():
+    (reason,) = why((image(POSE) // 256).astype(np.uint8))  # 8 bits, where 16 are stated
+    assert "of the open beam, under 2%" in reason
+    assert "rules.refinement.open_value" in reason
+
+
 def test_another_part_is_refused():
     other = Assembly(
         [
