@@ -9,7 +9,7 @@ For each mesh, in aluminium, 224 x 224 px, 10^4 photons, poses drawn from the wh
   one face half a millimetre off; as a verdict decides, which leaves out what differs (NG).
 
     OMP_NUM_THREADS=1 python benchmarks/pose_refinement.py --mesh FILE.STL ... [--unit in]
-        [--images 200] [--bad 50]
+        [--other FILE.STL] [--images 200] [--bad 50]
 """
 
 import argparse
@@ -52,6 +52,7 @@ LIMITS = refusals.RefusalLimits()
 IDEAL = Exposure(focal_spot_mm=0.0, scatter=0.0)
 OPEN = IDEAL.open_value
 TRUE_SAMPLES = 34  # rays a pixel of what is measured: more than the model has
+EXACT_SAMPLES = 144  # likewise where its errors are compared with the bound
 PHOTONS = 1e4  # a pixel counts in the open beam
 DRAWS = 50  # of errors that are as small as they can be, for each image
 NINETY = 1.6449  # standard deviations on each side that hold 90 %
@@ -107,11 +108,16 @@ def ideal(setup: Setup, count: int) -> None:
 def _found_ideally(index: int, setup: Setup) -> tuple[Floats, Floats, Floats]:
     """Return errors (6,), their bound (6,), and errors (DRAWS, 6) that are distributed as it is."""
     spec = refinement.RefinementSpec(
-        open_value=OPEN, spectrum_sd=0.0, scatter_sd=0.0, blur_sd=0.0, blur_px=0.5
+        open_value=OPEN,
+        spectrum_sd=0.0,
+        scatter_sd=0.0,
+        blur_sd=0.0,
+        blur_px=0.5,
+        change_rays=8,
     )
     rng = np.random.default_rng((1, index))
     truth = POSES.drawn(rng)
-    image = IDEAL.render(rng, IDEAL.expected(setup, truth, samples=TRUE_SAMPLES))
+    image = IDEAL.render(rng, IDEAL.expected(setup, truth, samples=EXACT_SAMPLES))
     start = motions.moved(truth, rng.normal(0, 1, 6) * [1, 1, 1, 0.5, 0.5, 3])
     found = refinement.refine(image, setup, [start], spec).fit
     bound = motion_limit(setup, truth, PHOTONS)
@@ -264,13 +270,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--mesh", type=Path, nargs="+", required=True)
     parser.add_argument("--unit", choices=sorted(mesh_files.MM), default="in", help="of these")
+    parser.add_argument("--other", type=Path, help="in place of a part; none: the one before it")
     parser.add_argument("--images", type=int, default=200, help="of each part and condition")
     parser.add_argument("--bad", type=int, default=50, help="images of each kind to refuse")
     options = parser.parse_args()
-    parts = {
-        path.stem: Solid(mesh_files.read_mesh(path, unit=options.unit), "aluminium")
-        for path in options.mesh
-    }
+
+    def read(path: Path) -> Solid:
+        return Solid(mesh_files.read_mesh(path, unit=options.unit), "aluminium")
+
+    parts = {path.stem: read(path) for path in options.mesh}
+    given = None if options.other is None else read(options.other)
     for index, (name, part) in enumerate(parts.items()):
         setup = before_scanner(part)
         began = time.perf_counter()
@@ -280,7 +289,7 @@ def main() -> None:
         ideal(setup, options.images)
         unknown(setup, bank, options.images)
         if options.bad:
-            bad(setup, bank, [*parts.values()][index - 1], options.bad)
+            bad(setup, bank, given or [*parts.values()][index - 1], options.bad)
 
 
 if __name__ == "__main__":

@@ -29,3 +29,6 @@ class RefinementSpec(config.Section):
     """Standard deviation of the blur."""
     blur_sd: float = pydantic.Field(default=0.5, ge=0, allow_inf_nan=False)
     """How far its square may be from that, px2; 0: it is known."""
+    change_rays: int = pydantic.Field(default=3, ge=1, le=89)
+    """Rays in each pixel for how the image changes with the pose. 8 come nearer to what photons
+    allow where all but the pose is known, and take half as long again."""
