@@ -201,10 +201,14 @@ def _doubts(output: PoseOutput, result: PoseFound, settings: Settings) -> Iterat
         yield from measured.refused
     elif all(span is None for _, span in settings.tolerances):
         yield "nothing was checked: the pose is not refined, and has no tolerance"
-    is_refused = isinstance(measured, Measured) and bool(measured.refused)
-    if result.pose is not None and not is_refused:  # of a refused pose nothing more is said
+    if result.pose is not None and not _is_refused(output):
         alike = result.pose.alike(settings.symmetry)
         yield from min(([*_outside(pose, result.deviations, settings)] for pose in alike), key=len)
+
+
+def _is_refused(output: PoseOutput) -> bool:
+    """Return whether a pose was measured that is not to be trusted: its numbers say nothing."""
+    return isinstance(output.measured, Measured) and bool(output.measured.refused)
 
 
 def _outside(pose: Pose, deviations: Sequence[float], settings: Settings) -> Iterator[str]:
@@ -243,7 +247,7 @@ def _reasons(
     value: float,
 ) -> Iterator[str]:
     """Yield what the decision rests on."""
-    is_refused = isinstance(output.measured, Measured) and bool(output.measured.refused)
+    is_refused = _is_refused(output)
     if result.pose is None:
         return
     for one in () if is_refused else checked:
