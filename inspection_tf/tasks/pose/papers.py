@@ -56,7 +56,8 @@ def papers(context: Context) -> Papers:
     if tolerated:
         parts.append(f"how far {', '.join(tolerated)} are from the middle of their tolerances")
     if parts:
-        score = f"r / (1 + r), r the larger one of {' and of '.join(parts)}, as shares of limits"
+        most = "the larger one of " if len(parts) > 1 else ""
+        score = f"r / (1 + r), r {most}{' and of '.join(parts)}, as a share of its limit"
     else:
         score = "0: nothing is compared, and nothing has a tolerance"
     review = "; REVIEW where the pose is not to be trusted, or too near to the end of a tolerance"
