@@ -184,9 +184,8 @@ def _checked(pose: Pose, deviations: Sequence[float], settings: Settings) -> Ite
         unit = UNITS[name]
         limits = f"its tolerance, {span[0]:g} to {span[1]:g} {unit}"
         is_unsure = not abs(inside) >= settings.sure * deviation
-        where = "too near to an end of" if is_unsure else "outside of"
-        reason = f"{name} {value:.4g} {unit} is {where} {limits}"
-        reason += ", to tell" if is_unsure else ""
+        where = f"too near to an end of {limits}, to tell" if is_unsure else f"outside of {limits}"
+        reason = f"{name} {value:.4g} {unit} is {where}"
         yield _Checked(abs(off) / half, reason, is_unsure)
 
 
@@ -247,11 +246,11 @@ def _reasons(
     value: float,
 ) -> Iterator[str]:
     """Yield what the decision rests on."""
-    is_refused = _is_refused(output)
     if result.pose is None:
         return
-    for one in () if is_refused else checked:
-        if one.is_unsure or one.ratio >= 1:
+    is_refused = _is_refused(output)
+    for one in checked:
+        if not is_refused and (one.is_unsure or one.ratio >= 1):
             yield one.reason
     if settings.compare and isinstance(output.measured, Measured):
         count, least = len(result.differences), settings.difference.min_significance

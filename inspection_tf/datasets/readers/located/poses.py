@@ -89,17 +89,14 @@ def read_poses(root: str | Path, *, symmetry: int = 1) -> Records:
     path = Path(root)
     if path.suffix.lower() != ".csv":
         path = listing.require_folder(path) / TABLE
-    try:
-        return Records.of(_read(path, symmetry), origin=str(path), classes=CLASSES)
-    except errors.DataError as problem:
-        if path.is_file():
-            raise
+    if not path.is_file():
         raise layouts.refuse(
             path.parent,
             needs=f"must hold {path.name}",
             got="no such file",
             way_out=f"Write it, with the columns {','.join(COLUMNS)}, or name another folder.",
-        ) from problem
+        )
+    return Records.of(_read(path, symmetry), origin=str(path), classes=CLASSES)
 
 
 def _read(path: Path, symmetry: int) -> list[Record]:

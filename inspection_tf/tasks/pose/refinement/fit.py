@@ -20,7 +20,7 @@ class Effort:
 
     Attributes:
         samples: rays in each pixel.
-        of_changes: rays likewise, for how the image changes.
+        of_changes: rays likewise, for how the image changes; None: those of the spec.
         tolerance: the fit ends where the sum of squares falls by a smaller share.
         reused: px: as long as the part moved less, how the image changes is not computed again.
         evaluations: images of the model at most.
@@ -28,7 +28,7 @@ class Effort:
     """
 
     samples: int
-    of_changes: int
+    of_changes: int | None
     tolerance: float
     reused: float
     evaluations: int
@@ -100,11 +100,12 @@ def _minimised(
     from scipy import optimize
 
     model = ImageModel(measurement, start, spec, samples=effort.samples)
+    change_rays = effort.of_changes or spec.change_rays
     latest: list[tuple[_Floats, _Floats]] = []
 
     def changes(unknowns: _Floats) -> _Floats:
         if not latest or np.abs(unknowns - latest[0][0])[:-1].max() > effort.reused:
-            found = model.derivatives(unknowns, samples=effort.of_changes)
+            found = model.derivatives(unknowns, samples=change_rays)
             latest[:] = [(unknowns.copy(), found)]
         return latest[0][1]
 

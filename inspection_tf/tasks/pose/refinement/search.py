@@ -18,10 +18,9 @@ from inspection_tf.tasks.pose.refinement.spec import RefinementSpec
 EFFORTS = {
     4: Effort(samples=5, of_changes=2, tolerance=1e-2, reused=0.5, evaluations=12),
     2: Effort(samples=5, of_changes=2, tolerance=1e-2, reused=1.0, evaluations=12),
-    1: Effort(samples=5, of_changes=3, tolerance=1e-3, reused=1.0, evaluations=12, polished=21),
+    1: Effort(samples=5, of_changes=None, tolerance=1e-3, reused=1.0, evaluations=12, polished=21),
 }
-"""How exactly a fit is computed where a pixel is so many px of the image wide; at the finest
-resolution the rays of changes are those of the spec."""
+"""How exactly a fit is computed where a pixel is so many px of the image wide."""
 _SAME_POSE = 2.0  # degrees: fits that are nearer are one
 _ALIKE = 2.0  # times the best sum of squares: at a coarse resolution, what may be the best
 _OUTLIER = 6.0  # standard deviations from the model
@@ -91,7 +90,7 @@ def refine(image: Pixels, setup: Setup, starts: Sequence[Pose], spec: Refinement
     outliers = _outliers(found, measured)
     if 0 < np.mean(outliers) <= _ROBUST_SHARE:
         measured = measured.without(outliers)
-        found = fitted(measured, found.pose, spec, _effort(measured, spec))
+        found = fitted(measured, found.pose, spec, EFFORTS[measured.factor])
     left_out = float(np.mean(measured.weights == 0))
     return Refined(found, measured, _structure(found, measured), margin, left_out)
 
@@ -107,7 +106,7 @@ def without(found: Refined, leave_out: NDArray[np.bool_], spec: RefinementSpec) 
     """
     wider = cv2.dilate(leave_out.astype(np.uint8), np.ones((_AROUND, _AROUND), np.uint8)) > 0
     measured = found.measured.without(wider)
-    effort = dataclasses.replace(_effort(measured, spec), polished=_POLISHED_AGAIN)
+    effort = dataclasses.replace(EFFORTS[measured.factor], polished=_POLISHED_AGAIN)
     again = fitted(measured, found.fit.pose, spec, effort)
     left_out = float(np.mean(measured.weights == 0))
     return dataclasses.replace(
@@ -117,14 +116,6 @@ def without(found: Refined, leave_out: NDArray[np.bool_], spec: RefinementSpec) 
         structure=_structure(again, measured),
         left_out=left_out,
     )
-
-
-def _effort(measured: measurement.Measurement, spec: RefinementSpec) -> Effort:
-    """Return how exactly is computed at a resolution."""
-    effort = EFFORTS[measured.factor]
-    if measured.factor > 1:
-        return effort
-    return dataclasses.replace(effort, of_changes=spec.change_rays)
 
 
 def _fits(
@@ -140,7 +131,7 @@ def _fits(
         errors.DataError: each of them led to a part that reaches the source.
     """
     found, problems = [], []
-    effort = _effort(measured, spec)
+    effort = EFFORTS[measured.factor]
     if is_hopeless:
         effort = dataclasses.replace(effort, evaluations=1, polished=0)
     for start in starts:
