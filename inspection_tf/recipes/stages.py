@@ -80,8 +80,8 @@ def check_models(
         networks: in the order of training.
 
     Raises:
-        errors.ConfigError: an option of a model or of its training does not fit, or one starts from
-            another backbone than its own.
+        errors.ConfigError: an option of a model or of its training does not fit, one starts from
+            another backbone than its own, or weights are absent.
         errors.BundleError: weights are damaged or of another network.
     """
     built: dict[str, keras.Model] = {}
@@ -97,6 +97,9 @@ def check_models(
         phases.check(model, spec.train.phases)
         if spec.start:
             initial_weights.start_from(model, spec.start, built)
+        if spec.weights is not None:
+            source = initial_weights.load_network(spec.weights)
+            initial_weights.copy(model, source, origin=str(spec.weights))
         built[name] = model
 
 

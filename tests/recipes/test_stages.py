@@ -283,3 +283,21 @@ def test_every_network_is_built_and_compiled_before_one_is_trained():
     phased = trained(phases=(phases.Phase(epochs=1, backbone="frozen"),))
     with pytest.raises(errors.ConfigError, match="backbone"):
         check_all(unet=phased)
+
+
+def test_weights_to_start_from_are_read_before_one_is_trained(tmp_path):
+    found = toy_records.make()
+    preprocessing = images.Preprocessing(size=(16, 16))
+    other = unet.build(image_size=(16, 16), filters=(4, 12), dropout=0.3)
+    build(Network()).save(tmp_path / "same.keras")
+    other.save(tmp_path / "other.keras")
+
+    def check_from(name):
+        spec = toy().model_copy(update={"weights": tmp_path / name})
+        stages.check_models(preprocessing, found, {"unet": stages.Network(build, spec)})
+
+    check_from("same.keras")
+    with pytest.raises(errors.BundleError, match=r"other\.keras: weights must be of the same"):
+        check_from("other.keras")
+    with pytest.raises(errors.ConfigError, match=r"must be a \.keras file\. Got .*absent"):
+        check_from("none.keras")

@@ -263,10 +263,12 @@ def _reasons(
                 f"px, {worst.significance:.1f} standard deviations, over {least:g}"
             )
         elif not is_refused:
-            yield (
-                f"as its model: differs by {output.measured.most_significant:.1f} standard "
-                f"deviations at most, under {least:g}"
-            )
+            most = f"{output.measured.most_significant:.1f} standard deviations at most"
+            if score_of(_different(output, settings)) < point.threshold:
+                yield f"as its model: differs by {most}, under {least:g}"
+            else:
+                strict = f"enough for a threshold of {point.threshold:.3f}"
+                yield f"differs from its model by {most}: under {least:g}, but {strict}"
     pose = result.pose
     side = "at or over" if value >= point.threshold else "under"
     yield (

@@ -237,7 +237,12 @@ def test_a_threshold_that_was_set_never_hides_a_limit():
     beyond = measured(surest=9.0)
     assert decided(beyond, threshold=0.99).outcome == "NG"
     assert decided(beyond, threshold=0.99).threshold == rules.AT_LIMIT
-    assert decided(measured(surest=5.0), threshold=0.2).outcome == "NG"
+    strict = decided(measured(surest=5.0), threshold=0.2)
+    assert strict.outcome == "NG"
+    assert strict.reasons[0] == (
+        "differs from its model by 5.0 standard deviations at most: under 6, but enough for a "
+        "threshold of 0.200"
+    )
     chosen = Settings(decide_by="threshold")
     assert decided(beyond, chosen, threshold=0.99).outcome == "OK"
 
