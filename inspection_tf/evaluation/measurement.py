@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar
 
-from inspection_tf import decision, images, process
+from inspection_tf import decision, errors, images, process
 from inspection_tf.datasets import records
 from inspection_tf.evaluation.image_results import ImageResult, Measures
 from inspection_tf.images import Image
@@ -130,9 +130,12 @@ def _inspect(
 ) -> tuple[Image, Image | None, decision.Verdict]:
     """Return image, template (None where the record has none) and verdict of one record."""
     image, template = record.read_pair(orientation=orientation)
-    if template is None:
-        return image, None, inspector.inspect(image)
-    return image, template, inspector.inspect(image, template=template)
+    try:
+        if template is None:
+            return image, None, inspector.inspect(image)
+        return image, template, inspector.inspect(image, template=template)
+    except errors.ImageError as problem:
+        raise errors.ImageError(f"{record.id}: {problem}") from problem
 
 
 def inspect_records(

@@ -27,7 +27,7 @@ class PoseRange(config.Section):
         if not first < last <= first + 360:
             raise ValueError(
                 "phi_deg must rise, by no more than a whole turn, "
-                f"got {first:g} and {last:g}: use for example 0 and 360"
+                f"got {first:g} and {last:g}: use for example 0 and 360, or -20 and 20 across 0"
             )
         return self
 

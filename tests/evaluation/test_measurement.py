@@ -73,6 +73,16 @@ def test_masks_are_compared_in_source_pixels_after_the_threshold():
     assert result.iou == pytest.approx(1 / 5)  # 1 / (3 + 3 - 1)
 
 
+def test_an_image_that_does_not_fit_is_told_by_its_name():
+    class Other:
+        def inspect(self, source, /):
+            raise errors.ImageError("An image must be 4 x 4 px. Got 3 x 5.")
+
+    found = record("part_7", np.zeros((3, 5)), np.zeros((3, 5)))
+    with pytest.raises(errors.ImageError, match=r"^part_7: An image must be 4 x 4 px\. Got 3 x 5"):
+        image_rows.inspected(Other(), found)
+
+
 def test_every_record_gives_a_row_in_order_and_progress_is_told():
     seen = []
     dark = np.zeros((3, 5))
