@@ -15,6 +15,7 @@ from inspection_tf.cli.commands import (
     evaluate,
     markers,
     predict,
+    serve,
     synthesize,
     threshold,
     tiles,
@@ -29,6 +30,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "convert": convert.convert,
     "threshold": threshold.threshold,
     "tiles": tiles.tiles,
+    "serve": serve.serve,
     "synthesize": synthesize.synthesize,
     "markers": markers.markers,
 }

@@ -34,6 +34,11 @@ class Result(Protocol):
         """Number of defects: of regions, or of places where a part differs from its model."""
         ...
 
+    @property
+    def needs_no_score(self) -> bool:
+        """Whether what the image shows left it to a person, so that there is no score."""
+        ...
+
     def to_dict(self) -> dict[str, object]:
         """Return what a verdict says of it in JSON: keys that stand beside the common ones."""
         ...
@@ -111,6 +116,7 @@ class Regions:
     """
 
     kind: ClassVar[str] = "regions"
+    needs_no_score: ClassVar[bool] = False
 
     regions: tuple[Region, ...] = ()
     pattern_ratio: float = 0.0
@@ -196,6 +202,7 @@ class Field:
 
     kind: ClassVar[str] = "field"
     defect_count: ClassVar[int] = 0
+    needs_no_score: ClassVar[bool] = False
 
     corners_xy: Corners | None = None
     confidence: float | None = None

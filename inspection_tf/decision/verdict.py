@@ -71,6 +71,11 @@ class Verdict:
         return self.result.defect_count
 
     @property
+    def is_decided(self) -> bool:
+        """Whether it rests on what the image shows, and not on a number that is not finite."""
+        return math.isfinite(self.score) or self.result.needs_no_score
+
+    @property
     def pattern_ratio(self) -> float:
         """Area of the regions as a share of the inspected area."""
         return self._regions.pattern_ratio

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from inspection_tf.engines.names import AUTO, ONNX
 from inspection_tf.engines.network import Network
 from inspection_tf.engines.onnxruntime_engine import Engine
+from inspection_tf.runtime.batches import Loaded
 from inspection_tf.runtime.golden import GOLDEN, GOLDEN_TOLERANCE
 from inspection_tf.runtime.inspector import Inspector
 
@@ -26,6 +27,7 @@ __all__ = [
     "ONNX",
     "Engine",
     "Inspector",
+    "Loaded",
     "Network",
     "Prepared",
     "Source",

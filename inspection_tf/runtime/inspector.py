@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -196,13 +196,43 @@ class Inspector(Runner):
             errors.ConfigError: JSON cannot hold the metadata.
         """
         checked = self._metadata(metadata)
-        loaded = self._load(self._take(source, template))
+        (verdict,) = self.inspect_loaded([self.load_image(source, template)], [checked])
+        return verdict
+
+    def load_image(self, source: "Source", template: "Source | None" = None) -> batches.Loaded:
+        """Read, decode and prepare an image, in any thread; `inspect_loaded` takes it.
+
+        Args:
+            source: as `inspect` takes it.
+            template: likewise, where the bundle compares.
+
+        Raises:
+            errors.ImageError: the image cannot be read or does not fit the bundle.
+        """
+        return self._load(self._take(source, template))
+
+    def inspect_loaded(
+        self, loaded: Sequence[batches.Loaded], metadata: Sequence[Mapping[str, str]]
+    ) -> "list[decision.Verdict]":
+        """Decide about images that are loaded, in one call of the networks.
+
+        Args:
+            loaded: at least one, of `load_image`.
+            metadata: of each, passed through to its verdict.
+
+        Raises:
+            errors.BundleError: a network returns another shape or dtype than the bundle says.
+        """
         ready = time.perf_counter()
-        (output,) = self.run([loaded.prepared])
-        ran = time.perf_counter()
-        verdict = self.decide(output, loaded.prepared)
-        post_s = time.perf_counter() - ran
-        return self._finished(verdict, loaded, 1e3 * (ran - ready), 1e3 * post_s, checked)
+        outputs = self.run([item.prepared for item in loaded])
+        model_ms = 1e3 * (time.perf_counter() - ready) / len(loaded)
+        verdicts = []
+        for output, item, told in zip(outputs, loaded, metadata, strict=True):
+            ran = time.perf_counter()
+            verdict = self.decide(output, item.prepared)
+            post_ms = 1e3 * (time.perf_counter() - ran)
+            verdicts.append(self._finished(verdict, item, model_ms, post_ms, dict(told)))
+        return verdicts
 
     def inspect_part(
         self,

@@ -15,6 +15,7 @@ class Brightness:
 
     kind: ClassVar[str] = "brightness"
     defect_count: ClassVar[int] = 0
+    needs_no_score: ClassVar[bool] = False
 
     brightness: float | None
     limits: tuple[float, float]

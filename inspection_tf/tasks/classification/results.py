@@ -32,6 +32,7 @@ class Classes:
 
     kind: ClassVar[str] = "classes"
     defect_count: ClassVar[int] = 0
+    needs_no_score: ClassVar[bool] = False
 
     names: tuple[str, ...]
     probability: tuple[float, ...] | None

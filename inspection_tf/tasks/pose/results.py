@@ -54,6 +54,11 @@ class PoseFound:
         """Number of places where the part differs from its model."""
         return len(self.differences)
 
+    @property
+    def needs_no_score(self) -> bool:
+        """Whether the network told poses, and none of them is in the image."""
+        return self.pose is None and bool(self.modes)
+
     def to_dict(self) -> dict[str, object]:
         """Return pose, deviations, what the network found, and differences."""
         return {

@@ -1,0 +1,171 @@
+"""The process of a service: it listens, swaps bundles, and ends when it is told to."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from inspection_tf import errors, process
+from inspection_tf.service import web
+from inspection_tf.service.models import Models
+from inspection_tf.service.spec import ServiceSpec
+from inspection_tf.service.station import Station
+
+_LOG = logging.getLogger("inspection_tf")
+_NOTICE_S = 0.5  # between saying that it stops and closing the door
+_POLL_S = 0.05
+_BACKLOG = 2048  # connections that the system accepts before they are looked at
+_LONGEST_TOKEN = 4096  # characters
+
+
+class _Server(uvicorn.Server):
+    """A server whose signals are handled here, not by uvicorn."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]  # as uvicorn has it
+        yield
+
+
+def serve(bundles: Sequence[str], spec: ServiceSpec) -> int:
+    """Serve bundles until SIGTERM or SIGINT; returns the exit code.
+
+    SIGHUP lets bundles take over that are others than before. A file that names a bundle is looked
+    at by itself.
+
+    Args:
+        bundles: folders, files that name one, or `NAME=` either.
+        spec: where and how to listen.
+
+    Raises:
+        errors.ConfigError: there is no bundle, two have one name, the address is taken, or the
+            token cannot be read.
+        errors.BundleError: one cannot be used.
+    """
+    token = "" if spec.token_file is None else _token(spec.token_file)
+    station = Station(Models(bundles, spec), spec)
+    try:
+        return asyncio.run(_served(station, web.build(station, token=token), spec))
+    finally:
+        station.close()
+
+
+def _token(path: Path) -> str:
+    """Return the first line of a file.
+
+    Raises:
+        errors.ConfigError: it cannot be read, or is empty.
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            token = file.readline(_LONGEST_TOKEN).strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise errors.ConfigError(
+            f"token_file must be a readable file. Got {str(path)!r} ({problem}). Check the path."
+        ) from problem
+    if not token:
+        raise errors.ConfigError(
+            f"token_file must hold a token in its first line. Got none in {path}. Write one."
+        )
+    return token
+
+
+async def _served(station: Station, app: ASGIApp, spec: ServiceSpec) -> int:
+    config = uvicorn.Config(
+        app,
+        host=spec.host,
+        port=spec.port,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(spec.drain_s)),
+    )
+    server = _Server(config)
+    told = asyncio.get_running_loop().create_future()
+    async with _signals(station, told):
+        listening = _listening(spec)
+        running = asyncio.ensure_future(server.serve([listening]))
+        watching = asyncio.ensure_future(_watched(station, spec.watch_s))
+        try:
+            while not (server.started or running.done()):
+                await asyncio.sleep(_POLL_S)
+            host, port = listening.getsockname()[:2]
+            process.say(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+            await asyncio.wait([told, running], return_when=asyncio.FIRST_COMPLETED)
+            await _drained(station, spec.drain_s)
+            server.should_exit = True
+            await running
+        finally:
+            watching.cancel()
+    return int(told.result()) if told.done() else errors.InspectionError.exit_code
+
+
+def _listening(spec: ServiceSpec) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        errors.ConfigError: the address is taken, or is none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in spec.host else socket.AF_INET
+    try:
+        return socket.create_server((spec.host, spec.port), family=family, backlog=_BACKLOG)
+    except OSError as problem:
+        raise errors.ConfigError(
+            f"A service needs an address that is free. Got {spec.host}:{spec.port}, which cannot "
+            f"be listened on ({problem.strerror}). Give another --port, or --host."
+        ) from problem
+
+
+async def _drained(station: Station, most_s: float) -> None:
+    """Say that the service stops, and wait for what it took."""
+    station.is_draining = True
+    began = time.monotonic()
+    while (spent := time.monotonic() - began) < most_s:
+        if spent >= _NOTICE_S and not station.in_flight:
+            return
+        await asyncio.sleep(_POLL_S)
+    _LOG.warning("%d requests were not answered in time", station.in_flight)
+
+
+async def _watched(station: Station, every_s: float) -> None:
+    """Look now and then whether a file names another bundle."""
+    while True:
+        await asyncio.sleep(every_s)
+        await asyncio.to_thread(station.swap, only_files=True)
+
+
+@contextlib.asynccontextmanager
+async def _signals(station: Station, told: "asyncio.Future[int]") -> AsyncIterator[None]:
+    """Handle signals as long as the block runs."""
+    loop = asyncio.get_running_loop()
+    swaps = set[asyncio.Task[None]]()
+
+    def stop(code: int) -> None:
+        if not told.done():
+            told.set_result(code)
+
+    def swap() -> None:
+        task = asyncio.ensure_future(asyncio.to_thread(station.swap, only_files=False))
+        swaps.add(task)
+        task.add_done_callback(swaps.discard)
+
+    handled = {signal.SIGTERM: errors.SIGTERM, signal.SIGINT: errors.SIGINT}
+    for number, code in handled.items():
+        loop.add_signal_handler(number, stop, code)
+    hup = getattr(signal, "SIGHUP", None)
+    if hup is not None:
+        loop.add_signal_handler(hup, swap)
+    try:
+        yield
+    finally:
+        for number in (*handled, *([hup] if hup is not None else [])):
+            loop.remove_signal_handler(number)

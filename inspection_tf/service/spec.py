@@ -1,0 +1,39 @@
+"""How a service listens, and what it takes."""
+
+from pathlib import Path
+
+import pydantic
+
+from inspection_tf import config, runtime
+
+
+class ServiceSpec(config.Section):
+    """Where a service listens, and how much it takes at once."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for all of this machine."""
+    port: int = pydantic.Field(default=8080, ge=0, le=65535)
+    """Port; 0: one that is free, which is printed."""
+    queue: int = pydantic.Field(default=8, ge=0, le=10_000)
+    """Requests that may wait beside the one that is inspected; more are refused with 503."""
+    deadline_ms: float = pydantic.Field(default=2000.0, gt=0, le=600_000)
+    """A request that waited longer for the networks is answered with 504, and never runs."""
+    max_mib: float = pydantic.Field(default=32.0, gt=0, le=1024)
+    """Largest image or request, MiB; of a batch, of each of its images."""
+    upload_s: float = pydantic.Field(default=10.0, gt=0, le=3600)
+    """Seconds that a client may take to send an image; then it is answered with 408."""
+    engine: str = runtime.AUTO
+    """What runs the networks: onnx, an engine of the bundles, or auto, the fastest here."""
+    batch: int = pydantic.Field(default=1, ge=1, le=64)
+    """Images that one call of the networks takes, if as many wait."""
+    threads: int | None = pydantic.Field(default=None, ge=1)
+    """Of one inference; none: one for each core."""
+    token_file: Path | None = None
+    """File whose first line a client must send as `Authorization: Bearer`; none: anybody may ask.
+    Health needs none."""
+    keep_mib: float = pydantic.Field(default=64.0, ge=0, le=65536)
+    """Memory for the last results, MiB, whose pictures can be asked for."""
+    drain_s: float = pydantic.Field(default=30.0, ge=0, le=3600)
+    """Seconds that accepted requests may still take after the service was told to stop."""
+    watch_s: float = pydantic.Field(default=2.0, gt=0, le=3600)
+    """Seconds between looks at files that name bundles."""

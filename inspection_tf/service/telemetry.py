@@ -1,0 +1,95 @@
+"""What a service counts and times, in the text format of Prometheus."""
+
+import math
+from typing import TYPE_CHECKING
+
+import prometheus_client
+
+if TYPE_CHECKING:
+    from inspection_tf import decision
+
+_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_SCORES = tuple(edge / 20 for edge in range(1, 21))
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Telemetry:
+    """Counters, gauges and histograms of one service."""
+
+    def __init__(self) -> None:
+        """Begin to count, from 0."""
+        registry = self._registry = prometheus_client.CollectorRegistry()
+        self._inspected = prometheus_client.Counter(
+            "inspection_inspected", "Images decided.", ["model", "outcome"], registry=registry
+        )
+        self._refused = prometheus_client.Counter(
+            "inspection_refused",
+            "Requests, and images of parts and batches, that were not decided.",
+            ["reason"],
+            registry=registry,
+        )
+        self._swaps = prometheus_client.Counter(
+            "inspection_swaps",
+            "Bundles that took over, or were refused.",
+            ["model", "result"],
+            registry=registry,
+        )
+        self._seconds = prometheus_client.Histogram(
+            "inspection_seconds",
+            "Seconds of an image: waiting for the networks, and by stage.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._scores = prometheus_client.Histogram(
+            "inspection_score", "Scores.", ["model"], buckets=_SCORES, registry=registry
+        )
+        self._model = prometheus_client.Gauge(
+            "inspection_model",
+            "1 for the version and engine that serves.",
+            ["model", "version", "engine"],
+            registry=registry,
+        )
+        self.requests = prometheus_client.Gauge(
+            "inspection_requests", "Requests that are being answered.", registry=registry
+        )
+        self.queue = prometheus_client.Gauge(
+            "inspection_queue", "Images that wait for the networks.", registry=registry
+        )
+        self.is_ready = prometheus_client.Gauge(
+            "inspection_ready", "1 where requests are taken.", registry=registry
+        )
+
+    def inspected(self, model: str, verdict: "decision.Verdict", queue_ms: float) -> None:
+        """Count a verdict, its score and its times."""
+        self._inspected.labels(model, verdict.outcome).inc()
+        if math.isfinite(verdict.score):
+            self._scores.labels(model).observe(verdict.score)
+        self._seconds.labels("queue").observe(queue_ms / 1e3)
+        for stage, spent_ms in verdict.ms.items():
+            self._seconds.labels(stage).observe(spent_ms / 1e3)
+
+    def refused(self, reason: str) -> None:
+        """Count what was not decided."""
+        self._refused.labels(reason).inc()
+
+    def serves(self, model: str, version: str, engine: str) -> None:
+        """Say which version of a model serves from now on."""
+        for labels in [one for one in self._model_labels() if one[0] == model]:
+            self._model.remove(*labels)
+        self._model.labels(model, version, engine).set(1)
+
+    def swapped(self, model: str, *, is_taken: bool) -> None:
+        """Count a bundle that took over, or was refused."""
+        self._swaps.labels(model, "taken" if is_taken else "refused").inc()
+
+    def text(self) -> bytes:
+        """Return all of it."""
+        return prometheus_client.generate_latest(self._registry)
+
+    def _model_labels(self) -> list[tuple[str, str, str]]:
+        return [
+            (sample.labels["model"], sample.labels["version"], sample.labels["engine"])
+            for metric in self._model.collect()
+            for sample in metric.samples
+        ]

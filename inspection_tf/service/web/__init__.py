@@ -1,0 +1,5 @@
+"""HTTP: the door, what requests carry, and the routes."""
+
+from inspection_tf.service.web.app import build
+
+__all__ = ["build"]

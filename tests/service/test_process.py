@@ -1,0 +1,162 @@
+"""The process of a service: how it begins, swaps bundles, and ends."""
+
+import json
+import shutil
+import signal
+import socket
+import threading
+import time
+
+import pytest
+import service_process
+from service_process import KEPT, eventually, form
+
+from inspection_tf import cli, errors
+from inspection_tf.editing import rethreshold
+
+SEGMENTATION = KEPT / "schema_4_segmentation"
+POSE = KEPT / "schema_5_pose"
+
+
+def picture(root):
+    return sorted((root / "golden").glob("*.png"))[0].read_bytes()
+
+
+@pytest.fixture
+def bundles(tmp_path):
+    """Return two bundles that decide by another threshold, and a file that names the first."""
+    first = shutil.copytree(SEGMENTATION, tmp_path / "first")
+    second = shutil.copytree(SEGMENTATION, tmp_path / "second")
+    rethreshold.set_threshold(second, 0.6, reason="")
+    pointer = tmp_path / "current"
+    pointer.write_text("first\n")
+    return first, second, pointer
+
+
+def threshold(service):
+    return service.json("POST", "/inspect", picture(SEGMENTATION))["threshold"]
+
+
+def test_a_file_that_names_another_bundle_swaps_it_and_a_bad_one_changes_nothing(bundles):
+    first, _, pointer = bundles
+    with service_process.serving(f"line={pointer}", watch_s=0.1) as service:
+        before = threshold(service)
+        version = service.json("GET", "/v2/models/line")["versions"][0]
+        pointer.write_text("second\n")
+        eventually(lambda: threshold(service) == 0.6)
+        assert service.json("GET", "/v2/models/line")["versions"][0] != version
+        (first / "model.onnx").write_bytes(b"spoilt")
+        pointer.write_text("first\n")
+        taken = 'inspection_swaps_total{model="line",result="%s"} 1.0'
+        eventually(lambda: (taken % "refused").encode() in service.ask("GET", "/metrics")[2])
+        assert threshold(service) == 0.6
+        assert (taken % "taken").encode() in service.ask("GET", "/metrics")[2]
+        code, log = service.stop()
+    assert before != 0.6
+    assert code == errors.SIGTERM
+    assert "stays at version" in log
+    assert "model.onnx" in log
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="SIGHUP is not known here")
+def test_sighup_looks_at_folders_too(bundles):
+    first, *_ = bundles
+    with service_process.serving(first, watch_s=0.1) as service:
+        before = threshold(service)
+        rethreshold.set_threshold(first, 0.6, reason="")
+        assert threshold(service) == before
+        service.process.send_signal(signal.SIGHUP)
+        eventually(lambda: threshold(service) == 0.6)
+
+
+def test_sigterm_says_so_then_finishes_what_was_accepted(tmp_path):
+    with service_process.serving(POSE) as service:
+        found = []
+        body = picture(POSE)  # takes long enough to be told to stop in between
+
+        def ask():
+            found.append(service.json("POST", "/inspect", body))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        eventually(lambda: b"inspection_requests 1.0" in service.ask("GET", "/metrics")[2])
+        service.process.send_signal(signal.SIGTERM)
+        eventually(lambda: service.ask("GET", "/v2/health/ready")[0] == 503, within_s=5)
+        assert service.ask("POST", "/inspect", body)[0] == 503
+        asking.join()
+        code, log = service.ended()
+    assert found[0]["outcome"] in ("OK", "NG")
+    assert code == 143
+    assert "Traceback" not in log
+
+
+def test_a_slow_upload_is_closed(tmp_path):
+    with (
+        service_process.serving(SEGMENTATION, upload_s=0.3) as service,
+        socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection,
+    ):
+        began = time.monotonic()
+        connection.sendall(b"POST /inspect HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc")
+        answer = b""
+        while more := connection.recv(4096):
+            answer += more
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert time.monotonic() - began < 15
+        assert service.json("GET", "/v2/health/ready") == {"ready": True}
+        assert b"inspection_requests 0.0" in service.ask("GET", "/metrics")[2]
+
+
+def test_many_at_once_each_get_their_own(tmp_path):
+    with service_process.serving(SEGMENTATION, queue=3) as service:
+        files = sorted((SEGMENTATION / "golden").glob("*.png"))
+        expected = {
+            file: service.json("POST", "/inspect", file.read_bytes())["image_sha256"]
+            for file in files
+        }
+        wrong, refused = [], []
+
+        def ask(file):
+            for _ in range(20):
+                status, headers, data = service.ask("POST", "/inspect", file.read_bytes())
+                if status == 503:
+                    refused.append(int(headers["retry-after"]))
+                elif status != 200 or json.loads(data)["image_sha256"] != expected[file]:
+                    wrong.append((status, data[:200]))
+
+        threads = [threading.Thread(target=ask, args=(file,)) for file in files * 3]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert wrong == []
+        assert all(seconds >= 1 for seconds in refused)
+        body, kind = form(("image", "a.png", files[0].read_bytes()))
+        assert service.ask("POST", "/inspect", body, content_type=kind)[0] == 200
+
+
+# How it begins
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ([], 2, "at least one bundle"),
+        ([str(KEPT / "nothing")], 4, "nothing"),
+        ([str(SEGMENTATION), str(SEGMENTATION)], 2, "a name of its own"),
+        ([str(SEGMENTATION), "--token-file", "nothing"], 2, "token_file must be a readable file"),
+        ([str(SEGMENTATION), "--host", "999.1.1.1"], 2, "an address that is free"),
+        ([str(SEGMENTATION), "--engine", "other"], 2, "other"),
+    ],
+)
+def test_what_cannot_be_served_ends_it(words, code, said, capfd):
+    assert cli.main(["serve", *words, "--port", "0"]) == code
+    assert said in capfd.readouterr().err
+
+
+def test_an_address_that_is_taken_ends_it(capfd):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert cli.main(["serve", str(SEGMENTATION), "--port", port]) == 2
+    assert f"Got 127.0.0.1:{port}" in capfd.readouterr().err
