@@ -53,19 +53,20 @@ class Service:
 
 
 @contextlib.contextmanager
-def serving(*words, **options):
-    """Run `inspection serve` as long as the block runs."""
+def serving(*words, command=None, cwd=_ROOT, **options):
+    """Run `inspection serve`, or another command that serves, as long as the block runs."""
+    command = command or [sys.executable, "-m", "inspection_tf.cli", "serve"]
     flags = [
         word
         for name, value in {"port": 0, "threads": 1, "engine": "onnx", **options}.items()
         for word in (f"--{name.replace('_', '-')}", str(value))
     ]
     process = subprocess.Popen(
-        [sys.executable, "-m", "inspection_tf.cli", "serve", *map(str, words), *flags],
+        [*command, *map(str, words), *flags],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        cwd=_ROOT,
+        cwd=cwd,
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     try:
