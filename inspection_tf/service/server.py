@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from inspection_tf import errors, process
 from inspection_tf.service import web
+from inspection_tf.service.lines import Line, Sinks
 from inspection_tf.service.models import Models
 from inspection_tf.service.spec import ServiceSpec
 from inspection_tf.service.station import Station
@@ -49,9 +50,13 @@ def serve(bundles: Sequence[str], spec: ServiceSpec) -> int:
         errors.BundleError: one cannot be used.
     """
     token = "" if spec.token_file is None else _token(spec.token_file)
-    station = Station(Models(bundles, spec), spec)
+    models = Models(bundles, spec)
+    sinks = None if spec.state is None else Sinks(spec.sink, spec.state, most=spec.outbox)
+    station = Station(models, spec, sinks)
+    if sinks is not None:
+        sinks.follow(station.telemetry)
     try:
-        return asyncio.run(_served(station, web.build(station, token=token), spec))
+        return asyncio.run(_served(station, sinks, web.build(station, token=token), spec))
     finally:
         station.close()
 
@@ -76,7 +81,7 @@ def _token(path: Path) -> str:
     return token
 
 
-async def _served(station: Station, app: ASGIApp, spec: ServiceSpec) -> int:
+async def _served(station: Station, sinks: Sinks | None, app: ASGIApp, spec: ServiceSpec) -> int:
     config = uvicorn.Config(
         app,
         host=spec.host,
@@ -94,6 +99,8 @@ async def _served(station: Station, app: ASGIApp, spec: ServiceSpec) -> int:
     async with _signals(station, told):
         listening = _listening(spec)
         running = asyncio.ensure_future(server.serve([listening]))
+        line = Line(station, spec.source, sinks)
+        following = asyncio.ensure_future(line.run())
         watching = asyncio.ensure_future(_watched(station, spec.watch_s))
         try:
             while not (server.started or running.done()):
@@ -101,11 +108,14 @@ async def _served(station: Station, app: ASGIApp, spec: ServiceSpec) -> int:
             host, port = listening.getsockname()[:2]
             process.say(f"http://{f'[{host}]' if ':' in host else host}:{port}")
             await asyncio.wait([told, running], return_when=asyncio.FIRST_COMPLETED)
+            line.close()
             await _drained(station, spec.drain_s)
+            await asyncio.wait([following], timeout=spec.drain_s)
             server.should_exit = True
             await running
         finally:
             watching.cancel()
+            line.close()
     return int(told.result()) if told.done() else errors.InspectionError.exit_code
 
 

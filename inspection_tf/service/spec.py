@@ -35,5 +35,21 @@ class ServiceSpec(config.Section):
     """Memory for the last results, MiB, whose pictures can be asked for."""
     drain_s: float = pydantic.Field(default=30.0, ge=0, le=3600)
     """Seconds that accepted requests may still take after the service was told to stop."""
+    source: tuple[str, ...] = ()
+    """What is inspected without being asked: folder:DIR, video:FILE, rtsp://HOST/PATH or
+    usb:NUMBER."""
+    sink: tuple[str, ...] = ()
+    """What is told of every verdict: folder:DIR, webhook:URL, mqtt://HOST/TOPIC."""
+    state: Path | None = None
+    """Folder for verdicts that a sink has not taken yet, and for which files were inspected. Sinks
+    need one."""
+    outbox: int = pydantic.Field(default=10_000, ge=1)
+    """Verdicts that may wait for a sink; of more the oldest are dropped."""
     watch_s: float = pydantic.Field(default=2.0, gt=0, le=3600)
     """Seconds between looks at files that name bundles."""
+
+    @pydantic.model_validator(mode="after")
+    def _sinks_have_a_state(self) -> "ServiceSpec":
+        if self.sink and self.state is None:
+            raise ValueError("sinks need a folder, got none: give --state DIR")
+        return self

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from inspection_tf import images
 from inspection_tf.decision import metadata as passed_through
@@ -40,6 +40,18 @@ class Given:
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+class Tells(Protocol):
+    """What is told of verdicts, and never lets one wait."""
+
+    def put(self, content: Mapping[str, Any], /) -> object:
+        """Take what is told of a verdict."""
+        ...
+
+    def close(self) -> None:
+        """Take no more."""
+        ...
+
+
 class Station:
     """Inspects what comes in, one image after the other.
 
@@ -51,8 +63,15 @@ class Station:
         is_draining: whether it takes no more requests.
     """
 
-    def __init__(self, models: Models, spec: ServiceSpec) -> None:
-        """Start its threads."""
+    def __init__(self, models: Models, spec: ServiceSpec, sinks: Tells | None = None) -> None:
+        """Start its threads.
+
+        Args:
+            models: which it serves.
+            spec: how it listens.
+            sinks: which are told of verdicts; `close` closes them.
+        """
+        self.sinks = sinks
         self.spec, self.models = spec, models
         self.telemetry = Telemetry()
         self.results = Results(budget=int(spec.keep_mib * _MIB))
@@ -117,6 +136,7 @@ class Station:
         *,
         since: float | None,
         is_gone: Callable[[], Awaitable[bool]] | None = None,
+        is_told: bool = True,
     ) -> Decided:
         """Decide about one image.
 
@@ -126,6 +146,7 @@ class Station:
             since: by `time.monotonic`, when the request came in; None: it may wait for long, as the
                 images of a batch do for one another.
             is_gone: asked while the image waits; where nobody waits for it, it is dropped.
+            is_told: whether sinks are told of the verdict here.
 
         Raises:
             Refusal: it got no decision.
@@ -146,6 +167,9 @@ class Station:
         except Exception as problem:
             raise of_problem(problem) from problem
         self.telemetry.inspected(served.name, decided.verdict, decided.queue_ms)
+        if is_told and self.sinks is not None:
+            told = {"model": served.name, "version": served.version}
+            self.sinks.put({**told, **decided.verdict.to_dict()})
         return decided
 
     async def _result(
@@ -192,6 +216,8 @@ class Station:
         """End its threads when what waits is done."""
         self._loaders.shutdown()
         self._owner.close()
+        if self.sinks is not None:
+            self.sinks.close()
 
     def _tell_version(self, served: Served) -> None:
         self.telemetry.serves(served.name, served.version, served.inspector.engine_name)

@@ -1,6 +1,7 @@
 """What a service counts and times, in the text format of Prometheus."""
 
 import math
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import prometheus_client
@@ -50,6 +51,30 @@ class Telemetry:
             ["model", "version", "engine"],
             registry=registry,
         )
+        self._source = prometheus_client.Gauge(
+            "inspection_source",
+            "1 for the state of a source.",
+            ["source", "state"],
+            registry=registry,
+        )
+        self._dropped = prometheus_client.Gauge(
+            "inspection_source_dropped",
+            "Images that a newer one replaced.",
+            ["source"],
+            registry=registry,
+        )
+        self._waiting = prometheus_client.Gauge(
+            "inspection_sink_waiting",
+            "Verdicts that wait for a sink.",
+            ["sink"],
+            registry=registry,
+        )
+        self._failures = prometheus_client.Gauge(
+            "inspection_sink_failures",
+            "Times that a sink did not take a verdict.",
+            ["sink"],
+            registry=registry,
+        )
         self.requests = prometheus_client.Gauge(
             "inspection_requests", "Requests that are being answered.", registry=registry
         )
@@ -59,6 +84,27 @@ class Telemetry:
         self.is_ready = prometheus_client.Gauge(
             "inspection_ready", "1 where requests are taken.", registry=registry
         )
+
+    def follow_source(
+        self, source: str, states: Mapping[str, Callable[[], bool]], dropped: Callable[[], int]
+    ) -> None:
+        """Tell the state of a source from now on.
+
+        Args:
+            source: as it is called.
+            states: names to whether it is in that state.
+            dropped: images that a newer one has replaced.
+        """
+        for state, is_in in states.items():
+            self._source.labels(source, state).set_function(is_in)
+        self._dropped.labels(source).set_function(dropped)
+
+    def follow_sink(
+        self, sink: str, waiting: Callable[[], int], failures: Callable[[], int]
+    ) -> None:
+        """Tell what waits for a sink from now on, and how often it took nothing."""
+        self._waiting.labels(sink).set_function(waiting)
+        self._failures.labels(sink).set_function(failures)
 
     def inspected(self, model: str, verdict: "decision.Verdict", queue_ms: float) -> None:
         """Count a verdict, its score and its times."""

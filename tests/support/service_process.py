@@ -59,7 +59,8 @@ def serving(*words, command=None, cwd=_ROOT, **options):
     flags = [
         word
         for name, value in {"port": 0, "threads": 1, "engine": "onnx", **options}.items()
-        for word in (f"--{name.replace('_', '-')}", str(value))
+        for one in (value if isinstance(value, tuple) else (value,))
+        for word in (f"--{name.replace('_', '-')}", str(one))
     ]
     process = subprocess.Popen(
         [*command, *map(str, words), *flags],

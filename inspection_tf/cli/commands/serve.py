@@ -9,7 +9,8 @@ from inspection_tf.engines import installed
 
 _LIBRARIES = ("fastapi", "uvicorn", "python-multipart", "prometheus-client")
 Bundles = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE...")]
-Spec = Annotated[service.ServiceSpec, tyro.conf.arg(name="")]
+# Several sources and sinks are options of their own: a list would take the bundles too.
+Spec = Annotated[service.ServiceSpec, tyro.conf.arg(name=""), tyro.conf.UseAppendAction]
 
 
 def serve(bundles: Bundles, /, *, spec: Spec = service.ServiceSpec()) -> int:  # noqa: B008  frozen
