@@ -1,11 +1,16 @@
 """What a client is told: JSON without NaN, and one sentence for what was not decided."""
 
+import asyncio
+import contextlib
 import dataclasses
 import json
+import threading
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from inspection_tf import errors
 
@@ -13,6 +18,11 @@ if TYPE_CHECKING:
     from inspection_tf import decision
 
 Headers = Mapping[str, str]
+_JSON = "application/json"
+IS_READ = "is_read"
+"""In the scope of a request: an event, set once its body is read to the end."""
+_NOT_READ = threading.Event()
+_LINGER_S, _LINGER_BYTES = 1.0, 8 << 20  # of a request that is not read to its end
 
 
 @dataclasses.dataclass
@@ -24,23 +34,54 @@ class Refusal(Exception):  # noqa: N818  not every refusal is an error
         reason: under which it is counted.
         sentence: what the client is told.
         headers: of the answer, beside those of JSON.
+        is_unread: whether the request is not read to its end.
     """
 
     status: int
     reason: str
     sentence: str
     headers: Headers = dataclasses.field(default_factory=dict)
+    is_unread: bool = False
 
 
 def told(content: Any, *, status: int = 200, headers: Headers | None = None) -> Response:
     """Return content as JSON; whatever holds NaN is a defect, and raises."""
-    text = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    return Response(text.encode(), status, dict(headers or {}), media_type="application/json")
+    return Response(_text(content), status, dict(headers or {}), media_type=_JSON)
+
+
+def _text(content: Any) -> bytes:
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
 def refused(refusal: Refusal) -> Response:
     """Return the answer to what was not decided."""
-    return told({"error": refusal.sentence}, status=refusal.status, headers=refusal.headers)
+    content = _text({"error": refusal.sentence})
+    kind = _Parting if refusal.is_unread else Response
+    headers = {**refusal.headers, **({"Connection": "close"} if refusal.is_unread else {})}
+    return kind(content, refusal.status, headers, media_type=_JSON)
+
+
+class _Parting(Response):
+    """An answer to a request that is not read to its end; then the connection is closed.
+
+    What the client still sends is thrown away for a while: a connection that is closed before is
+    reset, and the answer lost with it.
+    """
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, and wait for the rest of the request."""
+        await send(
+            {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        )
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        until, left = time.monotonic() + _LINGER_S, _LINGER_BYTES
+        with contextlib.suppress(TimeoutError, Refusal):
+            while left > 0 and not scope.get(IS_READ, _NOT_READ).is_set():
+                message = await asyncio.wait_for(receive(), max(until - time.monotonic(), 0))
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    break
+                left -= len(message.get("body", b""))
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def of_problem(problem: Exception) -> Refusal:

@@ -106,6 +106,17 @@ def test_a_slow_upload_is_closed(tmp_path):
         assert b"inspection_requests 0.0" in service.ask("GET", "/metrics")[2]
 
 
+def test_the_answer_to_what_is_not_read_arrives_all_the_same():
+    with service_process.serving(SEGMENTATION) as service:
+        for size in (10, 100_000, 3_000_000):
+            for _ in range(5):
+                status, headers, data = service.ask(
+                    "POST", "/inspect", bytes(size), content_type="text/plain"
+                )
+                assert (status, headers["connection"]) == (415, "close")
+                assert json.loads(data)["error"].startswith("The body must be an image")
+
+
 def test_many_at_once_each_get_their_own(tmp_path):
     with service_process.serving(SEGMENTATION, queue=3) as service:
         files = sorted((SEGMENTATION / "golden").glob("*.png"))

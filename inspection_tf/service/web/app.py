@@ -48,6 +48,9 @@ def build(station: Station, *, token: str = "") -> ASGIApp:
         station.turned_away(refusal)
         return refused(refusal)
 
+    usual = app.openapi
+    names = sorted(station.models.all())
+    app.openapi = lambda: described.with_models(usual(), names)  # type: ignore[method-assign]
     for kind in (Refusal, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, refuse)
     # What nobody foresaw: answered within the application, so that no trace leaves it.

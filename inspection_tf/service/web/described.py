@@ -1,5 +1,6 @@
 """What `/openapi.json` says of each route: what it takes, and every status that it may answer."""
 
+from collections.abc import Sequence
 from typing import Any
 
 ERROR: dict[str, Any] = {
@@ -124,3 +125,13 @@ def json_told(*statuses: int) -> dict[str, Any]:
 def text(media_type: str) -> dict[str, Any]:
     """Return what is said of a route that tells something as text."""
     return _route({media_type: {"schema": {"type": "string"}}}, 401)
+
+
+def with_models(description: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return what `/openapi.json` says, with the names of the models that are served."""
+    for route in description["paths"].values():
+        for operation in route.values():
+            for parameter in operation.get("parameters", ()):
+                if parameter["name"] == "model":
+                    parameter["schema"] = {"type": "string", "enum": list(names)}
+    return description

@@ -2,19 +2,20 @@
 
 import asyncio
 import hmac
+import threading
 import time
 from collections.abc import Mapping
 from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inspection_tf.service.answers import Refusal, refused
+from inspection_tf.service.answers import IS_READ, Refusal, refused
 
+BATCH = "/inspect/batch"
 SINCE = "since"
 """In the scope of a request: when it came in, by `time.monotonic`."""
 _MIB = 1 << 20
 _OPEN = ("/v2/health/live", "/v2/health/ready")  # asked by what starts and stops services
-_CLOSE = {"Connection": "close"}  # what is left of the body is not read
 
 
 class Host(Protocol):
@@ -92,14 +93,21 @@ class Door:
                 "unauthorized",
                 "A request must bring the service's token. Got none, or another. Send it as "
                 "Authorization: Bearer TOKEN.",
-                {"WWW-Authenticate": "Bearer", **_CLOSE},
+                {"WWW-Authenticate": "Bearer"},
+                is_unread=True,
             )
 
     def _require_room(self, headers: Mapping[str, str], *, is_batch: bool) -> None:
         host = self._host
-        later = {"Retry-After": str(host.retry_after_s), **_CLOSE}
+        later = {"Retry-After": str(host.retry_after_s)}
         if host.is_draining:
-            raise Refusal(503, "draining", "The service is about to stop. Ask another one.", later)
+            raise Refusal(
+                503,
+                "draining",
+                "The service is about to stop. Ask another one.",
+                later,
+                is_unread=True,
+            )
         if host.in_flight >= host.limit:
             raise Refusal(
                 503,
@@ -107,6 +115,7 @@ class Door:
                 f"At most {host.limit} requests are answered at once. Got one more. "
                 f"Send it again in {host.retry_after_s} s.",
                 later,
+                is_unread=True,
             )
         length = headers.get("content-length", "")
         if not is_batch and length.isdigit() and int(length) > self._max_bytes:
@@ -117,37 +126,38 @@ class Door:
             413,
             "too_large",
             f"A request must have at most {self._max_bytes} bytes. Got more. Send a smaller image.",
-            _CLOSE,
+            is_unread=True,
         )
 
     def _timed(self, receive: Receive, scope: Scope) -> Receive:
         """Return what reads a body and refuses one that is too large, or too slow in coming."""
-        until, left, is_over = scope[SINCE] + self._upload_s, self._max_bytes, False
+        is_batch = scope["path"] == BATCH  # whose images are inspected while the next ones come
+        until, left = scope[SINCE] + self._upload_s, self._max_bytes
+        is_read = scope[IS_READ] = threading.Event()
 
         async def read() -> Message:
-            nonlocal left, is_over
-            if is_over:
+            nonlocal left
+            if is_read.is_set():
                 return await receive()
+            may_take = self._upload_s if is_batch else max(until - time.monotonic(), 0.0)
             try:
-                message = await asyncio.wait_for(receive(), max(until - time.monotonic(), 0.0))
+                message = await asyncio.wait_for(receive(), may_take)
             except TimeoutError:
                 raise Refusal(
                     408,
                     "slow",
                     f"A request must arrive within {self._upload_s:g} s. Got a part of one. "
                     "Send it again, faster or smaller.",
-                    _CLOSE,
+                    is_unread=True,
                 ) from None
-            is_over = message["type"] != "http.request" or not message.get("more_body", False)
+            if message["type"] != "http.request" or not message.get("more_body", False):
+                is_read.set()
             left -= len(message.get("body", b""))
-            if left < 0 and scope["path"] != BATCH:
+            if left < 0 and not is_batch:
                 raise self._too_large()
             return message
 
         return read
-
-
-BATCH = "/inspect/batch"
 
 
 def _headers(scope: Scope) -> dict[str, str]:

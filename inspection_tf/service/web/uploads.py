@@ -16,7 +16,6 @@ FIELDS = ("image", "template", "metadata")
 """Fields of a form."""
 FORM = "multipart/form-data"
 PLAIN = ("application/octet-stream", "")
-_CLOSE = {"Connection": "close"}
 _MOST_HEADER = 8192  # bytes of the headers of a part
 
 
@@ -52,7 +51,7 @@ def is_form(request: Request) -> bool:
         "media_type",
         f"The body must be an image, or {FORM}. Got {name[:80]!r}. Send it as image/png or as a "
         "form with a field image.",
-        _CLOSE,
+        is_unread=True,
     )
 
 
@@ -123,12 +122,12 @@ def _malformed(what: str) -> Refusal:
         "malformed",
         f"A form must hold {', '.join(FIELDS[:2])} as files and {FIELDS[2]} as a JSON object. Got "
         f"{what}. Correct the request.",
-        _CLOSE,
+        is_unread=True,
     )
 
 
 def _gone() -> Refusal:
-    return Refusal(499, "gone", "The client has gone.", _CLOSE)
+    return Refusal(499, "gone", "The client has gone.")
 
 
 class _Collector:
@@ -181,7 +180,7 @@ class _Collector:
                 "too_large",
                 f"A part of a form must have at most {self._largest} bytes. Got more. Send a "
                 "smaller image.",
-                _CLOSE,
+                is_unread=True,
             )
         self._data += data
 
