@@ -1,22 +1,34 @@
 """The last verdicts, whose pictures can still be asked for."""
 
-import collections
+import dataclasses
 import threading
 import uuid
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from inspection_tf import decision
+    from inspection_tf.service.models import Served
 
 _SMALLEST = 4096  # bytes of a verdict without pixels
 
 
+@dataclasses.dataclass(frozen=True)
+class _Kept:
+    """A verdict, when and by what it was made, and about how many bytes it holds."""
+
+    verdict: "decision.Verdict"
+    beside: dict[str, Any]
+    time: str
+    size: int
+
+
 class Results:
-    """Verdicts by id, the latest of them that memory allows."""
+    """Verdicts by id, the latest of them that memory allows; NG and REVIEW are kept longest."""
 
     def __init__(self, *, budget: int) -> None:
         """Keep none yet.
@@ -25,43 +37,89 @@ class Results:
             budget: bytes of images and maps.
         """
         self._budget = budget
-        self._kept: collections.OrderedDict[str, tuple[decision.Verdict, int]]
-        self._kept = collections.OrderedDict()
+        self._kept: dict[str, _Kept] = {}
         self._bytes = 0
         self._lock = threading.Lock()
 
-    def add(self, verdict: "decision.Verdict") -> str:
-        """Keep a verdict, and drop older ones for it; returns its id."""
+    def add(self, served: "Served", verdict: "decision.Verdict", queue_ms: float) -> dict[str, Any]:
+        """Keep a verdict, and drop others for it; returns what a client is told beside it.
+
+        Args:
+            served: the model.
+            verdict: of an image.
+            queue_ms: that the image waited for the networks.
+        """
         identity, size = uuid.uuid4().hex, _bytes_of(verdict)
-        if size > self._budget:
-            return ""
+        is_kept = size <= self._budget
+        links = {name: f"/results/{identity}/{name}.png" for name in _names_of(verdict)}
+        beside = {
+            "model": served.name,
+            "version": served.version,
+            "queue_ms": queue_ms,
+            "id": identity if is_kept else None,
+            "links": links if is_kept else {},
+        }
+        if is_kept:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            with self._lock:
+                self._kept[identity] = _Kept(verdict, beside, now, size)
+                self._bytes += size
+                while self._bytes > self._budget:
+                    self._bytes -= self._kept.pop(self._least()).size
+        return beside
+
+    def listed(self) -> list[dict[str, Any]]:
+        """Return what is kept, the latest first: id, time, model, outcome, score, reasons."""
         with self._lock:
-            self._kept[identity] = verdict, size
-            self._bytes += size
-            while self._bytes > self._budget:
-                _, (_, dropped) = self._kept.popitem(last=False)
-                self._bytes -= dropped
-        return identity
+            kept = list(self._kept.items())
+        found = []
+        for identity, one in reversed(kept):
+            said = one.verdict.to_dict()
+            names = ("outcome", "score", "threshold", "reasons", "metadata")
+            told = {"id": identity, "time": one.time, "model": one.beside["model"]}
+            found.append({**told, **{name: said[name] for name in names}})
+        return found
+
+    def one(self, identity: str) -> dict[str, Any] | None:
+        """Return what a client was told; None where it is not kept any more."""
+        with self._lock:
+            kept = self._kept.get(identity)
+        return None if kept is None else {**kept.verdict.to_dict(), **kept.beside}
 
     def pictures(self, identity: str) -> "dict[str, NDArray[np.generic]] | None":
         """Return the pictures of a verdict by name; None where it is not kept any more."""
         with self._lock:
             kept = self._kept.get(identity)
-        return None if kept is None else dict(_pictures(kept[0]))
+        return None if kept is None else dict(_pictures(kept.verdict))
+
+    def _least(self) -> str:
+        """Return the oldest that is OK, else the oldest, but not the latest."""
+        *older, latest = self._kept
+        is_ok = (one for one in older if self._kept[one].verdict.outcome == "OK")
+        return next(is_ok, older[0] if older else latest)
 
 
-def names_of(verdict: "decision.Verdict") -> tuple[str, ...]:
-    """Return the names of the pictures of a verdict."""
-    further = verdict.pictures() if verdict.image is not None else {}
-    return ("overlay", "mask", *further)
+def _names_of(verdict: "decision.Verdict") -> tuple[str, ...]:
+    if verdict.image is None:
+        return ("overlay", "mask")
+    return ("image", "overlay", "mask", *verdict.pictures())
 
 
 def _pictures(verdict: "decision.Verdict") -> "Iterator[tuple[str, NDArray[np.generic]]]":
+    if verdict.image is not None:
+        yield "image", _eight_bit(verdict.image)
     overlay = verdict.overlay()
     if overlay is not None:
         yield "overlay", overlay
     yield "mask", verdict.mask()
     yield from verdict.pictures().items()
+
+
+def _eight_bit(image: "NDArray[np.uint8] | NDArray[np.uint16]") -> NDArray[np.uint8]:
+    """Return an image as a browser shows it; few 16-bit cameras use all 16 bits."""
+    if image.dtype == np.uint8:
+        return np.asarray(image, np.uint8)
+    return np.asarray(image * (255.0 / max(int(image.max()), 1)), np.uint8)
 
 
 def _bytes_of(verdict: "decision.Verdict") -> int:

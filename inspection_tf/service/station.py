@@ -86,6 +86,16 @@ class Station:
         self.telemetry.queue.set_function(lambda: float(self._owner.waiting))
 
     @property
+    def waiting(self) -> int:
+        """Images that wait for the networks."""
+        return self._owner.waiting
+
+    @property
+    def service_s(self) -> float:
+        """Seconds that one image takes."""
+        return self._owner.service_s
+
+    @property
     def limit(self) -> int:
         """Requests that may be answered at once."""
         return self.spec.queue + 1

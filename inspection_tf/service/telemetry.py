@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import prometheus_client
 
 if TYPE_CHECKING:
+    from prometheus_client.samples import Sample
+
     from inspection_tf import decision
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -129,6 +131,18 @@ class Telemetry:
         """Count a bundle that took over, or was refused."""
         self._swaps.labels(model, "taken" if is_taken else "refused").inc()
 
+    def outcomes(self, model: str) -> dict[str, int]:
+        """Return how often a model decided what."""
+        return {
+            sample.labels["outcome"]: int(sample.value)
+            for sample in _totals(self._inspected)
+            if sample.labels["model"] == model
+        }
+
+    def refusals(self) -> dict[str, int]:
+        """Return how often nothing was decided, by reason."""
+        return {sample.labels["reason"]: int(sample.value) for sample in _totals(self._refused)}
+
     def text(self) -> bytes:
         """Return all of it."""
         return prometheus_client.generate_latest(self._registry)
@@ -139,3 +153,12 @@ class Telemetry:
             for metric in self._model.collect()
             for sample in metric.samples
         ]
+
+
+def _totals(counter: prometheus_client.Counter) -> "list[Sample]":
+    return [
+        sample
+        for metric in counter.collect()
+        for sample in metric.samples
+        if sample.name.endswith("_total")
+    ]

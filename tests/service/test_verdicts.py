@@ -150,8 +150,9 @@ def test_pictures_can_be_asked_for_afterwards(service):
         KEPT / MODELS["segmentation"], threads=1, check_golden=False
     ).inspect(file)
     found = service.json("POST", "/inspect?model=segmentation", file.read_bytes())
-    assert set(found["links"]) == {"overlay", "mask", "score"}
-    for name, expected in (("overlay", verdict.overlay()), ("mask", verdict.mask() * 255)):
+    assert set(found["links"]) == {"image", "overlay", "mask", "score"}
+    pictures = {"image": verdict.image, "overlay": verdict.overlay(), "mask": verdict.mask() * 255}
+    for name, expected in pictures.items():
         status, headers, data = service.ask("GET", found["links"][name])
         assert (status, headers["content-type"]) == (200, "image/png")
         np.testing.assert_array_equal(images.read(data), expected)

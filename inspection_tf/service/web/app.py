@@ -13,7 +13,7 @@ import inspection_tf
 from inspection_tf.service import telemetry
 from inspection_tf.service.answers import Refusal, of_problem, refused
 from inspection_tf.service.station import Station
-from inspection_tf.service.web import described, inspecting, open_inference
+from inspection_tf.service.web import described, inspecting, open_inference, pages
 from inspection_tf.service.web.door import Door
 
 _LOG = logging.getLogger("inspection_tf")
@@ -37,8 +37,9 @@ def build(station: Station, *, token: str = "") -> ASGIApp:
     )
     app.include_router(inspecting.routes(station))
     app.include_router(open_inference.routes(station))
+    app.include_router(pages.routes(station))
 
-    @app.get("/metrics", **described.text(telemetry.CONTENT_TYPE.partition(";")[0]))
+    @app.get("/metrics", **described.text(telemetry.CONTENT_TYPE.partition(";")[0], 401))
     async def metrics() -> Response:
         """Tell what was counted and timed, for Prometheus."""
         return Response(station.telemetry.text(), media_type=telemetry.CONTENT_TYPE)

@@ -122,9 +122,9 @@ def json_told(*statuses: int) -> dict[str, Any]:
     return _route({"application/json": {"schema": _ANYTHING}}, *statuses)
 
 
-def text(media_type: str) -> dict[str, Any]:
+def text(media_type: str, *statuses: int) -> dict[str, Any]:
     """Return what is said of a route that tells something as text."""
-    return _route({media_type: {"schema": {"type": "string"}}}, 401)
+    return _route({media_type: {"schema": {"type": "string"}}}, *statuses)
 
 
 def with_models(description: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -15,7 +15,8 @@ BATCH = "/inspect/batch"
 SINCE = "since"
 """In the scope of a request: when it came in, by `time.monotonic`."""
 _MIB = 1 << 20
-_OPEN = ("/v2/health/live", "/v2/health/ready")  # asked by what starts and stops services
+_OPEN = ("/v2/health/live", "/v2/health/ready", "/")  # asked before anybody has a token
+_PAGE = "/page/"  # so are the files of the page
 
 
 class Host(Protocol):
@@ -84,7 +85,8 @@ class Door:
             self._host.in_flight -= 1
 
     def _require_token(self, scope: Scope, headers: Mapping[str, str]) -> None:
-        if not self._token or scope["path"] in _OPEN:
+        path: str = scope["path"]
+        if not self._token or path in _OPEN or path.startswith(_PAGE):
             return
         given = headers.get("authorization", "")
         if not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):

@@ -13,8 +13,6 @@ from starlette.responses import Response, StreamingResponse
 from inspection_tf import decision, images
 from inspection_tf.service.answers import Refusal, told
 from inspection_tf.service.models import Served
-from inspection_tf.service.owner import Decided
-from inspection_tf.service.results import names_of
 from inspection_tf.service.station import Given, Station
 from inspection_tf.service.web import described, uploads
 from inspection_tf.service.web.door import BATCH, SINCE
@@ -135,27 +133,17 @@ async def _decided(
 
     since = request.scope[SINCE]
     found = await station.inspect(served, given, since=since, is_gone=is_gone)
-    return {**found.verdict.to_dict(), **_beside(station, served, found)}
-
-
-def _beside(station: Station, served: Served, found: Decided) -> dict[str, Any]:
-    """Return what a client is told of a verdict beside what it says; it is kept for a while."""
-    identity = station.results.add(found.verdict)
-    links = {name: f"/results/{identity}/{name}.png" for name in names_of(found.verdict)}
-    return {
-        "model": served.name,
-        "version": served.version,
-        "queue_ms": found.queue_ms,
-        "id": identity or None,
-        "links": links if identity else {},
-    }
+    return {**found.verdict.to_dict(), **station.results.add(served, found.verdict, found.queue_ms)}
 
 
 async def _line(station: Station, served: Served, name: str, given: Given) -> bytes:
     """Return the line of an image of a batch, whatever happens."""
     try:
         found = await station.inspect(served, given, since=None)
-        line = {**found.verdict.to_dict(), **_beside(station, served, found)}
+        line = {
+            **found.verdict.to_dict(),
+            **station.results.add(served, found.verdict, found.queue_ms),
+        }
     except Refusal as refusal:
         station.turned_away(refusal)
         line = {"error": refusal.sentence, "status": refusal.status}
@@ -187,7 +175,7 @@ async def _composite(
                 failures[name] = refusal.sentence
                 continue
             verdicts[name] = found.verdict
-            extras[name] = _beside(station, served, found)
+            extras[name] = station.results.add(served, found.verdict, found.queue_ms)
     composite = decision.CompositeVerdict.of(verdicts, failures).to_dict()
     for name, extra in extras.items():
         composite["verdicts"][name] |= extra

@@ -1,0 +1,106 @@
+"""Routes of the page: its files, and what it asks for beside verdicts."""
+
+from importlib import resources
+from typing import Any
+
+from fastapi import APIRouter
+from starlette.responses import Response
+
+from inspection_tf.service.answers import Refusal, told
+from inspection_tf.service.models import Served
+from inspection_tf.service.station import Station
+from inspection_tf.service.web import described
+
+_POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; frame-ancestors "
+    "'none'; base-uri 'none'; form-action 'none'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+}
+_KINDS = {
+    "index.html": "text/html; charset=utf-8",
+    "inspection.mjs": "text/javascript; charset=utf-8",
+    "page.css": "text/css; charset=utf-8",
+}
+CARD = "MODEL_CARD.md"
+
+
+def routes(station: Station) -> APIRouter:
+    """Return the routes of a station."""
+    router = APIRouter()
+
+    @router.get("/", **described.text("text/html", 401))
+    async def index() -> Response:
+        """Show the page."""
+        return _file("index.html")
+
+    @router.get("/page/{name}", **described.text("text/plain", 401, 404))
+    async def file(name: str) -> Response:
+        """Return a file of the page."""
+        return _file(name)
+
+    @router.get("/status", **described.json_told(401))
+    async def status() -> Response:
+        """Tell what is served, how much is going on, and what was counted."""
+        return told(
+            {
+                "is_ready": not station.is_draining,
+                "requests": station.in_flight,
+                "limit": station.limit,
+                "waiting": station.waiting,
+                "service_s": station.service_s,
+                "refused": station.telemetry.refusals(),
+                "models": [
+                    {**_described(served), "counts": station.telemetry.outcomes(served.name)}
+                    for served in station.models.all().values()
+                ],
+            }
+        )
+
+    @router.get("/models/{model}/card", **described.text("text/markdown", 400, 401, 404))
+    async def card(model: str) -> Response:
+        """Return the card of a model."""
+        path = station.served(model).root / CARD
+        if not path.is_file():
+            raise Refusal(404, "unknown", "A model must have a card. Got none in its bundle.")
+        return Response(path.read_bytes(), media_type="text/markdown; charset=utf-8")
+
+    @router.get("/results", **described.json_told(401))
+    async def results() -> Response:
+        """List the last results, the latest first."""
+        return told({"results": station.results.listed()})
+
+    @router.get("/results/{identity}", **described.json_told(400, 401, 404))
+    async def result(identity: str) -> Response:
+        """Return one of the last results again."""
+        found = station.results.one(identity)
+        if found is None:
+            raise Refusal(404, "unknown", "A result must be one of the last ones. Got another.")
+        return told(found)
+
+    return router
+
+
+def _file(name: str) -> Response:
+    if name not in _KINDS:
+        raise Refusal(404, "unknown", "There is no such file. See /openapi.json.")
+    data = (resources.files("inspection_tf.service") / "page" / name).read_bytes()
+    return Response(data, media_type=_KINDS[name], headers=_HEADERS)
+
+
+def _described(served: Served) -> dict[str, Any]:
+    manifest = served.inspector.manifest
+    return {
+        "name": served.name,
+        "version": served.version,
+        "model_id": manifest.model_id,
+        "task": manifest.task,
+        "engine": served.inspector.engine_name,
+        "classes": list(manifest.classes),
+        "threshold": manifest.operating_point.threshold,
+        "promise": manifest.promise,
+    }
