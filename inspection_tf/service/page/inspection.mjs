@@ -76,8 +76,8 @@ async function show(verdict) {
   find("reasons").replaceChildren(...verdict.reasons.map((text) => made("li", { text })));
   const spent = Object.values(verdict.ms ?? {}).reduce((sum, one) => sum + one, 0);
   find("numbers").textContent = `Score ${number(verdict.score)}, threshold ${number(verdict.threshold)}; `
-    + `${verdict.defect_count} defects; ${verdict.model} ${verdict.version}; ${spent.toFixed(0)} ms.`
-    + (verdict.promise ? ` ${verdict.promise}` : "");
+    + `${verdict.defect_count} ${verdict.defect_count === 1 ? "defect" : "defects"}; ${verdict.model} ${verdict.version}; `
+    + `${spent.toFixed(0)} ms.${verdict.promise ? ` Promise: ${verdict.promise}.` : ""}`;
   const links = verdict.links ?? {};
   const names = Object.keys(links).filter((name) => name !== "image");
   find("picture").replaceChildren(...names.map((name) => made("option", { text: name })));
@@ -299,7 +299,7 @@ function start() {
   find("stop").onclick = closeCamera;
   find("shoot").onclick = shoot;
   find("opacity").oninput = (event) => { find("top").style.opacity = event.target.value / 100; };
-  find("zoom").oninput = (event) => { find("stack").style.width = `${event.target.value}%`; };
+  find("zoom").oninput = (event) => { find("stack").style.setProperty("--zoom", event.target.value / 100); };
   find("model").onchange = () => VIEWS[chosen()]();
   find("token").onsubmit = async (event) => {
     event.preventDefault();
