@@ -62,6 +62,10 @@ class Result(Protocol):
         """
         ...
 
+    def picture_names(self, image: NDArray[np.generic] | None) -> tuple[str, ...]:
+        """Return the names of `pictures`, without making them."""
+        ...
+
     def mark(self, picture: NDArray[np.uint8], colour: Colour, width: int) -> None:
         """Draw onto a picture of the image what an outline of the mask does not tell."""
         ...
@@ -174,6 +178,10 @@ class Regions:
         finite = np.nan_to_num(self.probability, nan=1.0, posinf=1.0, neginf=0.0)
         return {"score": np.rint(255 * np.clip(finite, 0, 1)).astype(np.uint8)}
 
+    def picture_names(self, image: NDArray[np.generic] | None) -> tuple[str, ...]:
+        """Return `score` where a map was made."""
+        return () if self.probability is None else ("score",)
+
     def mark(self, picture: NDArray[np.uint8], colour: Colour, width: int) -> None:
         """Draw the ideal edge and the widest wear; else the outlines of the mask tell all."""
         if self.wear is None:
@@ -235,6 +243,10 @@ class Field:
         """Return the field as if seen from straight above, `field`, where one was found."""
         cut = self.crop(image)
         return {} if cut is None else {"field": cut}
+
+    def picture_names(self, image: NDArray[np.generic] | None) -> tuple[str, ...]:
+        """Return `field` where one was found, on an image that is at hand."""
+        return () if self.corners_xy is None or image is None else ("field",)
 
     def mark(self, picture: NDArray[np.uint8], colour: Colour, width: int) -> None:
         """Draw a dot on the top left corner of the text."""

@@ -142,6 +142,10 @@ class Verdict:
         """
         return self.result.pictures(self.image)
 
+    def picture_names(self) -> tuple[str, ...]:
+        """Return the names of `pictures`, without making them."""
+        return self.result.picture_names(self.image)
+
     def without_pixels(self) -> "Verdict":
         """Return the verdict without image, maps and whatever else `to_dict` leaves out."""
         return replace(self, image=None, result=self.result.without_pixels())

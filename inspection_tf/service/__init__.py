@@ -10,11 +10,11 @@ from inspection_tf.service.spec import ServiceSpec
 if TYPE_CHECKING:
     from inspection_tf.service.models import Models
     from inspection_tf.service.server import serve
-    from inspection_tf.service.station import Given, Station
+    from inspection_tf.service.station import Station, Submission
 
-__all__ = ["Given", "Models", "ServiceSpec", "Station", "serve"]
+__all__ = ["Models", "ServiceSpec", "Station", "Submission", "serve"]
 
-_PLACES = {"Given": "station", "Models": "models", "Station": "station", "serve": "server"}
+_PLACES = {"Models": "models", "Station": "station", "Submission": "station", "serve": "server"}
 
 
 def __getattr__(name: str) -> Any:

@@ -40,9 +40,9 @@ class Place:
         Raises:
             errors.ConfigError: neither is there, or the file names none.
         """
-        if not self.path.is_file():
-            return self.path
         try:
+            if not self.path.is_file():
+                return self.path
             with self.path.open(encoding="utf-8") as file:
                 line = file.readline(_LONGEST).strip()
         except (OSError, UnicodeDecodeError) as problem:
@@ -55,14 +55,20 @@ class Place:
                 f"{self.path}: a file that names a bundle must hold its folder. Got an empty "
                 "line. Write the folder into it."
             )
-        return self.path.parent / Path(line).expanduser()
+        try:
+            return self.path.parent / Path(line).expanduser()
+        except RuntimeError as problem:  # there is no such user
+            raise errors.ConfigError(
+                f"{self.path}: a file that names a bundle must hold its folder. Got {line!r}. "
+                "Write the whole path."
+            ) from problem
 
     def trace(self) -> str:
         """Return what differs once another bundle lies here; empty where nothing is."""
         try:
             folder = self.folder()
             return f"{folder.resolve()} {files.sha256(folder / bundle.MANIFEST)}"
-        except (errors.InspectionError, OSError):
+        except Exception:  # whatever a file may hold: nothing that is a bundle
             return ""
 
 

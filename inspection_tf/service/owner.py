@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import logging
 import queue
 import threading
 import time
@@ -14,7 +13,6 @@ from inspection_tf import runtime
 if TYPE_CHECKING:
     from inspection_tf import decision
 
-_LOG = logging.getLogger("inspection_tf")
 _GATHER_S = 0.002  # that a batch waits to become full
 _MEMORY = 0.9  # of the mean seconds of an image: what a new one does not change
 _FIRST_S = 0.1  # of an image, before one was inspected
@@ -25,7 +23,7 @@ class TooLateError(Exception):
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Decided:
+class QueuedVerdict:
     """A verdict, and how long its image waited for the networks."""
 
     verdict: "decision.Verdict"
@@ -50,7 +48,7 @@ class Job:
     metadata: Mapping[str, str]
     deadline: float
     since: float = dataclasses.field(default_factory=time.monotonic)
-    future: "concurrent.futures.Future[Decided]" = dataclasses.field(
+    future: "concurrent.futures.Future[QueuedVerdict]" = dataclasses.field(
         default_factory=concurrent.futures.Future
     )
 
@@ -78,7 +76,7 @@ class Owner:
         """Number of jobs that wait."""
         return self._jobs.qsize()
 
-    def submit(self, job: Job) -> "concurrent.futures.Future[Decided]":
+    def submit(self, job: Job) -> "concurrent.futures.Future[QueuedVerdict]":
         """Queue a job; cancelling its future before it began drops it."""
         self._jobs.put(job)
         return job.future
@@ -128,14 +126,13 @@ class Owner:
                 for job in jobs:  # one image must not cost the others theirs
                     self._run([job])
                 return
-            _LOG.error("no decision", exc_info=problem)
             jobs[0].future.set_exception(problem)
             return
         spent = (time.monotonic() - began) / len(jobs)
         before = self._service_s or spent
         self._service_s = _MEMORY * before + (1 - _MEMORY) * spent
         for job, verdict in zip(jobs, verdicts, strict=True):
-            job.future.set_result(Decided(verdict, 1e3 * (began - job.since)))
+            job.future.set_result(QueuedVerdict(verdict, 1e3 * (began - job.since)))
 
 
 def _may_run(job: Job) -> bool:

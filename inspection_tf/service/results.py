@@ -18,7 +18,7 @@ _SMALLEST = 4096  # bytes of a verdict without pixels
 
 
 @dataclasses.dataclass(frozen=True)
-class _Kept:
+class _Entry:
     """A verdict, when and by what it was made, and about how many bytes it holds."""
 
     verdict: "decision.Verdict"
@@ -37,7 +37,7 @@ class Results:
             budget: bytes of images and maps.
         """
         self._budget = budget
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, _Entry] = {}
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -62,7 +62,7 @@ class Results:
         if is_kept:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             with self._lock:
-                self._kept[identity] = _Kept(verdict, beside, now, size)
+                self._kept[identity] = _Entry(verdict, beside, now, size)
                 self._bytes += size
                 while self._bytes > self._budget:
                     self._bytes -= self._kept.pop(self._least()).size
@@ -102,7 +102,7 @@ class Results:
 def _names_of(verdict: "decision.Verdict") -> tuple[str, ...]:
     if verdict.image is None:
         return ("overlay", "mask")
-    return ("image", "overlay", "mask", *verdict.pictures())
+    return ("image", "overlay", "mask", *verdict.picture_names())
 
 
 def _pictures(verdict: "decision.Verdict") -> "Iterator[tuple[str, NDArray[np.generic]]]":

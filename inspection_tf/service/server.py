@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp
 from inspection_tf import errors, process
 from inspection_tf.service import web
 from inspection_tf.service.lines import Line, Sinks
+from inspection_tf.service.lines.sources import source
 from inspection_tf.service.models import Models
 from inspection_tf.service.spec import ServiceSpec
 from inspection_tf.service.station import Station
@@ -50,8 +52,17 @@ def serve(bundles: Sequence[str], spec: ServiceSpec) -> int:
         errors.BundleError: one cannot be used.
     """
     token = "" if spec.token_file is None else _token(spec.token_file)
-    models = Models(bundles, spec)
+    if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until bundles can be swapped
+    for word in spec.source:
+        source(word, None)  # what is none is refused before bundles are started
     sinks = None if spec.state is None else Sinks(spec.sink, spec.state, most=spec.outbox)
+    try:
+        models = Models(bundles, spec)
+    except BaseException:
+        if sinks is not None:
+            sinks.close()
+        raise
     station = Station(models, spec, sinks)
     if sinks is not None:
         sinks.follow(station.telemetry)
@@ -92,7 +103,6 @@ async def _served(station: Station, sinks: Sinks | None, app: ASGIApp, spec: Ser
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=max(1, round(spec.drain_s)),
     )
     server = _Server(config)
     told = asyncio.get_running_loop().create_future()
@@ -103,14 +113,19 @@ async def _served(station: Station, sinks: Sinks | None, app: ASGIApp, spec: Ser
         following = asyncio.ensure_future(line.run())
         watching = asyncio.ensure_future(_watched(station, spec.watch_s))
         try:
-            while not (server.started or running.done()):
+            while not server.started:
+                if running.done():
+                    await running  # which raises what was wrong
+                    return errors.InspectionError.exit_code
                 await asyncio.sleep(_POLL_S)
             host, port = listening.getsockname()[:2]
             process.say(f"http://{f'[{host}]' if ':' in host else host}:{port}")
             await asyncio.wait([told, running], return_when=asyncio.FIRST_COMPLETED)
+            until = time.monotonic() + spec.drain_s
             line.close()
-            await _drained(station, spec.drain_s)
-            await asyncio.wait([following], timeout=spec.drain_s)
+            await _drained(station, until)
+            await asyncio.wait([following], timeout=max(until - time.monotonic(), 0.0))
+            config.timeout_graceful_shutdown = max(1, round(until - time.monotonic()))
             server.should_exit = True
             await running
         finally:
@@ -135,22 +150,31 @@ def _listening(spec: ServiceSpec) -> socket.socket:
         ) from problem
 
 
-async def _drained(station: Station, most_s: float) -> None:
-    """Say that the service stops, and wait for what it took."""
+async def _drained(station: Station, until: float) -> None:
+    """Say that the service stops, and wait for what it took, until a time."""
     station.is_draining = True
-    began = time.monotonic()
-    while (spent := time.monotonic() - began) < most_s:
-        if spent >= _NOTICE_S and not station.in_flight:
+    notice = time.monotonic() + _NOTICE_S
+    while (now := time.monotonic()) < until:
+        if now >= notice and not station.in_flight:
             return
         await asyncio.sleep(_POLL_S)
-    _LOG.warning("%d requests were not answered in time", station.in_flight)
+    if station.in_flight:
+        _LOG.warning("%d requests were not answered in time", station.in_flight)
 
 
 async def _watched(station: Station, every_s: float) -> None:
     """Look now and then whether a file names another bundle."""
     while True:
         await asyncio.sleep(every_s)
-        await asyncio.to_thread(station.swap, only_files=True)
+        await asyncio.to_thread(_swapped, station, only_files=True)
+
+
+def _swapped(station: Station, *, only_files: bool) -> None:
+    """Let bundles take over; whatever goes wrong, the old ones go on."""
+    try:
+        station.swap(only_files=only_files)
+    except Exception as problem:
+        _LOG.error("no bundle was swapped", exc_info=problem)
 
 
 @contextlib.asynccontextmanager
@@ -164,7 +188,7 @@ async def _signals(station: Station, told: "asyncio.Future[int]") -> AsyncIterat
             told.set_result(code)
 
     def swap() -> None:
-        task = asyncio.ensure_future(asyncio.to_thread(station.swap, only_files=False))
+        task = asyncio.ensure_future(asyncio.to_thread(_swapped, station, only_files=False))
         swaps.add(task)
         task.add_done_callback(swaps.discard)
 

@@ -8,11 +8,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from inspection_tf import images
+from inspection_tf import decision, images
 from inspection_tf.decision import metadata as passed_through
-from inspection_tf.service.answers import Refusal, of_problem, require_decision
+from inspection_tf.service import refusals
 from inspection_tf.service.models import Models, Served
-from inspection_tf.service.owner import Decided, Job, Owner, TooLateError
+from inspection_tf.service.owner import Job, Owner, QueuedVerdict, TooLateError
+from inspection_tf.service.refusals import Refusal
 from inspection_tf.service.results import Results
 from inspection_tf.service.spec import ServiceSpec
 from inspection_tf.service.telemetry import Telemetry
@@ -26,7 +27,7 @@ _NO_LIMIT = 1 << 62
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Given:
+class Submission:
     """An image that came in.
 
     Attributes:
@@ -40,11 +41,23 @@ class Given:
     metadata: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Inspection:
+    """A verdict, and what a client receives beside it: model, version, queue_ms, id, links."""
+
+    verdict: decision.Verdict
+    beside: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything, ready for JSON."""
+        return {**self.verdict.to_dict(), **self.beside}
+
+
 class Tells(Protocol):
     """What is told of verdicts, and never lets one wait."""
 
-    def put(self, content: Mapping[str, Any], /) -> object:
-        """Take what is told of a verdict."""
+    def put(self, *contents: Mapping[str, Any]) -> object:
+        """Take verdicts, ready for JSON."""
         ...
 
     def close(self) -> None:
@@ -110,7 +123,12 @@ class Station:
         """Bytes of an image."""
         return int(self.spec.max_mib * _MIB)
 
-    def turned_away(self, refusal: Refusal) -> None:
+    @property
+    def upload_s(self) -> float:
+        """Seconds that a request may take to arrive."""
+        return self.spec.upload_s
+
+    def count_refusal(self, refusal: Refusal) -> None:
         """Count what was not decided."""
         self.telemetry.refused(refusal.reason)
 
@@ -128,66 +146,67 @@ class Station:
             return next(iter(known.values()))
         listed = ", ".join(sorted(known))
         if name is None:
-            raise Refusal(
-                400,
-                "malformed",
-                f"model must be named where there are several. Got none of {listed}. Add ?model=.",
+            raise refusals.malformed(
+                f"model must be named where there are several. Got none of {listed}. Add ?model=."
             )
         if name not in known:
-            raise Refusal(
-                404, "unknown", f"model must be one that is served. Got none of {listed}."
-            )
+            raise refusals.unknown(f"model must be one that is served. Got none of {listed}.")
         return known[name]
 
     async def inspect(
         self,
         served: Served,
-        given: Given,
+        submission: Submission,
         *,
-        since: float | None,
+        has_deadline: bool = True,
         is_gone: Callable[[], Awaitable[bool]] | None = None,
-        is_told: bool = True,
-    ) -> Decided:
-        """Decide about one image.
+        is_put: bool = True,
+    ) -> Inspection:
+        """Decide about one image, count it and keep it.
 
         Args:
             served: the model.
-            given: the image.
-            since: by `time.monotonic`, when the request came in; None: it may wait for long, as the
-                images of a batch do for one another.
+            submission: the image.
+            has_deadline: whether it may wait no longer than `spec.deadline_ms`; not so the images
+                of a batch, which wait for one another.
             is_gone: asked while the image waits; where nobody waits for it, it is dropped.
-            is_told: whether sinks are told of the verdict here.
+            is_put: whether the verdict is put before the sinks here.
 
         Raises:
             Refusal: it got no decision.
         """
         loop = asyncio.get_running_loop()
+        waits_s = self.spec.deadline_ms / 1e3 if has_deadline else math.inf
+        deadline = time.monotonic() + waits_s
         try:
-            metadata = passed_through.checked(given.metadata)
-            _require_pixels(given.image)
+            metadata = passed_through.checked(submission.metadata)
+            _require_pixels(submission.image)
             loaded = await loop.run_in_executor(
-                self._loaders, served.inspector.load_image, given.image, given.template
+                self._loaders,
+                served.inspector.load_image,
+                submission.image,
+                submission.template,
             )
-            deadline = math.inf if since is None else since + self.spec.deadline_ms / 1e3
             job = Job(served.inspector, loaded, metadata, deadline)
-            decided = await self._result(self._owner.submit(job), deadline, is_gone)
-            require_decision(decided.verdict)
+            found = await self._result(self._owner.submit(job), deadline, is_gone)
+            refusals.require_decision(found.verdict)
         except TooLateError:
             raise self._late() from None
         except Exception as problem:
-            raise of_problem(problem) from problem
-        self.telemetry.inspected(served.name, decided.verdict, decided.queue_ms)
-        if is_told and self.sinks is not None:
-            told = {"model": served.name, "version": served.version}
-            self.sinks.put({**told, **decided.verdict.to_dict()})
-        return decided
+            raise refusals.of_problem(problem) from problem
+        self.telemetry.inspected(served.name, found.verdict, found.queue_ms)
+        beside = self.results.add(served, found.verdict, found.queue_ms)
+        inspection = Inspection(found.verdict, beside)
+        if is_put and self.sinks is not None:
+            self.sinks.put(inspection.to_dict())
+        return inspection
 
     async def _result(
         self,
-        future: "concurrent.futures.Future[Decided]",
+        future: "concurrent.futures.Future[QueuedVerdict]",
         deadline: float,
         is_gone: Callable[[], Awaitable[bool]] | None,
-    ) -> Decided:
+    ) -> QueuedVerdict:
         waited = asyncio.wrap_future(future)
         gone = None if is_gone is None else asyncio.ensure_future(is_gone())
         both: Sequence[asyncio.Future[Any]] = [waited] if gone is None else [waited, gone]
@@ -200,6 +219,7 @@ class Station:
                 raise TooLateError
             return await waited
         finally:
+            future.cancel()  # of a caller that was cancelled; of what is done it changes nothing
             if gone is not None:
                 gone.cancel()
 

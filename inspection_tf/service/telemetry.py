@@ -77,6 +77,11 @@ class Telemetry:
             ["sink"],
             registry=registry,
         )
+        self._lost = prometheus_client.Gauge(
+            "inspection_sink_lost",
+            "Verdicts that were dropped, since too many waited or the disk took none.",
+            registry=registry,
+        )
         self.requests = prometheus_client.Gauge(
             "inspection_requests", "Requests that are being answered.", registry=registry
         )
@@ -107,6 +112,10 @@ class Telemetry:
         """Tell what waits for a sink from now on, and how often it took nothing."""
         self._waiting.labels(sink).set_function(waiting)
         self._failures.labels(sink).set_function(failures)
+
+    def follow_lost(self, count: Callable[[], int]) -> None:
+        """Tell how many verdicts no sink will be told of."""
+        self._lost.set_function(count)
 
     def inspected(self, model: str, verdict: "decision.Verdict", queue_ms: float) -> None:
         """Count a verdict, its score and its times."""

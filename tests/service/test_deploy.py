@@ -25,7 +25,7 @@ def instructions(name):
     return [line.partition(" ")[2] for line in lines if line.startswith(f"{name} ")]
 
 
-def test_the_unit_starts_and_reloads_a_service():
+def test_the_unit_says_how_to_start_reload_and_stop_a_service():
     unit = configparser.ConfigParser(interpolation=None)
     unit.optionxform = str
     unit.read_string((ROOT / "docs" / "deploy" / "inspection.service").read_text())

@@ -251,6 +251,32 @@ def test_what_waited_too_long_is_told_so_and_never_runs(stationed):
     assert slow.calls == [[PNG]]
 
 
+def test_the_time_of_an_upload_is_none_of_waiting(stationed):
+    async def slowly():
+        for place in range(0, len(PNG), 16):
+            await asyncio.sleep(0.1)
+            yield PNG[place : place + 16]
+
+    (answer,) = together(stationed(Slow(), deadline_ms=200), sent(slowly()))
+    assert answer.status_code == 200
+
+
+def test_names_of_a_part_are_checked_before_an_image_is_inspected(stationed):
+    slow = Slow()
+    body, kind = service_process.form(("image", "a", PNG), ("image", "a", PNG))
+    (answer,) = together(stationed(slow), sent(body, "/inspect/part", content_type=kind))
+    assert answer.status_code == 400
+    assert slow.calls == []
+
+
+def test_sinks_are_told_of_each_image_and_of_the_part(stationed):
+    station, told = stationed(Slow()), []
+    station.sinks = types.SimpleNamespace(put=lambda *all_: told.extend(all_), close=lambda: None)
+    body, kind = service_process.form(("image", "a", PNG), ("image", "b", PNG))
+    together(station, sent(body, "/inspect/part", content_type=kind))
+    assert [set(one) >= {"verdicts", "failures"} for one in told] == [False, False, True]
+
+
 def test_a_client_that_has_gone_is_dropped(stationed):
     slow = Slow()
     station = stationed(slow)

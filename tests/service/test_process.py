@@ -69,6 +69,45 @@ def test_sighup_looks_at_folders_too(bundles):
         eventually(lambda: threshold(service) == 0.6)
 
 
+def test_a_file_that_names_nonsense_is_told_and_the_next_one_counts(bundles):
+    _, second, pointer = bundles
+    with service_process.serving(f"line={pointer}", watch_s=0.1) as service:
+        before = threshold(service)
+        for text in (b"~nobody/there", b"\0\0", b"\xff\xfe", b"", b"nothing\n"):
+            pointer.write_bytes(text)
+            time.sleep(0.3)
+            assert threshold(service) == before
+        pointer.unlink()
+        time.sleep(0.3)
+        pointer.write_text(f"{second}\n")
+        eventually(lambda: threshold(service) == 0.6)
+
+
+def test_an_answer_to_what_is_too_large_or_too_slow_arrives():
+    with service_process.serving(SEGMENTATION, max_mib=0.1, upload_s=0.5) as service:
+        for _ in range(5):
+            status, _, data = service.ask("POST", "/inspect", iter([bytes(50_000)] * 40))
+            assert (status, json.loads(data)["error"].split(".")[0]) == (
+                413,
+                "A request must have at most 104857 bytes",
+            )
+
+        def dripping():
+            for _ in range(8):
+                yield bytes(10)
+                time.sleep(0.15)
+
+        assert service.ask("POST", "/inspect", dripping())[0] == 408
+        # A batch is bounded by its images where it is a form, else as a whole.
+        body = iter([bytes(50_000)] * 40)
+        assert service.ask("POST", "/inspect/batch", body, content_type="image/png")[0] == 413
+        large = ("image", "large.png", bytes(200_000))
+        body, kind = form(large, ("image", "a.png", picture(SEGMENTATION)))
+        _, _, data = service.ask("POST", "/inspect/batch", body, content_type=kind)
+        lines = [json.loads(line) for line in data.splitlines()]
+        assert (lines[0]["status"], "outcome" in lines[1]) == (413, True)
+
+
 def test_sigterm_says_so_then_finishes_what_was_accepted(tmp_path):
     with service_process.serving(POSE) as service:
         found = []

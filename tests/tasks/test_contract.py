@@ -270,6 +270,15 @@ def test_a_bundle_as_it_was_written_fits_together(toy):
     assert toy.task.problem(toy.context) == ""
 
 
+def test_pictures_have_the_names_that_are_told_before_they_are_made(toy):
+    for frame in toy.frames:
+        template = None if frame[1] is None else frame[1]
+        verdict = toy.inspector.inspect(frame[0], template=template)
+        for one in (verdict, verdict.without_pixels()):
+            assert one.picture_names() == tuple(one.pictures())
+    assert isinstance(verdict.result.needs_no_score, bool)
+
+
 def test_golden_samples_show_both_labels(toy):
     assert len(toy.task.golden_counts) == 2
     assert min(toy.task.golden_counts) >= 1

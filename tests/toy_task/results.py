@@ -37,6 +37,9 @@ class Brightness:
     def pictures(self, image):
         return {}
 
+    def picture_names(self, image):
+        return ()
+
     def mark(self, picture, colour, width):
         pass
 

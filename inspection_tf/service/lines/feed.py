@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 
-from inspection_tf.service.lines.sources import Frame, Source
+from inspection_tf.service.lines.sources import Frame, Source, shown
 
 _LOG = logging.getLogger("inspection_tf")
 _QUIET_S = 5.0  # without an image, after which that is said
@@ -64,7 +64,7 @@ class Feed:
                 if self._is_over.is_set():
                     break
         except Exception as problem:  # whatever it is: the others go on
-            _LOG.error("%s ends: %s", self.word, problem)
+            _LOG.error("%s ends: %s", shown(self.word), problem)
         with self._changed:
             self._has_ended = True
             self._changed.notify_all()

@@ -5,18 +5,16 @@ import functools
 import logging
 from typing import Any
 
-from inspection_tf import errors
-from inspection_tf.service.answers import Refusal
 from inspection_tf.service.lines import sources
 from inspection_tf.service.lines.feed import ENDED, STATES, Feed
 from inspection_tf.service.lines.sources import Frame
 from inspection_tf.service.lines.telling import Sinks
 from inspection_tf.service.models import Served
-from inspection_tf.service.station import Given, Station
+from inspection_tf.service.refusals import Refusal
+from inspection_tf.service.station import Station, Submission
 
 _LOG = logging.getLogger("inspection_tf")
 _LOOK_S = 0.5
-_PAUSE_S = 1.0  # before a verdict is stored again, where the disk did not take it
 
 
 class Line:
@@ -67,35 +65,29 @@ class Line:
 
     async def _inspect(self, feed: Feed, frame: Frame) -> None:
         served = list(self._station.models.all().values())
-        for place, one in enumerate(served):
-            content = await self._decided(feed, frame, one)
-            # A file counts as inspected when the last model has decided.
-            await self._tell(content, frame if place == len(served) - 1 else None)
+        contents = [await self._content(feed, frame, one) for one in served]
+        if self._sinks is None:
+            for content in contents:
+                result = content.get("outcome") or content["error"]
+                _LOG.info("%s: %s %s", content["source"], content["image"], result)
+            return
+        # Together: a file counts as inspected when the verdicts of all models are stored.
+        await asyncio.wrap_future(self._sinks.put(*contents, seen=frame.seen))
 
-    async def _decided(self, feed: Feed, frame: Frame, served: Served) -> dict[str, Any]:
+    async def _content(self, feed: Feed, frame: Frame, served: Served) -> dict[str, Any]:
         origin = {"source": sources.shown(feed.word), "image": frame.name}
-        content: dict[str, Any] = {**origin, "model": served.name, "version": served.version}
         try:
-            found = await self._station.inspect(
-                served, Given(frame.image, metadata=origin), since=None, is_told=False
+            inspection = await self._station.inspect(
+                served,
+                Submission(frame.image, metadata=origin),
+                has_deadline=False,
+                is_put=False,
             )
         except Refusal as refusal:
-            self._station.turned_away(refusal)
-            return {**content, "error": refusal.sentence}
-        return {**content, **found.verdict.to_dict()}
-
-    async def _tell(self, content: dict[str, Any], frame: Frame | None) -> None:
-        if self._sinks is None:
-            told = content.get("outcome") or content["error"]
-            _LOG.info("%s: %s %s", content["source"], content["image"], told)
-            return
-        while True:
-            try:
-                stored = self._sinks.put(content, seen=None if frame is None else frame.seen)
-                await asyncio.wrap_future(stored)
-                return
-            except errors.StorageError:  # it is in the log; the next image waits for the disk
-                await asyncio.sleep(_PAUSE_S)
+            self._station.count_refusal(refusal)
+            model = {"model": served.name, "version": served.version}
+            return {**origin, **model, "error": refusal.sentence}
+        return {**origin, **inspection.to_dict()}
 
 
 def _is_in(feed: Feed, state: str) -> bool:

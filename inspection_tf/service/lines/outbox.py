@@ -3,12 +3,13 @@
 Source: the pattern "transactional outbox"; SQLite keeps what was stored through a crash.
 """
 
+import collections
 import contextlib
 import dataclasses
 import logging
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from inspection_tf import errors, files
@@ -77,25 +78,34 @@ class Outbox:
             self._base = sqlite3.connect(path, check_same_thread=False, timeout=0.2)
             self._base.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._base.execute("PRAGMA journal_mode=WAL")
-            self._base.execute("PRAGMA synchronous=NORMAL")
+            self._base.execute("PRAGMA synchronous=FULL")
             with self._base:
                 self._base.executescript(_SCHEMA)
+            count = "SELECT sink, COUNT(*) FROM waiting GROUP BY sink"
+            self._counts = collections.Counter(dict(self._base.execute(count)))
         except sqlite3.Error as problem:
             raise errors.StorageError(
                 f"{path}: the outbox must be a file that one service alone writes. Got "
                 f"{problem}. Stop the other service, or give another folder as state."
             ) from problem
 
-    def put(self, sinks: Sequence[str], event: str, body: str, *, seen: Seen | None = None) -> None:
-        """Store a message for sinks, and which file it is of, both or neither.
+    def put(
+        self, sinks: Sequence[str], messages: Mapping[str, str], *, seen: Seen | None = None
+    ) -> None:
+        """Store messages for sinks, and which file they are of, all or nothing.
+
+        Args:
+            sinks: each gets every message.
+            messages: event to body.
+            seen: the file.
 
         Raises:
-            errors.StorageError: the disk does not take it.
+            errors.StorageError: the disk does not take them.
         """
         with self._writing():
             self._base.executemany(
                 "INSERT INTO waiting (sink, event, body) VALUES (?, ?, ?)",
-                [(sink, event, body) for sink in sinks],
+                [(sink, event, body) for sink in sinks for event, body in messages.items()],
             )
             if seen is not None:
                 self._base.execute(
@@ -103,7 +113,9 @@ class Outbox:
                     (seen.source, seen.name, seen.mark),
                 )
             for sink in sinks:
-                self._drop(sink)
+                self._drop(sink, self._counts[sink] + len(messages) - self._most)
+        for sink in sinks:
+            self._counts[sink] = min(self._counts[sink] + len(messages), self._most)
 
     def next(self, sink: str) -> Waiting | None:
         """Return the oldest message of a sink, and count that it is told; None where none waits."""
@@ -118,10 +130,13 @@ class Outbox:
             self._base.execute("UPDATE waiting SET tries = tries + 1 WHERE number = ?", row[:1])
         return Waiting(*row)
 
-    def taken(self, message: Waiting) -> None:
+    def taken(self, sink: str, message: Waiting) -> None:
         """Forget a message that its sink has taken."""
         with self._writing():
-            self._base.execute("DELETE FROM waiting WHERE number = ?", (message.number,))
+            removed = self._base.execute(
+                "DELETE FROM waiting WHERE number = ?", (message.number,)
+            ).rowcount
+            self._counts[sink] -= removed
 
     def was_seen(self, seen: Seen) -> bool:
         """Return whether a file was inspected as it is."""
@@ -133,9 +148,7 @@ class Outbox:
 
     def waiting(self, sink: str) -> int:
         """Return how many messages wait for a sink."""
-        with self._lock:
-            row = self._base.execute("SELECT COUNT(*) FROM waiting WHERE sink = ?", (sink,))
-            return int(row.fetchone()[0])
+        return self._counts[sink]  # not asked of the disk, which may be slow
 
     def close(self) -> None:
         """Close the file."""
@@ -153,17 +166,14 @@ class Outbox:
                     f"The outbox must be writable. Got {problem}. Free space on its disk."
                 ) from problem
 
-    def _drop(self, sink: str) -> None:
+    def _drop(self, sink: str, count: int) -> None:
         """Drop the oldest messages of a sink where more wait than may."""
-        (count,) = self._base.execute(
-            "SELECT COUNT(*) FROM waiting WHERE sink = ?", (sink,)
-        ).fetchone()
-        if count <= self._most:
+        if count <= 0:
             return
         self._base.execute(
             "DELETE FROM waiting WHERE number IN (SELECT number FROM waiting WHERE sink = ? "
             "ORDER BY number LIMIT ?)",
-            (sink, count - self._most),
+            (sink, count),
         )
-        self.dropped += count - self._most
+        self.dropped += count
         _LOG.error("%s took nothing for long: its oldest messages are dropped", sink)

@@ -4,6 +4,7 @@ Each sink is told in a thread of its own, in order, until it takes a message: at
 may have been told before says so: `tries` is over 1.
 """
 
+import base64
 import json
 import logging
 import threading
@@ -16,10 +17,12 @@ from typing import Any
 
 from inspection_tf import errors, files
 from inspection_tf.service.lines.outbox import Outbox, Waiting
+from inspection_tf.service.lines.sources import shown
 
 _LOG = logging.getLogger("inspection_tf")
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 30.0
 _ANSWER_S = 10.0  # that a sink may take for one message
+_END_S = 1.0  # that the end waits for a delivery; it is repeated at the next start
 _LOOK_S = 0.5  # between looks for messages, where nobody says that there is one
 EVENTS = "verdicts.jsonl"
 
@@ -60,11 +63,28 @@ def _to_folder(folder: Path) -> Deliver:
     return deliver
 
 
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Refuses to be sent on: a POST would become a GET without a body, and count as taken."""
+
+    def redirect_request(self, *_words: Any) -> None:
+        """Return nothing, so that the answer is an error."""
+
+
 def _to_web(url: str) -> Deliver:
+    opener = urllib.request.build_opener(_NoRedirects)
+    parts = urllib.parse.urlsplit(url)
+    headers = {"Content-Type": "application/json"}
+    if parts.username is not None:  # which urllib would take for a part of the host's name
+        pair = (
+            f"{urllib.parse.unquote(parts.username)}:{urllib.parse.unquote(parts.password or '')}"
+        )
+        headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        url = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
     def deliver(event: str, body: str) -> None:
-        headers = {"Content-Type": "application/json", "Idempotency-Key": event}
-        request = urllib.request.Request(url, body.encode(), headers, method="POST")
-        with urllib.request.urlopen(request, timeout=_ANSWER_S) as answer:  # of http or https
+        more = {**headers, "Idempotency-Key": event}
+        request = urllib.request.Request(url, body.encode(), more, method="POST")
+        with opener.open(request, timeout=_ANSWER_S) as answer:
             answer.read()
 
     return deliver
@@ -119,11 +139,11 @@ class Courier:
         """Start the thread.
 
         Args:
-            word: the sink, by which its messages wait.
+            word: the sink; without its password it names the messages that wait.
             deliver: tells one.
             outbox: holds them.
         """
-        self.word, self.failures = word, 0
+        self.name, self.failures = shown(word), 0
         self._deliver, self._outbox = deliver, outbox
         self._is_over, self._has_more = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._work, name=f"courier {word}", daemon=True)
@@ -137,23 +157,23 @@ class Courier:
         """End the thread; what was not told waits for the next start."""
         self._is_over.set()
         self._has_more.set()
-        self._thread.join(_ANSWER_S)
+        self._thread.join(_END_S)
 
     def _work(self) -> None:
         pause = _FIRST_PAUSE_S
         while not self._is_over.is_set():
             try:
-                message = self._outbox.next(self.word)
+                message = self._outbox.next(self.name)
                 if message is None:
                     self._has_more.wait(_LOOK_S)
                     self._has_more.clear()
                     continue
                 self._deliver(message.event, _told(message))
-                self._outbox.taken(message)
+                self._outbox.taken(self.name, message)
                 pause = _FIRST_PAUSE_S
             except Exception as problem:  # whatever it is, it may pass
                 self.failures += 1
-                _LOG.warning("%s: not told, again in %.1f s: %s", self.word, pause, problem)
+                _LOG.warning("%s: not taken, again in %.1f s: %s", self.name, pause, problem)
                 self._is_over.wait(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
 

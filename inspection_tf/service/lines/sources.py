@@ -112,21 +112,35 @@ class _Folder:
     def frames(self, is_over: threading.Event) -> Iterator[Frame | None]:
         while not is_over.is_set():
             # A file that is still written has another size or time at the next look.
-            before, self._marks = self._marks, dict(self._looked())
+            before, self._marks = self._marks, dict(self._listed())
+            self._known = {name: self._known[name] for name in self._known if name in self._marks}
             for name, mark in self._marks.items():
                 if before.get(name) != mark or self._known.get(name) == mark:
                     continue
                 self._known[name] = mark
-                seen = Seen(self.word, name, mark)
-                if self._outbox is not None and self._outbox.was_seen(seen):
+                try:
+                    frame = self._frame(name, mark)
+                except FileNotFoundError:
+                    del self._known[name]
                     continue
-                with contextlib.suppress(FileNotFoundError):
-                    yield Frame(name, (self._folder / name).read_bytes(), seen)
+                except Exception as problem:  # of one file; the others have their turn
+                    _LOG.error("%s: %s cannot be read: %s", self.word, name, problem)
+                    continue
+                if frame is not None:
+                    yield frame
                 if is_over.is_set():
                     return
             is_over.wait(_LOOK_S)
 
-    def _looked(self) -> Iterator[tuple[str, str]]:
+    def _frame(self, name: str, mark: str) -> Frame | None:
+        """Return a file, or None where it was inspected before."""
+        told = name.encode("utf-8", "backslashreplace").decode()
+        seen = Seen(self.word, told, mark)
+        if self._outbox is not None and self._outbox.was_seen(seen):
+            return None
+        return Frame(told, (self._folder / name).read_bytes(), seen)
+
+    def _listed(self) -> Iterator[tuple[str, str]]:
         """Yield the image files with what differs once they are written again, by time and name."""
         found = []
         for place, folders, names in os.walk(self._folder):
@@ -136,7 +150,8 @@ class _Folder:
                 if name.startswith(".") or path.suffix.lower() not in images.IMAGE_SUFFIXES:
                     continue
                 with contextlib.suppress(OSError):
-                    found.append((path.stat().st_mtime_ns, path, path.stat().st_size))
+                    status = path.stat()
+                    found.append((status.st_mtime_ns, path, status.st_size))
         for written, path, size in sorted(found):
             yield path.relative_to(self._folder).as_posix(), f"{written} {size}"
 

@@ -46,19 +46,21 @@ const number = (value, digits = 3) => (value === null || value === undefined ? "
 
 // Inspect
 
+let latest = 0; // number of what is shown: an answer that comes late changes nothing
+
 async function inspect(blob) {
+  const mine = ++latest;
   tell("Inspecting …");
   problem("");
+  find("verdict").hidden = true;
   const name = find("model").value;
   const { status, said } = await ask(`inspect?model=${encodeURIComponent(name)}`, {
     method: "POST", body: blob, headers: { "Content-Type": "application/octet-stream" },
   });
+  if (mine !== latest) return;
   tell("");
-  if (status === 200) await show(said);
-  else {
-    find("verdict").hidden = true;
-    problem(`No decision. ${said.error ?? "The service failed."}`);
-  }
+  if (status === 200) await show(said, mine);
+  else problem(`No decision. ${said.error ?? "The service failed."}`);
 }
 
 function tell(text) { find("state").textContent = text; }
@@ -68,7 +70,7 @@ function problem(text) {
   find("problem").textContent = text;
 }
 
-async function show(verdict) {
+async function show(verdict, mine) {
   find("verdict").hidden = false;
   const outcome = find("outcome");
   outcome.className = verdict.outcome;
@@ -87,13 +89,15 @@ async function show(verdict) {
   if (names.length === 0) return;
   const [height, width] = verdict.image_size;
   find("marks").setAttribute("viewBox", `0 0 ${width} ${height}`);
-  await load(find("base"), links.image);
-  find("picture").onchange = () => load(find("top"), links[find("picture").value]);
+  for (const image of [find("base"), find("top")]) image.removeAttribute("src");
+  await load(find("base"), links.image, mine);
+  find("picture").onchange = () => load(find("top"), links[find("picture").value], mine);
   await find("picture").onchange();
 }
 
-async function load(image, link) {
+async function load(image, link, mine) {
   const { status, said } = await ask(link);
+  if (mine !== latest) return;
   if (image.src.startsWith("blob:")) URL.revokeObjectURL(image.src);
   if (status !== 200) { image.removeAttribute("src"); return; }
   image.src = URL.createObjectURL(said);
@@ -196,10 +200,12 @@ async function history() {
   find("results").replaceChildren(...chosen.map((one) => {
     const button = made("button", { type: "button", class: one.outcome }, document.createTextNode(one.outcome));
     button.onclick = async () => {
+      const mine = ++latest;
       const again = await ask(`results/${one.id}`);
+      if (mine !== latest) return;
       if (again.status !== 200) { await history(); return; }
       select("inspect");
-      await show(again.said);
+      await show(again.said, mine);
     };
     return made("tr", {},
       made("td", { text: new Date(one.time).toLocaleString() }), made("td", {}, button),

@@ -1,6 +1,6 @@
 """The application: its routes, what it answers to what is wrong, and the door before it."""
 
-import logging
+import asyncio
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -11,12 +11,12 @@ from starlette.types import ASGIApp
 
 import inspection_tf
 from inspection_tf.service import telemetry
-from inspection_tf.service.answers import Refusal, of_problem, refused
+from inspection_tf.service.refusals import Refusal, of_problem
 from inspection_tf.service.station import Station
 from inspection_tf.service.web import described, inspecting, open_inference, pages
 from inspection_tf.service.web.door import Door
+from inspection_tf.service.web.responses import error_response
 
-_LOG = logging.getLogger("inspection_tf")
 _NOT_FOUND = "There is nothing under this address. See /openapi.json."
 _NOT_ALLOWED = "This address takes another method. See /openapi.json."
 
@@ -42,22 +42,22 @@ def build(station: Station, *, token: str = "") -> ASGIApp:
     @app.get("/metrics", **described.text(telemetry.CONTENT_TYPE.partition(";")[0], 401))
     async def metrics() -> Response:
         """Tell what was counted and timed, for Prometheus."""
-        return Response(station.telemetry.text(), media_type=telemetry.CONTENT_TYPE)
+        text = await asyncio.to_thread(station.telemetry.text)
+        return Response(text, media_type=telemetry.CONTENT_TYPE)
 
     async def refuse(request: Request, problem: Exception) -> Response:
         refusal = _of_framework(problem)
-        station.turned_away(refusal)
-        return refused(refusal)
+        station.count_refusal(refusal)
+        return error_response(refusal)
 
     usual = app.openapi
     names = sorted(station.models.all())
     app.openapi = lambda: described.with_models(usual(), names)  # type: ignore[method-assign]
     for kind in (Refusal, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, refuse)
-    # What nobody foresaw: answered within the application, so that no trace leaves it.
+    # What nobody foresaw: its trace is in the log, and none of it in the response.
     app.add_exception_handler(500, refuse)
-    spec = station.spec
-    return Door(app, host=station, token=token, max_mib=spec.max_mib, upload_s=spec.upload_s)
+    return Door(app, host=station, token=token)
 
 
 def _of_framework(problem: Exception) -> Refusal:
@@ -67,6 +67,4 @@ def _of_framework(problem: Exception) -> Refusal:
         return Refusal(problem.status_code, "unknown", sentence, dict(problem.headers or {}))
     if isinstance(problem, RequestValidationError):
         return Refusal(400, "malformed", "The request's parameters must be as /openapi.json says.")
-    if not isinstance(problem, Refusal):
-        _LOG.error("internal error", exc_info=problem)
     return of_problem(problem)

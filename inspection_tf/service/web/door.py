@@ -9,12 +9,13 @@ from typing import Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from inspection_tf.service.answers import IS_READ, Refusal, refused
+from inspection_tf.service import refusals
+from inspection_tf.service.refusals import Refusal
+from inspection_tf.service.web.responses import IS_READ, error_response
+from inspection_tf.service.web.uploads import FORM
 
 BATCH = "/inspect/batch"
-SINCE = "since"
-"""In the scope of a request: when it came in, by `time.monotonic`."""
-_MIB = 1 << 20
+_SLOWEST = 32 * 1024  # bytes a second of a batch, whose length nobody knows
 _OPEN = ("/v2/health/live", "/v2/health/ready", "/")  # asked before anybody has a token
 _PAGE = "/page/"  # so are the files of the page
 
@@ -31,11 +32,21 @@ class Host(Protocol):
         ...
 
     @property
-    def retry_after_s(self) -> int:
-        """Seconds after which one that is refused may find room."""
+    def max_bytes(self) -> int:
+        """Bytes of a request; of a form of a batch, of each image."""
         ...
 
-    def turned_away(self, refusal: Refusal) -> None:
+    @property
+    def upload_s(self) -> float:
+        """Seconds that a request may take to arrive."""
+        ...
+
+    @property
+    def retry_after_s(self) -> int:
+        """Seconds after which a request that is refused may find room."""
+        ...
+
+    def count_refusal(self, refusal: Refusal) -> None:
         """Count a request that did not come in."""
         ...
 
@@ -43,44 +54,40 @@ class Host(Protocol):
 class Door:
     """Counts requests that inspect, and refuses those that are too many, too large or too slow."""
 
-    def __init__(
-        self, app: ASGIApp, *, host: Host, token: str, max_mib: float, upload_s: float
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, host: Host, token: str) -> None:
         """Stand before an application.
 
         Args:
             app: what answers who came in.
             host: whose requests are counted.
             token: that a client must send; empty: none.
-            max_mib: of a body; of a batch, of each image.
-            upload_s: that a body may take to arrive.
         """
         self._app, self._host, self._token = app, host, token
-        self._max_bytes = int(max_mib * _MIB)
-        self._upload_s = upload_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        scope[SINCE] = time.monotonic()
         headers = _headers(scope)
+        # The length of a batch is not known before; that of one image as its body is.
+        is_form = headers.get("content-type", "").lower().startswith(FORM)
+        is_batch = scope["path"] == BATCH and is_form
+        is_counted = _inspects(scope)
         try:
             self._require_token(scope, headers)
-            is_counted = _inspects(scope)
             if is_counted:
-                self._require_room(headers, is_batch=scope["path"] == BATCH)
+                self._require_room(headers, is_batch=is_batch)
         except Refusal as refusal:
-            self._host.turned_away(refusal)
-            await refused(refusal)(scope, receive, send)
+            self._host.count_refusal(refusal)
+            await error_response(refusal)(scope, receive, send)
             return
         if not is_counted:
             await self._app(scope, receive, send)
             return
         self._host.in_flight += 1
         try:
-            await self._app(scope, self._timed(receive, scope), send)
+            await self._app(scope, self._bounded(receive, scope, is_batch=is_batch), send)
         finally:
             self._host.in_flight -= 1
 
@@ -101,62 +108,50 @@ class Door:
 
     def _require_room(self, headers: Mapping[str, str], *, is_batch: bool) -> None:
         host = self._host
-        later = {"Retry-After": str(host.retry_after_s)}
         if host.is_draining:
-            raise Refusal(
-                503,
-                "draining",
-                "The service is about to stop. Ask another one.",
-                later,
-                is_unread=True,
-            )
+            raise refusals.draining(host.retry_after_s, is_unread=True)
         if host.in_flight >= host.limit:
             raise Refusal(
                 503,
                 "full",
                 f"At most {host.limit} requests are answered at once. Got one more. "
                 f"Send it again in {host.retry_after_s} s.",
-                later,
+                {"Retry-After": str(host.retry_after_s)},
                 is_unread=True,
             )
         length = headers.get("content-length", "")
-        if not is_batch and length.isdigit() and int(length) > self._max_bytes:
-            raise self._too_large()
+        if not is_batch and length.isdigit() and int(length) > host.max_bytes:
+            raise refusals.too_large("A request", host.max_bytes)
 
-    def _too_large(self) -> Refusal:
-        return Refusal(
-            413,
-            "too_large",
-            f"A request must have at most {self._max_bytes} bytes. Got more. Send a smaller image.",
-            is_unread=True,
-        )
-
-    def _timed(self, receive: Receive, scope: Scope) -> Receive:
+    def _bounded(self, receive: Receive, scope: Scope, *, is_batch: bool) -> Receive:
         """Return what reads a body and refuses one that is too large, or too slow in coming."""
-        is_batch = scope["path"] == BATCH  # whose images are inspected while the next ones come
-        until, left = scope[SINCE] + self._upload_s, self._max_bytes
+        host, read_bytes, waited_s, is_refused = self._host, 0, 0.0, False
         is_read = scope[IS_READ] = threading.Event()
 
         async def read() -> Message:
-            nonlocal left
-            if is_read.is_set():
+            nonlocal read_bytes, waited_s, is_refused
+            if is_read.is_set() or is_refused:
                 return await receive()
-            may_take = self._upload_s if is_batch else max(until - time.monotonic(), 0.0)
+            may_wait = host.upload_s + (read_bytes / _SLOWEST if is_batch else 0.0)
+            began = time.monotonic()
             try:
-                message = await asyncio.wait_for(receive(), may_take)
+                message = await asyncio.wait_for(receive(), max(may_wait - waited_s, 0.0))
             except TimeoutError:
+                is_refused = True
                 raise Refusal(
                     408,
                     "slow",
-                    f"A request must arrive within {self._upload_s:g} s. Got a part of one. "
+                    f"A request must arrive within {host.upload_s:g} s. Got a part of one. "
                     "Send it again, faster or smaller.",
                     is_unread=True,
                 ) from None
+            waited_s += time.monotonic() - began
             if message["type"] != "http.request" or not message.get("more_body", False):
                 is_read.set()
-            left -= len(message.get("body", b""))
-            if left < 0 and not is_batch:
-                raise self._too_large()
+            read_bytes += len(message.get("body", b""))
+            if read_bytes > host.max_bytes and not is_batch:
+                is_refused = True
+                raise refusals.too_large("A request", host.max_bytes)
             return message
 
         return read

@@ -5,6 +5,7 @@ data". An image is the bytes of its file, as a tensor UINT8 of one axis, or its 
 UINT16 of (height, width) or (height, width, 3).
 """
 
+import asyncio
 import dataclasses
 import json
 import math
@@ -19,11 +20,13 @@ from starlette.responses import Response
 import inspection_tf
 from inspection_tf.decision import Verdict
 from inspection_tf.images import Source
-from inspection_tf.service.answers import Refusal, told
+from inspection_tf.service import refusals
 from inspection_tf.service.models import Served
-from inspection_tf.service.station import Given, Station
+from inspection_tf.service.refusals import Refusal
+from inspection_tf.service.station import Station, Submission
 from inspection_tf.service.web import described, uploads
-from inspection_tf.service.web.door import SINCE
+from inspection_tf.service.web.inspecting import is_gone
+from inspection_tf.service.web.responses import json_response, parsed_json
 
 LENGTH = "inference-header-content-length"
 """Header: how many bytes of a body are JSON, before binary tensors."""
@@ -34,17 +37,17 @@ _PROTOCOL = frozenset({"binary_data_output", "binary_data_size", "binary_data"})
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class _Asked:
+class _InferRequest:
     """A request for inference.
 
     Attributes:
-        id: told again.
-        given: its image.
-        outputs: name to whether it is told in binary.
+        id: returned again.
+        submission: its image.
+        outputs: name to whether it is returned in binary.
     """
 
     id: str | None
-    given: Given
+    submission: Submission
     outputs: Mapping[str, bool]
 
 
@@ -55,29 +58,27 @@ def routes(station: Station) -> APIRouter:
     def found(name: str, version: str | None) -> Served:
         served = station.served(name)
         if version is not None and version != served.version:
-            raise Refusal(
-                404,
-                "unknown",
-                f"version must be the one that serves, {served.version}. Got another one.",
+            raise refusals.unknown(
+                f"version must be the one that serves, {served.version}. Got another one."
             )
         return served
 
     @router.get("/health/live", **described.json_told())
     async def live() -> Response:
         """Tell that the process answers."""
-        return told({"live": True})
+        return json_response({"live": True})
 
     @router.get("/health/ready", **described.json_told(503))
     async def ready() -> Response:
         """Tell whether requests are taken."""
         if station.is_draining:
-            raise Refusal(503, "draining", "The service is about to stop.", {"Retry-After": "1"})
-        return told({"ready": True})
+            raise refusals.draining(1)
+        return json_response({"ready": True})
 
     @router.get("", **described.json_told(401))
     async def server() -> Response:
         """Tell what this server is."""
-        return told(
+        return json_response(
             {
                 "name": "inspection_tf",
                 "version": inspection_tf.__version__,
@@ -91,23 +92,23 @@ def routes(station: Station) -> APIRouter:
             """Tell whether a model takes requests."""
             served = found(model, version)
             if station.is_draining:
-                raise Refusal(
-                    503, "draining", "The service is about to stop.", {"Retry-After": "1"}
-                )
-            return told({"name": served.name, "ready": True})
+                raise refusals.draining(1)
+            return json_response({"name": served.name, "ready": True})
 
         @router.get(f"/models/{{model}}{path}", **described.json_told(400, 401, 404))
         async def model_metadata(model: str, version: str | None = None) -> Response:
             """Tell what a model takes and gives."""
-            return told(_metadata(found(model, version)))
+            return json_response(_metadata(found(model, version)))
 
         @router.post(f"/models/{{model}}{path}/infer", **described.infer())
         async def infer(request: Request, model: str, version: str | None = None) -> Response:
             """Decide about one image."""
             served = found(model, version)
-            asked = _asked(served, await uploads.body(request), request.headers)
-            found_ = await station.inspect(served, asked.given, since=request.scope[SINCE])
-            return _answer(served, asked, found_.verdict)
+            data = await uploads.body(request)
+            # In a thread: JSON of millions of numbers takes seconds.
+            wanted = await asyncio.to_thread(_infer_request, served, data, request.headers)
+            inspection = await station.inspect(served, wanted.submission, is_gone=is_gone(request))
+            return _infer_response(served, wanted, inspection.verdict)
 
     serve("")
     serve("/versions/{version}")
@@ -128,7 +129,7 @@ def _metadata(served: Served) -> dict[str, Any]:
 # Requests
 
 
-def _asked(served: Served, data: bytes, headers: Mapping[str, str]) -> _Asked:
+def _infer_request(served: Served, data: bytes, headers: Mapping[str, str]) -> _InferRequest:
     """Return what a body asks for.
 
     Raises:
@@ -139,14 +140,14 @@ def _asked(served: Served, data: bytes, headers: Mapping[str, str]) -> _Asked:
             415, "media_type", "A request must not be compressed. Got one that is. Send it plain."
         )
     length = _header_length(data, headers.get(LENGTH))
-    content = _object(_parsed(data[:length]), "a request")
+    content = _object(parsed_json(data[:length], "A request"), "a request")
     rest = memoryview(data)[length:]
     tensors: dict[str, Source] = {}
     for given in _listed(content, "inputs"):
-        name, rest, tensors_value = _tensor(given, rest)
+        name, rest, image = _tensor(given, rest)
         if name in tensors:
             raise _malformed(f"the input {name[:80]!r} twice")
-        tensors[name] = tensors_value
+        tensors[name] = image
     if len(rest):
         raise _malformed(f"{len(rest)} bytes that belong to no input")
     wanted = [item.name for item in served.inspector.manifest.inputs]
@@ -157,8 +158,8 @@ def _asked(served: Served, data: bytes, headers: Mapping[str, str]) -> _Asked:
     if identity is not None and not isinstance(identity, str):
         raise _malformed("an id that is no text")
     metadata = {name: value for name, value in parameters.items() if name not in _PROTOCOL}
-    given_image = Given(tensors["image"], tensors.get("template"), metadata)
-    return _Asked(identity, given_image, _outputs(content, parameters))
+    submission = Submission(tensors["image"], tensors.get("template"), metadata)
+    return _InferRequest(identity, submission, _outputs(content, parameters))
 
 
 def _header_length(data: bytes, said: str | None) -> int:
@@ -167,16 +168,6 @@ def _header_length(data: bytes, said: str | None) -> int:
     if not (said.isascii() and said.isdigit() and int(said) <= len(data)):
         raise _malformed(f"{LENGTH} {said[:80]!r} of {len(data)} bytes")
     return int(said)
-
-
-def _parsed(data: bytes) -> Any:
-    def no_number(text: str) -> float:
-        raise ValueError(f"{text} is no number of JSON")
-
-    try:
-        return json.loads(data, parse_constant=no_number)
-    except (ValueError, RecursionError) as problem:
-        raise _malformed(f"no JSON ({problem})") from problem
 
 
 def _object(value: Any, what: str) -> dict[str, Any]:
@@ -260,21 +251,19 @@ def _outputs(content: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[
 
 
 def _malformed(what: str) -> Refusal:
-    return Refusal(
-        400,
-        "malformed",
-        f"A request must be as the Open Inference Protocol says. Got {what}. Correct it.",
+    return refusals.malformed(
+        f"A request must be as the Open Inference Protocol says. Got {what}. Correct it."
     )
 
 
 # Answers
 
 
-def _answer(served: Served, asked: _Asked, verdict: Verdict) -> Response:
+def _infer_response(served: Served, infer_request: _InferRequest, verdict: Verdict) -> Response:
     texts = {"verdict": json.dumps(verdict.to_dict(), allow_nan=False), "outcome": verdict.outcome}
     outputs: list[dict[str, Any]] = []
     binary = b""
-    for name, is_binary in asked.outputs.items():
+    for name, is_binary in infer_request.outputs.items():
         output: dict[str, Any] = {"name": name, "datatype": "BYTES", "shape": [1]}
         if is_binary:
             text = texts[name].encode()
@@ -287,11 +276,11 @@ def _answer(served: Served, asked: _Asked, verdict: Verdict) -> Response:
     content = {
         "model_name": served.name,
         "model_version": served.version,
-        **({} if asked.id is None else {"id": asked.id}),
+        **({} if infer_request.id is None else {"id": infer_request.id}),
         "outputs": outputs,
     }
     if not binary:
-        return told(content)
+        return json_response(content)
     head = json.dumps(content, allow_nan=False).encode()
     return Response(
         head + binary,

@@ -1,15 +1,17 @@
 """Routes of the page: its files, and what it asks for beside verdicts."""
 
+import asyncio
 from importlib import resources
 from typing import Any
 
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from inspection_tf.service.answers import Refusal, told
+from inspection_tf.service import refusals
 from inspection_tf.service.models import Served
 from inspection_tf.service.station import Station
 from inspection_tf.service.web import described
+from inspection_tf.service.web.responses import json_response
 
 _POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; frame-ancestors "
@@ -33,12 +35,12 @@ def routes(station: Station) -> APIRouter:
     """Return the routes of a station."""
     router = APIRouter()
 
-    @router.get("/", **described.text("text/html", 401))
+    @router.get("/", **described.text("text/html"))
     async def index() -> Response:
         """Show the page."""
         return _file("index.html")
 
-    @router.get("/page/{name}", **described.text("text/plain", 401, 404))
+    @router.get("/page/{name}", **described.text("text/plain", 404))
     async def file(name: str) -> Response:
         """Return a file of the page."""
         return _file(name)
@@ -46,7 +48,7 @@ def routes(station: Station) -> APIRouter:
     @router.get("/status", **described.json_told(401))
     async def status() -> Response:
         """Tell what is served, how much is going on, and what was counted."""
-        return told(
+        return json_response(
             {
                 "is_ready": not station.is_draining,
                 "requests": station.in_flight,
@@ -66,28 +68,28 @@ def routes(station: Station) -> APIRouter:
         """Return the card of a model."""
         path = station.served(model).root / CARD
         if not path.is_file():
-            raise Refusal(404, "unknown", "A model must have a card. Got none in its bundle.")
+            raise refusals.unknown("A model must have a card. Got none in its bundle.")
         return Response(path.read_bytes(), media_type="text/markdown; charset=utf-8")
 
     @router.get("/results", **described.json_told(401))
     async def results() -> Response:
         """List the last results, the latest first."""
-        return told({"results": station.results.listed()})
+        return json_response({"results": await asyncio.to_thread(station.results.listed)})
 
     @router.get("/results/{identity}", **described.json_told(400, 401, 404))
     async def result(identity: str) -> Response:
         """Return one of the last results again."""
         found = station.results.one(identity)
         if found is None:
-            raise Refusal(404, "unknown", "A result must be one of the last ones. Got another.")
-        return told(found)
+            raise refusals.unknown("A result must be one of the last ones. Got another.")
+        return json_response(found)
 
     return router
 
 
 def _file(name: str) -> Response:
     if name not in _KINDS:
-        raise Refusal(404, "unknown", "There is no such file. See /openapi.json.")
+        raise refusals.unknown("There is no such file. See /openapi.json.")
     data = (resources.files("inspection_tf.service") / "page" / name).read_bytes()
     return Response(data, media_type=_KINDS[name], headers=_HEADERS)
 

@@ -1,7 +1,6 @@
 """What a request carries: an image as its body, or a form of images, templates and metadata."""
 
 import dataclasses
-import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,7 +9,9 @@ from python_multipart.exceptions import MultipartParseError, ParseError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
-from inspection_tf.service.answers import Refusal
+from inspection_tf.service import refusals
+from inspection_tf.service.refusals import Refusal
+from inspection_tf.service.web.responses import parsed_json
 
 FIELDS = ("image", "template", "metadata")
 """Fields of a form."""
@@ -27,11 +28,13 @@ class Part:
         field: one of `FIELDS`.
         name: of its file; empty where it has none.
         data: its bytes.
+        refusal: why it is not used: it is too large; then there are no bytes.
     """
 
     field: str
     name: str
     data: bytes
+    refusal: Refusal | None = None
 
 
 def is_form(request: Request) -> bool:
@@ -103,23 +106,14 @@ def metadata_of(data: bytes) -> dict[str, Any]:
     Raises:
         Refusal: it is none, or holds what is no number.
     """
-    try:
-        found = json.loads(data.decode(), parse_constant=_no_number)
-    except (ValueError, RecursionError) as problem:
-        raise _malformed(f"metadata that is no JSON ({problem})") from problem
+    found = parsed_json(data, "Metadata")
     if not isinstance(found, dict):
         raise _malformed("metadata that is no JSON object")
     return found
 
 
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
-
-
 def _malformed(what: str) -> Refusal:
-    return Refusal(
-        400,
-        "malformed",
+    return refusals.malformed(
         f"A form must hold {', '.join(FIELDS[:2])} as files and {FIELDS[2]} as a JSON object. Got "
         f"{what}. Correct the request.",
         is_unread=True,
@@ -140,7 +134,7 @@ class _Collector:
         self._header = [bytearray(), bytearray()]
         self._headers: dict[str, str] = {}
         self._length = 0
-        self._data = bytearray()
+        self._data, self._size = bytearray(), 0
 
     def callbacks(self) -> Any:
         """Return them by the parser's names."""
@@ -160,7 +154,7 @@ class _Collector:
         return found
 
     def _begin(self) -> None:
-        self._headers, self._length, self._data = {}, 0, bytearray()
+        self._headers, self._length, self._data, self._size = {}, 0, bytearray(), 0
 
     def _heading(self, place: int, data: bytes) -> None:
         self._length += len(data)
@@ -174,15 +168,11 @@ class _Collector:
         self._header = [bytearray(), bytearray()]
 
     def _more(self, data: bytes) -> None:
-        if len(self._data) + len(data) > self._largest:
-            raise Refusal(
-                413,
-                "too_large",
-                f"A part of a form must have at most {self._largest} bytes. Got more. Send a "
-                "smaller image.",
-                is_unread=True,
-            )
-        self._data += data
+        self._size += len(data)
+        if self._size <= self._largest:
+            self._data += data
+        else:
+            self._data.clear()
 
     def _end(self) -> None:
         _, options = parse_options_header(self._headers.get("content-disposition", ""))
@@ -190,7 +180,9 @@ class _Collector:
         if field not in FIELDS:
             raise _malformed(f"a field {field[:80]!r}")
         name = options.get(b"filename", b"").decode("utf-8", "replace")
-        self._whole.append(Part(field, name, bytes(self._data)))
+        is_too_large = self._size > self._largest
+        refusal = refusals.too_large("An image", self._largest) if is_too_large else None
+        self._whole.append(Part(field, name, bytes(self._data), refusal))
 
     def _over(self) -> None:
         self.is_over = True

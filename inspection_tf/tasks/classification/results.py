@@ -121,6 +121,10 @@ class Classes:
         heat = self.heat()
         return {} if heat is None else {"heat": np.rint(255 * heat).astype(np.uint8)}
 
+    def picture_names(self, image: NDArray[np.generic] | None) -> tuple[str, ...]:
+        """Return `heat` where the network returns evidence."""
+        return () if self.placement is None or self.cells() is None else ("heat",)
+
     def mark(self, picture: NDArray[np.uint8], colour: "Colour", width: int) -> None:
         """Tint what speaks for the likeliest class but OK, where this is the likeliest of all."""
         heat = self.heat()

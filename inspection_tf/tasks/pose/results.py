@@ -96,7 +96,7 @@ class PoseFound:
         the surer one.
         """
         if image is None or self.light is None or self.significance is None:
-            return {}
+            return {}  # see `picture_names`
         found = np.asarray(image, np.float64)
         span = max(float(np.percentile(found, _SEEN)), 1.0)
         light = np.asarray(self.light, np.float64)
@@ -104,6 +104,11 @@ class PoseFound:
         sure = np.clip(np.asarray(self.significance, np.float64) / _STRONGEST, 0, 1)[..., None]
         third = (1 - sure) * grey[1] * 0.5 + sure * np.array([255.0, 0.0, 0.0])
         return {"difference": np.concatenate([*grey, np.rint(third).astype(np.uint8)], axis=1)}
+
+    def picture_names(self, image: NDArray[np.generic] | None) -> tuple[str, ...]:
+        """Return `difference` where the image is at hand and was compared."""
+        is_compared = self.light is not None and self.significance is not None
+        return ("difference",) if image is not None and is_compared else ()
 
     def mark(self, picture: NDArray[np.uint8], colour: "Colour", width: int) -> None:
         """Draw nothing: the outline of the mask tells all."""
