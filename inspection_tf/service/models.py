@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from inspection_tf import bundle, errors, files, runtime
+from inspection_tf import bundle, config, errors, files, runtime
 from inspection_tf.service.spec import ServiceSpec
 
 _LOG = logging.getLogger("inspection_tf")
@@ -31,8 +31,8 @@ class Place:
         """Return what `NAME=PATH`, or a path, stands for."""
         name, equals, path = word.partition("=")
         if equals and name and not Path(word).exists():
-            return cls(name, Path(path).expanduser())
-        return cls("", Path(word).expanduser())
+            return cls(name, config.expanded(path))
+        return cls("", config.expanded(word))
 
     def folder(self) -> Path:
         """Return the bundle's folder; a path in a file is relative to that file.
@@ -50,18 +50,12 @@ class Place:
                 f"{self.path}: a file that names a bundle must be readable text. Got {problem}. "
                 "Write the bundle's folder into it."
             ) from problem
-        if not line:
+        if not line.isprintable() or not line:
             raise errors.ConfigError(
-                f"{self.path}: a file that names a bundle must hold its folder. Got an empty "
-                "line. Write the folder into it."
+                f"{self.path}: a file that names a bundle must hold its folder. Got "
+                f"{line[:80]!r}. Write the folder into it."
             )
-        try:
-            return self.path.parent / Path(line).expanduser()
-        except RuntimeError as problem:  # there is no such user
-            raise errors.ConfigError(
-                f"{self.path}: a file that names a bundle must hold its folder. Got {line!r}. "
-                "Write the whole path."
-            ) from problem
+        return self.path.parent / config.expanded(line)
 
     def trace(self) -> str:
         """Return what differs once another bundle lies here; empty where nothing is."""

@@ -127,4 +127,4 @@ def _bytes_of(verdict: "decision.Verdict") -> int:
     arrays = [verdict.image, verdict.probability, verdict.class_probability]
     found = {id(array): array.nbytes for array in arrays if isinstance(array, np.ndarray)}
     height, width = verdict.image_size
-    return _SMALLEST + sum(found.values()) + 4 * height * width
+    return _SMALLEST + 2 * len(str(verdict.metadata)) + sum(found.values()) + 4 * height * width

@@ -20,6 +20,7 @@ from inspection_tf.service.lines.sources import source
 from inspection_tf.service.models import Models
 from inspection_tf.service.spec import ServiceSpec
 from inspection_tf.service.station import Station
+from inspection_tf.service.web.connections import Connection
 
 _LOG = logging.getLogger("inspection_tf")
 _NOTICE_S = 0.5  # between saying that it stops and closing the door
@@ -97,7 +98,7 @@ async def _served(station: Station, sinks: Sinks | None, app: ASGIApp, spec: Ser
         app,
         host=spec.host,
         port=spec.port,
-        http="h11",
+        http=Connection,
         ws="none",
         lifespan="off",
         log_config=None,
@@ -203,3 +204,5 @@ async def _signals(station: Station, told: "asyncio.Future[int]") -> AsyncIterat
     finally:
         for number in (*handled, *([hup] if hup is not None else [])):
             loop.remove_signal_handler(number)
+            # It ends already: what comes now changes nothing.
+            signal.signal(number, signal.SIG_IGN)

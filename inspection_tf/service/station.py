@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _LOADERS = 2  # threads; what decodes leaves the interpreter's lock
 _MIB = 1 << 20
+_MOST_METADATA = 1 << 16  # characters
 _NO_LIMIT = 1 << 62
 
 
@@ -180,6 +181,10 @@ class Station:
         deadline = time.monotonic() + waits_s
         try:
             metadata = passed_through.checked(submission.metadata)
+            if len(str(metadata)) > _MOST_METADATA:
+                raise refusals.malformed(
+                    f"Metadata must have at most {_MOST_METADATA} characters. Got more. Send less."
+                )
             _require_pixels(submission.image)
             loaded = await loop.run_in_executor(
                 self._loaders,

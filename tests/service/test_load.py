@@ -221,10 +221,13 @@ def test_a_token_is_asked_for_but_not_by_health(stationed):
     async def metrics(client):
         return await client.get("/metrics")
 
-    right = sent(PNG, authorization="Bearer abc")
+    async def head(client):
+        return await client.head("/v2/health/live")
+
+    right = sent(PNG, authorization="bearer abc")
     wrong = sent(PNG, authorization="Bearer abd")
-    answers = together(station, right, wrong, sent(PNG), metrics, health, token="abc")
-    assert [answer.status_code for answer in answers] == [200, 401, 401, 401, 200]
+    answers = together(station, right, wrong, sent(PNG), metrics, health, head, token="abc")
+    assert [answer.status_code for answer in answers] == [200, 401, 401, 401, 200, 200]
     assert answers[1].headers["www-authenticate"] == "Bearer"
 
 
@@ -410,6 +413,8 @@ MALFORMED = [
     ("/v2/models/toy/infer", {"content_encoding": "gzip"}, b"{}", 415),
     ("/v2/models/toy/infer", {"inference_header_content_length": "9"}, b"{}", 400),
     ("/v2/models/toy/infer", {"inference_header_content_length": "-1"}, b"{}", 400),
+    ("/v2/models/toy/infer", {"inference_header_content_length": "9" * 5000}, b"{}", 400),
+    ("/inspect/", {}, PNG, 404),
     ("/v2/models/toy/versions/7/infer", {}, b"{}", 404),
     ("/nothing", {}, b"", 404),
     ("/metrics", {}, b"", 405),
@@ -431,6 +436,10 @@ def tensor(**changes):
 
 
 TENSORS = [
+    ([tensor(shape=[10**4000] * 100)], "of more than 4 axes"),
+    ([tensor(shape=[10**10, 1])], "of more than 4 axes"),
+    ([tensor(shape=[1] * 300_000)], "of more than 4 axes"),
+    ([tensor(data=[[1], [2, 3]])], "cannot be read"),
     ([tensor(), tensor()], "twice"),
     ([tensor(name="other")], "takes"),
     ([tensor(name=7)], "without a name"),
@@ -470,9 +479,10 @@ def test_a_form_holds_what_it_may(stationed):
         form(("image", "a", PNG), ("other", "", b"1")),
         form(("image", "a", PNG), ("metadata", "", b"[1]")),
         form(("image", "a", PNG), ("metadata", "", b'{"a": NaN}')),
+        form(("image", "a", PNG), ("metadata", "", b'{"a": "%s"}' % (b"x" * 70_000))),
         form(("image", "a", PNG), ("metadata", "", b'{"lot": "7"}')),
     )
-    assert [answer.status_code for answer in answers] == [400, 400, 400, 400, 400, 200]
+    assert [answer.status_code for answer in answers] == [400, 400, 400, 400, 400, 400, 200]
     assert answers[-1].json()["metadata"] == {"lot": "7"}
 
 

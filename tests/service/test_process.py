@@ -1,9 +1,11 @@
 """The process of a service: how it begins, swaps bundles, and ends."""
 
+import http.client
 import json
 import shutil
 import signal
 import socket
+import sys
 import threading
 import time
 
@@ -154,6 +156,23 @@ def test_the_answer_to_what_is_not_read_arrives_all_the_same():
                 )
                 assert (status, headers["connection"]) == (415, "close")
                 assert json.loads(data)["error"].startswith("The body must be an image")
+
+
+def test_headers_that_never_end_are_not_waited_for(tmp_path):
+    code = "from inspection_tf.service.web import connections; connections._HEADERS_S = 0.3; "
+    code += "import sys; from inspection_tf.cli import main; sys.exit(main(sys.argv[1:]))"
+    command = [sys.executable, "-c", code, "serve"]
+    with service_process.serving(SEGMENTATION, command=command) as service:
+        for start in (b"", b"GET / HTTP/1.1\r\nHost: a\r\nX: "):
+            with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+                connection.sendall(start)
+                assert connection.recv(1024) == b""
+        connection = http.client.HTTPConnection("127.0.0.1", service.port, timeout=20)
+        for _ in range(3):  # one that is used again and again is not
+            connection.request("POST", "/inspect", picture(SEGMENTATION))
+            assert connection.getresponse().read()
+            time.sleep(0.2)
+        connection.close()
 
 
 def test_many_at_once_each_get_their_own(tmp_path):

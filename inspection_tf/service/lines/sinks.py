@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import errors, files
+from inspection_tf import config, errors, files
 from inspection_tf.service.lines.outbox import Outbox, Waiting
 from inspection_tf.service.lines.sources import shown
 
@@ -42,7 +42,7 @@ def deliverer(word: str) -> Deliver:
     """
     kind, _, rest = word.partition(":")
     if kind == "folder" and rest:
-        return _to_folder(Path(rest).expanduser())
+        return _to_folder(config.expanded(rest))
     if kind == "webhook" and urllib.parse.urlsplit(rest).scheme in ("http", "https"):
         return _to_web(rest)
     if kind == "mqtt" and _is_broker(word):

@@ -9,6 +9,7 @@ import dataclasses
 import logging
 import os
 import re
+import stat
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import Any, Protocol
 
 import cv2
 
-from inspection_tf import errors, images
+from inspection_tf import config, errors, images
 from inspection_tf.service.lines.outbox import Outbox, Seen
 
 _LOG = logging.getLogger("inspection_tf")
@@ -74,7 +75,7 @@ def source(word: str, outbox: Outbox | None) -> Source:
     """
     kind, _, rest = word.partition(":")
     if kind == "folder" and rest:
-        folder = Path(rest).expanduser()
+        folder = config.expanded(rest)
         if not folder.is_dir():
             raise errors.ConfigError(
                 f"A source folder:DIR must be a folder. Got {str(folder)!r}, which is none. "
@@ -82,7 +83,7 @@ def source(word: str, outbox: Outbox | None) -> Source:
             )
         return _Folder(word, folder, outbox)
     if kind == "video" and rest:
-        file = Path(rest).expanduser()
+        file = config.expanded(rest)
         if not file.is_file():
             raise errors.ConfigError(
                 f"A source video:FILE must be a file. Got {str(file)!r}, which is none. "
@@ -111,6 +112,8 @@ class _Folder:
 
     def frames(self, is_over: threading.Event) -> Iterator[Frame | None]:
         while not is_over.is_set():
+            if not self._folder.is_dir():
+                yield None
             # A file that is still written has another size or time at the next look.
             before, self._marks = self._marks, dict(self._listed())
             self._known = {name: self._known[name] for name in self._known if name in self._marks}
@@ -151,7 +154,8 @@ class _Folder:
                     continue
                 with contextlib.suppress(OSError):
                     status = path.stat()
-                    found.append((status.st_mtime_ns, path, status.st_size))
+                    if stat.S_ISREG(status.st_mode):  # of a pipe nobody may ever write
+                        found.append((status.st_mtime_ns, path, status.st_size))
         for written, path, size in sorted(found):
             yield path.relative_to(self._folder).as_posix(), f"{written} {size}"
 

@@ -31,6 +31,7 @@ def build(station: Station, *, token: str = "") -> ASGIApp:
     app = FastAPI(
         title="inspection_tf",
         version=inspection_tf.__version__,
+        redirect_slashes=False,
         docs_url=None,  # its page loads from elsewhere
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,

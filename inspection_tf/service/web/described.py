@@ -130,7 +130,9 @@ def text(media_type: str, *statuses: int) -> dict[str, Any]:
 def with_models(description: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """Return what `/openapi.json` says, with the names of the models that are served."""
     for route in description["paths"].values():
-        for operation in route.values():
+        for method, operation in route.items():
+            if method == "get":  # FastAPI's own, which is answered with 400 here
+                operation["responses"].pop("422", None)
             for parameter in operation.get("parameters", ()):
                 if parameter["name"] == "model":
                     parameter["schema"] = {"type": "string", "enum": list(names)}

@@ -33,6 +33,8 @@ LENGTH = "inference-header-content-length"
 OUTPUTS = ("verdict", "outcome")
 """Tensors that are told, each of one text: the verdict as JSON, and its outcome."""
 _DTYPES: dict[str, np.dtype[Any]] = {"UINT8": np.dtype("<u1"), "UINT16": np.dtype("<u2")}
+_MOST_AXES, _LONGEST = 4, 1 << 31
+_MOST_SAID = 300  # characters of what was received, in a sentence
 _PROTOCOL = frozenset({"binary_data_output", "binary_data_size", "binary_data"})
 
 
@@ -165,7 +167,7 @@ def _infer_request(served: Served, data: bytes, headers: Mapping[str, str]) -> _
 def _header_length(data: bytes, said: str | None) -> int:
     if said is None:
         return len(data)
-    if not (said.isascii() and said.isdigit() and int(said) <= len(data)):
+    if not (said.isascii() and said.isdigit() and len(said) < 16 and int(said) <= len(data)):
         raise _malformed(f"{LENGTH} {said[:80]!r} of {len(data)} bytes")
     return int(said)
 
@@ -192,6 +194,8 @@ def _tensor(given: Mapping[str, Any], rest: memoryview) -> tuple[str, memoryview
         isinstance(side, int) and not isinstance(side, bool) and side >= 0 for side in shape
     ):
         raise _malformed(f"{name[:80]} with a shape that is no list of numbers from 0")
+    if len(shape) > _MOST_AXES or any(side > _LONGEST for side in shape):
+        raise _malformed(f"{name[:80]} of more than {_MOST_AXES} axes, or of {_LONGEST} on one")
     if datatype not in (*_DTYPES, "BYTES"):
         raise _malformed(f"{name[:80]} of a datatype that is not UINT8, UINT16 or BYTES")
     parameters = _object(given.get("parameters", {}), f"parameters of {name[:80]}")
@@ -208,8 +212,9 @@ def _of_json(name: str, datatype: str, shape: list[int], values: Any) -> Source:
         raise _malformed(f"{name[:80]} as BYTES in JSON, which holds text alone")
     dtype = _DTYPES[datatype]
     try:
-        array = np.asarray(values, object).reshape(-1)
-        if not all(type(value) is int and 0 <= value <= np.iinfo(dtype).max for value in array):
+        array = np.asarray(values).reshape(-1)
+        is_whole = array.dtype.kind in "iu" and array.size > 0
+        if not is_whole or array.min() < 0 or array.max() > np.iinfo(dtype).max:
             raise ValueError("a value that is no whole number of the datatype")
         data = array.astype(dtype).tobytes()
     except (ValueError, TypeError, OverflowError) as problem:
@@ -252,7 +257,8 @@ def _outputs(content: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[
 
 def _malformed(what: str) -> Refusal:
     return refusals.malformed(
-        f"A request must be as the Open Inference Protocol says. Got {what}. Correct it."
+        "A request must be as the Open Inference Protocol says. "
+        f"Got {what[:_MOST_SAID]}. Correct it."
     )
 
 

@@ -286,6 +286,7 @@ def test_a_file_that_is_still_written_waits(tmp_path, monkeypatch):
     (tmp_path / "a.png").write_bytes(b"another")
     (tmp_path / ".hidden.png").write_bytes(b"hidden")
     assert next(found).image == b"another"
+    os.mkfifo(tmp_path / "a_pipe.png")
     (tmp_path / "b.png").symlink_to(tmp_path / "nothing")
     (tmp_path / os.fsdecode(b"c\xff.png")).write_bytes(b"no name of UTF-8")
     assert next(found).name == r"c\udcff.png"
