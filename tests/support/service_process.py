@@ -96,7 +96,7 @@ def form(*parts):
     )
 
 
-def eventually(condition, *, within_s=20):
+def eventually(condition, *, within_s=60):
     """Wait until a condition holds."""
     until = time.monotonic() + within_s
     while not condition():
