@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 
 import uvicorn
@@ -26,6 +26,8 @@ _LOG = logging.getLogger("inspection_tf")
 _NOTICE_S = 0.5  # between saying that it stops and closing the door
 _POLL_S = 0.05
 _BACKLOG = 2048  # connections that the system accepts before they are looked at
+_ENDINGS = {signal.SIGTERM: errors.SIGTERM, signal.SIGINT: errors.SIGINT}
+_SWAPS = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
 _LONGEST_TOKEN = 4096  # characters
 
 
@@ -53,24 +55,38 @@ def serve(bundles: Sequence[str], spec: ServiceSpec) -> int:
         errors.BundleError: one cannot be used.
     """
     token = "" if spec.token_file is None else _token(spec.token_file)
-    if hasattr(signal, "SIGHUP") and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until bundles can be swapped
     for word in spec.source:
         source(word, None)  # what is none is refused before bundles are started
-    sinks = None if spec.state is None else Sinks(spec.sink, spec.state, most=spec.outbox)
-    try:
-        models = Models(bundles, spec)
-    except BaseException:
+    with contextlib.ExitStack() as ending:
+        ending.enter_context(_signals_as_before())
+        sinks = None
+        if spec.state is not None:
+            sinks = Sinks(spec.sink, spec.state, most=spec.outbox)
+            ending.callback(sinks.close)
+        station = Station(Models(bundles, spec), spec, sinks)
+        ending.callback(station.close)
         if sinks is not None:
-            sinks.close()
-        raise
-    station = Station(models, spec, sinks)
-    if sinks is not None:
-        sinks.follow(station.telemetry)
-    try:
+            sinks.follow(station.telemetry)
         return asyncio.run(_served(station, sinks, web.build(station, token=token), spec))
+
+
+@contextlib.contextmanager
+def _signals_as_before() -> Iterator[None]:
+    """Handle signals after the block as before it; in it SIGHUP ends nothing.
+
+    Before bundles are started there is none to swap, and when they end there is none either.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (*_ENDINGS, *_SWAPS)}
+    for number in _SWAPS:
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
     finally:
-        station.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _token(path: Path) -> str:
@@ -106,8 +122,8 @@ async def _served(station: Station, sinks: Sinks | None, app: ASGIApp, spec: Ser
         server_header=False,
     )
     server = _Server(config)
-    told = asyncio.get_running_loop().create_future()
-    async with _signals(station, told):
+    code = asyncio.get_running_loop().create_future()
+    async with _signals(station, code):
         listening = _listening(spec)
         running = asyncio.ensure_future(server.serve([listening]))
         line = Line(station, spec.source, sinks)
@@ -121,7 +137,7 @@ async def _served(station: Station, sinks: Sinks | None, app: ASGIApp, spec: Ser
                 await asyncio.sleep(_POLL_S)
             host, port = listening.getsockname()[:2]
             process.say(f"http://{f'[{host}]' if ':' in host else host}:{port}")
-            await asyncio.wait([told, running], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([code, running], return_when=asyncio.FIRST_COMPLETED)
             until = time.monotonic() + spec.drain_s
             line.close()
             await _drained(station, until)
@@ -132,7 +148,7 @@ async def _served(station: Station, sinks: Sinks | None, app: ASGIApp, spec: Ser
         finally:
             watching.cancel()
             line.close()
-    return int(told.result()) if told.done() else errors.InspectionError.exit_code
+    return int(code.result()) if code.done() else errors.InspectionError.exit_code
 
 
 def _listening(spec: ServiceSpec) -> socket.socket:
@@ -179,30 +195,27 @@ def _swapped(station: Station, *, only_files: bool) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _signals(station: Station, told: "asyncio.Future[int]") -> AsyncIterator[None]:
+async def _signals(station: Station, ended: "asyncio.Future[int]") -> AsyncIterator[None]:
     """Handle signals as long as the block runs."""
     loop = asyncio.get_running_loop()
     swaps = set[asyncio.Task[None]]()
 
     def stop(code: int) -> None:
-        if not told.done():
-            told.set_result(code)
+        if not ended.done():
+            ended.set_result(code)
 
     def swap() -> None:
         task = asyncio.ensure_future(asyncio.to_thread(_swapped, station, only_files=False))
         swaps.add(task)
         task.add_done_callback(swaps.discard)
 
-    handled = {signal.SIGTERM: errors.SIGTERM, signal.SIGINT: errors.SIGINT}
-    for number, code in handled.items():
+    for number, code in _ENDINGS.items():
         loop.add_signal_handler(number, stop, code)
-    hup = getattr(signal, "SIGHUP", None)
-    if hup is not None:
-        loop.add_signal_handler(hup, swap)
+    for number in _SWAPS:
+        loop.add_signal_handler(number, swap)
     try:
         yield
     finally:
-        for number in (*handled, *([hup] if hup is not None else [])):
+        for number in (*_ENDINGS, *_SWAPS):
             loop.remove_signal_handler(number)
-            # It ends already: what comes now changes nothing.
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, signal.SIG_IGN)  # it ends already: what comes changes nothing

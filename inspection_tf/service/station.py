@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from inspection_tf import decision, images
+from inspection_tf import decision, images, runtime
 from inspection_tf.decision import metadata as passed_through
 from inspection_tf.service import refusals
 from inspection_tf.service.models import Models, Served
@@ -61,10 +61,6 @@ class Tells(Protocol):
         """Take verdicts, ready for JSON."""
         ...
 
-    def close(self) -> None:
-        """Take no more."""
-        ...
-
 
 class Station:
     """Inspects what comes in, one image after the other.
@@ -83,7 +79,7 @@ class Station:
         Args:
             models: which it serves.
             spec: how it listens.
-            sinks: which are told of verdicts; `close` closes them.
+            sinks: which are told of verdicts; whoever made them closes them.
         """
         self.sinks = sinks
         self.spec, self.models = spec, models
@@ -185,13 +181,7 @@ class Station:
                 raise refusals.malformed(
                     f"Metadata must have at most {_MOST_METADATA} characters. Got more. Send less."
                 )
-            _require_pixels(submission.image)
-            loaded = await loop.run_in_executor(
-                self._loaders,
-                served.inspector.load_image,
-                submission.image,
-                submission.template,
-            )
+            loaded = await loop.run_in_executor(self._loaders, _loaded, served, submission)
             job = Job(served.inspector, loaded, metadata, deadline)
             found = await self._result(self._owner.submit(job), deadline, is_gone)
             refusals.require_decision(found.verdict)
@@ -251,11 +241,22 @@ class Station:
         """End its threads when what waits is done."""
         self._loaders.shutdown()
         self._owner.close()
-        if self.sinks is not None:
-            self.sinks.close()
 
     def _tell_version(self, served: Served) -> None:
         self.telemetry.serves(served.name, served.version, served.inspector.engine_name)
+
+
+def _loaded(served: Served, submission: Submission) -> runtime.Loaded:
+    """Return an image that is ready for the networks.
+
+    Raises:
+        Refusal: it has more pixels than are decoded.
+        errors.ImageError: it cannot be read, or does not fit the bundle.
+    """
+    for image in (submission.image, submission.template):
+        if image is not None:
+            _require_pixels(image)
+    return served.inspector.load_image(submission.image, submission.template)
 
 
 def _require_pixels(image: images.Source) -> None:
