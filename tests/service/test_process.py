@@ -1,5 +1,6 @@
 """The process of a service: how it begins, swaps bundles, and ends."""
 
+import asyncio
 import http.client
 import json
 import shutil
@@ -8,13 +9,17 @@ import socket
 import sys
 import threading
 import time
+import types
 
 import pytest
 import service_process
+import uvicorn
 from service_process import KEPT, eventually, form
+from uvicorn.server import ServerState
 
 from inspection_tf import cli, errors
 from inspection_tf.editing import rethreshold
+from inspection_tf.service.web.connections import Connection
 
 SEGMENTATION = KEPT / "schema_4_segmentation"
 POSE = KEPT / "schema_5_pose"
@@ -173,6 +178,29 @@ def test_headers_that_never_end_are_not_waited_for(tmp_path):
             assert connection.getresponse().read()
             time.sleep(0.2)
         connection.close()
+
+
+def test_what_is_sent_is_not_held_back():
+    options = []
+
+    class Transport(asyncio.Transport):
+        def get_extra_info(self, name, default=None):
+            given = types.SimpleNamespace(
+                setsockopt=lambda *words: options.append(words), family=socket.AF_INET
+            )
+            return given if name == "socket" else default
+
+        def close(self):
+            pass
+
+    async def connect():
+        config = uvicorn.Config(None, log_config=None)
+        connection = Connection(config, ServerState(), {})
+        connection.connection_made(Transport())
+        connection.connection_lost(None)
+
+    asyncio.run(connect())
+    assert options == [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 
 
 def test_many_at_once_each_get_their_own(tmp_path):

@@ -1,6 +1,7 @@
 """Connections of HTTP/1.1 that do not stay open for a request that never comes."""
 
 import asyncio
+import socket
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -18,6 +19,9 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for headers."""
         super().connection_made(transport)
+        # Or the system holds back the second part of a response until the first is confirmed, which
+        # takes 40 ms. asyncio sees to it for sockets that say they are of TCP, which ours does not.
+        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._waiting: asyncio.TimerHandle | None = None
         self._wait()
 
