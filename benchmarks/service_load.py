@@ -251,7 +251,7 @@ async def swaps(case: Case, count: int) -> None:
         shutil.copytree(case.bundle, folder / "spoilt")
         spoilt = folder / "spoilt" / "MODEL_CARD.md"
         pointer = folder / "current"
-        pointer.write_text("first")
+        pointer.write_text("second")
         with serving(f"line={pointer}") as service:
             statuses, wrong, is_over = Counter[int](), 0, False
 

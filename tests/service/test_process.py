@@ -185,8 +185,12 @@ def test_what_is_sent_is_not_held_back():
 
     class Transport(asyncio.Transport):
         def get_extra_info(self, name, default=None):
+            place = ("127.0.0.1", 1)
             given = types.SimpleNamespace(
-                setsockopt=lambda *words: options.append(words), family=socket.AF_INET
+                setsockopt=lambda *words: options.append(words),
+                family=socket.AF_INET,
+                getsockname=lambda: place,
+                getpeername=lambda: place,
             )
             return given if name == "socket" else default
 
