@@ -115,6 +115,13 @@ class Verdict:
         """(4, 2) px, the corners of a field even where they are not taken for it."""
         return self._field.guess_xy
 
+    def image_8bit(self) -> NDArray[np.uint8] | None:
+        """Return the image as a screen shows it; None where the verdict does not hold it."""
+        if self.image is None or self.image.dtype == np.uint8:
+            return None if self.image is None else np.asarray(self.image, np.uint8)
+        # Few 16-bit cameras use all 16 bits.
+        return np.asarray(self.image * (255.0 / max(int(self.image.max()), 1)), np.uint8)
+
     def mask(self) -> NDArray[np.bool_]:
         """Return the pixels of all regions, or of the field, (height, width) of the source."""
         return self.result.mask(self.image_size)
@@ -186,13 +193,9 @@ class Verdict:
         backdrop = self.result.backdrop() if self.image is None else None
         if self.image is None and backdrop is None:
             return None
-        grey: NDArray[np.generic]
-        if self.image is None:
+        grey: NDArray[np.generic] | None = self.image_8bit()
+        if grey is None:
             grey = np.nan_to_num(np.asarray(backdrop) * 255.0, posinf=255, neginf=0)
-        elif self.image.dtype == np.uint8:
-            grey = self.image
-        else:  # few 16-bit cameras use all 16 bits
-            grey = self.image * (255.0 / max(int(self.image.max()), 1))
         picture = np.atleast_3d(np.clip(grey, 0, 255)).astype(np.uint8)
         picture = np.array(np.broadcast_to(picture, (*picture.shape[:2], 3)), order="C")
         outlines, _ = cv2.findContours(

@@ -106,20 +106,11 @@ def _names_of(verdict: "decision.Verdict") -> tuple[str, ...]:
 
 
 def _pictures(verdict: "decision.Verdict") -> "Iterator[tuple[str, NDArray[np.generic]]]":
-    if verdict.image is not None:
-        yield "image", _eight_bit(verdict.image)
-    overlay = verdict.overlay()
-    if overlay is not None:
-        yield "overlay", overlay
+    for name, picture in (("image", verdict.image_8bit()), ("overlay", verdict.overlay())):
+        if picture is not None:
+            yield name, picture
     yield "mask", verdict.mask()
     yield from verdict.pictures().items()
-
-
-def _eight_bit(image: "NDArray[np.uint8] | NDArray[np.uint16]") -> NDArray[np.uint8]:
-    """Return an image as a browser shows it; few 16-bit cameras use all 16 bits."""
-    if image.dtype == np.uint8:
-        return np.asarray(image, np.uint8)
-    return np.asarray(image * (255.0 / max(int(image.max()), 1)), np.uint8)
 
 
 def _bytes_of(verdict: "decision.Verdict") -> int:

@@ -71,7 +71,7 @@ class Outbox:
         Raises:
             errors.StorageError: it cannot be written, is no such file, or another service has it.
         """
-        self._most, self._lock = most, threading.Lock()
+        self._most, self._lock = most, threading.RLock()
         self.dropped = 0
         path = files.make_folder(folder) / FILE
         try:
@@ -102,20 +102,21 @@ class Outbox:
         Raises:
             errors.StorageError: the disk does not take them.
         """
-        with self._writing():
-            self._base.executemany(
-                "INSERT INTO waiting (sink, event, body) VALUES (?, ?, ?)",
-                [(sink, event, body) for sink in sinks for event, body in messages.items()],
-            )
-            if seen is not None:
-                self._base.execute(
-                    "INSERT OR REPLACE INTO seen VALUES (?, ?, ?)",
-                    (seen.source, seen.name, seen.mark),
+        with self._lock:  # until what is counted is so many
+            with self._writing():
+                self._base.executemany(
+                    "INSERT INTO waiting (sink, event, body) VALUES (?, ?, ?)",
+                    [(sink, event, body) for sink in sinks for event, body in messages.items()],
                 )
+                if seen is not None:
+                    self._base.execute(
+                        "INSERT OR REPLACE INTO seen VALUES (?, ?, ?)",
+                        (seen.source, seen.name, seen.mark),
+                    )
+                for sink in sinks:
+                    self._drop(sink, self._counts[sink] + len(messages) - self._most)
             for sink in sinks:
-                self._drop(sink, self._counts[sink] + len(messages) - self._most)
-        for sink in sinks:
-            self._counts[sink] = min(self._counts[sink] + len(messages), self._most)
+                self._counts[sink] = min(self._counts[sink] + len(messages), self._most)
 
     def next(self, sink: str) -> Waiting | None:
         """Return the oldest message of a sink, and count that it is told; None where none waits."""
@@ -132,10 +133,11 @@ class Outbox:
 
     def taken(self, sink: str, message: Waiting) -> None:
         """Forget a message that its sink has taken."""
-        with self._writing():
-            removed = self._base.execute(
-                "DELETE FROM waiting WHERE number = ?", (message.number,)
-            ).rowcount
+        with self._lock:
+            with self._writing():
+                removed = self._base.execute(
+                    "DELETE FROM waiting WHERE number = ?", (message.number,)
+                ).rowcount
             self._counts[sink] -= removed
 
     def was_seen(self, seen: Seen) -> bool:

@@ -8,7 +8,6 @@ import base64
 import json
 import logging
 import threading
-import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable

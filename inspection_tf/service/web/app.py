@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 import inspection_tf
 from inspection_tf.service import telemetry
-from inspection_tf.service.refusals import Refusal, of_problem
+from inspection_tf.service.refusals import Refusal, malformed, of_problem
 from inspection_tf.service.station import Station
 from inspection_tf.service.web import described, inspecting, open_inference, pages
 from inspection_tf.service.web.door import Door
@@ -67,5 +67,5 @@ def _of_framework(problem: Exception) -> Refusal:
         sentence = sentences.get(problem.status_code, str(problem.detail))
         return Refusal(problem.status_code, "unknown", sentence, dict(problem.headers or {}))
     if isinstance(problem, RequestValidationError):
-        return Refusal(400, "malformed", "The request's parameters must be as /openapi.json says.")
+        return malformed("The request's parameters must be as /openapi.json says.")
     return of_problem(problem)

@@ -8,6 +8,7 @@ ERROR: dict[str, Any] = {
     "required": ["error"],
     "properties": {"error": {"type": "string", "description": "What was wrong, in a sentence."}},
 }
+NDJSON = "application/x-ndjson"
 _STATUSES = {
     400: "The request is malformed.",
     401: "The service's token is missing.",
@@ -95,8 +96,7 @@ def part() -> dict[str, Any]:
 
 def batch() -> dict[str, Any]:
     """Return what is said of `POST /inspect/batch`."""
-    content = {"application/x-ndjson": {"schema": {"type": "string"}}}
-    return _route(content, *_INSPECTING, takes=_SEVERAL)
+    return _route({NDJSON: {"schema": {"type": "string"}}}, *_INSPECTING, takes=_SEVERAL)
 
 
 def picture() -> dict[str, Any]:
@@ -106,15 +106,11 @@ def picture() -> dict[str, Any]:
 
 def infer() -> dict[str, Any]:
     """Return what is said of inference by the Open Inference Protocol."""
-    takes = {
+    tensors = {
         "application/json": {"schema": _ANYTHING},
         "application/octet-stream": {"schema": _FILE},
     }
-    content = {
-        "application/json": {"schema": _ANYTHING},
-        "application/octet-stream": {"schema": _FILE},
-    }
-    return _route(content, *_INSPECTING, takes=takes)
+    return _route(tensors, *_INSPECTING, takes=tensors)
 
 
 def json_told(*statuses: int) -> dict[str, Any]:

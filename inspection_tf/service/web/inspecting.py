@@ -20,7 +20,6 @@ from inspection_tf.service.web.responses import json_response
 
 _AHEAD = 2  # images of a batch that are inspected while the next ones arrive
 _MOST = 10_000  # images of a batch
-NDJSON = "application/x-ndjson"
 Item = tuple[str, Submission | Refusal]
 """An image of several: its name, and what it holds, or why it is not used."""
 
@@ -76,7 +75,7 @@ def routes(station: Station) -> APIRouter:
             finally:  # also where the client has gone
                 _cancel(running)
 
-        return StreamingResponse(text(), media_type=NDJSON)
+        return StreamingResponse(text(), media_type=described.NDJSON)
 
     @router.get("/results/{identity}/{picture}.png", **described.picture())
     async def picture(identity: str, picture: str) -> Response:
