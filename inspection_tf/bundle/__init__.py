@@ -6,7 +6,7 @@ runtime is imported without.
 
 from typing import TYPE_CHECKING
 
-from inspection_tf.bundle.listed_files import MANIFEST
+from inspection_tf.bundle.listed_files import CARD, MANIFEST
 
 if TYPE_CHECKING:
     from inspection_tf.bundle.manifest import (
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "CARD",
     "CLASSIFIER",
     "MANIFEST",
     "REFINER",

@@ -105,6 +105,6 @@ def rewriting(
             audit = (*manifest.audit, {**change.audit, **edit.found})
             edit.manifest = edit.manifest.model_copy(update={"audit": audit})
             kit.write(draft, edit.manifest)
-        draft.write("MODEL_CARD.md", card.render(edit.manifest))
+        draft.write(bundle.CARD, card.render(edit.manifest))
         edit.manifest = draft.seal(edit.manifest)
         runtime.Inspector.load(draft.root, engine=engine)

@@ -318,7 +318,7 @@ def ship(
         for name, data in spec.assets.items():
             draft.write(name, data)
         _write_golden(draft, inspector, golden)
-        draft.write("MODEL_CARD.md", card.render(manifest))
+        draft.write(bundle.CARD, card.render(manifest))
         kit.write(draft, manifest)
         manifest = draft.seal(manifest)
         runtime.Inspector.load(draft.root)  # a bundle that refuses itself is never written

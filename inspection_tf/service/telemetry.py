@@ -1,5 +1,6 @@
 """What a service counts and times, in the text format of Prometheus."""
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -22,75 +23,47 @@ class Telemetry:
     def __init__(self) -> None:
         """Begin to count, from 0."""
         registry = self._registry = prometheus_client.CollectorRegistry()
-        self._inspected = prometheus_client.Counter(
-            "inspection_inspected", "Images decided.", ["model", "outcome"], registry=registry
-        )
-        self._refused = prometheus_client.Counter(
+        counter = functools.partial(prometheus_client.Counter, registry=registry)
+        gauge = functools.partial(prometheus_client.Gauge, registry=registry)
+        histogram = functools.partial(prometheus_client.Histogram, registry=registry)
+        self._inspected = counter("inspection_inspected", "Images decided.", ["model", "outcome"])
+        self._refused = counter(
             "inspection_refused",
             "Requests, and images of parts and batches, that were not decided.",
             ["reason"],
-            registry=registry,
         )
-        self._swaps = prometheus_client.Counter(
-            "inspection_swaps",
-            "Bundles that took over, or were refused.",
-            ["model", "result"],
-            registry=registry,
+        self._swaps = counter(
+            "inspection_swaps", "Bundles that took over, or were refused.", ["model", "result"]
         )
-        self._seconds = prometheus_client.Histogram(
+        self._seconds = histogram(
             "inspection_seconds",
             "Seconds of an image: waiting for the networks, and by stage.",
             ["stage"],
             buckets=_SECONDS,
-            registry=registry,
         )
-        self._scores = prometheus_client.Histogram(
-            "inspection_score", "Scores.", ["model"], buckets=_SCORES, registry=registry
-        )
-        self._model = prometheus_client.Gauge(
+        self._scores = histogram("inspection_score", "Scores.", ["model"], buckets=_SCORES)
+        self._model = gauge(
             "inspection_model",
             "1 for the version and engine that serves.",
             ["model", "version", "engine"],
-            registry=registry,
         )
-        self._source = prometheus_client.Gauge(
-            "inspection_source",
-            "1 for the state of a source.",
-            ["source", "state"],
-            registry=registry,
+        self._source = gauge(
+            "inspection_source", "1 for the state of a source.", ["source", "state"]
         )
-        self._dropped = prometheus_client.Gauge(
-            "inspection_source_dropped",
-            "Images that a newer one replaced.",
-            ["source"],
-            registry=registry,
+        self._dropped = gauge(
+            "inspection_source_dropped", "Images that a newer one replaced.", ["source"]
         )
-        self._waiting = prometheus_client.Gauge(
-            "inspection_sink_waiting",
-            "Verdicts that wait for a sink.",
-            ["sink"],
-            registry=registry,
+        self._waiting = gauge("inspection_sink_waiting", "Verdicts that wait for a sink.", ["sink"])
+        self._failures = gauge(
+            "inspection_sink_failures", "Times that a sink did not take a verdict.", ["sink"]
         )
-        self._failures = prometheus_client.Gauge(
-            "inspection_sink_failures",
-            "Times that a sink did not take a verdict.",
-            ["sink"],
-            registry=registry,
-        )
-        self._lost = prometheus_client.Gauge(
+        self._lost = gauge(
             "inspection_sink_lost",
             "Verdicts that were dropped, since too many waited or the disk took none.",
-            registry=registry,
         )
-        self.requests = prometheus_client.Gauge(
-            "inspection_requests", "Requests that are being answered.", registry=registry
-        )
-        self.queue = prometheus_client.Gauge(
-            "inspection_queue", "Images that wait for the networks.", registry=registry
-        )
-        self.is_ready = prometheus_client.Gauge(
-            "inspection_ready", "1 where requests are taken.", registry=registry
-        )
+        self.requests = gauge("inspection_requests", "Requests that are being answered.")
+        self.queue = gauge("inspection_queue", "Images that wait for the networks.")
+        self.is_ready = gauge("inspection_ready", "1 where requests are taken.")
 
     def follow_source(
         self, source: str, states: Mapping[str, Callable[[], bool]], dropped: Callable[[], int]

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from inspection_tf import bundle
 from inspection_tf.service import refusals
 from inspection_tf.service.models import Served
 from inspection_tf.service.station import Station
@@ -28,7 +29,6 @@ _KINDS = {
     "inspection.mjs": "text/javascript; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
 }
-CARD = "MODEL_CARD.md"
 
 
 def routes(station: Station) -> APIRouter:
@@ -66,7 +66,7 @@ def routes(station: Station) -> APIRouter:
     @router.get("/models/{model}/card", **described.text("text/markdown", 400, 401, 404))
     async def card(model: str) -> Response:
         """Return the card of a model."""
-        path = station.served(model).root / CARD
+        path = station.served(model).root / bundle.CARD
         if not path.is_file():
             raise refusals.unknown("A model must have a card. Got none in its bundle.")
         return Response(path.read_bytes(), media_type="text/markdown; charset=utf-8")
