@@ -6,7 +6,7 @@ runtime is imported without.
 
 from typing import TYPE_CHECKING
 
-from inspection_tf.bundle.listed_files import CARD, MANIFEST
+from inspection_tf.bundle.listed_files import CARD, MANIFEST, TUNE_SCORES
 
 if TYPE_CHECKING:
     from inspection_tf.bundle.manifest import (
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         read,
         writing,
     )
+    from inspection_tf.bundle.tune_scores import read_tune_scores, write_tune_scores
 
 __all__ = [
     "CARD",
@@ -31,6 +32,7 @@ __all__ = [
     "MANIFEST",
     "REFINER",
     "SCHEMA_VERSION",
+    "TUNE_SCORES",
     "Data",
     "Draft",
     "Graph",
@@ -40,13 +42,17 @@ __all__ = [
     "Provenance",
     "editing",
     "read",
+    "read_tune_scores",
+    "write_tune_scores",
     "writing",
 ]
+
+_OF_TUNE_SCORES = ("read_tune_scores", "write_tune_scores")
 
 
 def __getattr__(name: str) -> object:
     if name in __all__:
-        from inspection_tf.bundle import manifest
+        from inspection_tf.bundle import manifest, tune_scores
 
-        return getattr(manifest, name)
+        return getattr(tune_scores if name in _OF_TUNE_SCORES else manifest, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,6 +15,7 @@ from inspection_tf.engines.names import FOLDER
 
 MANIFEST = "manifest.json"
 CARD = "MODEL_CARD.md"
+TUNE_SCORES = "tune_scores.json"
 MAX_MANIFEST_BYTES = 16 * 2**20
 MAX_FILE_BYTES = 2 * 2**30
 _DEEPEST_JSON = 40

@@ -13,20 +13,26 @@ from inspection_tf.decision.decide import decide, gate, outcome_of, score
 from inspection_tf.decision.regions import Zone
 from inspection_tf.decision.results import Field, Region, Regions, Result
 from inspection_tf.decision.rules import Level, Rules
-from inspection_tf.decision.verdict import Outcome, Verdict
+from inspection_tf.decision.tune_scores import OPEN, Rate, Tradeoff, TuneScores
+from inspection_tf.decision.verdict import OUTCOMES, Outcome, Verdict
 from inspection_tf.decision.wear import FlankWear, WearRules
 
 __all__ = [
+    "OPEN",
+    "OUTCOMES",
     "CompositeVerdict",
     "Field",
     "FlankWear",
     "HiddenDefect",
     "Level",
     "Outcome",
+    "Rate",
     "Region",
     "Regions",
     "Result",
     "Rules",
+    "Tradeoff",
+    "TuneScores",
     "Verdict",
     "WearRules",
     "Zone",

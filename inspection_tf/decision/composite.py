@@ -6,9 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from inspection_tf import errors
-from inspection_tf.decision.verdict import Outcome, Verdict
-
-_GRAVITY = {"OK": 0, "REVIEW": 1, "NG": 2}
+from inspection_tf.decision.verdict import OUTCOMES, Outcome, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +133,11 @@ class CompositeVerdict:
 def _gravity(verdict: Verdict | None) -> tuple[int, float, float]:
     """Return what grows with how bad a verdict is; None: what could not be inspected."""
     if verdict is None:
-        return _GRAVITY["REVIEW"], math.inf, math.inf
+        return OUTCOMES.index("REVIEW"), math.inf, math.inf
     margin = verdict.score - verdict.threshold
     if math.isnan(margin):
-        return _GRAVITY[verdict.outcome], math.inf, math.inf
-    return _GRAVITY[verdict.outcome], _width(verdict), margin
+        return OUTCOMES.index(verdict.outcome), math.inf, math.inf
+    return OUTCOMES.index(verdict.outcome), _width(verdict), margin
 
 
 def _width(verdict: Verdict) -> float:

@@ -16,7 +16,7 @@ from inspection_tf import errors, thresholds
 from inspection_tf.decision import reasons
 from inspection_tf.decision.results import Region, Regions
 from inspection_tf.decision.rules import Assessment, Rules, assess, levels_reached
-from inspection_tf.decision.verdict import Outcome, Verdict
+from inspection_tf.decision.verdict import OUTCOMES, Outcome, Verdict
 from inspection_tf.decision.wear import limits
 
 # Not `Rules()`: validating would build pydantic's schemas at import.
@@ -207,7 +207,7 @@ def _raised(outcome: Outcome, found: Assessment, rules: Rules) -> Outcome:
     if found.wear is None or rules.wear is None:
         return outcome
     grade, _ = limits.judge(found.wear, rules.wear)
-    return max(outcome, grade, key=("OK", "REVIEW", "NG").index)
+    return max(outcome, grade, key=OUTCOMES.index)
 
 
 def _shown(found: Assessment, outcome: Outcome, point: thresholds.OperatingPoint) -> list[int]:

@@ -13,6 +13,8 @@ from inspection_tf.decision.results import EMPTY, Colour, Corners, Field, Region
 from inspection_tf.decision.wear import FlankWear
 
 Outcome = Literal["OK", "NG", "REVIEW"]
+OUTCOMES: tuple[Outcome, ...] = ("OK", "REVIEW", "NG")
+"""Each of them, the gravest last."""
 
 _COLOURS: dict[Outcome, Colour] = {
     "OK": (0, 160, 60),

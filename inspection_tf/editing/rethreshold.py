@@ -4,11 +4,21 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from inspection_tf import bench, bundle, config, errors, files, runtime, tasks, thresholds
+from inspection_tf import (
+    bench,
+    bundle,
+    config,
+    decision,
+    errors,
+    files,
+    runtime,
+    tasks,
+    thresholds,
+)
 from inspection_tf.editing import rewrite
 from inspection_tf.engines.entry import EngineEntry
 from inspection_tf.engines.names import PASSED
-from inspection_tf.export import kit, networks, source_data
+from inspection_tf.export import kit, networks, source_data, tuned
 from inspection_tf.runtime import golden
 from inspection_tf.tasks.base import OperatingPoints
 
@@ -16,22 +26,25 @@ _NOT_CHOSEN = {"likeliest": "the likeliest class", "limits": "limits that were g
 """Methods by which no threshold is chosen, in words."""
 
 
-def set_threshold(root: str | Path, threshold: float, *, reason: str = "") -> bundle.Manifest:
+def set_threshold(
+    root: str | Path, threshold: float, *, review_band: float | None = None, reason: str = ""
+) -> bundle.Manifest:
     """Set the threshold of the score that decides; of a cascade, the second one.
 
-    The review band stays as wide as it was exported. The pixel threshold is that of the export, or
-    this one where it is lower.
+    The pixel threshold is that of the export, or this one where it is lower.
 
     Args:
         root: the bundle's folder.
         threshold: 0 to 1, both excluded.
+        review_band: scores this far under the threshold are REVIEW; 0: none are; None: the band
+            stays as wide as it was exported.
         reason: noted in the audit.
 
     Returns:
         The manifest as it is now; its operating point promises nothing.
 
     Raises:
-        errors.ConfigError: the threshold is none.
+        errors.ConfigError: the threshold or the band is none.
         errors.BundleError: the bundle is not as it was written.
         errors.StorageError: the disk is full; the bundle is as it was.
     """
@@ -39,10 +52,11 @@ def set_threshold(root: str | Path, threshold: float, *, reason: str = "") -> bu
         raise errors.ConfigError(
             f"A threshold must lie between 0 and 1. Got {threshold}. Use for example 0.5."
         )
+    _require_band(review_band)
     files.require_editable(root)
     manifest = runtime.Inspector.load(root).manifest
     first = _exported(manifest)
-    band = _review_band(first)
+    band = _review_band(first) if review_band is None else review_band
     task = tasks.get(manifest.task)
     point = thresholds.OperatingPoint(
         threshold=threshold,
@@ -60,6 +74,7 @@ def promise(
     *,
     confidence: float = 0.95,
     part_escapes: thresholds.PartEscapes | None = None,
+    review_band: float | None = None,
     data: str | Path | None = None,
     reason: str = "",
 ) -> bundle.Manifest:
@@ -70,6 +85,7 @@ def promise(
         escape_rate: at most this share of defective parts escapes, 0 to 1.
         confidence: of the promise, 0 to 1.
         part_escapes: see `choose`.
+        review_band: see `choose`.
         data: folder of the images that the bundle was made from; None: where they lay.
         reason: noted in the audit.
 
@@ -91,7 +107,9 @@ def promise(
     spec = thresholds.ThresholdSpec(
         method="escape_rate", max_escape_rate=escape_rate, confidence=confidence
     )
-    return choose(root, spec, part_escapes=part_escapes, data=data, reason=reason)
+    return choose(
+        root, spec, part_escapes=part_escapes, review_band=review_band, data=data, reason=reason
+    )
 
 
 def choose(
@@ -99,6 +117,7 @@ def choose(
     spec: thresholds.ThresholdSpec,
     *,
     part_escapes: thresholds.PartEscapes | None = None,
+    review_band: float | None = None,
     data: str | Path | None = None,
     reason: str = "",
 ) -> bundle.Manifest:
@@ -109,9 +128,11 @@ def choose(
 
     Args:
         root: the bundle's folder.
-        spec: the method and its numbers; the review band stays as wide as it was exported.
+        spec: the method and its numbers.
         part_escapes: in place of that of `spec`: a part escapes when any of its defective images is
             judged OK, or only when each is; None: as the bundle was exported.
+        review_band: in place of that of `spec`: scores this far under the threshold are REVIEW;
+            None: the band stays as wide as it was exported.
         data: folder of the images that the bundle was made from; None: where they lay.
         reason: noted in the audit.
 
@@ -119,7 +140,7 @@ def choose(
         The manifest as it is now.
 
     Raises:
-        errors.ConfigError: both costs are 0.
+        errors.ConfigError: both costs are 0, or the band is none.
         errors.DataError: the images are absent or not what they were, the bundle has no tune
             split, or it does not allow the method or the promise.
         errors.BundleError: the bundle is not as it was written.
@@ -130,6 +151,7 @@ def choose(
             "An escape or an overkill must cost something. Got 0 for both. Use for example 10 and "
             "1."
         )
+    _require_band(review_band)
     root = Path(root)
     files.require_editable(root)
     manifest = runtime.Inspector.load(root).manifest
@@ -142,15 +164,18 @@ def choose(
     exported = _exported(manifest)
     spec = spec.model_copy(
         update={
-            "review_band": _review_band(exported),
+            "review_band": _review_band(exported) if review_band is None else review_band,
             "part_escapes": part_escapes or _part_escapes(manifest, exported),
         }
     )
     models = {graph.name: (root / graph.file).read_bytes() for graph in manifest.graphs}
-    tuned = [(networks.started(models), parts["tune"])]
-    points = tasks.get(manifest.task).choose(tuned, spec, manifest.context)
+    started = networks.started(models)
+    points = tasks.get(manifest.task).choose([(started, parts["tune"])], spec, manifest.context)
     _require_as_asked(points.whole, spec)
-    return _edit(root, manifest, points, reason)
+    changed = manifest.model_copy(update=_fields(points))
+    inspector = runtime.Inspector(changed, started, model_sha256="")
+    scores = tuned.scores([(inspector, parts["tune"])], part_escapes=spec.part_escapes)
+    return _edit(root, manifest, points, reason, scores=scores)
 
 
 def _require_as_asked(point: thresholds.OperatingPoint, spec: thresholds.ThresholdSpec) -> None:
@@ -203,15 +228,37 @@ def _part_escapes(
     return "each" if asked == "each" else "any"
 
 
+def _require_band(width: float | None) -> None:
+    """Refuse a review band that is none."""
+    if width is not None and not 0 <= width < 1:
+        raise errors.ConfigError(
+            f"A review band must be 0 or wider, and narrower than 1. Got {width}. Use for example "
+            "0.1, or 0 for none."
+        )
+
+
 def _review_band(point: thresholds.OperatingPoint) -> float:
     """Return how far under the threshold scores are REVIEW; 0: none are."""
     return 0.0 if point.review_from is None else point.threshold - point.review_from
 
 
 def _edit(
-    root: Path, manifest: bundle.Manifest, points: OperatingPoints, reason: str
+    root: Path,
+    manifest: bundle.Manifest,
+    points: OperatingPoints,
+    reason: str,
+    *,
+    scores: decision.TuneScores | None = None,
 ) -> bundle.Manifest:
-    """Write thresholds, metadata, golden verdicts and audit; or leave the bundle as it is."""
+    """Write thresholds, metadata, golden verdicts and audit; or leave the bundle as it is.
+
+    Args:
+        root: the bundle's folder.
+        manifest: of the bundle.
+        points: its thresholds from now on.
+        reason: noted in the audit.
+        scores: of the tune images, under these thresholds; None: those that the bundle has stay.
+    """
     samples = golden.read(root)
     frames = bench.golden_frames(root)
     audit = rewrite.note(
@@ -221,11 +268,12 @@ def _edit(
         after=_in_audit(points.whole, points.stages),
         engines_stopped=[name for name, entry in manifest.engines.items() if _is_stopped(entry)],
     )
-    fields = {"operating_point": points.whole, "stage_points": dict(points.stages)}
-    change = rewrite.Change(fields, audit, stops=_is_stopped)
+    change = rewrite.Change(_fields(points), audit, stops=_is_stopped)
     with rewrite.rewriting(root, manifest, change) as edit:
         named = [(sample["id"], *frame) for sample, frame in zip(samples, frames, strict=True)]
         kit.write_golden(edit.draft, networks.inspector(edit.models(), edit.manifest), named)
+        if scores is not None:
+            bundle.write_tune_scores(edit.draft, scores)
         rewritten = json.loads(edit.draft.path(runtime.GOLDEN).read_bytes())
         edit.found["golden_changed"] = [
             after["id"]
@@ -233,6 +281,11 @@ def _edit(
             if before["outcome"] != after["outcome"]
         ]
     return edit.manifest
+
+
+def _fields(points: OperatingPoints) -> dict[str, object]:
+    """Return the fields of a manifest that hold thresholds."""
+    return {"operating_point": points.whole, "stage_points": dict(points.stages)}
 
 
 def _is_stopped(entry: EngineEntry) -> bool:

@@ -24,7 +24,7 @@ from inspection_tf import (
     thresholds,
 )
 from inspection_tf.datasets.records import Record, Records
-from inspection_tf.export import card, gate, kit, networks, onnx
+from inspection_tf.export import card, gate, kit, networks, onnx, tuned
 from inspection_tf.export.networks import Converted
 from inspection_tf.export.trained import KerasNetwork, Trained, convert
 from inspection_tf.images import registration
@@ -294,12 +294,16 @@ def ship(
     manifest = _provisional(
         models, tuning[0][1], spec, provenance, model_id=f"{provenance.recipe}-{digest[:12]}"
     )
-    tuned = [(networks.started(given or converted), chosen) for given, chosen in tuning]
-    points = task.choose(tuned, spec.threshold, manifest.context)
+    started = [(networks.started(given or converted), chosen) for given, chosen in tuning]
+    points = task.choose(started, spec.threshold, manifest.context)
     manifest = manifest.model_copy(
         update={"operating_point": points.whole, "stage_points": dict(points.stages)}
     )
     final = _sealed(converted, manifest)
+    scores = tuned.scores(
+        [(networks.inspector(given or final, manifest), chosen) for given, chosen in tuning],
+        part_escapes=spec.threshold.part_escapes,
+    )
     rows, report, inspectors = _measure(
         [(given or final, chosen) for given, chosen in measured], manifest, split
     )
@@ -318,6 +322,7 @@ def ship(
         for name, data in spec.assets.items():
             draft.write(name, data)
         _write_golden(draft, inspector, golden)
+        bundle.write_tune_scores(draft, scores)
         draft.write(bundle.CARD, card.render(manifest))
         kit.write(draft, manifest)
         manifest = draft.seal(manifest)

@@ -241,3 +241,24 @@ def test_without_a_promise_a_part_escapes_as_the_recipe_was_told(
     assert _asked_for(toy_bundle_copy, monkeypatch).part_escapes == expected
     given = _asked_for(toy_bundle_copy, monkeypatch, part_escapes="any")
     assert given.part_escapes == "any"
+
+
+def test_the_review_band_is_set_with_the_threshold(toy_bundle_copy, capsys):
+    assert run(toy_bundle_copy, "--set", "0.8", "--review-band", "0.3") == 0
+    assert "review from none -> 0.5" in capsys.readouterr().out
+    point = bundle.read(toy_bundle_copy).operating_point
+    assert (point.threshold, point.review_from) == (0.8, pytest.approx(0.5))
+    assert run(toy_bundle_copy, "--recall", "1", "--review-band", "0.1") == 0
+    point = bundle.read(toy_bundle_copy).operating_point
+    assert point.review_from == pytest.approx(point.threshold - 0.1)
+    assert run(toy_bundle_copy, "--set", "0.8", "--review-band", "0") == 0
+    assert bundle.read(toy_bundle_copy).operating_point.review_from is None
+
+
+@pytest.mark.parametrize("width", ["-0.1", "1", "nan"])
+def test_a_review_band_that_is_none_is_refused(toy_bundle_copy, width, capsys):
+    before = contents(toy_bundle_copy)
+    for method in (("--set", "0.8"), ("--recall", "1")):
+        assert run(toy_bundle_copy, *method, f"--review-band={width}") == 2
+        assert "A review band must be 0 or wider" in capsys.readouterr().err
+    assert contents(toy_bundle_copy) == before

@@ -56,6 +56,7 @@ def test_a_bundle_holds_what_the_contract_lists(toy_bundle):
         "source/model.keras",
         "golden/expected.json",
         "MODEL_CARD.md",
+        "tune_scores.json",
     }
 
 

@@ -55,6 +55,7 @@ def test_a_cascade_holds_both_networks_and_their_sources(toy_cascade):
         "source/model.keras",
         "golden/expected.json",
         "MODEL_CARD.md",
+        "tune_scores.json",
     }
 
 

@@ -27,6 +27,7 @@ def threshold(
     confidence: float = 0.95,
     part_escapes: Literal["any", "each"] | None = None,
     weigh_parts: Switch = False,
+    review_band: float | None = None,
     data: Path | None = None,
     reason: str = "",
 ) -> int:
@@ -50,6 +51,8 @@ def threshold(
             images is judged OK, or only when each is; by default as it was exported.
         weigh_parts: with --precision, --recall, --f-beta and --cost each part counts the same,
             however many images show it.
+        review_band: scores this far under the threshold are REVIEW, 0 for none; by default as
+            it was exported.
         data: folder of the images the bundle was made from; by default where they lay.
         reason: noted in the audit.
     """
@@ -77,20 +80,26 @@ def threshold(
             "promises nothing. Leave it out."
         )
     if method == "set" and isinstance(value, float):
-        manifest = rethreshold.set_threshold(bundle, value, reason=reason)
+        manifest = rethreshold.set_threshold(bundle, value, review_band=review_band, reason=reason)
     elif method == "escape_rate" and isinstance(value, float):
         manifest = rethreshold.promise(
             bundle,
             value,
             confidence=confidence,
             part_escapes=part_escapes,
+            review_band=review_band,
             data=data,
             reason=reason,
         )
     else:
         spec = _spec(method, value, confidence).model_copy(update={"weigh_parts": weigh_parts})
         manifest = rethreshold.choose(
-            bundle, spec, part_escapes=part_escapes, data=data, reason=reason
+            bundle,
+            spec,
+            part_escapes=part_escapes,
+            review_band=review_band,
+            data=data,
+            reason=reason,
         )
     edit = manifest.audit[-1]
     before, after = edit["before"], edit["after"]

@@ -1,0 +1,33 @@
+"""Scores of the images that chose the thresholds of a bundle, in a file of it."""
+
+from pathlib import Path
+
+from inspection_tf import config, decision, errors
+from inspection_tf.bundle.listed_files import TUNE_SCORES, parse_json, read_listed
+from inspection_tf.bundle.manifest import Draft, Manifest
+
+
+def read_tune_scores(root: str | Path, manifest: Manifest) -> decision.TuneScores | None:
+    """Return the scores of the tune images; None: an earlier version wrote the bundle without.
+
+    Args:
+        root: the bundle's folder.
+        manifest: of the bundle, already checked.
+
+    Raises:
+        errors.BundleError: the file is not as it was written, or holds no scores.
+    """
+    if TUNE_SCORES not in manifest.files:
+        return None
+    root = Path(root)
+    text = read_listed(root, manifest.files, TUNE_SCORES)
+    values = parse_json(text, root / TUNE_SCORES, "the scores of the tune images")
+    try:
+        return config.validate(decision.TuneScores, values, origin=str(root / TUNE_SCORES))
+    except errors.ConfigError as problem:
+        raise errors.BundleError(str(problem)) from problem
+
+
+def write_tune_scores(draft: Draft, scores: decision.TuneScores) -> None:
+    """Add the scores of the tune images to a bundle, or replace those that it has."""
+    draft.write(TUNE_SCORES, scores.model_dump_json() + "\n")
