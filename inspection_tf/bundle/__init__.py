@@ -24,7 +24,12 @@ if TYPE_CHECKING:
         read,
         writing,
     )
-    from inspection_tf.bundle.tune_scores import read_tune_scores, write_tune_scores
+    from inspection_tf.bundle.tune_scores import (
+        Tuned,
+        read_tune_scores,
+        tuned,
+        write_tune_scores,
+    )
 
 __all__ = [
     "CARD",
@@ -40,14 +45,16 @@ __all__ = [
     "Manifest",
     "Output",
     "Provenance",
+    "Tuned",
     "editing",
     "read",
     "read_tune_scores",
+    "tuned",
     "write_tune_scores",
     "writing",
 ]
 
-_OF_TUNE_SCORES = ("read_tune_scores", "write_tune_scores")
+_OF_TUNE_SCORES = ("Tuned", "read_tune_scores", "tuned", "write_tune_scores")
 
 
 def __getattr__(name: str) -> object:

@@ -1,10 +1,39 @@
 """Scores of the images that chose the thresholds of a bundle, in a file of it."""
 
+import dataclasses
 from pathlib import Path
 
-from inspection_tf import config, decision, errors
+from inspection_tf import config, decision, errors, thresholds
 from inspection_tf.bundle.listed_files import TUNE_SCORES, parse_json, read_listed
-from inspection_tf.bundle.manifest import Draft, Manifest
+from inspection_tf.bundle.manifest import Draft, Manifest, read
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Tuned:
+    """A bundle's threshold, and the scores that it was chosen on: see `plots.threshold_panel`.
+
+    Attributes:
+        root: the bundle's folder.
+        operating_point: of the score that decides.
+        scores: of the tune images; None: an earlier version wrote the bundle without.
+    """
+
+    root: Path
+    operating_point: thresholds.OperatingPoint
+    scores: decision.TuneScores | None
+
+
+def tuned(root: str | Path) -> Tuned:
+    """Read the threshold of a bundle and the scores that it was chosen on.
+
+    Args:
+        root: the bundle's folder.
+
+    Raises:
+        errors.BundleError: it is no bundle, or not as it was written.
+    """
+    manifest = read(root)
+    return Tuned(Path(root), manifest.operating_point, read_tune_scores(root, manifest))
 
 
 def read_tune_scores(root: str | Path, manifest: Manifest) -> decision.TuneScores | None:

@@ -86,8 +86,9 @@ class TuneScores(config.Section):
     """Of images of which not the threshold alone decides, by id: the outcome that no threshold
     lowers, and the one that none exceeds. Such as OK and OK, where the first stage of a cascade
     stops an image, or NG and NG over a limit of wear."""
-    mask_threshold: float = pydantic.Field(default=0.5, gt=0, le=1)
-    """Probability from which a pixel belonged to a region when the scores were measured."""
+    mask_threshold: float | None = pydantic.Field(default=None, gt=0, le=1)
+    """Probability from which a pixel belonged to a region when the scores were measured; it follows
+    a threshold that is set lower. None: there are no regions."""
 
     @pydantic.model_validator(mode="after")
     def _of_one_length(self) -> "TuneScores":

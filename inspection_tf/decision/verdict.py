@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from inspection_tf import images
 from inspection_tf.decision.results import EMPTY, Colour, Corners, Field, Region, Regions, Result
 from inspection_tf.decision.wear import FlankWear
 
@@ -119,10 +120,7 @@ class Verdict:
 
     def image_8bit(self) -> NDArray[np.uint8] | None:
         """Return the image as a screen shows it; None where the verdict does not hold it."""
-        if self.image is None or self.image.dtype == np.uint8:
-            return None if self.image is None else np.asarray(self.image, np.uint8)
-        # Few 16-bit cameras use all 16 bits.
-        return np.asarray(self.image * (255.0 / max(int(self.image.max()), 1)), np.uint8)
+        return None if self.image is None else images.to_8bit(self.image)
 
     def mask(self) -> NDArray[np.bool_]:
         """Return the pixels of all regions, or of the field, (height, width) of the source."""

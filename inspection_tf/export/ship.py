@@ -14,6 +14,7 @@ import numpy as np
 from inspection_tf import (
     bundle,
     config,
+    decision,
     errors,
     evaluation,
     files,
@@ -206,12 +207,21 @@ class Shipped:
         rows: one for each measured image.
         report: in the layout of `metrics.json`.
         inspectors: what measured, and its images.
+        root: the bundle's folder.
+        scores: of the images that chose the threshold.
     """
 
     manifest: bundle.Manifest
     rows: list[evaluation.ImageResult]
     report: dict[str, Any]
     inspectors: tuple[tuple[runtime.Inspector, Records], ...]
+    root: Path
+    scores: decision.TuneScores
+
+    @property
+    def operating_point(self) -> thresholds.OperatingPoint:
+        """The thresholds of the score that decides."""
+        return self.manifest.operating_point
 
     def show(self, name: str) -> evaluation.Look:
         """Return image, labels and verdict of a measured image, by its id."""
@@ -327,7 +337,7 @@ def ship(
         kit.write(draft, manifest)
         manifest = draft.seal(manifest)
         runtime.Inspector.load(draft.root)  # a bundle that refuses itself is never written
-    return Shipped(manifest, rows, report, tuple(inspectors))
+    return Shipped(manifest, rows, report, tuple(inspectors), Path(out), scores)
 
 
 def _compared(

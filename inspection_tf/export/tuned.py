@@ -30,6 +30,9 @@ def scores(
         errors.ImageError: an image cannot be read.
     """
     rows = [(record, *_judged(inspector, record)) for inspector, part in tuned for record in part]
+    inspector = tuned[0][0]
+    pixel = inspector.context.operating_point.mask_threshold
+    has_map = inspector.task.pixel_threshold(pixel, _LOWEST) < pixel
     has_parts = any(part.parts is not None for _, part in tuned)
     return decision.TuneScores(
         ids=tuple(record.id for record, _, _ in rows),
@@ -38,7 +41,7 @@ def scores(
         parts=tuple(group for _, part in tuned for group in part.groups) if has_parts else None,
         part_escapes=part_escapes,
         bounds={record.id: bounds for record, _, bounds in rows if bounds != decision.OPEN},
-        mask_threshold=tuned[0][0].context.operating_point.mask_threshold,
+        mask_threshold=pixel if has_map else None,
     )
 
 

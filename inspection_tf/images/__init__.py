@@ -13,6 +13,7 @@ from inspection_tf.images.codec import (
     read_size,
     snapshot,
     stored_points,
+    to_8bit,
     write_png,
 )
 from inspection_tf.images.headers import Header
@@ -60,6 +61,7 @@ __all__ = [
     "read_stored",
     "snapshot",
     "stored_points",
+    "to_8bit",
     "to_gray",
     "to_uint8",
     "write_png",

@@ -142,6 +142,14 @@ def encode_png(array: NDArray[Any]) -> bytes:
     return bytes(cv2.imencode(".png", pixels)[1])
 
 
+def to_8bit(image: Image) -> NDArray[np.uint8]:
+    """Return an image as a screen shows it: of 16 bits the brightest pixel is white."""
+    if image.dtype == np.uint8:
+        return np.asarray(image, np.uint8)
+    # Few 16-bit cameras use all 16 bits.
+    return np.asarray(image * (255.0 / max(int(image.max()), 1)), np.uint8)
+
+
 def write_png(path: str | os.PathLike[str], array: NDArray[Any]) -> None:
     """Write a PNG (see `encode_png`) whole or not at all.
 

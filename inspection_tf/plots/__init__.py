@@ -16,8 +16,15 @@ from inspection_tf.plots.outlines import Outlined, outlined
 from inspection_tf.plots.overlays import class_picture, class_rgb, overlay, probability_map
 from inspection_tf.plots.pareto_front import pareto
 from inspection_tf.plots.reliability import learning_curve, reliability, robustness_curves
+from inspection_tf.plots.threshold_panel import (
+    PANEL_FILES,
+    panel_contents,
+    panel_file,
+    threshold_panel,
+)
 
 __all__ = [
+    "PANEL_FILES",
     "Example",
     "Located",
     "Outlined",
@@ -37,6 +44,8 @@ __all__ = [
     "located",
     "outlined",
     "overlay",
+    "panel_contents",
+    "panel_file",
     "pareto",
     "precision_recall",
     "probability_map",
@@ -46,5 +55,6 @@ __all__ = [
     "roc_curves",
     "save",
     "score_histogram",
+    "threshold_panel",
     "write_evaluation",
 ]

@@ -7,7 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from inspection_tf import bundle, config, errors, files, runtime
+from inspection_tf.service.drift import Drift
 from inspection_tf.service.spec import ServiceSpec
+from inspection_tf.service.tune_images import TuneImages
 
 _LOG = logging.getLogger("inspection_tf")
 _VERSION = 12  # letters of the manifest's SHA-256
@@ -76,6 +78,9 @@ class Served:
         root: the bundle's folder.
         inspector: started, its golden samples checked.
         place: where it was found.
+        tuned: its threshold, and the scores that it was chosen on.
+        tune_images: the images of these scores.
+        drift: its latest scores beside these.
     """
 
     name: str
@@ -83,6 +88,9 @@ class Served:
     root: Path
     inspector: runtime.Inspector
     place: Place
+    tuned: bundle.Tuned
+    tune_images: TuneImages
+    drift: Drift
 
 
 def start(place: Place, spec: ServiceSpec) -> Served:
@@ -98,7 +106,17 @@ def start(place: Place, spec: ServiceSpec) -> Served:
     )
     name = place.name or inspector.manifest.provenance.recipe or inspector.manifest.task
     version = files.sha256(root / bundle.MANIFEST)[:_VERSION]
-    return Served(name, version, root, inspector, place)
+    scores = bundle.read_tune_scores(root, inspector.manifest)
+    return Served(
+        name=name,
+        version=version,
+        root=root,
+        inspector=inspector,
+        place=place,
+        tuned=bundle.Tuned(root, inspector.manifest.operating_point, scores),
+        tune_images=TuneImages(root, inspector.manifest, scores, spec.data),
+        drift=Drift(scores),
+    )
 
 
 class Models:

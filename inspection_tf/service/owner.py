@@ -5,7 +5,7 @@ import dataclasses
 import queue
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from inspection_tf import runtime
@@ -53,6 +53,30 @@ class Job:
     )
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Call:
+    """Something else that runs networks, and so waits for its turn.
+
+    Attributes:
+        run: what is called.
+        future: gets what it returns.
+    """
+
+    run: Callable[[], int]
+    future: "concurrent.futures.Future[int]" = dataclasses.field(
+        default_factory=concurrent.futures.Future
+    )
+
+    def done(self) -> None:
+        """Call it, unless nobody waits for it any more."""
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            self.future.set_result(self.run())
+        except BaseException as problem:  # whatever it is, the next job has its turn
+            self.future.set_exception(problem)
+
+
 class Owner:
     """Runs jobs one after the other, or several of one inspector in a call.
 
@@ -61,7 +85,7 @@ class Owner:
 
     def __init__(self) -> None:
         """Start the thread."""
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Job | Call | None] = queue.SimpleQueue()
         self._service_s = 0.0
         self._thread = threading.Thread(target=self._work, name="engine owner", daemon=True)
         self._thread.start()
@@ -81,18 +105,27 @@ class Owner:
         self._jobs.put(job)
         return job.future
 
+    def call(self, run: Callable[[], int]) -> "concurrent.futures.Future[int]":
+        """Queue something else that runs networks; its future gets what it returns."""
+        call = Call(run)
+        self._jobs.put(call)
+        return call.future
+
     def close(self) -> None:
         """End the thread when all jobs that wait are done."""
         self._jobs.put(None)
         self._thread.join()
 
     def _work(self) -> None:
-        left: Job | None = None
+        left: Job | Call | None = None
         while True:
             job = left if left is not None else self._jobs.get()
             left = None
             if job is None:
                 return
+            if isinstance(job, Call):
+                job.done()
+                continue
             gathered, left, is_last = self._gathered(job)
             alive = [one for one in gathered if _may_run(one)]
             if alive:
@@ -100,8 +133,8 @@ class Owner:
             if is_last:
                 return
 
-    def _gathered(self, first: Job) -> tuple[list[Job], Job | None, bool]:
-        """Return jobs for one call, a job of another inspector, and whether the end came."""
+    def _gathered(self, first: Job) -> tuple[list[Job], Job | Call | None, bool]:
+        """Return jobs for one call, what came that is none of them, and whether the end came."""
         found, until = [first], time.monotonic() + _GATHER_S
         while len(found) < first.inspector.batch:
             try:
@@ -110,7 +143,7 @@ class Owner:
                 break
             if job is None:
                 return found, None, True
-            if job.inspector is not first.inspector:
+            if isinstance(job, Call) or job.inspector is not first.inspector:
                 return found, job, False
             found.append(job)
         return found, None, False

@@ -45,6 +45,9 @@ class ServiceSpec(config.Section):
     need one."""
     outbox: int = pydantic.Field(default=10_000, ge=1)
     """Verdicts that may wait for a sink; of more the oldest are dropped."""
+    data: Path | None = None
+    """Folder of the images that the bundles were made from, of which the page shows those that
+    chose a threshold; none: only those in the bundles, and drawn ones."""
     watch_s: float = pydantic.Field(default=2.0, gt=0, le=3600)
     """Seconds between looks at files that name bundles."""
 

@@ -190,11 +190,21 @@ class Station:
         except Exception as problem:
             raise refusals.of_problem(problem) from problem
         self.telemetry.inspected(served.name, found.verdict, found.queue_ms)
+        served.drift.add(found.verdict.score)
         beside = self.results.add(served, found.verdict, found.queue_ms)
         inspection = Inspection(found.verdict, beside)
         if is_put and self.sinks is not None:
             self.sinks.put(inspection.to_dict())
         return inspection
+
+    async def check(self, served: Served) -> int:
+        """Run the golden samples of a model, in its turn; returns how many there are.
+
+        Raises:
+            errors.BundleError: one does not come out as it was recorded.
+        """
+        inspector, root = served.inspector, served.root
+        return await asyncio.wrap_future(self._owner.call(lambda: inspector.check_golden(root)))
 
     async def _result(
         self,
@@ -244,6 +254,7 @@ class Station:
 
     def _tell_version(self, served: Served) -> None:
         self.telemetry.serves(served.name, served.version, served.inspector.engine_name)
+        self.telemetry.follow_drift(served.name, served.drift.index)
 
 
 def _loaded(served: Served, submission: Submission) -> runtime.Loaded:

@@ -61,6 +61,11 @@ class Telemetry:
             "inspection_sink_lost",
             "Verdicts that were dropped, since too many waited or the disk took none.",
         )
+        self._drift = gauge(
+            "inspection_score_drift",
+            "Population stability index of the latest scores against those of the tune images.",
+            ["model"],
+        )
         self.requests = gauge("inspection_requests", "Requests that are being answered.")
         self.queue = gauge("inspection_queue", "Images that wait for the networks.")
         self.is_ready = gauge("inspection_ready", "1 where requests are taken.")
@@ -108,6 +113,15 @@ class Telemetry:
         for labels in [one for one in self._model_labels() if one[0] == model]:
             self._model.remove(*labels)
         self._model.labels(model, version, engine).set(1)
+
+    def follow_drift(self, model: str, index: Callable[[], float | None]) -> None:
+        """Tell from now on how far the scores of a model have moved; nan: it is not known."""
+
+        def known() -> float:
+            found = index()
+            return math.nan if found is None else found
+
+        self._drift.labels(model).set_function(known)
 
     def swapped(self, model: str, *, is_taken: bool) -> None:
         """Count a bundle that took over, or was refused."""

@@ -1,5 +1,7 @@
 // The page of a service: inspects what is dropped, pasted, picked or photographed, and shows what was found.
 
+import { build as buildPanel } from "./threshold_panel.mjs";
+
 const SHAPES = {
   OK: '<circle cx="8" cy="8" r="6"/>',
   NG: '<rect x="2" y="2" width="12" height="12"/>',
@@ -227,6 +229,27 @@ function draw(results) {
   }));
 }
 
+// Threshold
+
+let panelOf = ""; // model and version whose panel is shown
+
+async function threshold() {
+  const name = find("model").value;
+  const address = `models/${encodeURIComponent(name)}/tune`;
+  const { status, said } = await ask(address);
+  if (name !== find("model").value) return;
+  find("no-panel").hidden = status === 200;
+  find("panel").hidden = status !== 200;
+  if (status !== 200) { find("no-panel").textContent = said.error ?? "The service failed."; return; }
+  const key = `${name} ${said.threshold} ${said.review_from} ${said.ids.length}`;
+  if (key === panelOf) return; // what is dragged stays while other views are looked at
+  panelOf = key;
+  buildPanel(find("panel"), said, async (place) => {
+    const picture = await ask(`${address}/${place}.png`);
+    return picture.status === 200 ? URL.createObjectURL(picture.said) : null;
+  });
+}
+
 // Model and health
 
 function terms(list, pairs) {
@@ -239,10 +262,26 @@ async function about() {
   const model = said.models.find((one) => one.name === find("model").value);
   if (!model) return;
   terms("facts", [["Model", model.name], ["Version", model.version], ["Id", model.model_id], ["Task", model.task],
-    ["Engine", model.engine], ["Classes", model.classes.join(", ")], ["Threshold", number(model.threshold)],
+    ["Engine", model.engine], ["Further engines", Object.entries(model.engines).map(([name, state]) => `${name}: ${state}`).join(", ") || "none"],
+    ["Gate of the export", gate(model.parity)], ["Classes", model.classes.join(", ")], ["Threshold", number(model.threshold)],
     ["Promise", model.promise || "none"]]);
+  find("metrics-of-model").tBodies[0].replaceChildren(...Object.entries(model.metrics).map(([metric, one]) => made("tr", {},
+    ...[metric, number(one.value), number(one.low), number(one.high)].map((text) => made("td", { text })))));
   const card = await ask(`models/${encodeURIComponent(model.name)}/card`);
   find("card").textContent = card.status === 200 ? card.said : "";
+}
+
+function gate(parity) {
+  if (parity.images === undefined) return "not recorded";
+  return `${parity.images} images, ${parity.changed_verdicts.length} changed verdicts, scores within ${parity.max_score_difference.toExponential(1)}`;
+}
+
+async function check() {
+  find("check").disabled = true;
+  find("checked").textContent = "Checking …";
+  const { status, said } = await ask(`models/${encodeURIComponent(find("model").value)}/check`, { method: "POST" });
+  find("checked").textContent = status === 200 ? `${said.passed ? "Passed" : "Failed"}: ${said.said}` : said.error ?? "The service failed.";
+  find("check").disabled = false;
 }
 
 async function health() {
@@ -252,6 +291,7 @@ async function health() {
     ["Requests now", `${said.requests} of ${said.limit}`], ["Images that wait", said.waiting],
     ["One image takes", `${number(1000 * said.service_s, 1)} ms`],
     ...said.models.map((one) => [`Decided by ${one.name}`, ["OK", "REVIEW", "NG"].map((name) => `${one.counts[name] ?? 0} ${name}`).join(", ")]),
+    ...said.models.map((one) => [`Drift of the scores of ${one.name}`, one.drift]),
     ["Refused", Object.entries(said.refused).map(([reason, count]) => `${count} ${reason}`).join(", ") || "none"]]);
 }
 
@@ -263,7 +303,7 @@ async function models() {
 
 // Views
 
-const VIEWS = { inspect: () => undefined, history, about, health };
+const VIEWS = { inspect: () => undefined, history, threshold, about, health };
 
 function select(name) {
   for (const one of Object.keys(VIEWS)) {
@@ -301,6 +341,7 @@ function start() {
     if (event.dataTransfer.files[0]) inspect(event.dataTransfer.files[0]);
   });
   document.addEventListener("paste", (event) => { if (event.clipboardData.files[0]) inspect(event.clipboardData.files[0]); });
+  find("check").onclick = check;
   find("camera").onclick = openCamera;
   find("stop").onclick = closeCamera;
   find("shoot").onclick = shoot;

@@ -167,5 +167,6 @@ def _headers(scope: Scope) -> dict[str, str]:
 def _inspects(scope: Scope) -> bool:
     path: str = scope["path"]
     is_infer = path.startswith("/v2/models/") and path.endswith("/infer")
-    inspects = path == "/inspect" or path.startswith("/inspect/") or is_infer
+    is_check = path.startswith("/models/") and path.endswith("/check")
+    inspects = path == "/inspect" or path.startswith("/inspect/") or is_infer or is_check
     return bool(scope["method"] == "POST") and inspects

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from inspection_tf import bundle
+from inspection_tf import bundle, errors, images, plots
 from inspection_tf.service import refusals
 from inspection_tf.service.models import Served
 from inspection_tf.service.station import Station
@@ -25,6 +25,7 @@ _HEADERS = {
     "Cache-Control": "no-cache",
 }
 _KINDS = {
+    **plots.PANEL_FILES,
     "index.html": "text/html; charset=utf-8",
     "inspection.mjs": "text/javascript; charset=utf-8",
     "page.css": "text/css; charset=utf-8",
@@ -71,6 +72,38 @@ def routes(station: Station) -> APIRouter:
             raise refusals.unknown("A model must have a card. Got none in its bundle.")
         return Response(path.read_bytes(), media_type="text/markdown; charset=utf-8")
 
+    @router.get("/models/{model}/tune", **described.json_told(400, 401, 404))
+    async def tune(model: str) -> Response:
+        """Return the scores that the threshold of a model was chosen on."""
+        contents = plots.panel_contents(station.served(model).tuned)
+        if contents is None:
+            raise refusals.unknown(
+                "A model must carry the scores of its tune images. Got a bundle of an earlier "
+                "version. Choose its threshold again: inspection threshold."
+            )
+        return json_response(contents)
+
+    @router.get("/models/{model}/tune/{place}.png", **described.picture())
+    async def tune_image(model: str, place: int) -> Response:
+        """Return one of the images that the threshold of a model was chosen on."""
+        found = await asyncio.to_thread(station.served(model).tune_images.picture, place)
+        if found is None:
+            raise refusals.unknown(
+                "A tune image must be in the bundle, or in the folder of --data. Got none there."
+            )
+        data = await asyncio.to_thread(images.encode_png, found)
+        return Response(data, media_type="image/png")
+
+    @router.post("/models/{model}/check", **described.json_told(400, 401, 404, 503))
+    async def check(model: str) -> Response:
+        """Run the golden samples of a model now: do they come out as they were recorded?"""
+        try:
+            count = await station.check(station.served(model))
+        except errors.BundleError as problem:
+            return json_response({"passed": False, "said": str(problem)})
+        said = f"{count} golden samples come out as they were recorded."
+        return json_response({"passed": True, "said": said})
+
     @router.get("/results", **described.json_told(401))
     async def results() -> Response:
         """List the last results, the latest first."""
@@ -90,7 +123,10 @@ def routes(station: Station) -> APIRouter:
 def _file(name: str) -> Response:
     if name not in _KINDS:
         raise refusals.unknown("There is no such file. See /openapi.json.")
-    data = (resources.files("inspection_tf.service") / "page" / name).read_bytes()
+    if name in plots.PANEL_FILES:
+        data = plots.panel_file(name).encode()
+    else:
+        data = (resources.files("inspection_tf.service") / "page" / name).read_bytes()
     return Response(data, media_type=_KINDS[name], headers=_HEADERS)
 
 
@@ -105,4 +141,8 @@ def _described(served: Served) -> dict[str, Any]:
         "classes": list(manifest.classes),
         "threshold": manifest.operating_point.threshold,
         "promise": manifest.promise,
+        "drift": served.drift.in_words(),
+        "metrics": manifest.metrics.get("metrics", {}),
+        "parity": manifest.parity,
+        "engines": {name: entry.state for name, entry in manifest.engines.items()},
     }
