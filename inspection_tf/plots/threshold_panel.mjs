@@ -4,7 +4,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const OUTCOMES = ["OK", "REVIEW", "NG"]; // the gravest last
 const CONFIDENCES = [0.8, 0.9, 0.95, 0.99];
-const [WIDTH, HALF, LABELS, BINS] = [600, 90, 22, 48];
+const [NARROW, WIDE, HALF, LABELS, BINS] = [280, 600, 90, 22, 48]; // px of the chart, but for BINS
 const SMALLEST = 1e-6; // of a threshold, and under 1
 const MOST_SHOWN = 60; // images of a cell
 
@@ -75,10 +75,12 @@ export function tradeoff(tuned, threshold, reviewFrom, confidence) {
   };
 }
 
+/** A word as a shell takes it. */
+const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+
 /** The command that gives a bundle these thresholds. */
 export function command(tuned, threshold, band) {
-  const word = /^[\w@%+=:,./-]+$/.test(tuned.bundle) ? tuned.bundle : `'${tuned.bundle.replaceAll("'", "'\\''")}'`;
-  return `inspection threshold ${word} --set ${threshold} --review-band ${band}`;
+  return `inspection threshold ${quoted(tuned.bundle)} --set ${threshold} --review-band ${band}`;
 }
 
 // Scales: from a score to its place on the axis, 0..1, and back
@@ -119,7 +121,18 @@ class Panel {
     this.element = element;
     this.element.classList.add("threshold-panel");
     this.element.replaceChildren(...this.build());
+    this.width = WIDE;
     this.reset();
+    new ResizeObserver(() => this.fit()).observe(this.element);
+  }
+
+  /** Draw in px of the screen, so that words stay as large as they are. */
+  fit() {
+    const width = Math.max(NARROW, Math.round(this.element.clientWidth));
+    if (this.element.clientWidth && width !== this.width) {
+      this.width = width;
+      this.draw();
+    }
   }
 
   build() {
@@ -131,7 +144,7 @@ class Panel {
     this.confidence.value = this.tuned.confidence;
     this.ngInput = made("input", { type: "number", min: SMALLEST, max: 1 - SMALLEST, step: "any" });
     this.bandInput = made("input", { type: "number", min: 0, max: 1, step: "any" });
-    this.chart = made("svg:svg", { viewBox: `0 0 ${WIDTH} ${2 * HALF + LABELS}`, role: "group", "aria-label": "Scores of the tune images" });
+    this.chart = made("svg:svg", { role: "group", "aria-label": "Scores of the tune images" });
     this.cells = {};
     const body = ["defective", "good"].map((label) => made("tr", {}, made("th", { text: label, scope: "row" }), ...OUTCOMES.map((name) => {
       const button = made("button", { type: "button", "aria-expanded": "false" });
@@ -139,7 +152,7 @@ class Panel {
       this.cells[`${label} ${name}`] = button;
       return made("td", {}, button);
     })));
-    this.said = made("ul", { role: "status" });
+    this.said = made("ul");
     this.code = made("code");
     const copy = made("button", { type: "button", text: "Copy command" });
     this.copied = made("span", { role: "status" });
@@ -160,8 +173,9 @@ class Panel {
         made("caption", { text: "Tune images by label and outcome: choose a number to see which" }),
         made("thead", {}, made("tr", {}, made("th", { text: "label", scope: "col" }), ...OUTCOMES.map((text) => made("th", { text, scope: "col" })))),
         made("tbody", {}, ...body))),
-      this.said,
+      made("div", { role: "status" }, this.said),
       made("p", { class: "tp-row" }, this.code, copy, this.copied),
+      made("p", { text: `A bound of escapes is a promise where it was settled before anybody looked: inspection threshold ${quoted(this.tuned.bundle)} --escape-rate RATE` }),
       this.list,
     ];
   }
@@ -186,7 +200,10 @@ class Panel {
   }
 
   draw() {
-    const { to, ticks } = SCALES[this.scale.value];
+    const { to, ticks: every } = SCALES[this.scale.value];
+    const { width } = this;
+    const ticks = width < WIDE ? every.filter((_, place) => place % 2 === 0 || every.length < 6) : every;
+    this.chart.setAttribute("viewBox", `0 0 ${width} ${2 * HALF + LABELS}`);
     const counts = [new Array(BINS).fill(0), new Array(BINS).fill(0)];
     for (const [place, score] of this.tuned.scores.entries()) {
       if (score !== null) counts[Number(this.tuned.is_defect[place])][Math.min(Math.floor(to(score) * BINS), BINS - 1)] += 1;
@@ -194,15 +211,15 @@ class Panel {
     const most = Math.max(1, ...counts.flat());
     const height = (count) => (count ? Math.max(2, (HALF - 14) * Math.sqrt(count / most)) : 0);
     const bars = counts.flatMap((row, label) => row.map((count, bin) => made("svg:rect", {
-      class: label ? "tp-defective" : "tp-good", x: (bin * WIDTH) / BINS + 0.5, width: WIDTH / BINS - 1,
+      class: label ? "tp-defective" : "tp-good", x: (bin * width) / BINS + 0.5, width: width / BINS - 1,
       y: label ? HALF : HALF - height(count), height: height(count) }, made("svg:title", { text: `${count} images` }))));
     const axis = ticks.map((score, place) => made("svg:text", {
-      x: to(score) * WIDTH, y: 2 * HALF + 16, "text-anchor": place === 0 ? "start" : place === ticks.length - 1 ? "end" : "middle", text: tick(score) }));
+      x: to(score) * width, y: 2 * HALF + 16, "text-anchor": place === 0 ? "start" : place === ticks.length - 1 ? "end" : "middle", text: place === 0 ? `score ${tick(score)}` : tick(score) }));
     this.review = this.line("REVIEW from", this.reviewFrom ?? this.threshold, (score) => this.set(this.threshold, Math.max(0, this.threshold - score)));
     this.ng = this.line("NG from", this.threshold, (score) => this.set(score, this.band));
     const active = document.activeElement?.getAttribute?.("aria-label");
     this.chart.replaceChildren(
-      made("svg:line", { class: "tp-axis", x1: 0, x2: WIDTH, y1: HALF, y2: HALF }), ...bars, ...axis,
+      made("svg:line", { class: "tp-axis", x1: 0, x2: width, y1: HALF, y2: HALF }), ...bars, ...axis,
       made("svg:text", { x: 4, y: 12, text: "good" }), made("svg:text", { x: 4, y: 2 * HALF - 4, text: "defective" }),
       ...(this.reviewFrom === null ? [] : [this.review]), this.ng);
     if (active) [this.review, this.ng].find((one) => one.isConnected && one.getAttribute("aria-label") === active)?.focus();
@@ -210,14 +227,15 @@ class Panel {
 
   line(name, score, move) {
     const { to, from } = SCALES[this.scale.value];
-    const x = to(score) * WIDTH;
+    const { width } = this;
+    const x = to(score) * width;
     const isNg = name === "NG from";
     const line = made("svg:g", {
       class: isNg ? "tp-line NG" : "tp-line REVIEW", role: "slider", tabindex: "0", "aria-label": name, "aria-orientation": "horizontal",
       "aria-valuemin": "0", "aria-valuemax": "1", "aria-valuenow": score, "aria-valuetext": String(Number(score.toPrecision(4))) },
     made("svg:rect", { class: "tp-hold", x: x - 14, y: 0, width: 28, height: 2 * HALF }),
     made("svg:line", { x1: x, x2: x, y1: 0, y2: 2 * HALF, "stroke-dasharray": isNg ? "none" : "6 4" }),
-    made("svg:text", { x: x + (x > WIDTH / 2 ? -5 : 5), y: isNg ? 26 : 2 * HALF - 18, "text-anchor": x > WIDTH / 2 ? "end" : "start", text: isNg ? "NG" : "REVIEW" }));
+    made("svg:text", { x: x + (x > width / 2 ? -5 : 5), y: isNg ? 26 : 2 * HALF - 18, "text-anchor": x > width / 2 ? "end" : "start", text: isNg ? "NG" : "REVIEW" }));
     const moveTo = (place) => move(from(within(place, 0, 1)));
     line.onpointerdown = (event) => {
       event.preventDefault();
@@ -264,7 +282,7 @@ class Panel {
     const isDecided = (place) => { const bounds = this.tuned.bounds[place]; return bounds && bounds[0] === bounds[1]; };
     const fixed = this.tuned.scores.filter((_, place) => isDecided(place)).length;
     if (fixed) lines.push(`Of ${fixed} of ${this.tuned.scores.length} images no threshold changes the outcome.`);
-    if (this.tuned.mask_threshold !== null && this.threshold < this.tuned.mask_threshold) {
+    if (this.tuned.mask_threshold !== null && this.threshold < Math.min(this.tuned.mask_threshold, this.tuned.threshold)) {
       lines.push(`The pixel threshold, ${this.tuned.mask_threshold.toPrecision(3)} when these scores were measured, follows a lower threshold: regions grow, and scores may rise. Measure with inspection evaluate.`);
     }
     this.said.replaceChildren(...lines.map((text) => made("li", { text })));

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from inspection_tf import errors
+from inspection_tf.engines import installed
 from inspection_tf.thresholds import parts
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def threshold_panel(
 
     Raises:
         errors.DataError: the bundle was written by a version that kept no scores.
-        errors.ConfigError: anywidget is not installed.
+        errors.BundleError: anywidget is not installed.
     """
     from inspection_tf import images
 
@@ -105,10 +106,7 @@ def threshold_panel(
         import anywidget
         import traitlets
     except ImportError as problem:
-        raise errors.ConfigError(
-            f"The panel needs anywidget. Got {problem}. Install it: pip install "
-            "'inspection-tf[notebooks]'."
-        ) from problem
+        raise installed.missing("anywidget", "notebooks", "The panel") from problem
 
     class Panel(anywidget.AnyWidget):
         _esm = panel_file("threshold_panel.mjs")

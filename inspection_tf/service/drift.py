@@ -26,7 +26,8 @@ _HALF = 0.5  # of a score, in each bin: an empty one must not make the index inf
 def edges_of(expected: Sequence[float]) -> NDArray[np.float64]:
     """Return the inner edges of bins that hold about as many of the expected scores each.
 
-    Of equal scores there are fewer bins; an edge belongs to the bin above it.
+    Of equal scores there are fewer bins. An edge belongs to the bin under it: good images crowd at
+    0, and what is above must not be of one bin with them.
     """
     return np.unique(np.quantile(np.asarray(expected), np.arange(1, _BINS) / _BINS))
 
@@ -41,7 +42,7 @@ def stability_index(expected: Sequence[float], actual: Sequence[float]) -> float
     edges = edges_of(expected)
     shares = []
     for scores in (expected, actual):
-        counts = np.bincount(np.searchsorted(edges, scores, side="right"), minlength=edges.size + 1)
+        counts = np.bincount(np.searchsorted(edges, scores, side="left"), minlength=edges.size + 1)
         shares.append((counts + _HALF) / (len(scores) + _HALF * (edges.size + 1)))
     before, after = shares
     return float(((after - before) * np.log(after / before)).sum())

@@ -1,17 +1,16 @@
 """The page in a real browser: what a person sees and does."""
 
-import shutil
 from pathlib import Path
 
 import numpy as np
+import pages
 import pytest
 import service_process
+from pages import until
 from service_process import KEPT
 
 from inspection_tf import images
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
 PAGE = Path(__file__).parents[2] / "inspection_tf" / "service" / "page"
 SEGMENTATION = KEPT / "schema_4_segmentation"
 CASCADE = KEPT / "schema_4_cascade"
@@ -27,48 +26,16 @@ def service():
 
 @pytest.fixture(scope="module")
 def browser():
-    if CHROMIUM is None:
-        pytest.skip("needs chromium, a package of Debian")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as driver:
-        try:
-            found = driver.chromium.launch(
-                executable_path=CHROMIUM,
-                args=["--no-sandbox", "--disable-dev-shm-usage", *CAMERA],
-            )
-        except playwright.Error as problem:
-            pytest.skip(f"chromium does not start here: {problem}")
+    with pages.browsing() as found:
         yield found
-        found.close()
 
 
 @pytest.fixture
 def page(browser, service):
-    """Open the page; what goes wrong on it, or is asked of others, fails the test."""
-    context = browser.new_context(viewport={"width": 360, "height": 740})
-    found, wrong = context.new_page(), []
-    found.on("console", lambda one: wrong.append(one.text) if one.type == "error" else None)
-    found.on("pageerror", lambda one: wrong.append(str(one)))
-    found.address = f"http://127.0.0.1:{service.port}/"
-    found.goto(found.address)
-    found.wait_for_selector("#model option", state="attached")
-    yield found
-    names = "performance.getEntriesByType('resource').map((one) => one.name)"
-    others = [one for one in found.evaluate(names) if not one.startswith((found.address, "blob:"))]
-    width = found.evaluate("document.documentElement.scrollWidth")
-    context.close()
-    assert others == []
-    assert [one for one in wrong if "422" not in one] == []  # the browser logs refusals itself
-    assert width <= 360
-
-
-def until(page, expression):
-    """Wait until an expression is true; the page's policy forbids what playwright would wait by."""
-    for _ in range(400):
-        if page.evaluate(expression):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"it does not come to {expression}")
+    address = f"http://127.0.0.1:{service.port}/"
+    with pages.opened(browser, address, may_say=["422"]) as found:  # the browser logs refusals
+        found.wait_for_selector("#model option", state="attached")
+        yield found
 
 
 def choose(page, root, *, outcome):
@@ -206,7 +173,8 @@ def test_a_token_is_asked_for(browser, tmp_path):
 
 
 def test_the_page_is_small_and_loads_nothing_from_elsewhere(service):
-    files = list(PAGE.iterdir())
+    files = [*PAGE.iterdir(), *PAGE.parents[1].joinpath("plots").glob("threshold_panel.[mc]*s")]
+    assert len(files) == 5
     assert sum(file.stat().st_size for file in files) < 100_000
     for file in files:
         text = file.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
