@@ -198,14 +198,8 @@ def _ways(
 
 def golden_frames(root: str | Path) -> list[Frame]:
     """Return the golden images of a bundle, with their templates."""
-    root = Path(root)
     bundle.read(root)
-    samples = golden.read(root)
-
-    def read(name: str | None) -> images.Image | None:
-        return None if name is None else images.read(root / name)
-
-    return [(images.read(root / s["image"]), read(s.get("template"))) for s in samples]
+    return golden.frames(Path(root))
 
 
 def inspect_batch(inspector: runtime.Inspector, frames: Sequence[Frame]) -> list[decision.Verdict]:

@@ -15,6 +15,7 @@ from inspection_tf.cli.commands import (
     evaluate,
     markers,
     predict,
+    report,
     serve,
     synthesize,
     threshold,
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "threshold": threshold.threshold,
     "tiles": tiles.tiles,
     "serve": serve.serve,
+    "report": report.report,
     "synthesize": synthesize.synthesize,
     "markers": markers.markers,
 }

@@ -7,6 +7,7 @@
 from inspection_tf.images.codec import (
     IMAGE_SUFFIXES,
     digest,
+    encode_jpeg,
     encode_png,
     read,
     read_header,
@@ -46,6 +47,7 @@ __all__ = [
     "Source",
     "StoredMask",
     "digest",
+    "encode_jpeg",
     "encode_png",
     "in_channels",
     "lay",

@@ -142,6 +142,22 @@ def encode_png(array: NDArray[Any]) -> bytes:
     return bytes(cv2.imencode(".png", pixels)[1])
 
 
+def encode_jpeg(array: NDArray[np.uint8], *, quality: int = 85) -> bytes:
+    """Return a JPEG, for a screen and never for a network, of a gray or RGB array.
+
+    Args:
+        array: (H, W) or (H, W, 3).
+        quality: 1 to 100.
+
+    Raises:
+        errors.ImageError: another dtype or shape.
+    """
+    pixels = as_image(array)
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    return bytes(cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+
+
 def to_8bit(image: Image) -> NDArray[np.uint8]:
     """Return an image as a screen shows it: of 16 bits the brightest pixel is white."""
     if image.dtype == np.uint8:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from inspection_tf import bundle, config, evaluation, plots, process, tasks
+from inspection_tf import bundle, config, evaluation, plots, process, reporting, tasks
 from inspection_tf.datasets import data_spec
 from inspection_tf.datasets.records import Records, split_ids
 from inspection_tf.export import ship
@@ -19,7 +19,7 @@ def finish(run: Run, models: Models, division: Division, spec: ship.BundleSpec) 
     """Choose the thresholds, write the bundle, measure it, and print metrics and next commands.
 
     Args:
-        run: whose folder gets `bundle/` and `evaluation/`.
+        run: whose folder gets `bundle/`, `evaluation/` and `report.html`.
         models: the trained networks that are shipped.
         division: which images choose the thresholds, and which ones measure.
         spec: what the bundle is for: task, preprocessing, method of the threshold, and rules.
@@ -47,7 +47,14 @@ def finish(run: Run, models: Models, division: Division, spec: ship.BundleSpec) 
             run.recipe, settings, settings.data, run.records, division.parts, seed=settings.seed
         ),
     )
-    return report(run.folder, shipped)
+    found = report(run.folder, shipped)
+    every = (record for _, part in (*division.tuning, *division.measured) for record in part)
+    material = reporting.of_run(
+        run.folder.path, show=shipped.show, records={record.id: record for record in every}
+    )
+    file = reporting.write(material, run.folder.path / reporting.FILE)
+    process.say(f"For who has to decide about it: {file}")
+    return found
 
 
 def _commit() -> str | None:

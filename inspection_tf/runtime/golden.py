@@ -15,6 +15,7 @@ from inspection_tf.bundle import listed_files
 from inspection_tf.runtime.runner import Runner
 
 if TYPE_CHECKING:
+    from inspection_tf import images
     from inspection_tf.engines.entry import EngineEntry, GoldenSample
     from inspection_tf.tasks.base import Prepared
 
@@ -44,6 +45,20 @@ def read(root: Path) -> Any:
         OSError: it cannot be read.
     """
     return listed_files.read_json(root / GOLDEN, _WHAT)
+
+
+def frames(root: Path) -> "list[tuple[images.Image, images.Image | None]]":
+    """Return the images of the golden samples, with their templates.
+
+    Args:
+        root: the bundle's folder, already checked.
+    """
+    from inspection_tf import images
+
+    def of(name: str | None) -> "images.Image | None":
+        return None if name is None else images.read(root / name)
+
+    return [(images.read(root / one["image"]), of(one.get("template"))) for one in read(root)]
 
 
 def _parse_map(data: bytes) -> NDArray[Any]:

@@ -59,7 +59,7 @@ def test_the_run_folder_holds_both_looks(field_run):
     for name in (
         "bundle/model.onnx", "bundle/refiner.onnx", "bundle/source/model.keras",
         "bundle/source/refiner.keras", "bundle/MODEL_CARD.md", "evaluation/metrics.json",
-        "evaluation/per_image.csv", "evaluation/worst.png", "evaluation/corners.png",
+        "evaluation/per_image.csv", "evaluation/worst.png", "evaluation/corners.png", "report.html",
         "config.yaml", "data.json",
     ):  # fmt: skip
         assert (out / name).is_file(), name

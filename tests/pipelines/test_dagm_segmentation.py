@@ -49,6 +49,7 @@ def test_the_run_folder_holds_what_the_design_names(finished):
         "config.yaml", "data.json", "status.json", "history.csv",
         "checkpoints/last.npz", "checkpoints/best.npz",
         "evaluation/metrics.json", "evaluation/per_image.csv", "evaluation/curves.png",
+        "report.html",
         "validation/epoch_0001.png", "bundle/manifest.json", "bundle/model.onnx",
         "bundle/source/model.keras", "bundle/MODEL_CARD.md", "bundle/golden/expected.json",
     ):  # fmt: skip

@@ -38,6 +38,7 @@ def test_a_run_leaves_two_bundles_and_their_evaluations(finished):
         manifest = json.loads((folder / "bundle" / "manifest.json").read_text())
         assert manifest["task"] == task
         written = json.loads((folder / "evaluation" / "metrics.json").read_text())
+        assert 10_000 < (folder / "report.html").stat().st_size < 6_000_000
         assert written["metrics"] == (
             report if folder == out else report["wear"]
         )["metrics"]  # fmt: skip

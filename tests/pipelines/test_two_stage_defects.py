@@ -93,6 +93,7 @@ def test_the_run_folder_holds_both_networks(finished):
         assert list((out / stage / "tensorboard").rglob("events.*"))
     for name in (
         *MODELS, "evaluation/metrics.json", "evaluation/per_image.csv", "evaluation/worst.png",
+        "report.html",
         "bundle/source/model.keras", "bundle/source/classifier.keras", "bundle/MODEL_CARD.md",
     ):  # fmt: skip
         assert (out / name).is_file(), name

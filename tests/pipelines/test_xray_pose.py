@@ -32,6 +32,7 @@ def test_a_run_leaves_a_bundle_and_its_evaluation(finished):
         == (report["metrics"])
     )
     assert (out / "evaluation" / "worst.png").is_file()
+    assert 10_000 < (out / "report.html").stat().st_size < 6_000_000
     found = {name: value["value"] for name, value in report["metrics"].items()}
     # Most are measured: what photons allow at 64 x 64 px is some hundredths of a degree.
     assert found["review_rate"] < 0.5

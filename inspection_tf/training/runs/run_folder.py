@@ -2,6 +2,7 @@
 
 ```
 config.yaml status.json history.csv tensorboard/ checkpoints/ validation/ evaluation/ bundle/
+report.html what came of it, in one file; see `reporting`
 data.json   what the run was begun with; see `run_inputs`
 .lock       held by the process that trains
 folds/N/    the same for each fold of a cross-validation, without config, status and bundle
