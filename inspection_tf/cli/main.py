@@ -11,6 +11,7 @@ from inspection_tf import config, errors, process
 from inspection_tf.cli.arguments import PATHS
 from inspection_tf.cli.commands import (
     bench,
+    collect,
     convert,
     evaluate,
     markers,
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "threshold": threshold.threshold,
     "tiles": tiles.tiles,
     "serve": serve.serve,
+    "collect": collect.collect,
     "synthesize": synthesize.synthesize,
     "markers": markers.markers,
 }

@@ -45,6 +45,9 @@ class ServiceSpec(config.Section):
     need one."""
     outbox: int = pydantic.Field(default=10_000, ge=1)
     """Verdicts that may wait for a sink; of more the oldest are dropped."""
+    labels: Path | None = None
+    """Folder for what people say of results, which `inspection collect` makes a data set of; none:
+    corrections are not kept."""
     watch_s: float = pydantic.Field(default=2.0, gt=0, le=3600)
     """Seconds between looks at files that name bundles."""
 
