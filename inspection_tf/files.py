@@ -63,27 +63,35 @@ def write(path: str | os.PathLike[str], data: bytes | str, *, sync: bool = True)
             temporary.unlink(missing_ok=True)
 
 
-def append_line(path: str | os.PathLike[str], line: str) -> None:
+def append_line(path: str | os.PathLike[str], line: str, *, sync: bool = False) -> None:
     """Append a line to a text file; when this returns, the end of the process loses nothing of it.
 
     Args:
-        path: made where it is absent; its folder must exist.
+        path: made where it is absent; its folder must exist. Where its last line has no end, since
+            the power went, the new one begins after it.
         line: without its newline; written as UTF-8.
+        sync: wait until the disk holds it, so that it survives a power cut too.
 
     Raises:
         errors.StorageError: it cannot be written; what was there is as it was.
     """
     path = Path(path)
     try:
-        with path.open("ab", buffering=0) as stream:
+        with path.open("a+b", buffering=0) as stream:
             before = stream.seek(0, os.SEEK_END)
-            unwritten = memoryview(f"{line}\n".encode())
+            stream.seek(max(before - 1, 0))
+            start = "\n" if stream.read(1) not in (b"", b"\n") else ""
+            unwritten = memoryview(f"{start}{line}\n".encode())
             try:
                 while unwritten:
                     unwritten = unwritten[stream.write(unwritten) :]
+                if sync:
+                    os.fsync(stream.fileno())
             except OSError:
                 stream.truncate(before)  # half a line would spoil the next one
                 raise
+        if sync and not before:
+            _sync_folder(path.parent)
     except OSError as problem:
         raise _storage_error(path, problem) from problem
 

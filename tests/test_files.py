@@ -282,6 +282,28 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_no_half_of_it(tmp_path, mon
     assert (tmp_path / "a.jsonl").read_text() == "one\n"
 
 
+def test_a_line_begins_after_one_that_has_no_end(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b"one\nhalf of tw")  # the power went
+    files.append_line(path, "three", sync=True)
+    files.append_line(path, "four", sync=True)
+    assert path.read_bytes() == b"one\nhalf of tw\nthree\nfour\n"
+
+
+def test_a_line_that_the_disk_does_not_confirm_is_taken_back(tmp_path, monkeypatch):
+    path = tmp_path / "a.jsonl"
+    files.append_line(path, "one")
+
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", full)
+        with pytest.raises(errors.StorageError, match="No space left"):
+            files.append_line(path, "two", sync=True)
+    assert path.read_bytes() == b"one\n"
+
+
 def test_a_line_of_csv_is_read_back_whatever_its_cells_hold():
     cells = ["a\nb", "a\rb", "a\r\nb", 'a"b', "a,b", "", " a ", "=1"]
     text = files.csv_line(cells) + files.csv_line([None, 1, 0.5])

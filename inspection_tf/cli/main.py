@@ -11,6 +11,7 @@ from inspection_tf import config, errors, process
 from inspection_tf.cli.arguments import PATHS
 from inspection_tf.cli.commands import (
     bench,
+    collect,
     convert,
     evaluate,
     markers,
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "tiles": tiles.tiles,
     "serve": serve.serve,
     "report": report.report,
+    "collect": collect.collect,
     "synthesize": synthesize.synthesize,
     "markers": markers.markers,
 }

@@ -63,6 +63,22 @@ def too_large(what: str, most_bytes: int) -> Refusal:
     )
 
 
+def slow(upload_s: float) -> Refusal:
+    """Return the refusal of a request that takes too long to arrive."""
+    return Refusal(
+        408,
+        "slow",
+        f"A request must arrive within {upload_s:g} s. Got a part of one. "
+        "Send it again, faster or smaller.",
+        is_unread=True,
+    )
+
+
+def not_kept(sentence: str, *, is_unread: bool = False) -> Refusal:
+    """Return the refusal of a correction that this service cannot keep."""
+    return Refusal(409, "not_kept", sentence, is_unread=is_unread)
+
+
 def of_problem(problem: Exception) -> Refusal:
     """Return what a client is told of an exception; what is internal is logged, and stays here."""
     if isinstance(problem, Refusal):

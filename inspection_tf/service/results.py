@@ -10,21 +10,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inspection_tf import tasks
+
 if TYPE_CHECKING:
     from inspection_tf import decision
+    from inspection_tf.datasets.records import LabelKind
     from inspection_tf.service.models import Served
 
 _SMALLEST = 4096  # bytes of a verdict without pixels
 
 
 @dataclasses.dataclass(frozen=True)
-class _Entry:
-    """A verdict, when and by what it was made, and about how many bytes it holds."""
+class Entry:
+    """A verdict that is kept.
+
+    Attributes:
+        verdict: of an image.
+        beside: what a client was told beside it.
+        time: when it was made, UTC.
+        size: about how many bytes it holds.
+        label_kind: what its task is measured on.
+    """
 
     verdict: "decision.Verdict"
     beside: dict[str, Any]
     time: str
     size: int
+    label_kind: "LabelKind"
 
 
 class Results:
@@ -37,7 +49,7 @@ class Results:
             budget: bytes of images and maps.
         """
         self._budget = budget
-        self._kept: dict[str, _Entry] = {}
+        self._kept: dict[str, Entry] = {}
         self._bytes = 0
         self._lock = threading.Lock()
 
@@ -61,8 +73,9 @@ class Results:
         }
         if is_kept:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            kind = tasks.get(served.inspector.manifest.task).label_kind
             with self._lock:
-                self._kept[identity] = _Entry(verdict, beside, now, size)
+                self._kept[identity] = Entry(verdict, beside, now, size, kind)
                 self._bytes += size
                 while self._bytes > self._budget:
                     self._bytes -= self._kept.pop(self._least()).size
@@ -80,16 +93,19 @@ class Results:
             found.append({**told, **{name: said[name] for name in names}})
         return found
 
+    def entry(self, identity: str) -> Entry | None:
+        """Return a verdict and what is known of it; None where it is not kept any more."""
+        with self._lock:
+            return self._kept.get(identity)
+
     def one(self, identity: str) -> dict[str, Any] | None:
         """Return what a client was told; None where it is not kept any more."""
-        with self._lock:
-            kept = self._kept.get(identity)
+        kept = self.entry(identity)
         return None if kept is None else {**kept.verdict.to_dict(), **kept.beside}
 
     def pictures(self, identity: str) -> "dict[str, NDArray[np.generic]] | None":
         """Return the pictures of a verdict by name; None where it is not kept any more."""
-        with self._lock:
-            kept = self._kept.get(identity)
+        kept = self.entry(identity)
         return None if kept is None else dict(_pictures(kept.verdict))
 
     def _least(self) -> str:

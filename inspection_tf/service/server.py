@@ -53,6 +53,7 @@ def serve(bundles: Sequence[str], spec: ServiceSpec) -> int:
         errors.ConfigError: there is no bundle, two have one name, the address is taken, or the
             token cannot be read.
         errors.BundleError: one cannot be used.
+        errors.StorageError: a folder for verdicts or labels cannot be made.
     """
     token = "" if spec.token_file is None else _token(spec.token_file)
     for word in spec.source:

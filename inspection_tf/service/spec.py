@@ -48,6 +48,9 @@ class ServiceSpec(config.Section):
     data: Path | None = None
     """Folder of the images that the bundles were made from, of which the page shows those that
     chose a threshold; none: only those in the bundles, and drawn ones."""
+    labels: Path | None = None
+    """Folder for what people say of results, which `inspection collect` makes a data set of; none:
+    corrections are not kept."""
     watch_s: float = pydantic.Field(default=2.0, gt=0, le=3600)
     """Seconds between looks at files that name bundles."""
 

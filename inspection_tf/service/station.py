@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from inspection_tf import decision, images, runtime
 from inspection_tf.decision import metadata as passed_through
 from inspection_tf.service import refusals
+from inspection_tf.service.labels import Labels
 from inspection_tf.service.models import Models, Served
 from inspection_tf.service.owner import Job, Owner, QueuedVerdict, TooLateError
 from inspection_tf.service.refusals import Refusal
@@ -70,6 +71,7 @@ class Station:
         models: which it serves.
         telemetry: what it counted.
         results: the last verdicts.
+        labels: keeps what people say of them; None where it is not kept.
         is_draining: whether it takes no more requests.
     """
 
@@ -80,11 +82,15 @@ class Station:
             models: which it serves.
             spec: how it listens.
             sinks: which are told of verdicts; whoever made them closes them.
+
+        Raises:
+            errors.StorageError: the folder for labels cannot be made.
         """
         self.sinks = sinks
         self.spec, self.models = spec, models
         self.telemetry = Telemetry()
         self.results = Results(budget=int(spec.keep_mib * _MIB))
+        self.labels = None if spec.labels is None else Labels(spec.labels)
         self.is_draining = False
         self.in_flight = 0
         self._owner = Owner()

@@ -41,7 +41,8 @@ class Slow:
         self.batch, self.calls = batch, []
         self.may_go, self.has_begun = threading.Event(), threading.Event()
         self.may_go.set()
-        self.manifest = types.SimpleNamespace(inputs=[types.SimpleNamespace(name="image")])
+        inputs = [types.SimpleNamespace(name="image")]
+        self.manifest = types.SimpleNamespace(task="segmentation", inputs=inputs)
 
     def load_image(self, image, template=None):
         if b"unreadable" in image:

@@ -88,6 +88,7 @@ async function show(verdict, mine) {
   find("look").hidden = find("viewer").hidden = names.length === 0;
   find("marks").replaceChildren();
   list(verdict);
+  offerCorrection(verdict);
   if (names.length === 0) return;
   const [height, width] = verdict.image_size;
   find("marks").setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -161,6 +162,51 @@ function list(verdict) {
     return row;
   }));
 }
+
+// Corrections: what a person says of the result that is shown
+
+const SAYS = { OK: "OK", NG: "NG, as it is marked", region: "the region is wrong" };
+let corrected = null; // id of the result that the form is about; null where there is none
+let sending = null; // id of the one that is on its way
+let untold = ""; // that the correction of an earlier result was not kept
+
+/** Show the form for a result, or why it cannot be corrected. */
+async function offerCorrection(verdict) {
+  const shown = latest;
+  corrected = verdict.id;
+  find("correction").reset();
+  find("corrected").textContent = untold;
+  untold = "";
+  find("labels").hidden = find("uncorrectable").hidden = true;
+  const { status, said } = await ask("status");
+  if (shown !== latest) return; // another image is shown by now
+  const why = status !== 200 ? said.error ?? "The service does not answer."
+    : !said.keeps_labels ? "Corrections are not kept here. Start the service with --labels DIR."
+    : corrected === null ? "This result is too large to be kept, so that it cannot be corrected." : "";
+  find("labels").hidden = Boolean(why);
+  find("uncorrectable").hidden = !why;
+  find("uncorrectable").textContent = why;
+}
+
+async function correct() {
+  if (corrected === null || sending === corrected) return;
+  const mine = corrected, shown = latest;
+  sending = mine;
+  const label = new FormData(find("correction")).get("label");
+  find("corrected").textContent = "Sending …";
+  const { status, said } = await ask(`results/${mine}/label`, {
+    method: "POST", body: JSON.stringify({ label, note: find("note").value }), headers: { "Content-Type": "application/json" },
+  });
+  if (sending === mine) sending = null;
+  const why = said.error ?? "The service failed.";
+  if (shown === latest) find("corrected").textContent = status === 200 ? `Kept as ${SAYS[said.label]}.` : `Not kept. ${why}`;
+  else if (status !== 200) { // another image came meanwhile: is its verdict shown by now?
+    untold = `The correction of an earlier result was not kept. ${why}`;
+    if (mine !== corrected) [find("corrected").textContent, untold] = [untold, ""];
+  }
+}
+
+find("correction").onsubmit = (event) => { event.preventDefault(); correct(); };
 
 // The camera
 

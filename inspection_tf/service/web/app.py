@@ -13,7 +13,7 @@ import inspection_tf
 from inspection_tf.service import telemetry
 from inspection_tf.service.refusals import Refusal, malformed, of_problem
 from inspection_tf.service.station import Station
-from inspection_tf.service.web import described, inspecting, open_inference, pages
+from inspection_tf.service.web import described, inspecting, labelling, open_inference, pages
 from inspection_tf.service.web.door import Door
 from inspection_tf.service.web.responses import error_response
 
@@ -39,6 +39,7 @@ def build(station: Station, *, token: str = "") -> ASGIApp:
     app.include_router(inspecting.routes(station))
     app.include_router(open_inference.routes(station))
     app.include_router(pages.routes(station))
+    app.include_router(labelling.routes(station))
 
     @app.get("/metrics", **described.text(telemetry.CONTENT_TYPE.partition(";")[0], 401))
     async def metrics() -> Response:

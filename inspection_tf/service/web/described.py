@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from inspection_tf.datasets.writers import labels_file
+
 ERROR: dict[str, Any] = {
     "type": "object",
     "required": ["error"],
@@ -15,6 +17,7 @@ _STATUSES = {
     404: "There is no such model, version or picture.",
     405: "The method is another one.",
     408: "The request was too slow in coming.",
+    409: "Corrections are not kept here, or the disk takes none.",
     413: "The image has too many bytes or pixels.",
     415: "The body is neither an image nor a form.",
     422: "The image cannot be read, or does not fit the bundle.",
@@ -40,6 +43,15 @@ _OUTCOME: dict[str, Any] = {
     "type": "object",
     "required": ["outcome", "verdicts", "failures"],
     "properties": {"outcome": {"enum": ["OK", "NG", "REVIEW"]}},
+}
+_CORRECTION: dict[str, Any] = {
+    "type": "object",
+    "required": ["label"],
+    "properties": {
+        "label": {"enum": list(labels_file.LABELS)},
+        "note": {"type": "string", "maxLength": labels_file.LONGEST_NOTE},
+    },
+    "additionalProperties": False,
 }
 _ANYTHING: dict[str, Any] = {"type": "object"}
 
@@ -104,6 +116,13 @@ def picture() -> dict[str, Any]:
     return _route({"image/png": {"schema": _FILE}}, *_COMMON)
 
 
+def label() -> dict[str, Any]:
+    """Return what is said of a correction."""
+    said = {"application/json": {"schema": _ANYTHING}}
+    takes = {"application/json": {"schema": _CORRECTION}}
+    return _route(said, *_COMMON, 408, 409, takes=takes)
+
+
 def infer() -> dict[str, Any]:
     """Return what is said of inference by the Open Inference Protocol."""
     tensors = {
@@ -126,9 +145,10 @@ def text(media_type: str, *statuses: int) -> dict[str, Any]:
 def with_models(description: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """Return what `/openapi.json` says, with the names of the models that are served."""
     for route in description["paths"].values():
-        for method, operation in route.items():
-            if method == "get":  # FastAPI's own, which is answered with 400 here
-                operation["responses"].pop("422", None)
+        for operation in route.values():
+            answers = operation["responses"]
+            if answers.get("422", {}).get("content") != _JSON_ERROR:
+                answers.pop("422", None)  # FastAPI's own, which is answered with 400 here
             for parameter in operation.get("parameters", ()):
                 if parameter["name"] == "model":
                     parameter["schema"] = {"type": "string", "enum": list(names)}

@@ -141,13 +141,7 @@ class Door:
                 message = await asyncio.wait_for(receive(), max(may_wait - waited_s, 0.0))
             except TimeoutError:
                 is_refused = True
-                raise Refusal(
-                    408,
-                    "slow",
-                    f"A request must arrive within {host.upload_s:g} s. Got a part of one. "
-                    "Send it again, faster or smaller.",
-                    is_unread=True,
-                ) from None
+                raise refusals.slow(host.upload_s) from None
             waited_s += time.monotonic() - began
             if message["type"] != "http.request" or not message.get("more_body", False):
                 is_read.set()

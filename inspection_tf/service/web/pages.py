@@ -56,6 +56,7 @@ def routes(station: Station) -> APIRouter:
                 "limit": station.limit,
                 "waiting": station.waiting,
                 "service_s": station.service_s,
+                "keeps_labels": station.labels is not None,
                 "refused": station.telemetry.refusals(),
                 "models": [
                     {**_described(served), "counts": station.telemetry.outcomes(served.name)}

@@ -1,5 +1,6 @@
 """What a request carries: an image as its body, or a form of images, templates and metadata."""
 
+import asyncio
 import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any
@@ -68,6 +69,30 @@ async def body(request: Request) -> bytes:
         return await request.body()
     except ClientDisconnect:
         raise _gone() from None
+
+
+async def short_body(request: Request, *, most_bytes: int, within_s: float) -> bytes:
+    """Return the whole body of a request that no `door` bounds.
+
+    Raises:
+        Refusal: it is too large, or too slow in coming, or the client has gone.
+    """
+    data = bytearray()
+    try:
+        async with asyncio.timeout(within_s):
+            async for chunk in request.stream():
+                data += chunk
+                if len(data) > most_bytes:
+                    raise refusals.malformed(
+                        f"A request here must have at most {most_bytes} bytes. Got more. "
+                        "Shorten it.",
+                        is_unread=True,
+                    )
+    except ClientDisconnect:
+        raise _gone() from None
+    except TimeoutError:
+        raise refusals.slow(within_s) from None
+    return bytes(data)
 
 
 async def parts(request: Request, *, largest: int) -> AsyncIterator[Part]:
