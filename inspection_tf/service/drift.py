@@ -55,7 +55,7 @@ class Drift:
     good, with all.
     """
 
-    def __init__(self, scores: decision.TuneScores | None) -> None:
+    def __init__(self, scores: decision.TuneScores | None = None) -> None:
         """Begin without scores of the line.
 
         Args:

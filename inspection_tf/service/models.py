@@ -78,8 +78,8 @@ class Served:
         root: the bundle's folder.
         inspector: started, its golden samples checked.
         place: where it was found.
-        tuned: its threshold, and the scores that it was chosen on.
-        tune_images: the images of these scores.
+        tuned: its threshold, and the scores that it was chosen on; None: there are none.
+        tune_images: the images of these scores, likewise.
         drift: its latest scores beside these.
     """
 
@@ -88,9 +88,9 @@ class Served:
     root: Path
     inspector: runtime.Inspector
     place: Place
-    tuned: bundle.Tuned
-    tune_images: TuneImages
-    drift: Drift
+    tuned: bundle.Tuned | None = None
+    tune_images: TuneImages | None = None
+    drift: Drift = dataclasses.field(default_factory=Drift)
 
 
 def start(place: Place, spec: ServiceSpec) -> Served:
@@ -107,12 +107,14 @@ def start(place: Place, spec: ServiceSpec) -> Served:
     name = place.name or inspector.manifest.provenance.recipe or inspector.manifest.task
     version = files.sha256(root / bundle.MANIFEST)[:_VERSION]
     scores = bundle.read_tune_scores(root, inspector.manifest)
+    if scores is None:
+        return Served(name, version, root, inspector, place)
     return Served(
-        name=name,
-        version=version,
-        root=root,
-        inspector=inspector,
-        place=place,
+        name,
+        version,
+        root,
+        inspector,
+        place,
         tuned=bundle.Tuned(root, inspector.manifest.operating_point, scores),
         tune_images=TuneImages(root, inspector.manifest, scores, spec.data),
         drift=Drift(scores),

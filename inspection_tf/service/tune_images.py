@@ -30,7 +30,7 @@ class TuneImages:
         self,
         root: Path,
         manifest: bundle.Manifest,
-        scores: decision.TuneScores | None,
+        scores: decision.TuneScores,
         data: Path | None,
     ) -> None:
         """Name the images; none is read yet.
@@ -38,11 +38,11 @@ class TuneImages:
         Args:
             root: the bundle's folder.
             manifest: of the bundle.
-            scores: of the images; None: there are none.
+            scores: of the images.
             data: folder of the images that the bundle was made from; None: not known.
         """
         self._root, self._manifest, self._data = root, manifest, data
-        self._ids = () if scores is None else scores.ids
+        self._ids = scores.ids
         self._lock = threading.Lock()
         self._golden: Mapping[str, str] | None = None
         self._records: Mapping[str, Record] | None = None

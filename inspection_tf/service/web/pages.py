@@ -76,18 +76,19 @@ def routes(station: Station) -> APIRouter:
     @router.get("/models/{model}/tune", **described.json_told(400, 401, 404))
     async def tune(model: str) -> Response:
         """Return the scores that the threshold of a model was chosen on."""
-        contents = plots.panel_contents(station.served(model).tuned)
-        if contents is None:
+        tuned = station.served(model).tuned
+        if tuned is None:
             raise refusals.unknown(
                 "A model must carry the scores of its tune images. Got a bundle of an earlier "
                 "version. Choose its threshold again: inspection threshold."
             )
-        return json_response(contents)
+        return json_response(plots.panel_contents(tuned))
 
     @router.get("/models/{model}/tune/{place}.png", **described.picture())
     async def tune_image(model: str, place: int) -> Response:
         """Return one of the images that the threshold of a model was chosen on."""
-        found = await asyncio.to_thread(station.served(model).tune_images.picture, place)
+        held = station.served(model).tune_images
+        found = None if held is None else await asyncio.to_thread(held.picture, place)
         if found is None:
             raise refusals.unknown(
                 "A tune image must be in the bundle, or in the folder of --data. Got none there."
