@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inspection_tf import tasks
+from inspection_tf import images, tasks
+from inspection_tf.service.archive import Archive
 
 if TYPE_CHECKING:
     from inspection_tf import decision
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from inspection_tf.service.models import Served
 
 _SMALLEST = 4096  # bytes of a verdict without pixels
+_MOST_LISTED = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,17 +40,29 @@ class Entry:
     size: int
     label_kind: "LabelKind"
 
+    def told(self) -> dict[str, Any]:
+        """Return what a client was told."""
+        return {**self.verdict.to_dict(), **self.beside}
+
+    def brief(self) -> dict[str, Any]:
+        """Return what a list says of it: id, time, model, outcome, score, reasons."""
+        said = self.verdict.to_dict()
+        names = ("outcome", "score", "threshold", "reasons", "metadata")
+        told = {"id": self.beside["id"], "time": self.time, "model": self.beside["model"]}
+        return {**told, **{name: said[name] for name in names}}
+
 
 class Results:
     """Verdicts by id, the latest of them that memory allows; NG and REVIEW are kept longest."""
 
-    def __init__(self, *, budget: int) -> None:
+    def __init__(self, *, budget: int, archive: Archive | None = None) -> None:
         """Keep none yet.
 
         Args:
-            budget: bytes of images and maps.
+            budget: bytes of images and maps in memory.
+            archive: gets them too; whoever made it closes it.
         """
-        self._budget = budget
+        self._budget, self._archive = budget, archive
         self._kept: dict[str, Entry] = {}
         self._bytes = 0
         self._lock = threading.Lock()
@@ -62,7 +76,8 @@ class Results:
             queue_ms: that the image waited for the networks.
         """
         identity, size = uuid.uuid4().hex, _bytes_of(verdict)
-        is_kept = size <= self._budget
+        is_in_memory = size <= self._budget
+        is_kept = is_in_memory or self._archive is not None
         links = {name: f"/results/{identity}/{name}.png" for name in _names_of(verdict)}
         beside = {
             "model": served.name,
@@ -74,39 +89,47 @@ class Results:
         if is_kept:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             kind = tasks.get(served.inspector.manifest.task).label_kind
+            entry = Entry(verdict, beside, now, size, kind)
+            if self._archive is not None:
+                self._archive.put(identity, entry)
+        if is_in_memory:
             with self._lock:
-                self._kept[identity] = Entry(verdict, beside, now, size, kind)
+                self._kept[identity] = entry
                 self._bytes += size
                 while self._bytes > self._budget:
                     self._bytes -= self._kept.pop(self._least()).size
         return beside
 
     def listed(self) -> list[dict[str, Any]]:
-        """Return what is kept, the latest first: id, time, model, outcome, score, reasons."""
+        """Return what a list says of what is kept, the latest first."""
         with self._lock:
-            kept = list(self._kept.items())
-        found = []
-        for identity, one in reversed(kept):
-            said = one.verdict.to_dict()
-            names = ("outcome", "score", "threshold", "reasons", "metadata")
-            told = {"id": identity, "time": one.time, "model": one.beside["model"]}
-            found.append({**told, **{name: said[name] for name in names}})
-        return found
+            kept = list(self._kept.values())
+        found = [one.brief() for one in reversed(kept)]
+        if self._archive is not None:
+            known = {one["id"] for one in found}
+            older = (one for one in self._archive.listed(_MOST_LISTED) if one["id"] not in known)
+            found = sorted([*found, *older], key=lambda one: str(one["time"]), reverse=True)
+        return found[:_MOST_LISTED]
 
     def entry(self, identity: str) -> Entry | None:
-        """Return a verdict and what is known of it; None where it is not kept any more."""
+        """Return a verdict and what is known of it; None where it is not in memory any more."""
         with self._lock:
             return self._kept.get(identity)
 
     def one(self, identity: str) -> dict[str, Any] | None:
         """Return what a client was told; None where it is not kept any more."""
         kept = self.entry(identity)
-        return None if kept is None else {**kept.verdict.to_dict(), **kept.beside}
+        if kept is not None:
+            return kept.told()
+        return None if self._archive is None else self._archive.one(identity)
 
-    def pictures(self, identity: str) -> "dict[str, NDArray[np.generic]] | None":
-        """Return the pictures of a verdict by name; None where it is not kept any more."""
+    def picture(self, identity: str, name: str) -> bytes | None:
+        """Return a picture of a verdict as PNG; None where it is not kept any more."""
         kept = self.entry(identity)
-        return None if kept is None else dict(_pictures(kept.verdict))
+        if kept is None:
+            return None if self._archive is None else self._archive.picture(identity, name)
+        found = next((pixels for one, pixels in pictures_of(kept.verdict) if one == name), None)
+        return None if found is None else images.encode_png(found)
 
     def _least(self) -> str:
         """Return the oldest that is OK, else the oldest, but not the latest."""
@@ -121,7 +144,8 @@ def _names_of(verdict: "decision.Verdict") -> tuple[str, ...]:
     return ("image", "overlay", "mask", *verdict.picture_names())
 
 
-def _pictures(verdict: "decision.Verdict") -> "Iterator[tuple[str, NDArray[np.generic]]]":
+def pictures_of(verdict: "decision.Verdict") -> "Iterator[tuple[str, NDArray[np.generic]]]":
+    """Yield the pictures of a verdict by name, the image first."""
     for name, picture in (("image", verdict.image_8bit()), ("overlay", verdict.overlay())):
         if picture is not None:
             yield name, picture

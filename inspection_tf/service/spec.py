@@ -33,6 +33,11 @@ class ServiceSpec(config.Section):
     Health needs none."""
     keep_mib: float = pydantic.Field(default=64.0, ge=0, le=65536)
     """Memory for the last results, MiB, whose pictures can be asked for."""
+    history: Path | None = None
+    """Folder for results with their pictures, which the page lists also after a restart; none: only
+    those in memory."""
+    history_mib: float = pydantic.Field(default=1024.0, gt=0, le=1 << 20)
+    """What that folder may hold, MiB; what was OK is dropped first."""
     drain_s: float = pydantic.Field(default=30.0, ge=0, le=3600)
     """Seconds that accepted requests may still take after the service was told to stop."""
     source: tuple[str, ...] = ()

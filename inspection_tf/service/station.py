@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from inspection_tf import decision, images, runtime
 from inspection_tf.decision import metadata as passed_through
 from inspection_tf.service import refusals
+from inspection_tf.service.archive import Archive
 from inspection_tf.service.labels import Labels
 from inspection_tf.service.models import Models, Served
 from inspection_tf.service.owner import Job, Owner, QueuedVerdict, TooLateError
 from inspection_tf.service.refusals import Refusal
-from inspection_tf.service.results import Results
+from inspection_tf.service.results import Results, pictures_of
 from inspection_tf.service.spec import ServiceSpec
 from inspection_tf.service.telemetry import Telemetry
 
@@ -84,17 +85,20 @@ class Station:
             sinks: which are told of verdicts; whoever made them closes them.
 
         Raises:
-            errors.StorageError: the folder for labels cannot be made.
+            errors.StorageError: the folder for labels or for the history cannot be made.
         """
         self.sinks = sinks
         self.spec, self.models = spec, models
         self.telemetry = Telemetry()
-        self.results = Results(budget=int(spec.keep_mib * _MIB))
+        self._archive = _archive(spec)
+        self.results = Results(budget=int(spec.keep_mib * _MIB), archive=self._archive)
         self.labels = None if spec.labels is None else Labels(spec.labels)
         self.is_draining = False
         self.in_flight = 0
         self._owner = Owner()
         self._loaders = concurrent.futures.ThreadPoolExecutor(_LOADERS, "loader")
+        if (archive := self._archive) is not None:
+            self.telemetry.follow_history(lambda: archive.lost)
         for served in models.all().values():
             self._tell_version(served)
         self.telemetry.is_ready.set_function(lambda: float(not self.is_draining))
@@ -257,10 +261,19 @@ class Station:
         """End its threads when what waits is done."""
         self._loaders.shutdown()
         self._owner.close()
+        if self._archive is not None:
+            self._archive.close()
 
     def _tell_version(self, served: Served) -> None:
         self.telemetry.serves(served.name, served.version, served.inspector.engine_name)
         self.telemetry.follow_drift(served.name, served.drift.index)
+
+
+def _archive(spec: ServiceSpec) -> Archive | None:
+    if spec.history is None:
+        return None
+    budget = int(spec.history_mib * _MIB)
+    return Archive(spec.history, budget=budget, pictures=pictures_of)
 
 
 def _loaded(served: Served, submission: Submission) -> runtime.Loaded:

@@ -61,6 +61,10 @@ class Telemetry:
             "inspection_sink_lost",
             "Verdicts that were dropped, since too many waited or the disk took none.",
         )
+        self._history_lost = gauge(
+            "inspection_history_lost",
+            "Results that are not in the history, since too many waited or the disk took none.",
+        )
         self._drift = gauge(
             "inspection_score_drift",
             "Population stability index of the latest scores against those of the tune images.",
@@ -94,6 +98,10 @@ class Telemetry:
     def follow_lost(self, count: Callable[[], int]) -> None:
         """Tell how many verdicts no sink will be told of."""
         self._lost.set_function(count)
+
+    def follow_history(self, count: Callable[[], int]) -> None:
+        """Tell how many results the history has lost."""
+        self._history_lost.set_function(count)
 
     def inspected(self, model: str, verdict: "decision.Verdict", queue_ms: float) -> None:
         """Count a verdict, its score and its times."""

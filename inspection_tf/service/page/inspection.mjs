@@ -85,15 +85,17 @@ async function show(verdict, mine) {
   const links = verdict.links ?? {};
   const names = Object.keys(links).filter((name) => name !== "image");
   find("picture").replaceChildren(...names.map((name) => made("option", { text: name })));
-  find("look").hidden = find("viewer").hidden = names.length === 0;
+  find("look").hidden = names.length === 0;
+  find("viewer").hidden = !links.image && names.length === 0;
   find("marks").replaceChildren();
   list(verdict);
   offerCorrection(verdict);
-  if (names.length === 0) return;
+  if (find("viewer").hidden) return;
   const [height, width] = verdict.image_size;
   find("marks").setAttribute("viewBox", `0 0 ${width} ${height}`);
   for (const image of [find("base"), find("top")]) image.removeAttribute("src");
-  await load(find("base"), links.image, mine);
+  if (links.image) await load(find("base"), links.image, mine);
+  if (names.length === 0) return;
   find("picture").onchange = () => load(find("top"), links[find("picture").value], mine);
   await find("picture").onchange();
 }

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
 
-from inspection_tf import decision, images
+from inspection_tf import decision
 from inspection_tf.service import refusals
 from inspection_tf.service.models import Served
 from inspection_tf.service.refusals import Refusal
@@ -80,13 +80,12 @@ def routes(station: Station) -> APIRouter:
     @router.get("/results/{identity}/{picture}.png", **described.picture())
     async def picture(identity: str, picture: str) -> Response:
         """Return a picture of one of the last results."""
-        pictures = await asyncio.to_thread(station.results.pictures, identity)
-        if pictures is None or picture not in pictures:
+        data = await asyncio.to_thread(station.results.picture, identity, picture)
+        if data is None:
             raise refusals.unknown(
                 "A picture must be of one of the last results. Got none of that name. Inspect the "
                 "image again."
             )
-        data = await asyncio.to_thread(images.encode_png, pictures[picture])
         return Response(data, media_type="image/png")
 
     return router
