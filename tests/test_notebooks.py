@@ -4,6 +4,7 @@ import nbclient
 import nbformat
 import pytest
 
+WITH_PANEL = ("01_defect_segmentation",)
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
 
@@ -32,3 +33,11 @@ def test_the_notebook_runs_from_top_to_bottom(path):
         if "image/png" in output.get("data", {})
     ]
     assert len(pictures) >= 6
+    if path.stem in WITH_PANEL:
+        kinds = [
+            kind
+            for cell in notebook.cells
+            for output in cell.get("outputs", ())
+            for kind in output.get("data", ())
+        ]
+        assert kinds.count("application/vnd.jupyter.widget-view+json") == 1

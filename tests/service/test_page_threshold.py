@@ -158,6 +158,23 @@ def test_it_is_accessible(page):
     assert [one["id"] for one in sync.Axe().run(page)["violations"]] == []
 
 
+RENDER = """async ([tuned, pictures]) => {
+    const widget = (await import("./page/threshold_panel.mjs")).default;
+    const el = document.getElementById("panel");
+    widget.render({ model: { get: (name) => ({ tuned, pictures })[name] }, el });
+}"""
+
+
+def test_jupyter_shows_the_same(page, tuned):
+    contents = plots.panel_contents(bundle.tuned(tuned))
+    contents["threshold"] = 0.9
+    page.evaluate(RENDER, [contents, {"0": "data:image/png;base64,"}])
+    assert page.locator(".threshold-panel").count() == 1
+    assert shown(page) == counted(tuned, 0.9)
+    page.locator(".threshold-panel tbody tr").nth(1).locator("button").first.click()
+    until(page, "document.querySelectorAll('.tp-images img').length === 1")
+
+
 def test_golden_samples_are_checked_on_request(page):
     page.click("#tab-about")
     page.click("#check")
