@@ -86,6 +86,9 @@ class TuneScores(config.Section):
     """Of images of which not the threshold alone decides, by id: the outcome that no threshold
     lowers, and the one that none exceeds. Such as OK and OK, where the first stage of a cascade
     stops an image, or NG and NG over a limit of wear."""
+    further_thresholds: int = pydantic.Field(default=0, ge=0)
+    """Thresholds of stages before, which were chosen on the same images. Each bounds a block of its
+    own (Tukey 1947; see `thresholds.joint`), and so counts in a bound as an escape more."""
     mask_threshold: float | None = pydantic.Field(default=None, gt=0, le=1)
     """Probability from which a pixel belonged to a region when the scores were measured; it follows
     a threshold that is set lower. None: there are no regions."""
@@ -138,7 +141,8 @@ class TuneScores(config.Section):
         escapes_each = self.part_escapes == "each"
 
         def escaped(how: NDArray[np.bool]) -> Rate:
-            return _rate(of, defective, how, every=escapes_each, confidence=confidence)
+            more = self.further_thresholds
+            return _rate(of, defective, how, every=escapes_each, confidence=confidence, more=more)
 
         return Tradeoff(
             defective=_counted(outcome[defective]),
@@ -160,6 +164,7 @@ def _rate(
     *,
     every: bool,
     confidence: float,
+    more: int = 0,
 ) -> Rate:
     """Return how many parts have an image among some that it happened to.
 
@@ -169,11 +174,13 @@ def _rate(
         happened: (images,), to which it happened.
         every: it happens to a part only where it happens to each of these images.
         confidence: of the bound.
+        more: events that the bound counts besides.
     """
     known = np.unique(part[among])
     if every:
         events = known.size - np.unique(part[among & ~happened]).size
     else:
         events = np.unique(part[among & happened]).size
-    bound = thresholds.rate_upper_bound(events, known.size, confidence=confidence)
+    counted = min(int(events) + more, known.size)
+    bound = thresholds.rate_upper_bound(counted, known.size, confidence=confidence)
     return Rate(int(events), int(known.size), bound)

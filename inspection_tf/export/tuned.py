@@ -40,6 +40,7 @@ def scores(
         scores=tuple(score if math.isfinite(score) else None for _, score, _ in rows),
         parts=tuple(group for _, part in tuned for group in part.groups) if has_parts else None,
         part_escapes=part_escapes,
+        further_thresholds=len(inspector.context.stage_points),
         bounds={record.id: bounds for record, _, bounds in rows if bounds != decision.OPEN},
         mask_threshold=pixel if has_map else None,
     )

@@ -47,8 +47,8 @@ export function outcomes(tuned, threshold, reviewFrom) {
   });
 }
 
-/** How many parts have an image among some that it happened to, or only such ones; and what that bounds. */
-function rate(tuned, among, happened, every, confidence) {
+/** How many parts have an image among some that it happened to, or only such ones; and what that, and so many more, bounds. */
+function rate(tuned, among, happened, every, confidence, more = 0) {
   const known = new Map();
   for (const [place, part] of tuned.parts.entries()) {
     if (!among(place)) continue;
@@ -56,7 +56,7 @@ function rate(tuned, among, happened, every, confidence) {
     known.set(part, every ? before && happened(place) : before || happened(place));
   }
   const events = [...known.values()].filter(Boolean).length;
-  return { events, of: known.size, at_most: rateUpperBound(events, known.size, confidence) };
+  return { events, of: known.size, at_most: rateUpperBound(Math.min(events + more, known.size), known.size, confidence) };
 }
 
 /** What thresholds make of the tune images, and what that says of further parts. */
@@ -69,8 +69,8 @@ export function tradeoff(tuned, threshold, reviewFrom, confidence) {
   return {
     defective: counted(true),
     good: counted(false),
-    not_ng: rate(tuned, isBad, (place) => decided[place] !== 2, each, confidence),
-    passed: rate(tuned, isBad, (place) => decided[place] === 0, each, confidence),
+    not_ng: rate(tuned, isBad, (place) => decided[place] !== 2, each, confidence, tuned.further_thresholds),
+    passed: rate(tuned, isBad, (place) => decided[place] === 0, each, confidence, tuned.further_thresholds),
     overkill: rate(tuned, (place) => !isBad(place), (place) => decided[place] === 2, false, confidence),
   };
 }
@@ -278,6 +278,9 @@ class Panel {
     } else lines.push("Nothing is promised about escapes: no tune image is defective.");
     if (found.overkill.of) {
       lines.push(`Good ${this.unit} that are NG: ${counted(found.overkill)}; of further ones at most ${percent(found.overkill.at_most)}, ${sure}.`);
+    }
+    if (this.tuned.further_thresholds && found.not_ng.of) {
+      lines.push(`A stage before has a threshold of its own, chosen on the same images: a bound of escapes counts ${this.tuned.further_thresholds} more.`);
     }
     const isDecided = (place) => { const bounds = this.tuned.bounds[place]; return bounds && bounds[0] === bounds[1]; };
     const fixed = this.tuned.scores.filter((_, place) => isDecided(place)).length;

@@ -69,6 +69,7 @@ def panel_contents(tuned: Tuned) -> dict[str, Any] | None:
         "review_from": point.review_from,
         "confidence": _CONFIDENCE if point.promise is None else point.promise.confidence,
         "mask_threshold": scores.mask_threshold,
+        "further_thresholds": scores.further_thresholds,
         "part_escapes": scores.part_escapes,
         "ids": list(scores.ids),
         "is_defect": list(scores.is_defect),

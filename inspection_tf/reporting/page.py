@@ -143,7 +143,7 @@ def _head(material: Material) -> dict[str, Any]:
             "Task": manifest.task,
             "Classes": ", ".join(manifest.classes),
             "Image": f"{spec.size[0]} x {spec.size[1]} px, {spec.channels}, fit: {spec.fit}",
-            "An image is": papers.decision,
+            "Decision": papers.decision,
             "Rules": (rules if len(rules) <= _LONGEST_RULES else "see the configuration") or "none",
         },
         "threshold": f"NG from {point.threshold:.6g}{review}, by {point.method}",

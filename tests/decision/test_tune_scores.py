@@ -56,6 +56,14 @@ def test_where_each_image_must_escape_one_that_is_ng_saves_its_part():
     assert (made().tradeoff(0.6).passed.events) == 2
 
 
+def test_a_threshold_of_a_stage_before_counts_as_an_escape_more():
+    found = made(further_thresholds=1).tradeoff(0.6, 0.3, confidence=0.9)
+    assert (found.passed.events, found.passed.of) == (1, 3)
+    assert found.passed.at_most == pytest.approx(0.9 ** (1 / 3))  # as 2 of 3 above
+    assert found.not_ng.at_most == 1
+    assert found.overkill == made().tradeoff(0.6, 0.3, confidence=0.9).overkill
+
+
 def test_without_parts_each_image_is_one():
     found = made(parts=None).tradeoff(0.6)
     assert (found.passed.events, found.passed.of) == (2, 4)

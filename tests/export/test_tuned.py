@@ -64,6 +64,7 @@ def test_what_the_first_stage_stops_no_threshold_makes_ng(toy_cascade):
     assert stopped
     assert {name for name in bounds if name in toy_cascade.parts["tune"].ids} == stopped
     assert set(bounds.values()) == {("OK", "OK")}
+    assert held(toy_cascade.path).further_thresholds == 1
 
 
 def test_another_threshold_by_the_images_measures_them_again(toy_bundle_copy, toy_parts):

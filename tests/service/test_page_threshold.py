@@ -195,6 +195,7 @@ def drawn(seed, *, images, parts, escapes="any"):
         if parts is None
         else tuple(str(one) for one in rng.integers(parts, size=images)),
         part_escapes=escapes,
+        further_thresholds=seed % 3,
         bounds={ids[place]: bounds[place % 4] for place in rng.integers(images, size=images // 8)},
     )
 
