@@ -126,7 +126,8 @@ def test_what_is_spoilt_is_never_decided(station):
 @pytest.mark.slow
 def test_every_status_is_documented(tmp_path):
     pytest.importorskip("schemathesis")
-    with service_process.serving(f"line={BUNDLE}", queue=100, upload_s=2) as service_:
+    options = {"queue": 100, "upload_s": 2, "labels": tmp_path / "labels"}
+    with service_process.serving(f"line={BUNDLE}", **options) as service_:
         words = ["run", f"http://127.0.0.1:{service_.port}/openapi.json", "--max-examples", "25"]
         words += ["--checks", ",".join(CHECKS), "--seed", "1", "--request-timeout", "20"]
         found = subprocess.run(
