@@ -1,6 +1,7 @@
 """What waits for the networks: each gets its own answer, and what is late or gone never runs."""
 
 import asyncio
+import threading
 import time
 import types
 
@@ -30,6 +31,26 @@ def test_what_waited_too_long_is_told_so_and_never_runs(stationed):
     assert second.status_code == 504
     assert "longer than 300 ms" in second.json()["error"]
     assert slow.calls == [[PNG]]
+
+
+def test_what_is_late_before_it_was_decoded_never_is(stationed):
+    may_load, begun = threading.Event(), []
+
+    class SlowToLoad(Slow):
+        def load_image(self, image, template=None):
+            begun.append(image)
+            assert may_load.wait(30)
+            return super().load_image(image, template)
+
+    slow = SlowToLoad()
+    station = stationed(slow, deadline_ms=200)
+    images = [png(name) for name in (b"a", b"b", b"c")]
+    answers = together(station, *map(sent, images))
+    assert [answer.status_code for answer in answers] == [504] * 3
+    may_load.set()
+    station.close()
+    assert len(begun) == 2  # as many as there are loaders
+    assert slow.calls == []
 
 
 def test_the_time_of_an_upload_is_none_of_waiting(stationed):
