@@ -73,7 +73,9 @@ def ask_again(connection: socket.socket, image: bytes) -> Answer:
     began = time.perf_counter()
     connection.sendall(_request(image))
     with connection.makefile("rb") as file:
-        head = b"".join(iter(file.readline, b"\r\n")).removesuffix(b"\r\n")
+        head = b""
+        while (line := file.readline()) not in (b"\r\n", b""):
+            head += line
         body = file.read(int(_headers(head).get("content-length", 0)))
     return _answer(head, body, began)
 
@@ -86,13 +88,13 @@ def _request(
 
 
 def _headers(head: bytes) -> dict[str, str]:
-    pairs = (line.partition(": ") for line in head.decode("latin-1").split("\r\n")[1:])
+    pairs = (line.partition(": ") for line in head.decode("latin-1").splitlines()[1:])
     return {name.lower(): value for name, _, value in pairs}
 
 
 def _answer(head: bytes, body: bytes, began: float) -> Answer:
     headers = _headers(head)
-    is_whole = head.startswith(b"HTTP/1.1 ") and len(body) == int(headers["content-length"])
+    is_whole = head.startswith(b"HTTP/1.1 ") and len(body) == int(headers.get("content-length", -1))
     status = int(head.split()[1]) if is_whole else 0
     return Answer(status, headers, body, began, time.perf_counter() - began)
 

@@ -79,11 +79,15 @@ async def one_by_one(service: Service, case: Case, count: int) -> list[float]:
     """Return the seconds of requests, one after the other."""
     found = []
     for index in range(count):
-        answer = await service.ask(case.at(index))
-        if answer.status != 200:
-            raise SystemExit(f"a request alone must be answered. Got {answer}.")
-        found.append(answer.seconds)
+        found.append(answered_s(await service.ask(case.at(index))))
     return found
+
+
+def answered_s(answer: Answer) -> float:
+    """Return the seconds of a request that nothing else was in the way of."""
+    if answer.status != 200:
+        raise SystemExit(f"a request alone must be answered. Got {answer}.")
+    return answer.seconds
 
 
 def alone(inspector: runtime.Inspector, images: Sequence[bytes]) -> list[float]:
@@ -122,8 +126,8 @@ async def overhead(case: Case) -> Overhead:
         await one_by_one(service, case, 10)
         with socket.create_connection(("127.0.0.1", service.port)) as connection:
             for index in range(max(60, len(case.images))):  # in turns: the machine's speed varies
-                found.again.append(ask_again(connection, case.at(index)).seconds)
-                found.anew.append((await service.ask(case.at(index))).seconds)
+                found.again.append(answered_s(ask_again(connection, case.at(index))))
+                found.anew.append(answered_s(await service.ask(case.at(index))))
                 found.alone.extend(alone(inspector, [case.at(index)]))
     return found
 
