@@ -138,6 +138,7 @@ async def _served(station: Station, sinks: Sinks | None, app: ASGIApp, spec: Ser
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nobody asks for a client's address
     )
     server = _Server(config)
     code = asyncio.get_running_loop().create_future()
