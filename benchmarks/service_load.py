@@ -231,15 +231,15 @@ class Many:
     bad: int
     statuses: Counter[int]
     wrong: int  # of another image, or of none
-    before_mib: float
+    before_mib: float  # after a tenth of them
     after_mib: float
 
     def told(self) -> str:
         """Return statuses and memory."""
         return (
             f"many: {self.statuses.total()} requests, {self.bad} bad: {dict(self.statuses)}, "
-            f"{self.wrong} wrong; {self.before_mib:.0f} MiB before, "
-            f"{self.after_mib / self.before_mib - 1:+.1%} after"
+            f"{self.wrong} wrong; {self.before_mib:.0f} MiB after a tenth, "
+            f"{self.after_mib / self.before_mib - 1:+.1%} until the end"
         )
 
 
@@ -248,8 +248,7 @@ async def many(case: Case, count: int) -> Many:
     bad = np.random.default_rng(0).random(count) < BAD_SHARE
     statuses, wrong = Counter[int](), 0
     with serving(str(case.bundle)) as service:
-        await one_by_one(service, case, 300)
-        before, room = service.resident_mib(), asyncio.Semaphore(QUEUE)
+        room, memory = asyncio.Semaphore(QUEUE), list[float]()
 
         async def send(index: int) -> None:
             nonlocal wrong
@@ -260,10 +259,11 @@ async def many(case: Case, count: int) -> Many:
             is_bad_decided = bool(bad[index]) and answer.status == 200
             wrong += is_bad_decided or case.is_wrong(index, answer)
 
-        for first in range(0, count, 1000):
-            await asyncio.gather(*map(send, range(first, min(first + 1000, count))))
-        after = service.resident_mib()
-    return Many(int(bad.sum()), statuses, wrong, before, after)
+        for indices in np.array_split(np.arange(count), 10):
+            await asyncio.gather(*map(send, indices))
+            memory.append(service.resident_mib())
+    # After a tenth as many results are kept as may be.
+    return Many(int(bad.sum()), statuses, wrong, memory[0], memory[-1])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -310,7 +310,8 @@ async def swaps(case: Case, count: int) -> Swaps:
                     spoilt.write_text(f"spoilt {index}")
                     manifest = folder / "spoilt" / "manifest.json"
                     manifest.write_text(manifest.read_text() + "\n")
-                pointer.write_text("spoilt" if is_bad else names[index % 2])
+                (folder / "next").write_text("spoilt" if is_bad else names[index % 2])
+                (folder / "next").replace(pointer)  # or it may be read while it is empty
                 while sum((await _swapped(service)).values()) <= index:
                     await asyncio.sleep(0.02)
             is_over = True
