@@ -1,3 +1,4 @@
+import asyncio
 import importlib.util
 import json
 import math
@@ -9,10 +10,12 @@ import numpy as np
 import pytest
 import toy_records
 
-from inspection_tf import config, images
+from benchmarks import service_load
+from inspection_tf import config, errors, images
 from inspection_tf.models import patching
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BUNDLE = Path(__file__).parent / "bundles" / "schema_4_segmentation"
 
 
 def script(name):
@@ -196,3 +199,43 @@ def test_the_learning_curve_tests_series_that_never_teach(inserts):
     points = inserts.learning_curve(photos, records)
     assert points[-1].images == 24  # two thirds of the series
     assert points[-1].estimate.value > 0.9
+
+
+@pytest.fixture(scope="module")
+def served():
+    return service_load.Case.of(BUNDLE, BUNDLE / "golden")
+
+
+@pytest.mark.slow
+def test_under_load_all_is_answered_rightly_or_refused_with_a_time_to_come_back(served):
+    (found,) = asyncio.run(service_load.load(served, [5], 5.0))
+    statuses = {one.status for _, one in found.answers}
+    assert statuses == {200, 503}
+    assert found.unexplained == {}
+    assert found.wrong == 0
+    assert "0 wrong" in found.told()
+
+
+@pytest.mark.slow
+def test_of_many_requests_the_bad_ones_alone_are_refused(served):
+    found = asyncio.run(service_load.many(served, 500))
+    assert found.statuses == {200: 500 - found.bad, 422: found.bad}
+    assert 0 < found.bad < 100  # a tenth of them
+    assert found.wrong == 0
+
+
+@pytest.mark.slow
+def test_no_request_fails_while_bundles_take_over_or_are_refused(served):
+    found = asyncio.run(service_load.swaps(served, 6))
+    assert found.results == {"taken": 5, "refused": 1}
+    assert found.statuses.keys() == {200}
+    assert found.wrong == 0
+
+
+@pytest.mark.slow
+def test_what_was_accepted_is_answered_by_a_service_that_is_told_to_stop(served):
+    found = asyncio.run(service_load.stops(served, 3))
+    assert found.codes == {errors.SIGTERM: 3}
+    assert found.statuses.keys() <= {200, 503, 0}
+    assert found.statuses[503] > 0  # while it says that it stops
+    assert found.lost == 0

@@ -182,18 +182,17 @@ class Station:
         Raises:
             Refusal: it got no decision.
         """
-        loop = asyncio.get_running_loop()
         waits_s = self.spec.deadline_ms / 1e3 if has_deadline else math.inf
         deadline = time.monotonic() + waits_s
+        future = concurrent.futures.Future[QueuedVerdict]()
         try:
             metadata = passed_through.checked(submission.metadata)
             if len(str(metadata)) > _MOST_METADATA:
                 raise refusals.malformed(
                     f"Metadata must have at most {_MOST_METADATA} characters. Got more. Send less."
                 )
-            loaded = await loop.run_in_executor(self._loaders, _loaded, served, submission)
-            job = Job(served.inspector, loaded, metadata, deadline)
-            found = await self._result(self._owner.submit(job), deadline, is_gone)
+            self._loaders.submit(self._load, served, submission, metadata, deadline, future)
+            found = await self._result(future, deadline, is_gone)
             refusals.require_decision(found.verdict)
         except TooLateError:
             raise self._late() from None
@@ -215,6 +214,28 @@ class Station:
         """
         inspector, root = served.inspector, served.root
         return await asyncio.wrap_future(self._owner.call(lambda: inspector.check_golden(root)))
+
+    def _load(
+        self,
+        served: Served,
+        submission: Submission,
+        metadata: Mapping[str, str],
+        deadline: float,
+        future: "concurrent.futures.Future[QueuedVerdict]",
+    ) -> None:
+        """Make an image ready in a thread of the loaders, and queue it from there.
+
+        The event loop is not asked in between: each thread that hands on costs 0.2 ms.
+        """
+        if future.cancelled():
+            return
+        try:
+            loaded = _loaded(served, submission)
+        except Exception as problem:
+            if future.set_running_or_notify_cancel():
+                future.set_exception(problem)
+            return
+        self._owner.submit(Job(served.inspector, loaded, metadata, deadline, future=future))
 
     async def _result(
         self,

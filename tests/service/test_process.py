@@ -1,6 +1,7 @@
 """The process of a service: how it begins, swaps bundles, and ends."""
 
 import asyncio
+import gc
 import http.client
 import json
 import shutil
@@ -10,6 +11,7 @@ import sys
 import threading
 import time
 import types
+import weakref
 
 import pytest
 import service_process
@@ -19,6 +21,7 @@ from uvicorn.server import ServerState
 
 from inspection_tf import cli, errors
 from inspection_tf.editing import rethreshold
+from inspection_tf.service import Models, ServiceSpec
 from inspection_tf.service.web.connections import Connection
 
 SEGMENTATION = KEPT / "schema_4_segmentation"
@@ -63,6 +66,19 @@ def test_a_file_that_names_another_bundle_swaps_it_and_a_bad_one_changes_nothing
     assert code == errors.SIGTERM
     assert "stays at version" in log
     assert "model.onnx" in log
+
+
+def test_a_bundle_that_has_served_is_freed_without_a_collection_of_garbage(bundles):
+    *_, pointer = bundles
+    models = Models([f"line={pointer}"], ServiceSpec(engine="onnx", threads=1))
+    first = weakref.ref(models.all()["line"].inspector)
+    pointer.write_text("second\n")
+    gc.disable()
+    try:
+        models.swap_changed(lambda *_: None, only_files=True)
+        assert first() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="SIGHUP is not known here")

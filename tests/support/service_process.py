@@ -6,11 +6,14 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
 import uuid
 from pathlib import Path
+
+from inspection_tf.service.lines import sinks
 
 KEPT = Path(__file__).parents[1] / "bundles"
 _ROOT = Path(__file__).parents[2]
@@ -102,3 +105,16 @@ def eventually(condition, *, within_s=60):
     while not condition():
         assert time.monotonic() < until, "it does not come to that"
         time.sleep(0.05)
+
+
+def written(folder):
+    """Return what the sink of a folder holds."""
+    path = folder / sinks.EVENTS
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def free_port():
+    """Return a port that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -16,7 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import service_process
-from service_process import KEPT, eventually
+from service_process import KEPT, eventually, free_port, written
 
 from inspection_tf import errors
 from inspection_tf.service import ServiceSpec
@@ -77,12 +76,6 @@ def web(*, fails_every=3, redirects=False, answers=True):
         server.shutdown()
         thread.join()
         server.server_close()
-
-
-def written(folder):
-    """Return what the sink of a folder holds."""
-    path = folder / sinks.EVENTS
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 def pictures(folder, count, *, first=0):
@@ -327,12 +320,6 @@ def test_a_password_is_not_shown():
 
 
 # With what Debian has
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 @pytest.mark.skipif(not shutil.which("mosquitto"), reason="needs mosquitto, a package of Debian")
