@@ -1,5 +1,6 @@
 """What a service counts and times, in the text format of Prometheus."""
 
+import collections
 import functools
 import math
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from inspection_tf import decision
 
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
+_LATEST = 500  # images whose times are told as quantiles
 _SCORES = tuple(edge / 20 for edge in range(1, 21))
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -27,6 +29,7 @@ class Telemetry:
         gauge = functools.partial(prometheus_client.Gauge, registry=registry)
         histogram = functools.partial(prometheus_client.Histogram, registry=registry)
         self._inspected = counter("inspection_inspected", "Images decided.", ["model", "outcome"])
+        self._latest_ms = collections.deque[float](maxlen=_LATEST)
         self._refused = counter(
             "inspection_refused",
             "Requests, and images of parts and batches, that were not decided.",
@@ -108,6 +111,7 @@ class Telemetry:
         self._inspected.labels(model, verdict.outcome).inc()
         if math.isfinite(verdict.score):
             self._scores.labels(model).observe(verdict.score)
+        self._latest_ms.append(queue_ms + sum(verdict.ms.values()))
         self._seconds.labels("queue").observe(queue_ms / 1e3)
         for stage, spent_ms in verdict.ms.items():
             self._seconds.labels(stage).observe(spent_ms / 1e3)
@@ -142,6 +146,12 @@ class Telemetry:
             for sample in _totals(self._inspected)
             if sample.labels["model"] == model
         }
+
+    def latencies_ms(self) -> dict[str, float]:
+        """Return quantiles of the latest images: from ready for the networks to decided, ms."""
+        latest = sorted(self._latest_ms.copy())
+        shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99} if latest else {}
+        return {name: latest[int(share * (len(latest) - 1))] for name, share in shares.items()}
 
     def refusals(self) -> dict[str, int]:
         """Return how often nothing was decided, by reason."""

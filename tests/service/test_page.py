@@ -199,6 +199,8 @@ def test_status_and_history_tell_what_was_decided():
         told = service.json("GET", "/status")
         assert sum(told["models"][0]["counts"].values()) == len(files) + 12
         assert told["refused"] == {"image": 1}
+        quantiles = told["latency_ms"]
+        assert 0 < quantiles["p50"] <= quantiles["p95"] <= quantiles["p99"]
         listed = service.json("GET", "/results")["results"]
         # OK was dropped first: what was NG is still there.
         assert [one["outcome"] for one in listed].count("NG") == outcomes.count("NG") == 1

@@ -338,6 +338,7 @@ async function health() {
   terms("numbers-of-health", [["Takes requests", said.is_ready ? "yes" : "no"],
     ["Requests now", `${said.requests} of ${said.limit}`], ["Images that wait", said.waiting],
     ["One image takes", `${number(1000 * said.service_s, 1)} ms`],
+    ["Latency of the last images", Object.entries(said.latency_ms).map(([name, ms]) => `${name} ${number(ms, 1)} ms`).join(", ") || "none yet"],
     ...said.models.map((one) => [`Decided by ${one.name}`, ["OK", "REVIEW", "NG"].map((name) => `${one.counts[name] ?? 0} ${name}`).join(", ")]),
     ...said.models.map((one) => [`Drift of the scores of ${one.name}`, one.drift]),
     ["Refused", Object.entries(said.refused).map(([reason, count]) => `${count} ${reason}`).join(", ") || "none"]]);

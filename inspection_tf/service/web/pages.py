@@ -56,6 +56,7 @@ def routes(station: Station) -> APIRouter:
                 "limit": station.limit,
                 "waiting": station.waiting,
                 "service_s": station.service_s,
+                "latency_ms": station.telemetry.latencies_ms(),
                 "keeps_labels": station.labels is not None,
                 "refused": station.telemetry.refusals(),
                 "models": [
