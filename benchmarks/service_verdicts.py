@@ -1,9 +1,9 @@
 """Whether a service decides as `inspection predict` does, field by field, on many images.
 
 For each bundle: images of its own data, written as files; `inspection predict` on them, as JSON;
-and the same files over /inspect, /inspect/batch, and the Open Inference Protocol as JSON and as binary
-tensors (tritonclient). Times and what only a service says (model, version, queue_ms, id, links) are
-left out, and so is the path that only the command knows.
+and the same files over /inspect, /inspect/batch, and the Open Inference Protocol as JSON and as
+binary tensors (tritonclient). Times and what only a service says (model, version, queue_ms, id,
+links) are left out, and so is the path that only the command knows.
 
     python benchmarks/service_verdicts.py BUNDLE... [--images 200]
 """
