@@ -24,10 +24,10 @@ if TYPE_CHECKING:
         read,
         writing,
     )
-    from inspection_tf.bundle.tune_scores import (
-        Tuned,
+    from inspection_tf.bundle.tuning import (
+        ChosenThreshold,
+        chosen_threshold,
         read_tune_scores,
-        tuned,
         write_tune_scores,
     )
 
@@ -38,6 +38,7 @@ __all__ = [
     "REFINER",
     "SCHEMA_VERSION",
     "TUNE_SCORES",
+    "ChosenThreshold",
     "Data",
     "Draft",
     "Graph",
@@ -45,21 +46,19 @@ __all__ = [
     "Manifest",
     "Output",
     "Provenance",
-    "Tuned",
+    "chosen_threshold",
     "editing",
     "read",
     "read_tune_scores",
-    "tuned",
     "write_tune_scores",
     "writing",
 ]
 
-_OF_TUNE_SCORES = ("Tuned", "read_tune_scores", "tuned", "write_tune_scores")
-
 
 def __getattr__(name: str) -> object:
     if name in __all__:
-        from inspection_tf.bundle import manifest, tune_scores
+        from inspection_tf.bundle import manifest, tuning
 
-        return getattr(tune_scores if name in _OF_TUNE_SCORES else manifest, name)
+        place = tuning if name in vars(tuning) and name not in vars(manifest) else manifest
+        return getattr(place, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

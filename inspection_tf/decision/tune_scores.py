@@ -73,34 +73,51 @@ class TuneScores(config.Section):
     """Scores and labels of the images on which a threshold was chosen, image by image."""
 
     ids: tuple[str, ...]
-    """Of the records."""
+    """The ids of the records, each once."""
     is_defect: tuple[bool, ...]
-    """Their labels."""
+    """Whether each image is labelled as defective."""
     scores: tuple[float | None, ...]
-    """Of the verdicts; None: not finite."""
+    """The score of each image's verdict; None: it was not finite."""
     parts: tuple[str, ...] | None = None
     """The part that each image shows; None: nothing is known of any."""
     part_escapes: thresholds.PartEscapes = "any"
     """A part escapes when any of its defective images does, or only when each does."""
     bounds: dict[str, tuple[Outcome, Outcome]] = pydantic.Field(default_factory=dict)
-    """Of images of which not the threshold alone decides, by id: the outcome that no threshold
-    lowers, and the one that none exceeds. Such as OK and OK, where the first stage of a cascade
-    stops an image, or NG and NG over a limit of wear."""
+    """Some images are not decided by the threshold alone. This holds, by id, the outcome that no
+    threshold lowers and the one that none exceeds: OK and OK where the first stage of a cascade
+    stops an image, NG and NG over a limit of wear."""
     further_thresholds: int = pydantic.Field(default=0, ge=0)
     """Thresholds of stages before, which were chosen on the same images. Each bounds a block of its
     own (Tukey 1947; see `thresholds.joint`), and so counts in a bound as an escape more."""
     mask_threshold: float | None = pydantic.Field(default=None, gt=0, le=1)
-    """Probability from which a pixel belonged to a region when the scores were measured; it follows
-    a threshold that is set lower. None: there are no regions."""
+    """Probability from which a pixel belonged to a region when the scores were measured; None:
+    there are no regions."""
+    mask_range: tuple[float, float] | None = None
+    """A threshold that is set by hand is the pixel threshold too, as far as it lies between these:
+    the lowest one, and that of the export."""
+    threshold: float = pydantic.Field(default=0.5, allow_inf_nan=False)
+    """The threshold under which the scores were measured: where a stage before stops an image, its
+    score is scaled to lie under it."""
+    review_from: float | None = pydantic.Field(default=None, allow_inf_nan=False)
+    """The start of the review band under which they were measured; None: there was none."""
 
     @pydantic.model_validator(mode="after")
     def _of_one_length(self) -> "TuneScores":
         columns = [self.is_defect, self.scores, *([] if self.parts is None else [self.parts])]
         if any(len(column) != len(self.ids) for column in columns):
             raise ValueError("each image must have an id, a label, a score, and a part if any has")
-        if not self.ids or not set(self.bounds) <= set(self.ids):
-            raise ValueError("there must be images, and bounds of none but these")
+        if not self.ids or len(set(self.ids)) < len(self.ids):
+            raise ValueError("there must be images, each with an id of its own")
+        if not set(self.bounds) <= set(self.ids):
+            raise ValueError("there must be bounds of none but the images")
         return self
+
+    def are_of(self, point: thresholds.OperatingPoint) -> bool:
+        """Return whether a bundle that decides by a threshold would give these very scores."""
+        if self.mask_threshold not in (None, point.mask_threshold):
+            return False
+        measured, asked = (self.threshold, self.review_from), (point.threshold, point.review_from)
+        return not self.further_thresholds or measured == asked
 
     def outcomes(self, threshold: float, review_from: float | None = None) -> list[Outcome]:
         """Return what is decided about each image.

@@ -18,7 +18,7 @@ from inspection_tf import (
 from inspection_tf.editing import rewrite
 from inspection_tf.engines.entry import EngineEntry
 from inspection_tf.engines.names import PASSED
-from inspection_tf.export import kit, networks, source_data, tuned
+from inspection_tf.export import kit, networks, source_data, tune_scores
 from inspection_tf.runtime import golden
 from inspection_tf.tasks.base import OperatingPoints
 
@@ -52,7 +52,7 @@ def set_threshold(
         raise errors.ConfigError(
             f"A threshold must lie between 0 and 1. Got {threshold}. Use for example 0.5."
         )
-    _require_band(review_band)
+    _require_band(review_band, threshold)
     files.require_editable(root)
     manifest = runtime.Inspector.load(root).manifest
     first = _exported(manifest)
@@ -74,7 +74,6 @@ def promise(
     *,
     confidence: float = 0.95,
     part_escapes: thresholds.PartEscapes | None = None,
-    review_band: float | None = None,
     data: str | Path | None = None,
     reason: str = "",
 ) -> bundle.Manifest:
@@ -85,7 +84,6 @@ def promise(
         escape_rate: at most this share of defective parts escapes, 0 to 1.
         confidence: of the promise, 0 to 1.
         part_escapes: see `choose`.
-        review_band: see `choose`.
         data: folder of the images that the bundle was made from; None: where they lay.
         reason: noted in the audit.
 
@@ -107,9 +105,7 @@ def promise(
     spec = thresholds.ThresholdSpec(
         method="escape_rate", max_escape_rate=escape_rate, confidence=confidence
     )
-    return choose(
-        root, spec, part_escapes=part_escapes, review_band=review_band, data=data, reason=reason
-    )
+    return choose(root, spec, part_escapes=part_escapes, data=data, reason=reason)
 
 
 def choose(
@@ -151,7 +147,7 @@ def choose(
             "An escape or an overkill must cost something. Got 0 for both. Use for example 10 and "
             "1."
         )
-    _require_band(review_band)
+    _require_band(review_band, 1.0)
     root = Path(root)
     files.require_editable(root)
     manifest = runtime.Inspector.load(root).manifest
@@ -172,9 +168,12 @@ def choose(
     started = networks.started(models)
     points = tasks.get(manifest.task).choose([(started, parts["tune"])], spec, manifest.context)
     _require_as_asked(points.whole, spec)
+    _require_band(review_band, points.whole.threshold)
     changed = manifest.model_copy(update=_fields(points))
     inspector = runtime.Inspector(changed, started, model_sha256="")
-    scores = tuned.scores([(inspector, parts["tune"])], part_escapes=spec.part_escapes)
+    scores = tune_scores.measured(
+        [(inspector, parts["tune"])], part_escapes=spec.part_escapes, exported=exported
+    )
     return _edit(root, manifest, points, reason, scores=scores)
 
 
@@ -228,12 +227,13 @@ def _part_escapes(
     return "each" if asked == "each" else "any"
 
 
-def _require_band(width: float | None) -> None:
-    """Refuse a review band that is none."""
-    if width is not None and not 0 <= width < 1:
+def _require_band(width: float | None, threshold: float) -> None:
+    """Refuse a review band that does not fit under a threshold."""
+    if width is not None and not 0 <= width < threshold:
         raise errors.ConfigError(
-            f"A review band must be 0 or wider, and narrower than 1. Got {width}. Use for example "
-            "0.1, or 0 for none."
+            "A review band must be 0 or wider, and narrower than the threshold. Got "
+            f"{width:.6g} under {threshold:.6g}. Use for example {threshold / 4:.2g}, or 0 for "
+            "none."
         )
 
 

@@ -25,7 +25,7 @@ from inspection_tf import (
     thresholds,
 )
 from inspection_tf.datasets.records import Record, Records
-from inspection_tf.export import card, gate, kit, networks, onnx, tuned
+from inspection_tf.export import card, gate, kit, networks, onnx, tune_scores
 from inspection_tf.export.networks import Converted
 from inspection_tf.export.trained import KerasNetwork, Trained, convert
 from inspection_tf.images import registration
@@ -310,7 +310,7 @@ def ship(
         update={"operating_point": points.whole, "stage_points": dict(points.stages)}
     )
     final = _sealed(converted, manifest)
-    scores = tuned.scores(
+    scores = tune_scores.measured(
         [(networks.inspector(given or final, manifest), chosen) for given, chosen in tuning],
         part_escapes=spec.threshold.part_escapes,
     )

@@ -9,7 +9,7 @@ from inspection_tf import errors
 if TYPE_CHECKING:
     from inspection_tf import bundle
     from inspection_tf.datasets.data_spec import DataSpec
-    from inspection_tf.datasets.records import Records
+    from inspection_tf.datasets.records import Record, Records
 
 
 def _root(data: "bundle.Data") -> Path | None:
@@ -51,6 +51,24 @@ def _read(manifest: "bundle.Manifest", root: Path | None) -> "tuple[Records, Dat
             f"{found.origin}. Restore it, or give the folder that holds it."
         )
     return found, spec
+
+
+def is_drawn(manifest: "bundle.Manifest") -> bool:
+    """Return whether the images can be drawn again, and lie nowhere."""
+    return manifest.provenance.data.source.get("root") is None
+
+
+def by_id(manifest: "bundle.Manifest", root: Path | None = None) -> "dict[str, Record]":
+    """Return the images of all splits by their ids.
+
+    Args:
+        manifest: of the bundle.
+        root: where the images lie now; None: where they lay.
+
+    Raises:
+        errors.DataError: the data is absent, or not what it was.
+    """
+    return {record.id: record for part in parts(manifest, root).values() for record in part}
 
 
 def everything(manifest: "bundle.Manifest", root: Path | None = None) -> "Records":

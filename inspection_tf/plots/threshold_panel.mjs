@@ -5,7 +5,8 @@ const SVG = "http://www.w3.org/2000/svg";
 const OUTCOMES = ["OK", "REVIEW", "NG"]; // the gravest last
 const CONFIDENCES = [0.8, 0.9, 0.95, 0.99];
 const [NARROW, WIDE, HALF, LABELS, BINS] = [280, 600, 90, 22, 48]; // px of the chart, but for BINS
-const SMALLEST = 1e-6; // of a threshold, and under 1
+const SMALLEST = 1e-9; // of a threshold, and under 1
+const EDGE = 1e-6; // of the axis of log odds, and under 1
 const MOST_SHOWN = 60; // images of a cell
 
 // Arithmetic
@@ -28,7 +29,7 @@ export function rateUpperBound(events, trials, confidence) {
     }
     return sum;
   };
-  let [low, high] = [events / trials, 1];
+  let [low, high] = [0, 1];
   for (let step = 0; step < 100 && low < high; step += 1) {
     const middle = (low + high) / 2;
     if (middle === low || middle === high) break;
@@ -86,23 +87,32 @@ export function command(tuned, threshold, band) {
 // Scales: from a score to its place on the axis, 0..1, and back
 
 const logit = (score) => Math.log(score) - Math.log1p(-score);
-const [LOW, HIGH] = [logit(SMALLEST), logit(1 - SMALLEST)];
+const [LOW, HIGH] = [logit(EDGE), logit(1 - EDGE)];
 const within = (value, low, high) => Math.min(Math.max(value, low), high);
 const SCALES = {
   linear: { to: (score) => within(score, 0, 1), from: (place) => place, ticks: [0, 0.25, 0.5, 0.75, 1] },
   "log odds": {
-    to: (score) => (logit(within(score, SMALLEST, 1 - SMALLEST)) - LOW) / (HIGH - LOW),
+    to: (score) => (logit(within(score, EDGE, 1 - EDGE)) - LOW) / (HIGH - LOW),
     from: (place) => 1 / (1 + Math.exp(-(LOW + place * (HIGH - LOW)))),
     ticks: [1e-6, 0.001, 0.1, 0.5, 0.9, 0.999, 1 - 1e-6],
   },
 };
 
-/** A number that lies inside 0 and 1 and is written with few digits. */
-const rounded = (value) => within(Number(value.toPrecision(6)), SMALLEST, 1 - SMALLEST);
+/** A number of few digits, not above the given one: a threshold that is rounded up would let through the image whose score it is. */
+function roundedDown(value) {
+  const near = Number(value.toPrecision(6));
+  return near <= value ? near : Number((near - Math.abs(near) * 1e-6).toPrecision(6));
+}
+
+/** The pixel threshold that goes with a threshold set by hand; null: there are no regions. */
+export function pixelThreshold(tuned, threshold) {
+  return tuned.mask_range === null ? null : Math.max(tuned.mask_range[0], Math.min(tuned.mask_range[1], threshold));
+}
 
 // The panel
 
-function made(name, { text, ...attributes } = {}, ...children) {
+/** Make an element, with text and children. */
+export function made(name, { text, ...attributes } = {}, ...children) {
   const element = name.startsWith("svg:") ? document.createElementNS(SVG, name.slice(4)) : document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
   if (text !== undefined) element.textContent = text;
@@ -164,6 +174,7 @@ class Panel {
     this.confidence.onchange = () => this.tell();
     this.ngInput.onchange = () => this.set(Number(this.ngInput.value) || this.threshold, this.band);
     this.bandInput.onchange = () => this.set(this.threshold, Number(this.bandInput.value) || 0);
+    this.pictures = new Map();
     const labelled = (text, control) => made("label", {}, document.createTextNode(`${text} `), control);
     return [
       made("div", { class: "tp-row" }, labelled("NG from", this.ngInput), labelled("REVIEW this far under it", this.bandInput),
@@ -185,10 +196,10 @@ class Panel {
     this.place(threshold, reviewFrom === null ? 0 : threshold - reviewFrom, reviewFrom);
   }
 
-  /** Move the lines; numbers stay as few digits as the command has. */
+  /** Move the lines: what is not moved stays as it is, to the last digit. */
   set(threshold, band) {
-    const width = within(Number(band.toPrecision(6)), 0, 1 - SMALLEST);
-    const ng = rounded(threshold);
+    const ng = within(threshold, SMALLEST, 1 - SMALLEST);
+    const width = within(Number(band.toPrecision(6)), 0, ng - SMALLEST / 2);
     this.place(ng, width, width ? ng - width : null);
   }
 
@@ -216,7 +227,7 @@ class Panel {
     const axis = ticks.map((score, place) => made("svg:text", {
       x: to(score) * width, y: 2 * HALF + 16, "text-anchor": place === 0 ? "start" : place === ticks.length - 1 ? "end" : "middle", text: place === 0 ? `score ${tick(score)}` : tick(score) }));
     this.review = this.line("REVIEW from", this.reviewFrom ?? this.threshold, (score) => this.set(this.threshold, Math.max(0, this.threshold - score)));
-    this.ng = this.line("NG from", this.threshold, (score) => this.set(score, this.band));
+    this.ng = this.line("NG from", this.threshold, (score) => this.set(roundedDown(score), this.band));
     const active = document.activeElement?.getAttribute?.("aria-label");
     this.chart.replaceChildren(
       made("svg:line", { class: "tp-axis", x1: 0, x2: width, y1: HALF, y2: HALF }), ...bars, ...axis,
@@ -285,8 +296,9 @@ class Panel {
     const isDecided = (place) => { const bounds = this.tuned.bounds[place]; return bounds && bounds[0] === bounds[1]; };
     const fixed = this.tuned.scores.filter((_, place) => isDecided(place)).length;
     if (fixed) lines.push(`Of ${fixed} of ${this.tuned.scores.length} images no threshold changes the outcome.`);
-    if (this.tuned.mask_threshold !== null && this.threshold < Math.min(this.tuned.mask_threshold, this.tuned.threshold)) {
-      lines.push(`The pixel threshold, ${this.tuned.mask_threshold.toPrecision(3)} when these scores were measured, follows a lower threshold: regions grow, and scores may rise. Measure with inspection evaluate.`);
+    const pixel = this.threshold === this.tuned.threshold ? this.tuned.pixel_threshold : pixelThreshold(this.tuned, this.threshold);
+    if (this.tuned.mask_threshold !== null && pixel !== this.tuned.mask_threshold) {
+      lines.push(`The command makes ${pixel.toPrecision(3)} the pixel threshold, but it was ${this.tuned.mask_threshold.toPrecision(3)} when these scores were measured: regions have other sizes then, and scores may differ. Measure with inspection evaluate.`);
     }
     this.said.replaceChildren(...lines.map((text) => made("li", { text })));
     this.code.textContent = command(this.tuned, this.threshold, this.band);
@@ -331,7 +343,8 @@ class Panel {
     const name = this.tuned.ids[place];
     const text = made("figcaption", { text: `${name}: ${score === null ? "no finite score" : Number(score.toPrecision(4))}` });
     const figure = made("figure", {}, text);
-    Promise.resolve(this.picture?.(place)).then((source) => {
+    if (!this.pictures.has(place)) this.pictures.set(place, Promise.resolve(this.picture?.(place)));
+    this.pictures.get(place).then((source) => {
       if (source) figure.prepend(made("img", { src: source, alt: `Tune image ${name}`, loading: "lazy" }));
     }, () => undefined);
     return figure;

@@ -29,22 +29,22 @@ PANEL_FILES = {
 _CONFIDENCE = 0.95  # where nothing is promised
 
 
-class Tuned(Protocol):
-    """What a panel shows: such as `bundle.tuned(root)`, or what `export.ship` returns."""
+class Scored(Protocol):
+    """What a panel shows: `bundle.chosen_threshold(root)`, or what `export.ship` returns."""
 
     @property
     def root(self) -> str | Path:
-        """The bundle's folder, for the command."""
+        """Return the bundle's folder, for the command."""
         ...
 
     @property
     def operating_point(self) -> "thresholds.OperatingPoint":
-        """Of the score that decides."""
+        """Return the threshold of the score that decides, and what it promises."""
         ...
 
     @property
     def scores(self) -> "decision.TuneScores | None":
-        """Of the tune images; None: the bundle has none."""
+        """Return the scores of the tune images; None: the bundle carries none."""
         ...
 
 
@@ -53,22 +53,24 @@ def panel_file(name: str) -> str:
     return (resources.files("inspection_tf.plots") / name).read_text(encoding="utf-8")
 
 
-def panel_contents(tuned: Tuned) -> dict[str, Any] | None:
+def panel_contents(chosen: Scored) -> dict[str, Any] | None:
     """Return what the panel shows, ready for JSON; None where the bundle has no scores.
 
     Args:
-        tuned: a bundle's threshold and the scores that it was chosen on.
+        chosen: a bundle's threshold and the scores that it was chosen on.
     """
-    scores, point = tuned.scores, tuned.operating_point
+    scores, point = chosen.scores, chosen.operating_point
     if scores is None:
         return None
     place = {name: number for number, name in enumerate(scores.ids)}
     return {
-        "bundle": str(tuned.root),
+        "bundle": str(chosen.root),
         "threshold": point.threshold,
         "review_from": point.review_from,
         "confidence": _CONFIDENCE if point.promise is None else point.promise.confidence,
         "mask_threshold": scores.mask_threshold,
+        "mask_range": scores.mask_range,
+        "pixel_threshold": None if scores.mask_range is None else point.mask_threshold,
         "further_thresholds": scores.further_thresholds,
         "part_escapes": scores.part_escapes,
         "ids": list(scores.ids),
@@ -80,14 +82,14 @@ def panel_contents(tuned: Tuned) -> dict[str, Any] | None:
 
 
 def threshold_panel(
-    tuned: Tuned, *, pictures: "Mapping[str, np.ndarray[Any, Any]] | None" = None
+    chosen: Scored, *, pictures: "Mapping[str, np.ndarray[Any, Any]] | None" = None
 ) -> "anywidget.AnyWidget":
     """Return a widget: drag the threshold, read what it promises, copy the command that sets it.
 
     It changes nothing of the bundle.
 
     Args:
-        tuned: `bundle.tuned(root)`, or what `export.ship` returns.
+        chosen: `bundle.chosen_threshold(root)`, or what `export.ship` returns.
         pictures: images by their ids, uint8; shown where their cell of the table is opened.
 
     Raises:
@@ -96,12 +98,12 @@ def threshold_panel(
     """
     from inspection_tf import images
 
-    contents = panel_contents(tuned)
+    contents = panel_contents(chosen)
     if contents is None:
         raise errors.DataError(
-            f"{tuned.root}: a bundle must carry the scores of its tune images. Got one of an "
-            "earlier version. Choose its threshold again: inspection threshold BUNDLE "
-            "--escape-rate 0.05."
+            f"{chosen.root}: a bundle must carry the scores of its tune images. Got one of an "
+            "earlier version. Choose its threshold again by a method, such as inspection "
+            "threshold BUNDLE --escape-rate 0.05."
         )
     try:
         import anywidget

@@ -1,5 +1,6 @@
 """How every recipe ends: thresholds, bundle, evaluation, and the commands that come next."""
 
+import logging
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -8,11 +9,13 @@ from typing import Any
 
 from inspection_tf import bundle, config, evaluation, plots, process, reporting, tasks
 from inspection_tf.datasets import data_spec
-from inspection_tf.datasets.records import Records, split_ids
+from inspection_tf.datasets.records import Record, Records, split_ids
 from inspection_tf.export import ship
 from inspection_tf.recipes.experiment import Run
 from inspection_tf.recipes.folds import Division, Models
 from inspection_tf.training.runs.run_folder import RunFolder, versions
+
+_LOG = logging.getLogger("inspection_tf")
 
 
 def finish(run: Run, models: Models, division: Division, spec: ship.BundleSpec) -> dict[str, Any]:
@@ -49,12 +52,19 @@ def finish(run: Run, models: Models, division: Division, spec: ship.BundleSpec) 
     )
     found = report(run.folder, shipped)
     every = (record for _, part in (*division.tuning, *division.measured) for record in part)
-    material = reporting.of_run(
-        run.folder.path, show=shipped.show, records={record.id: record for record in every}
-    )
-    file = reporting.write(material, run.folder.path / reporting.FILE)
-    process.say(f"For who has to decide about it: {file}")
+    _write_report(run.folder.path, shipped, {record.id: record for record in every})
     return found
+
+
+def _write_report(folder: Path, shipped: ship.Shipped, records: Mapping[str, Record]) -> None:
+    """Write the report of a run; what goes wrong is logged, for the bundle is there."""
+    try:
+        material = reporting.of_run(folder, show=shipped.show, records=records)
+        file = reporting.write(material, folder / reporting.FILE)
+    except Exception as problem:  # a picture less must not cost what was trained
+        _LOG.error("no report was written: %s. Try: inspection report %s", problem, folder)
+        return
+    process.say(f"For who has to decide about it: {file}")
 
 
 def _commit() -> str | None:

@@ -25,7 +25,7 @@ class Material:
     """What a report is made of.
 
     Attributes:
-        tuned: the bundle's threshold, and the scores that it was chosen on.
+        chosen: the bundle's threshold, and the scores that it was chosen on.
         inspector: of the bundle.
         run: the folder of its run; None: a bundle alone.
         rows: of the measured images; none of a bundle alone.
@@ -34,7 +34,7 @@ class Material:
         lacking: why images are not at hand; "" where they are.
     """
 
-    tuned: bundle.Tuned
+    chosen: bundle.ChosenThreshold
     inspector: runtime.Inspector
     run: Path | None
     rows: tuple[rows.Row, ...]
@@ -44,13 +44,13 @@ class Material:
 
     @property
     def manifest(self) -> bundle.Manifest:
-        """Of the bundle."""
+        """The manifest of the bundle."""
         return self.inspector.manifest
 
     @property
     def root(self) -> Path:
         """The bundle's folder."""
-        return self.tuned.root
+        return self.chosen.root
 
     def pictures(self) -> dict[str, bytes]:
         """Return the pictures of the run's evaluation, by name."""
@@ -129,8 +129,10 @@ def _gathered(
     lacking = ""
     if records is None:
         records, lacking = _read(manifest, data)
-    tuned = bundle.Tuned(root, manifest.operating_point, bundle.read_tune_scores(root, manifest))
-    known = set() if tuned.scores is None else set(tuned.scores.ids)
+    chosen = bundle.ChosenThreshold(
+        root, manifest.operating_point, bundle.read_tune_scores(root, manifest)
+    )
+    known = set() if chosen.scores is None else set(chosen.scores.ids)
     measured = manifest.provenance.data.splits.get("test", ())
     by_id = records
 
@@ -140,7 +142,7 @@ def _gathered(
         return None if record is None else evaluation.look(inspector, record)
 
     return Material(
-        tuned=tuned,
+        chosen=chosen,
         inspector=inspector,
         run=run,
         rows=() if run is None else tuple(rows.read(run / "evaluation")),
@@ -155,13 +157,12 @@ def _read(manifest: bundle.Manifest, data: str | Path | None) -> "tuple[Mapping[
     from inspection_tf.export import source_data
 
     try:
-        parts = source_data.parts(manifest, None if data is None else Path(data))
+        return source_data.by_id(manifest, None if data is None else Path(data)), ""
     except errors.InspectionError as problem:
         if data is not None:
             raise
         _LOG.info("no images of the data are shown: %s", problem)
         return {}, str(problem)
-    return {record.id: record for part in parts.values() for record in part}, ""
 
 
 def manifest_sha256(root: Path) -> str:

@@ -124,7 +124,7 @@ def _json(values: object) -> str:
 
 def _head(material: Material) -> dict[str, Any]:
     """Return what a bundle is for, and what it promises."""
-    manifest, point = material.manifest, material.tuned.operating_point
+    manifest, point = material.manifest, material.chosen.operating_point
     papers = tasks.get(manifest.task).papers(manifest.context)
     spec = manifest.inputs[0].preprocessing
     promise = f"{manifest.promise[:1].upper()}{manifest.promise[1:]}. {point.note}".strip()
@@ -182,7 +182,7 @@ def _golden(material: Material) -> Iterator[dict[str, str]]:
 def _results(material: Material) -> dict[str, Any]:
     """Return how a bundle did, and where it fails."""
     report, found = material.manifest.metrics, material.rows
-    counts, point = report["counts"], material.tuned
+    counts, point = report["counts"], material.chosen
     meanings = evaluation.meanings(
         tasks.get(material.manifest.task).measures, material.manifest.classes
     )
@@ -238,7 +238,9 @@ def _failures(material: Material) -> Iterator[tuple[str, str, list[dict[str, Any
         ("Escapes: defective and judged OK", escapes, none.format(defective, "defective")),
         ("Overkills: good and judged NG", overkills, none.format(len(found) - defective, "good")),
     ):
-        yield heading, words, list(pictures.examples(material, chosen))
+        if len(chosen) > rows.MOST:
+            heading += f" ({rows.MOST} of {len(chosen)}, the worst)"
+        yield heading, words, list(pictures.examples(material, chosen[: rows.MOST]))
     if not escapes or not overkills:
         close = list(pictures.examples(material, rows.close_calls(found)))
         yield "Closest calls", "No score is finite.", close
@@ -248,7 +250,7 @@ def _origin(material: Material) -> dict[str, Any]:
     """Return what a bundle was made from."""
     manifest = material.manifest
     provenance, data, parity = manifest.provenance, manifest.provenance.data, manifest.parity
-    counts = material.tuned.operating_point.counts
+    counts = material.chosen.operating_point.counts
     versions = ", ".join(f"{name} {version}" for name, version in provenance.versions.items())
     gate = "not recorded"
     if parity:

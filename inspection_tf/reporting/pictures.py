@@ -58,7 +58,10 @@ def examples(material: Material, chosen: Sequence[Row]) -> Iterator[dict[str, An
         except errors.DataError:
             look = None
         picture = None if look is None else overlay(look.verdict)
-        yield {"row": row, "picture": picture}
+        # Of a bundle that was edited since it was measured.
+        is_other = look is not None and look.verdict.outcome != row.outcome
+        now = look.verdict.outcome if look is not None and is_other else ""
+        yield {"row": row, "picture": picture, "now": now}
 
 
 def figures(found: Mapping[str, bytes]) -> dict[str, str]:
@@ -91,7 +94,7 @@ def curves(histories: Mapping[str, list[dict[str, Any]]]) -> dict[str, str]:
 
 def thumbs(material: Material) -> dict[str, str]:
     """Return small pictures of the tune images nearest to the threshold, by their places."""
-    scores, point = material.tuned.scores, material.tuned.operating_point
+    scores, point = material.chosen.scores, material.chosen.operating_point
     if scores is None:
         return {}
     turn = material.manifest.context.preprocessing.orientation

@@ -9,7 +9,8 @@ from pathlib import Path
 from inspection_tf import decision, errors
 
 PER_IMAGE = "per_image.csv"
-_MOST = 6  # images of a kind
+MOST = 6
+"""Images of a kind that a report shows."""
 _CLOSE = 3  # images of a label, where none was judged wrongly
 
 
@@ -82,13 +83,13 @@ def confusion(rows: Sequence[Row]) -> dict[str, dict[str, int]]:
 def escapes(rows: Sequence[Row]) -> list[Row]:
     """Return the defective images that were OK, the lowest score first."""
     found = [row for row in rows if row.is_defect and row.outcome == "OK"]
-    return sorted(found, key=lambda row: (row.score, row.id))[:_MOST]
+    return sorted(found, key=lambda row: (row.score, row.id))
 
 
 def overkills(rows: Sequence[Row]) -> list[Row]:
     """Return the good images that were NG, the highest score first."""
     found = [row for row in rows if not row.is_defect and row.outcome == "NG"]
-    return sorted(found, key=lambda row: (-row.score, row.id))[:_MOST]
+    return sorted(found, key=lambda row: (-row.score, row.id))
 
 
 def close_calls(rows: Sequence[Row]) -> list[Row]:

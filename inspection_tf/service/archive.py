@@ -4,6 +4,7 @@ Pictures are files, all else a row of SQLite. A thread of its own writes both, s
 waits for the disk.
 """
 
+import contextlib
 import json
 import logging
 import queue
@@ -11,7 +12,7 @@ import re
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("inspection_tf")
 FILE, PICTURES = "history.sqlite3", "pictures"
 _MOST_WAITING = 32  # results, whose pixels are in memory
-_ROW = 2048  # bytes of a result beside its pictures, about
+_LOOK_S = 0.5  # between looks whether the thread still runs
 _IDENTITY = re.compile(r"[0-9a-f]{32}")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS results (
@@ -40,7 +41,7 @@ ORDER BY is_ok DESC, number LIMIT 1
 """
 
 
-class Kept(Protocol):
+class Result(Protocol):
     """A verdict and what was told beside it, such as `results.Entry`."""
 
     @property
@@ -48,8 +49,13 @@ class Kept(Protocol):
         """The verdict."""
         ...
 
+    @property
+    def beside(self) -> Mapping[str, Any]:
+        """What a client was told beside the verdict."""
+        ...
+
     def told(self) -> dict[str, Any]:
-        """Return what a client was told."""
+        """Return all that a client was told."""
         ...
 
     def brief(self) -> dict[str, Any]:
@@ -69,7 +75,7 @@ class Archive:
 
         Args:
             folder: which holds it.
-            budget: bytes of the pictures, and about those of the rest.
+            budget: bytes of the pictures and of what is said of them.
             pictures: of a verdict.
 
         Raises:
@@ -88,21 +94,29 @@ class Archive:
                 self._base.executescript(_SCHEMA)
             self._bytes = self._base.execute("SELECT SUM(bytes) FROM results").fetchone()[0] or 0
             self._remove_strays()
+            self._shrink()
         except sqlite3.Error as problem:
             raise errors.StorageError(
                 f"{path}: the history must be a file that one service alone writes. Got "
                 f"{problem}. Stop the other service, or give another folder as history."
             ) from problem
-        self._waiting: queue.Queue[tuple[str, Kept] | None] = queue.Queue(_MOST_WAITING)
+        self._waiting: queue.Queue[tuple[str, Result] | None] = queue.Queue(_MOST_WAITING)
         self._thread = threading.Thread(target=self._work, name="history", daemon=True)
         self._thread.start()
 
-    def put(self, identity: str, entry: Kept) -> None:
-        """Take a result, which will be written; where too many wait it is lost, and counted."""
+    def put(self, identity: str, entry: Result) -> bool:
+        """Take a result, which will be written; False where too many wait: it is lost, and counted.
+
+        Args:
+            identity: of the result.
+            entry: the result.
+        """
         try:
             self._waiting.put_nowait((identity, entry))
         except queue.Full:
             self._lose("too many wait for its disk")
+            return False
+        return True
 
     def listed(self, most: int) -> list[dict[str, Any]]:
         """Return what a list says of the latest results, the latest first."""
@@ -132,7 +146,10 @@ class Archive:
 
     def close(self) -> None:
         """Write what waits, and close the file."""
-        self._waiting.put(None)
+        while self._thread.is_alive():
+            with contextlib.suppress(queue.Full):
+                self._waiting.put(None, timeout=_LOOK_S)
+                break
         self._thread.join()
         with self._lock:
             self._base.close()
@@ -145,36 +162,43 @@ class Archive:
             identity, entry = item
             try:
                 self._write(identity, entry)
-            except (OSError, sqlite3.Error, errors.InspectionError) as problem:
-                shutil.rmtree(self._path(identity, "image").parent, ignore_errors=True)
+            except Exception as problem:  # whatever it is, the next result has its turn
                 self._lose(str(problem))
 
-    def _write(self, identity: str, entry: Kept) -> None:
+    def _write(self, identity: str, entry: Result) -> None:
         """Write the pictures, then the row; then drop what is too much."""
         told, is_ok = entry.told(), entry.verdict.outcome == "OK"
-        links, size = {}, _ROW
+        try:
+            links, size = self._write_pictures(identity, entry)
+            row = json.dumps(entry.brief()), json.dumps({**told, "links": links})
+            size += sum(map(len, row))
+            with self._lock, self._base:
+                self._base.execute(
+                    "INSERT INTO results (id, is_ok, bytes, brief, said) VALUES (?, ?, ?, ?, ?)",
+                    (identity, is_ok, size, *row),
+                )
+        except BaseException:
+            shutil.rmtree(self._path(identity, "image").parent, ignore_errors=True)
+            raise
+        self._bytes += size
+        self._shrink()
+
+    def _write_pictures(self, identity: str, entry: Result) -> tuple[dict[str, str], int]:
+        """Write the pictures of a result; returns their addresses, and their bytes."""
+        links, size = {}, 0
         for name, pixels in self._of(entry.verdict):
             data = images.encode_png(pixels)
             files.make_folder(self._path(identity, name).parent)
             files.write(self._path(identity, name), data, sync=False)
-            links[name] = told["links"][name]
+            links[name] = entry.beside["links"][name]
             size += len(data)
-            if is_ok:  # of what is good the image is enough
+            if entry.verdict.outcome == "OK":  # of what is good the image is enough
                 break
-        row = (
-            identity,
-            is_ok,
-            size,
-            json.dumps(entry.brief()),
-            json.dumps({**told, "links": links}),
-        )
+        return links, size
+
+    def _shrink(self) -> None:
+        """Drop what is too much for the budget."""
         with self._lock:
-            with self._base:
-                self._base.execute(
-                    "INSERT INTO results (id, is_ok, bytes, brief, said) VALUES (?, ?, ?, ?, ?)",
-                    row,
-                )
-            self._bytes += size
             while self._bytes > self._budget and (least := self._base.execute(_LEAST).fetchone()):
                 self._drop(*least)
 

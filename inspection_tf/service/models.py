@@ -78,7 +78,7 @@ class Served:
         root: the bundle's folder.
         inspector: started, its golden samples checked.
         place: where it was found.
-        tuned: its threshold, and the scores that it was chosen on; None: there are none.
+        chosen: its threshold, and the scores that it was chosen on; None: there are none.
         tune_images: the images of these scores, likewise.
         drift: its latest scores beside these.
     """
@@ -88,7 +88,7 @@ class Served:
     root: Path
     inspector: runtime.Inspector
     place: Place
-    tuned: bundle.Tuned | None = None
+    chosen: bundle.ChosenThreshold | None = None
     tune_images: TuneImages | None = None
     drift: Drift = dataclasses.field(default_factory=Drift)
 
@@ -115,9 +115,9 @@ def start(place: Place, spec: ServiceSpec) -> Served:
         root,
         inspector,
         place,
-        tuned=bundle.Tuned(root, inspector.manifest.operating_point, scores),
+        chosen=bundle.ChosenThreshold(root, inspector.manifest.operating_point, scores),
         tune_images=TuneImages(root, inspector.manifest, scores, spec.data),
-        drift=Drift(scores),
+        drift=Drift(scores, inspector.manifest.operating_point),
     )
 
 

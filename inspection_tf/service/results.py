@@ -77,7 +77,7 @@ class Results:
         """
         identity, size = uuid.uuid4().hex, _bytes_of(verdict)
         is_in_memory = size <= self._budget
-        is_kept = is_in_memory or self._archive is not None
+        is_kept = is_in_memory or self._archive is not None  # which may still lose it
         links = {name: f"/results/{identity}/{name}.png" for name in _names_of(verdict)}
         beside = {
             "model": served.name,

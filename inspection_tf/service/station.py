@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import dataclasses
+import functools
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -97,6 +98,7 @@ class Station:
         self.in_flight = 0
         self._owner = Owner()
         self._loaders = concurrent.futures.ThreadPoolExecutor(_LOADERS, "loader")
+        self._tune_images = concurrent.futures.ThreadPoolExecutor(1, "tune images")
         if (archive := self._archive) is not None:
             self.telemetry.follow_history(lambda: archive.lost)
         for served in models.all().values():
@@ -206,6 +208,29 @@ class Station:
             self.sinks.put(inspection.to_dict())
         return inspection
 
+    async def tune_image(self, served: Served, place: int, *, version: str | None) -> bytes:
+        """Return an image that a threshold was chosen on, as PNG.
+
+        Args:
+            served: the model.
+            place: of the image in the scores.
+            version: of the model whose scores these are; None: of the one that serves.
+
+        Raises:
+            Refusal: it is not at hand.
+        """
+        found = None
+        if served.tune_images is not None and version in (None, served.version):
+            load = functools.partial(served.tune_images.png, place)
+            # A thread of its own: the first one may read the whole data set.
+            found = await asyncio.get_running_loop().run_in_executor(self._tune_images, load)
+        if found is None:
+            raise refusals.unknown(
+                "A tune image must be in the bundle, or in the folder of --data. Got none there. "
+                "Restart the service with --data."
+            )
+        return found
+
     async def check(self, served: Served) -> int:
         """Run the golden samples of a model, in its turn; returns how many there are.
 
@@ -281,6 +306,7 @@ class Station:
     def close(self) -> None:
         """End its threads when what waits is done."""
         self._loaders.shutdown()
+        self._tune_images.shutdown(wait=False, cancel_futures=True)
         self._owner.close()
         if self._archive is not None:
             self._archive.close()

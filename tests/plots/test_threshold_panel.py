@@ -14,7 +14,7 @@ def test_it_shows_what_was_shipped(toy_shipped, toy_bundle):
     picture = np.zeros((4, 4), np.uint8)
     shipped = toy_shipped.shipped
     widget = plots.threshold_panel(shipped, pictures={shipped.scores.ids[1]: picture, "x": picture})
-    assert widget.tuned == plots.panel_contents(bundle.tuned(toy_bundle))
+    assert widget.tuned == plots.panel_contents(bundle.chosen_threshold(toy_bundle))
     assert widget.tuned["threshold"] == shipped.manifest.operating_point.threshold
     (place,) = widget.pictures
     assert place == "1"
@@ -25,8 +25,8 @@ def test_it_shows_what_was_shipped(toy_shipped, toy_bundle):
 
 
 def test_a_bundle_of_an_earlier_version_is_refused(toy_bundle):
-    tuned = bundle.tuned(toy_bundle)
-    old = bundle.Tuned(tuned.root, tuned.operating_point, None)
+    tuned = bundle.chosen_threshold(toy_bundle)
+    old = bundle.ChosenThreshold(tuned.root, tuned.operating_point, None)
     assert plots.panel_contents(old) is None
     with pytest.raises(errors.DataError, match="must carry the scores of its tune images"):
         plots.threshold_panel(old)
@@ -35,4 +35,4 @@ def test_a_bundle_of_an_earlier_version_is_refused(toy_bundle):
 def test_without_anywidget_the_extra_is_named(toy_bundle, monkeypatch):
     monkeypatch.setitem(sys.modules, "anywidget", None)
     with pytest.raises(errors.BundleError, match=r"needs anywidget.*inspection-tf\[notebooks\]"):
-        plots.threshold_panel(bundle.tuned(toy_bundle))
+        plots.threshold_panel(bundle.chosen_threshold(toy_bundle))

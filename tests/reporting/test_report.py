@@ -81,7 +81,7 @@ def test_nothing_in_it_is_from_elsewhere(report):
 
 
 def test_a_browser_shows_it_and_the_threshold_can_be_moved(page, run):
-    tuned = bundle.tuned(run / "bundle")
+    tuned = bundle.chosen_threshold(run / "bundle")
 
     def counted(threshold):
         found = tuned.scores.tradeoff(threshold)

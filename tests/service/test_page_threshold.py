@@ -56,12 +56,15 @@ def shown(page):
 
 
 def counted(root, threshold, review_from=None):
-    found = bundle.tuned(root).scores.tradeoff(threshold, review_from)
+    found = bundle.chosen_threshold(root).scores.tradeoff(threshold, review_from)
     return [*found.defective.values(), *found.good.values()]
 
 
 def test_it_begins_as_shipped_and_follows_what_is_typed(page, tuned):
-    point, scores = bundle.tuned(tuned).operating_point, bundle.tuned(tuned).scores
+    point, scores = (
+        bundle.chosen_threshold(tuned).operating_point,
+        bundle.chosen_threshold(tuned).scores,
+    )
     assert shown(page) == counted(tuned, point.threshold)
     middle = float(np.mean(sorted(scores.scores)[3:5]))
     threshold = float(f"{middle:.6g}")
@@ -91,7 +94,7 @@ def test_the_command_does_what_the_page_says(page, tuned, tmp_path):
     shutil.copytree(tuned, copy)
     assert words[:3] == ["inspection", "threshold", str(tuned)]
     assert cli.main(["threshold", str(copy), *words[3:]]) == 0
-    point = bundle.tuned(copy).operating_point
+    point = bundle.chosen_threshold(copy).operating_point
     assert (point.threshold, point.review_from) == (0.12, None)
     assert counted(tuned, point.threshold, point.review_from) == said
 
@@ -125,7 +128,7 @@ def test_it_is_dragged_and_moved_by_keyboard(page):
 
 
 def test_a_cell_shows_its_images(page, tuned):
-    scores = bundle.tuned(tuned).scores
+    scores = bundle.chosen_threshold(tuned).scores
     good = scores.is_defect.count(False)
     page.get_by_label("NG from").first.fill("0.9")
     page.get_by_label("NG from").first.press("Enter")
@@ -166,7 +169,7 @@ RENDER = """async ([tuned, pictures]) => {
 
 
 def test_jupyter_shows_the_same(page, tuned):
-    contents = plots.panel_contents(bundle.tuned(tuned))
+    contents = plots.panel_contents(bundle.chosen_threshold(tuned))
     contents["threshold"] = 0.9
     page.evaluate(RENDER, [contents, {"0": "data:image/png;base64,"}])
     assert page.locator(".threshold-panel").count() == 1

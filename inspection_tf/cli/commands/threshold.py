@@ -81,16 +81,6 @@ def threshold(
         )
     if method == "set" and isinstance(value, float):
         manifest = rethreshold.set_threshold(bundle, value, review_band=review_band, reason=reason)
-    elif method == "escape_rate" and isinstance(value, float):
-        manifest = rethreshold.promise(
-            bundle,
-            value,
-            confidence=confidence,
-            part_escapes=part_escapes,
-            review_band=review_band,
-            data=data,
-            reason=reason,
-        )
     else:
         spec = _spec(method, value, confidence).model_copy(update={"weigh_parts": weigh_parts})
         manifest = rethreshold.choose(

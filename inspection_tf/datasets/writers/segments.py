@@ -27,12 +27,20 @@ class Segment:
     Attributes:
         class_name: what it is.
         outline: (n, 2) x and y of its outer border, px.
-        pixels: (height, width) of the image; None where corners say all.
+        labels: (height, width) of the image, the numbers of all pieces of its class, which these
+            share; None where corners say all.
+        number: of this piece.
     """
 
     class_name: str
     outline: NDArray[np.float64]
-    pixels: NDArray[np.bool_] | None = None
+    labels: NDArray[np.int32] | None = None
+    number: int = 0
+
+    @property
+    def pixels(self) -> NDArray[np.bool_] | None:
+        """(height, width) of the image; None where corners say all."""
+        return None if self.labels is None else np.asarray(self.labels == self.number, np.bool_)
 
 
 def class_names(line: Line) -> tuple[str, ...]:
@@ -60,7 +68,7 @@ def _pieces(mask: NDArray[np.uint8], classes: Sequence[str]) -> Iterator[Segment
         count, labels = cv2.connectedComponents((mask == number).view(np.uint8), connectivity=8)
         for piece in range(1, count):
             pixels = np.asarray(labels == piece, np.bool_)
-            yield Segment(name, outline(pixels), pixels)
+            yield Segment(name, outline(pixels), np.asarray(labels, np.int32), piece)
 
 
 def outline(pixels: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -1,13 +1,12 @@
 // The page of a service: inspects what is dropped, pasted, picked or photographed, and shows what was found.
 
-import { build as buildPanel } from "./threshold_panel.mjs";
+import { build as buildPanel, made } from "./threshold_panel.mjs";
 
 const SHAPES = {
   OK: '<circle cx="8" cy="8" r="6"/>',
   NG: '<rect x="2" y="2" width="12" height="12"/>',
   REVIEW: '<polygon points="8,1 15,15 1,15"/>',
 };
-const SVG = "http://www.w3.org/2000/svg";
 const EVERY_MS = 2000;
 const find = (id) => document.getElementById(id);
 
@@ -26,15 +25,6 @@ async function ask(path, options = {}) {
   const said = kind.startsWith("application/json") ? await answer.json()
     : kind.startsWith("image/") ? await answer.blob() : await answer.text();
   return { status: answer.status, said };
-}
-
-/** Make an element with text and children. */
-function made(name, { text, ...attributes } = {}, ...children) {
-  const element = name.startsWith("svg:") ? document.createElementNS(SVG, name.slice(4)) : document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  if (text !== undefined) element.textContent = text;
-  element.append(...children);
-  return element;
 }
 
 /** The shape of an outcome: it is told by word and shape, not by colour alone. */
@@ -289,11 +279,11 @@ async function threshold() {
   find("no-panel").hidden = status === 200;
   find("panel").hidden = status !== 200;
   if (status !== 200) { find("no-panel").textContent = said.error ?? "The service failed."; return; }
-  const key = `${name} ${said.threshold} ${said.review_from} ${said.ids.length}`;
+  const key = `${name} ${said.version}`;
   if (key === panelOf) return; // what is dragged stays while other views are looked at
   panelOf = key;
   buildPanel(find("panel"), said, async (place) => {
-    const picture = await ask(`${address}/${place}.png`);
+    const picture = await ask(`${address}/${place}.png?version=${said.version}`);
     return picture.status === 200 ? URL.createObjectURL(picture.said) : null;
   });
 }

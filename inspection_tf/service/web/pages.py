@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
-from inspection_tf import bundle, errors, images, plots
+from inspection_tf import bundle, errors, plots
 from inspection_tf.service import refusals
 from inspection_tf.service.models import Served
 from inspection_tf.service.station import Station
@@ -77,24 +77,20 @@ def routes(station: Station) -> APIRouter:
     @router.get("/models/{model}/tune", **described.json_told(400, 401, 404))
     async def tune(model: str) -> Response:
         """Return the scores that the threshold of a model was chosen on."""
-        tuned = station.served(model).tuned
-        if tuned is None:
+        served = station.served(model)
+        chosen = served.chosen
+        if chosen is None:
             raise refusals.unknown(
                 "A model must carry the scores of its tune images. Got a bundle of an earlier "
-                "version. Choose its threshold again: inspection threshold."
+                "version. Choose its threshold again by a method, such as inspection threshold "
+                "BUNDLE --escape-rate 0.05; one that was cross-validated must be trained again."
             )
-        return json_response(plots.panel_contents(tuned))
+        return json_response({**(plots.panel_contents(chosen) or {}), "version": served.version})
 
     @router.get("/models/{model}/tune/{place}.png", **described.picture())
-    async def tune_image(model: str, place: int) -> Response:
+    async def tune_image(model: str, place: int, version: str | None = None) -> Response:
         """Return one of the images that the threshold of a model was chosen on."""
-        held = station.served(model).tune_images
-        found = None if held is None else await asyncio.to_thread(held.picture, place)
-        if found is None:
-            raise refusals.unknown(
-                "A tune image must be in the bundle, or in the folder of --data. Got none there."
-            )
-        data = await asyncio.to_thread(images.encode_png, found)
+        data = await station.tune_image(station.served(model), place, version=version)
         return Response(data, media_type="image/png")
 
     @router.post("/models/{model}/check", **described.json_told(400, 401, 404, 503))
@@ -115,7 +111,7 @@ def routes(station: Station) -> APIRouter:
     @router.get("/results/{identity}", **described.json_told(400, 401, 404))
     async def result(identity: str) -> Response:
         """Return one of the last results again."""
-        found = station.results.one(identity)
+        found = await asyncio.to_thread(station.results.one, identity)
         if found is None:
             raise refusals.unknown("A result must be one of the last ones. Got another.")
         return json_response(found)

@@ -118,7 +118,9 @@ def decide(output: PoseOutput, prepared: Prepared, context: Context) -> decision
     settings, point = context.settings_as(Settings), context.operating_point
     if settings.decide_by == "limits" and point.threshold > AT_LIMIT:
         # A threshold that was set by hand may be stricter than the limits, and never hides them.
-        point = point.model_copy(update={"threshold": AT_LIMIT, "review_from": None})
+        start = point.review_from
+        band = start if start is not None and start < AT_LIMIT else None
+        point = point.model_copy(update={"threshold": AT_LIMIT, "review_from": band})
     result = found(output, settings)
     checked = _tolerated(result, settings)
     value = _score(output, result, checked, settings)

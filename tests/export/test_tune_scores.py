@@ -7,7 +7,7 @@ import json
 import pytest
 
 from inspection_tf import bundle, cli, errors, runtime
-from inspection_tf.export import tuned
+from inspection_tf.export import tune_scores
 from inspection_tf.runtime.runner import Runner
 
 
@@ -42,7 +42,7 @@ def test_what_another_threshold_decides_is_told_without_the_images(toy, request)
     shipped = request.getfixturevalue(toy)
     inspector = runtime.Inspector.load(shipped.path)
     records = shipped.parts["tune"]
-    found = tuned.scores([(inspector, records)], part_escapes="any")
+    found = tune_scores.measured([(inspector, records)], part_escapes="any")
     known = dict(zip(held(shipped.path).ids, held(shipped.path).scores, strict=True))
     assert found.scores == pytest.approx([known[name] for name in found.ids], abs=1e-6)
     middle = sorted(found.scores)[len(records) // 2]

@@ -9,7 +9,7 @@ from inspection_tf.bundle.manifest import Draft, Manifest, read
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Tuned:
+class ChosenThreshold:
     """A bundle's threshold, and the scores that it was chosen on: see `plots.threshold_panel`.
 
     Attributes:
@@ -23,7 +23,7 @@ class Tuned:
     scores: decision.TuneScores | None
 
 
-def tuned(root: str | Path) -> Tuned:
+def chosen_threshold(root: str | Path) -> ChosenThreshold:
     """Read the threshold of a bundle and the scores that it was chosen on.
 
     Args:
@@ -33,7 +33,7 @@ def tuned(root: str | Path) -> Tuned:
         errors.BundleError: it is no bundle, or not as it was written.
     """
     manifest = read(root)
-    return Tuned(Path(root), manifest.operating_point, read_tune_scores(root, manifest))
+    return ChosenThreshold(Path(root), manifest.operating_point, read_tune_scores(root, manifest))
 
 
 def read_tune_scores(root: str | Path, manifest: Manifest) -> decision.TuneScores | None:

@@ -14,8 +14,11 @@ _HIGHEST = 1e9  # no score reaches it
 
 
 @once.keeping()
-def scores(
-    tuned: Sequence[tuple[runtime.Inspector, Records]], *, part_escapes: thresholds.PartEscapes
+def measured(
+    tuned: Sequence[tuple[runtime.Inspector, Records]],
+    *,
+    part_escapes: thresholds.PartEscapes,
+    exported: thresholds.OperatingPoint | None = None,
 ) -> decision.TuneScores:
     """Inspect the tune images, by the thresholds and rules of the bundle.
 
@@ -25,14 +28,17 @@ def scores(
     Args:
         tuned: inspectors, and the images whose scores they may give.
         part_escapes: when a part of several images escapes.
+        exported: the operating point that the bundle was exported with; None: it is being so.
 
     Raises:
         errors.ImageError: an image cannot be read.
     """
     rows = [(record, *_judged(inspector, record)) for inspector, part in tuned for record in part]
     inspector = tuned[0][0]
-    pixel = inspector.context.operating_point.mask_threshold
-    has_map = inspector.task.pixel_threshold(pixel, _LOWEST) < pixel
+    point = inspector.context.operating_point
+    pixel = (exported or point).mask_threshold
+    lowest_pixel = inspector.task.pixel_threshold(pixel, _LOWEST)
+    has_map = lowest_pixel < pixel
     has_parts = any(part.parts is not None for _, part in tuned)
     return decision.TuneScores(
         ids=tuple(record.id for record, _, _ in rows),
@@ -42,7 +48,10 @@ def scores(
         part_escapes=part_escapes,
         further_thresholds=len(inspector.context.stage_points),
         bounds={record.id: bounds for record, _, bounds in rows if bounds != decision.OPEN},
-        mask_threshold=pixel if has_map else None,
+        mask_threshold=point.mask_threshold if has_map else None,
+        mask_range=(lowest_pixel, pixel) if has_map else None,
+        threshold=point.threshold,
+        review_from=point.review_from,
     )
 
 
