@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -240,7 +241,7 @@ def _linked(root: Path, path: Path, requirement: str) -> errors.BundleError:
         path,
         requirement,
         f"a symbolic link to {target}, as a copy of links has it",
-        f"Copy the bundle with its files: cp -rL {root} COPY",
+        f"Copy the bundle with its files: cp -rL {shlex.quote(str(root))} COPY",
     )
 
 
@@ -277,7 +278,7 @@ def _require_own_files(root: Path, present: Sequence[Path]) -> None:
             shared[0],
             "a bundle must hold files of its own, which nobody changes under another name",
             f"a hard link to a file that lies elsewhere too; {how}",
-            f"Copy the bundle with its files: cp -rL {root} COPY",
+            f"Copy the bundle with its files: cp -rL {shlex.quote(str(root))} COPY",
         )
 
 

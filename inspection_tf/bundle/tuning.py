@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from inspection_tf import config, decision, errors, thresholds
-from inspection_tf.bundle.listed_files import TUNE_SCORES, parse_json, read_listed
+from inspection_tf.bundle.listed_files import TUNE_SCORES, parse_json, read_listed, refuse
 from inspection_tf.bundle.manifest import Draft, Manifest, read
 
 
@@ -54,7 +54,12 @@ def read_tune_scores(root: str | Path, manifest: Manifest) -> decision.TuneScore
     try:
         return config.validate(decision.TuneScores, values, origin=str(root / TUNE_SCORES))
     except errors.ConfigError as problem:
-        raise errors.BundleError(str(problem)) from problem
+        raise refuse(
+            root / TUNE_SCORES,
+            "the scores of the tune images must be as they were written",
+            str(problem).partition("Got ")[2].partition(". ")[0] or "others",
+            "Copy the bundle again",
+        ) from problem
 
 
 def write_tune_scores(draft: Draft, scores: decision.TuneScores) -> None:

@@ -76,7 +76,7 @@ class TuneScores(config.Section):
     """The ids of the records, each once."""
     is_defect: tuple[bool, ...]
     """Whether each image is labelled as defective."""
-    scores: tuple[float | None, ...]
+    scores: tuple[pydantic.FiniteFloat | None, ...]
     """The score of each image's verdict; None: it was not finite."""
     parts: tuple[str, ...] | None = None
     """The part that each image shows; None: nothing is known of any."""

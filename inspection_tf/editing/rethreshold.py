@@ -229,7 +229,8 @@ def _part_escapes(
 
 def _require_band(width: float | None, threshold: float) -> None:
     """Refuse a review band that does not fit under a threshold."""
-    if width is not None and not 0 <= width < threshold:
+    is_lost = width is not None and width > 0 and threshold - width == threshold  # in rounding
+    if width is not None and (not 0 <= width < threshold or is_lost):
         raise errors.ConfigError(
             "A review band must be 0 or wider, and narrower than the threshold. Got "
             f"{width:.6g} under {threshold:.6g}. Use for example {threshold / 4:.2g}, or 0 for "

@@ -1,6 +1,7 @@
 """MODEL_CARD.md: what a bundle is for, how it was measured, where it fails."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from inspection_tf import bundle, process, tasks
 
@@ -10,11 +11,22 @@ def _edits(manifest: bundle.Manifest) -> str:
     return "".join(
         f"\nEdited on {edit['at']}, after these were measured: threshold "
         f"{edit['before']['threshold']:.6g} became {edit['after']['threshold']:.6g}"
+        f"{_band_edit(edit)}"
         f"{': ' + process.markdown(edit['reason']) if edit.get('reason') else ''}. "
         "`inspection evaluate` measures it anew.\n"
         for edit in manifest.audit
         if edit["what"] == "threshold"
     )
+
+
+def _band_edit(edit: Mapping[str, Any]) -> str:
+    """Say where REVIEW begins, if an edit of the threshold changed how wide it is."""
+    before, after = edit["before"], edit["after"]
+    starts = [point.get("review_from") for point in (before, after)]
+    if starts == [None, None]:
+        return ""
+    words = ("none" if start is None else f"{start:.6g}" for start in starts)
+    return f", REVIEW from {' became '.join(words)}"
 
 
 def _engines(manifest: bundle.Manifest) -> str:

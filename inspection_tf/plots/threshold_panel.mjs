@@ -76,8 +76,9 @@ export function tradeoff(tuned, threshold, reviewFrom, confidence) {
   };
 }
 
-/** A word as a shell takes it. */
-const quoted = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+/** A path as a shell takes it, and a command does not take for an option. */
+const quoted = (path) => quotedWord(path.startsWith("-") ? `./${path}` : path);
+const quotedWord = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
 /** The command that gives a bundle these thresholds. */
 export function command(tuned, threshold, band) {
@@ -172,8 +173,8 @@ class Panel {
     this.list = made("div", { class: "tp-images" });
     this.scale.onchange = () => this.draw();
     this.confidence.onchange = () => this.tell();
-    this.ngInput.onchange = () => this.set(Number(this.ngInput.value) || this.threshold, this.band);
-    this.bandInput.onchange = () => this.set(this.threshold, Number(this.bandInput.value) || 0);
+    this.ngInput.onchange = () => this.typed(this.ngInput, (value) => this.set(value, this.band));
+    this.bandInput.onchange = () => this.typed(this.bandInput, (value) => this.set(this.threshold, value));
     this.pictures = new Map();
     const labelled = (text, control) => made("label", {}, document.createTextNode(`${text} `), control);
     return [
@@ -191,16 +192,24 @@ class Panel {
     ];
   }
 
+  /** Take a number that was typed; of one that is none the field says so, and the last one stays. */
+  typed(input, take) {
+    if (!input.reportValidity()) return;
+    if (input.value === "") [this.ngInput.value, this.bandInput.value] = [this.threshold, this.band];
+    else take(Number(input.value));
+  }
+
   reset() {
     const { threshold, review_from: reviewFrom } = this.tuned;
-    this.place(threshold, reviewFrom === null ? 0 : threshold - reviewFrom, reviewFrom);
+    this.place(threshold, reviewFrom === null ? 0 : Number((threshold - reviewFrom).toPrecision(12)), reviewFrom);
   }
 
   /** Move the lines: what is not moved stays as it is, to the last digit. */
   set(threshold, band) {
     const ng = within(threshold, SMALLEST, 1 - SMALLEST);
     const width = within(Number(band.toPrecision(6)), 0, ng - SMALLEST / 2);
-    this.place(ng, width, width ? ng - width : null);
+    if (ng - width === ng) this.place(ng, 0, null); // less than is told apart
+    else this.place(ng, width, ng - width);
   }
 
   place(threshold, band, reviewFrom) {
@@ -233,7 +242,9 @@ class Panel {
       made("svg:line", { class: "tp-axis", x1: 0, x2: width, y1: HALF, y2: HALF }), ...bars, ...axis,
       made("svg:text", { x: 4, y: 12, text: "good" }), made("svg:text", { x: 4, y: 2 * HALF - 4, text: "defective" }),
       ...(this.reviewFrom === null ? [] : [this.review]), this.ng);
-    if (active) [this.review, this.ng].find((one) => one.isConnected && one.getAttribute("aria-label") === active)?.focus();
+    const lines = [this.review, this.ng];
+    const before = lines.find((one) => one.getAttribute("aria-label") === active);
+    if (before) (before.isConnected ? before : this.ng).focus(); // where REVIEW has met NG, there is NG alone
   }
 
   line(name, score, move) {

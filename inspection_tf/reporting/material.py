@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inspection_tf import bundle, errors, evaluation, files, runtime
+from inspection_tf import bundle, errors, evaluation, files, images, runtime
 from inspection_tf.reporting import rows
 
 if TYPE_CHECKING:
@@ -56,9 +56,18 @@ class Material:
         """Return the pictures of the run's evaluation, by name."""
         if self.run is None:
             return {}
-        found = sorted((self.run / "evaluation").glob("*.png"))
-        # Learning curves are drawn of each network, and so once.
-        return {path.stem: path.read_bytes() for path in found if path.stem != "curves"}
+        found = {}
+        for path in sorted((self.run / "evaluation").glob("*.png")):
+            if path.stem == "curves":  # drawn of each network, and so once
+                continue
+            try:
+                data = path.read_bytes()
+                images.read(data)
+            except (OSError, errors.ImageError) as problem:
+                _LOG.warning("%s is left out of the report: %s", path, problem)
+                continue
+            found[path.stem] = data
+        return found
 
     def histories(self) -> dict[str, list[dict[str, Any]]]:
         """Return what was measured epoch by epoch, by network; "" where there is one alone."""
@@ -66,8 +75,12 @@ class Material:
             return {}
         found = {}
         for path in sorted(self.run.rglob("history.csv")):
-            with path.open(encoding="utf-8", newline="") as file:
-                lines: list[dict[str, Any]] = list(csv.DictReader(file))
+            try:
+                with path.open(encoding="utf-8", newline="") as file:
+                    lines: list[dict[str, Any]] = list(csv.DictReader(file))
+            except (OSError, ValueError, csv.Error) as problem:
+                _LOG.warning("%s is left out of the report: %s", path, problem)
+                continue
             if lines:
                 found[path.parent.relative_to(self.run).as_posix().strip(".")] = lines
         return found
@@ -130,7 +143,7 @@ def _gathered(
     if records is None:
         records, lacking = _read(manifest, data)
     chosen = bundle.ChosenThreshold(
-        root, manifest.operating_point, bundle.read_tune_scores(root, manifest)
+        root.absolute(), manifest.operating_point, bundle.read_tune_scores(root, manifest)
     )
     known = set() if chosen.scores is None else set(chosen.scores.ids)
     measured = manifest.provenance.data.splits.get("test", ())
@@ -156,6 +169,11 @@ def _read(manifest: bundle.Manifest, data: str | Path | None) -> "tuple[Mapping[
     """Return the images that a bundle was made from, by id, and why there are none."""
     from inspection_tf.export import source_data
 
+    if data is not None and source_data.is_drawn(manifest):
+        raise errors.ConfigError(
+            "--data must name the images that a bundle was made from. Got a bundle whose images "
+            "are drawn. Leave it out."
+        )
     try:
         return source_data.by_id(manifest, None if data is None else Path(data)), ""
     except errors.InspectionError as problem:

@@ -28,6 +28,7 @@ GENERATOR = "inspection_tf report"
 """By this a report is known, which another one may replace."""
 MODULE = "threshold_panel.mjs"
 _LONGEST_RULES = 300  # letters
+_LONGEST_PATH = 100  # letters, in a message
 _HEAD = 4096  # bytes, in which the generator stands
 _SECTIONS = {
     "what": "What it is",
@@ -74,11 +75,24 @@ def require_library() -> None:
 
 
 def _require_free(out: Path) -> None:
-    """Refuse to go over what is no report."""
-    if out.is_dir() or (out.exists() and not _is_report(out)):
+    """Refuse to go over what is no report, and into a bundle."""
+    try:
+        is_taken = out.is_dir() or (out.exists() and not _is_report(out))
+        inside = [folder for folder in out.resolve().parents if (folder / bundle.MANIFEST).exists()]
+    except OSError as problem:
+        raise errors.ConfigError(
+            f"A report must go to a file. Got {str(out)[:_LONGEST_PATH]!r} ({problem.strerror}). "
+            "Give another --out."
+        ) from problem
+    if is_taken:
         raise errors.ConfigError(
             f"A report must go to a new file, or over an earlier report. Got {str(out)!r}, which "
             "holds something else. Give another --out."
+        )
+    if inside:
+        raise errors.ConfigError(
+            f"A report must lie outside of bundles, which hold their own files alone. Got "
+            f"{str(out)!r}, inside {inside[0]}. Give another --out."
         )
 
 

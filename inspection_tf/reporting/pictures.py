@@ -2,6 +2,7 @@
 
 import base64
 import io
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from inspection_tf.reporting.rows import Row
 if TYPE_CHECKING:
     from inspection_tf import decision
 
+_LOG = logging.getLogger("inspection_tf")
 _OVERLAY_PX = 420  # longest side
 _THUMB_PX = 120
 _THUMBS = 48
@@ -84,7 +86,8 @@ def curves(histories: Mapping[str, list[dict[str, Any]]]) -> dict[str, str]:
     for name, lines in histories.items():
         try:
             figure = plots.learning_curves(lines)
-        except (errors.DataError, ValueError):  # a network that learned nothing by epochs
+        except (errors.DataError, ValueError, TypeError) as problem:  # no history of epochs
+            _LOG.warning("the learning curves of %s are left out: %s", name or "it", problem)
             continue
         file = io.BytesIO()
         figure.savefig(file, format="png", dpi=70)
@@ -107,6 +110,10 @@ def thumbs(material: Material) -> dict[str, str]:
     for place in chosen:
         record = material.tune_records.get(scores.ids[place])
         if record is not None:
-            image, _ = record.read_pair(orientation=turn)
+            try:
+                image, _ = record.read_pair(orientation=turn)
+            except errors.DataError as problem:
+                _LOG.warning("%s is not shown: %s", record.id, problem)
+                continue
             found[str(place)] = address(images.encode_jpeg(shrunk(image, _THUMB_PX)))
     return found

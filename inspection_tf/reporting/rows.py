@@ -62,7 +62,7 @@ def read(folder: Path) -> list[Row]:
                 )
                 for line in csv.DictReader(file)
             ]
-    except (OSError, ValueError, KeyError, csv.Error) as problem:
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as problem:
         raise errors.DataError(
             f"{path}: a run's table must have id, is_defect, outcome, score and reasons. Got "
             f"{problem}. Evaluate the bundle again, or leave the table out."

@@ -84,8 +84,19 @@ class Archive:
         self._folder, self._budget, self._of = files.make_folder(folder), budget, pictures
         self.lost = 0
         self._lock = threading.RLock()
-        files.make_folder(folder / PICTURES)
-        path = folder / FILE
+        self._open()
+        self._waiting: queue.Queue[tuple[str, Result] | None] = queue.Queue(_MOST_WAITING)
+        self._thread = threading.Thread(target=self._work, name="history", daemon=True)
+        self._thread.start()
+
+    def _open(self) -> None:
+        """Open the file, or make it.
+
+        Raises:
+            errors.StorageError: see `__init__`.
+        """
+        files.make_folder(self._folder / PICTURES)
+        path = self._folder / FILE
         try:
             self._base = sqlite3.connect(path, check_same_thread=False, timeout=0.2)
             self._base.execute("PRAGMA locking_mode=EXCLUSIVE")
@@ -96,13 +107,12 @@ class Archive:
             self._remove_strays()
             self._shrink()
         except sqlite3.Error as problem:
+            is_shared = "locked" in str(problem)
+            way_out = "Stop the other service" if is_shared else "Move a damaged file away"
             raise errors.StorageError(
-                f"{path}: the history must be a file that one service alone writes. Got "
-                f"{problem}. Stop the other service, or give another folder as history."
+                f"{path}: the history must be a whole file that one service alone writes. Got "
+                f"{problem}. {way_out}, or give another folder as history."
             ) from problem
-        self._waiting: queue.Queue[tuple[str, Result] | None] = queue.Queue(_MOST_WAITING)
-        self._thread = threading.Thread(target=self._work, name="history", daemon=True)
-        self._thread.start()
 
     def put(self, identity: str, entry: Result) -> bool:
         """Take a result, which will be written; False where too many wait: it is lost, and counted.
@@ -124,7 +134,7 @@ class Archive:
             rows = self._base.execute(
                 "SELECT brief FROM results ORDER BY number DESC LIMIT ?", (most,)
             ).fetchall()
-        return [json.loads(text) for (text,) in rows]
+        return [found for (text,) in rows if (found := _parsed(text, "id", "time"))]
 
     def one(self, identity: str) -> dict[str, Any] | None:
         """Return what a client was told; None where it is not kept any more."""
@@ -132,7 +142,7 @@ class Archive:
             row = self._base.execute(
                 "SELECT said FROM results WHERE id = ?", (identity,)
             ).fetchone()
-        return None if row is None else dict(json.loads(row[0]))
+        return None if row is None else _parsed(row[0], "links")
 
     def picture(self, identity: str, name: str) -> bytes | None:
         """Return a picture of a result as PNG; None where it is not kept any more."""
@@ -168,6 +178,12 @@ class Archive:
     def _write(self, identity: str, entry: Result) -> None:
         """Write the pictures, then the row; then drop what is too much."""
         told, is_ok = entry.told(), entry.verdict.outcome == "OK"
+        with self._lock:
+            if not (self._folder / FILE).exists():
+                _LOG.error("%s: the history was removed, and begins anew", self._folder)
+                self._base.close()
+                files.make_folder(self._folder)
+                self._open()
         try:
             links, size = self._write_pictures(identity, entry)
             row = json.dumps(entry.brief()), json.dumps({**told, "links": links})
@@ -219,3 +235,12 @@ class Archive:
         self.lost += 1
         if self.lost & (self.lost - 1) == 0:  # the 1st, 2nd, 4th, ...: the log must stay short
             _LOG.error("%d results are not in the history: %s", self.lost, why)
+
+
+def _parsed(text: str, *needed: str) -> dict[str, Any] | None:
+    """Return what a row holds; None where it is damaged."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and set(needed) <= found.keys() else None

@@ -12,6 +12,7 @@ from inspection_tf.service.spec import ServiceSpec
 from inspection_tf.service.tune_images import TuneImages
 
 _LOG = logging.getLogger("inspection_tf")
+_NOT_IN_NAMES = "/?#%\\"
 _VERSION = 12  # letters of the manifest's SHA-256
 _LONGEST = 65536  # bytes of a file that names a bundle
 
@@ -115,7 +116,7 @@ def start(place: Place, spec: ServiceSpec) -> Served:
         root,
         inspector,
         place,
-        chosen=bundle.ChosenThreshold(root, inspector.manifest.operating_point, scores),
+        chosen=bundle.ChosenThreshold(root.absolute(), inspector.manifest.operating_point, scores),
         tune_images=TuneImages(root, inspector.manifest, scores, spec.data),
         drift=Drift(scores, inspector.manifest.operating_point),
     )
@@ -145,6 +146,11 @@ class Models:
             place = Place.of(word)
             trace = place.trace()
             served = start(place, spec)
+            if set(served.name) & set(_NOT_IN_NAMES):
+                raise errors.ConfigError(
+                    f"The name of a model must have none of {' '.join(_NOT_IN_NAMES)}, which "
+                    f"addresses use. Got {served.name!r}. Write NAME={word.rpartition('=')[2]}."
+                )
             if served.name in self._served:
                 raise errors.ConfigError(
                     f"Each model must have a name of its own. Got {served.name} twice. "

@@ -255,7 +255,7 @@ def test_the_review_band_is_set_with_the_threshold(toy_bundle_copy, capsys):
     assert bundle.read(toy_bundle_copy).operating_point.review_from is None
 
 
-@pytest.mark.parametrize("width", ["-0.1", "1", "nan"])
+@pytest.mark.parametrize("width", ["-0.1", "1", "nan", "1e-20"])
 def test_a_review_band_that_is_none_is_refused(toy_bundle_copy, width, capsys):
     before = contents(toy_bundle_copy)
     for method in (("--set", "0.8"), ("--recall", "1")):

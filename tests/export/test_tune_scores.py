@@ -87,7 +87,13 @@ def test_a_bundle_without_them_is_read(toy_bundle_copy):
     assert held(toy_bundle_copy) is None
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "no JSON", '{"ids": ["a"], "is_defect": [1, 0]}'])
+NAN = '{"ids": ["a"], "is_defect": [true], "scores": [NaN]}'
+TWICE = '{"ids": ["a", "a"], "is_defect": [true, true], "scores": [0.1, 0.2]}'
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "[]", "no JSON", NAN, TWICE, '{"ids": ["a"], "is_defect": [1, 0]}']
+)
 def test_a_file_that_holds_no_scores_is_refused(toy_bundle_copy, text):
     manifest = bundle.read(toy_bundle_copy)
     (toy_bundle_copy / bundle.TUNE_SCORES).write_text(text)

@@ -190,7 +190,12 @@ def test_the_worst_come_first_and_close_calls_where_there_are_none():
 
 
 @pytest.mark.parametrize(
-    "text", ["id,score\na,0.5\n", "id,is_defect,outcome,score,reasons\na,x,OK,1,\n"]
+    "text",
+    [
+        "id,score\na,0.5\n",
+        "id,is_defect,outcome,score,reasons\na,x,OK,1,\n",
+        "id,is_defect,outcome,score,reasons\nabc\n",
+    ],
 )
 def test_a_table_that_is_none_is_refused(tmp_path, text):
     (tmp_path / "per_image.csv").write_text(text)
@@ -202,3 +207,48 @@ def test_without_jinja2_the_extra_is_named(toy_bundle, tmp_path, monkeypatch):
     monkeypatch.setattr("inspection_tf.engines.installed.versions", lambda *names: {})
     with pytest.raises(errors.BundleError, match=r"needs jinja2.*inspection-tf\[report\]"):
         reporting.require_library()
+
+
+def test_a_bundle_is_never_written_into(toy_bundle_copy, monkeypatch, capsys):
+    before = sorted(path.name for path in toy_bundle_copy.rglob("*"))
+    monkeypatch.chdir(toy_bundle_copy)
+    for words in (
+        [],
+        ["--out", "golden/r.html"],
+        ["--out", str(toy_bundle_copy / "new" / "r.html")],
+    ):
+        assert cli.main(["report", ".", *words]) == 2
+        assert "must lie outside of bundles" in capsys.readouterr().err
+    assert sorted(path.name for path in toy_bundle_copy.rglob("*")) == before
+
+
+def test_an_impossible_name_is_refused_in_a_sentence(toy_bundle, tmp_path, capsys):
+    assert cli.main(["report", str(toy_bundle), "--out", str(tmp_path / ("a" * 300))]) == 2
+    assert "A report must go to a file" in capsys.readouterr().err
+
+
+def test_what_is_damaged_is_left_out_and_logged(run, tmp_path, caplog):
+    folder = tmp_path / "run"
+    shutil.copytree(run, folder)
+    (folder / "segmenter" / "history.csv").write_bytes(b"epoch,loss\n\xff\xfe")
+    (folder / "history.csv").write_text("epoch,loss\n1,2,3,4\n")
+    (folder / "evaluation" / "worst.png").write_bytes(b"x" * 300_000)
+    (folder / "evaluation" / "gone.png").symlink_to(tmp_path / "nowhere")
+    assert cli.main(["report", str(folder)]) == 0
+    for name in ("segmenter/history.csv", "worst.png", "gone.png"):
+        assert f"{name} is left out" in caplog.text
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Evaluation: Worst" not in text
+    assert "Evaluation: ROC" in text
+
+
+def test_of_drawn_images_no_folder_is_read(toy_bundle, tmp_path, capsys):
+    out = tmp_path / "r.html"
+    assert cli.main(["report", str(toy_bundle), "--data", str(tmp_path), "--out", str(out)]) == 2
+    assert "whose images are drawn" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_of_many_failures_the_worst_are_shown_and_all_are_counted():
+    found = made(*((f"{place}", True, "OK", place / 100) for place in range(9)))
+    assert len(rows.escapes(found)) == 9 > rows.MOST

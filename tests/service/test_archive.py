@@ -1,6 +1,7 @@
 """Results on disk: what a folder may hold, and what is there after a restart."""
 
 import dataclasses
+import shutil
 import sqlite3
 import threading
 
@@ -100,7 +101,9 @@ def test_a_folder_that_another_service_has_is_refused(tmp_path):
     found.close()
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / archive.FILE).write_bytes(b"no database at all" * 100)
-    with pytest.raises(errors.StorageError, match="one service alone writes"):
+    with pytest.raises(
+        errors.StorageError, match=r"one service alone writes.*Move a damaged file away"
+    ):
         opened(tmp_path / "other")
 
 
@@ -160,3 +163,40 @@ def test_a_service_lists_results_of_before_its_restart(tmp_path):
         assert service.ask("GET", f"/results/{told[0]['id']}/none.png")[0] == 404
         assert service.ask("GET", "/results/none/image.png")[0] == 404
         assert "inspection_history_lost 0.0" in service.ask("GET", "/metrics")[2].decode()
+
+
+def test_a_history_that_is_removed_begins_anew(tmp_path, caplog):
+    found = opened(tmp_path / "history")
+    found.put(identity(0), entry(identity(0), "OK"))
+    eventually(lambda: len(found.listed(9)) == 1)
+    shutil.rmtree(tmp_path / "history")
+    found.put(identity(1), entry(identity(1), "OK"))
+    eventually(lambda: [one["id"] for one in found.listed(9)] == [identity(1)])
+    found.close()
+    assert "was removed, and begins anew" in caplog.text
+    again = opened(tmp_path / "history")
+    assert [one["id"] for one in again.listed(9)] == [identity(1)]
+    again.close()
+
+
+def test_a_damaged_row_is_left_out(tmp_path):
+    found = filled(tmp_path, ["OK", "NG", "OK"])
+    with found._base:
+        found._base.execute("UPDATE results SET brief = '{', said = '[1]' WHERE number = 2")
+        found._base.execute("UPDATE results SET said = '{}' WHERE number = 3")
+    assert [one["id"] for one in found.listed(9)] == [identity(2), identity(0)]
+    assert found.one(identity(1)) is found.one(identity(2)) is None
+    assert found.picture(identity(1), "image") is None
+    found.close()
+
+
+def test_what_nobody_foresaw_costs_one_result(tmp_path):
+    def broken(verdict):
+        raise KeyError("image")
+
+    found = archive.Archive(tmp_path, budget=MANY, pictures=broken)
+    for number in range(40):
+        found.put(identity(number), entry(identity(number), "OK"))
+        eventually(lambda number=number: found.lost == number + 1)
+    found.close()
+    assert list((tmp_path / "pictures").iterdir()) == []

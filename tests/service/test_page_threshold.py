@@ -1,6 +1,7 @@
 """The threshold on the page: dragged, typed, and counted as the package counts."""
 
 import json
+import shlex
 import shutil
 
 import numpy as np
@@ -10,8 +11,9 @@ import service_process
 from pages import until
 from service_process import KEPT
 
-from inspection_tf import bundle, decision, plots, thresholds
+from inspection_tf import bundle, cli, decision, errors, plots, thresholds
 from inspection_tf.editing import rethreshold
+from inspection_tf.service import Models, ServiceSpec
 
 CASCADE = KEPT / "schema_4_cascade"
 COUNTS = """() => [...document.querySelectorAll(".threshold-panel td button")]
@@ -82,10 +84,6 @@ def test_it_begins_as_shipped_and_follows_what_is_typed(page, tuned):
 
 
 def test_the_command_does_what_the_page_says(page, tuned, tmp_path):
-    import shlex
-
-    from inspection_tf import cli
-
     page.get_by_label("NG from").first.fill("0.12")
     page.get_by_label("NG from").first.press("Enter")
     said = shown(page)
@@ -242,3 +240,35 @@ def test_the_page_counts_and_bounds_as_the_package_does(page):
                 assert one[name].pop("at_most") == pytest.approx(at_most, abs=1e-9, rel=1e-9)
             assert len(bounds) == 3
             assert json.dumps(one) == json.dumps(expected)
+
+
+def test_a_band_that_moves_leaves_the_threshold_as_it_is(page, tuned):
+    point = bundle.chosen_threshold(tuned).operating_point
+    said = "document.querySelector('.tp-line.NG').getAttribute('aria-valuenow')"
+    page.get_by_label("REVIEW this far under it").fill("0.01")
+    page.get_by_label("REVIEW this far under it").press("Enter")
+    assert float(page.evaluate(said)) == point.threshold
+    page.get_by_label("REVIEW this far under it").fill("1e-20")
+    page.get_by_label("REVIEW this far under it").press("Enter")
+    assert page.locator(".tp-line.REVIEW").count() == 0
+    assert page.inner_text(".threshold-panel code").endswith("--review-band 0")
+    page.get_by_label("NG from").first.fill("7")
+    page.get_by_label("NG from").first.press("Enter")
+    assert float(page.evaluate(said)) == point.threshold
+
+
+def test_another_pixel_threshold_than_that_of_the_scores_is_told(page, tuned):
+    scores = bundle.chosen_threshold(tuned).scores
+    assert scores.mask_range[1] < 0.5  # of the export
+    for threshold, is_told in (
+        ("0.9", scores.mask_threshold != scores.mask_range[1]),
+        ("0.02", True),
+    ):
+        page.get_by_label("NG from").first.fill(threshold)
+        page.get_by_label("NG from").first.press("Enter")
+        assert ("The command makes" in page.inner_text(".threshold-panel")) == is_told
+
+
+def test_names_of_models_that_no_address_can_hold_are_refused(tuned):
+    with pytest.raises(errors.ConfigError, match="must have none of"):
+        Models([f"a/b={tuned}"], ServiceSpec(engine="onnx"))
