@@ -308,7 +308,7 @@ class Panel {
     const fixed = this.tuned.scores.filter((_, place) => isDecided(place)).length;
     if (fixed) lines.push(`Of ${fixed} of ${this.tuned.scores.length} images no threshold changes the outcome.`);
     const pixel = this.threshold === this.tuned.threshold ? this.tuned.pixel_threshold : pixelThreshold(this.tuned, this.threshold);
-    if (this.tuned.mask_threshold !== null && pixel !== this.tuned.mask_threshold) {
+    if (pixel !== null && pixel !== this.tuned.mask_threshold) {
       lines.push(`The command makes ${pixel.toPrecision(3)} the pixel threshold, but it was ${this.tuned.mask_threshold.toPrecision(3)} when these scores were measured: regions have other sizes then, and scores may differ. Measure with inspection evaluate.`);
     }
     this.said.replaceChildren(...lines.map((text) => made("li", { text })));
