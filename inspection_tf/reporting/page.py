@@ -195,49 +195,55 @@ def _golden(material: Material) -> Iterator[dict[str, str]]:
 
 def _results(material: Material) -> dict[str, Any]:
     """Return how a bundle did, and where it fails."""
-    report, found = material.manifest.metrics, material.rows
-    counts, point = report["counts"], material.chosen
-    meanings = evaluation.meanings(
-        tasks.get(material.manifest.task).measures, material.manifest.classes
-    )
-    parts = f"; {counts['groups']} parts" if "groups" in counts else ""
-    panel = plots.panel_contents(point)
+    found, panel = material.rows, plots.panel_contents(material.chosen)
+    lacking = f"The images themselves are not shown: {material.lacking}"
     return {
-        "measured": (
-            f"Measured through the bundle on the {report['split']} images: {counts['images']}, of "
-            f"which {counts['defective']} are defective{parts}. None of them chose the threshold."
-            if report["split"] == "test"
-            else f"Measured out of fold on {counts['images']} images, of which "
-            f"{counts['defective']} are defective{parts}."
-        ),
+        "measured": _measured(material),
         "edited": [
             f"Edited on {edit['at']}, after this was measured: {edit['what']}. inspection evaluate "
             "measures it anew."
             for edit in material.manifest.audit
         ],
-        "metrics": [
-            {
-                "name": name,
-                "value": _number(one["value"]),
-                "interval": "none"
-                if one["low"] is None
-                else f"{_number(one['low'])} to {_number(one['high'])}",
-                "meaning": meanings.get(name, ""),
-            }
-            for name, one in report["metrics"].items()
-        ],
+        "metrics": list(_metrics(material)),
         "outcomes": decision.OUTCOMES,
         "confusion": rows.confusion(found) if found else {},
         "rows": bool(found),
         "failures": list(_failures(material)),
-        "lacking": f"The images themselves are not shown: {material.lacking}"
-        if material.lacking
-        else "",
+        "lacking": lacking if material.lacking else "",
         "panel": "" if panel is None else _json(panel),
         "thumbs": _json(pictures.thumbs(material)),
         "figures": pictures.figures(material.pictures()),
         "curves": pictures.curves(material.histories()),
     }
+
+
+def _measured(material: Material) -> str:
+    """Say on which images a bundle was measured."""
+    report = material.manifest.metrics
+    counts = report["counts"]
+    parts = f"; {counts['groups']} parts" if "groups" in counts else ""
+    of = f"{counts['images']}, of which {counts['defective']} are defective{parts}."
+    if report["split"] == "test":
+        return (
+            f"Measured through the bundle on the test images: {of} None of them chose the "
+            "threshold."
+        )
+    return f"Measured on images that the networks of their folds had not seen: {of}"
+
+
+def _metrics(material: Material) -> Iterator[dict[str, str]]:
+    """Yield the metrics of a bundle with their intervals and meanings."""
+    manifest = material.manifest
+    meanings = evaluation.meanings(tasks.get(manifest.task).measures, manifest.classes)
+    for name, one in manifest.metrics["metrics"].items():
+        has_interval = one["low"] is not None
+        between = f"{_number(one['low'])} to {_number(one['high'])}" if has_interval else "none"
+        yield {
+            "name": name,
+            "value": _number(one["value"]),
+            "interval": between,
+            "meaning": meanings.get(name, ""),
+        }
 
 
 def _failures(material: Material) -> Iterator[tuple[str, str, list[dict[str, Any]]]]:
