@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from inspection_tf import decision, runtime, thresholds
 from inspection_tf.datasets.records import Record, Records
-from inspection_tf.runtime.runner import Runner
 from inspection_tf.tasks import once
 
 _LOWEST = math.ulp(0.0)  # every score but 0 reaches it
@@ -69,7 +68,7 @@ def _judged(
             update={"threshold": threshold, "review_from": None}
         )
         other = dataclasses.replace(context, operating_point=point)
-        return Runner(inspector.task, inspector.networks, other).decide(output, prepared).outcome
+        return inspector.task.decide(output, prepared, other).outcome
 
     lowest, highest = outcome(_HIGHEST), outcome(_LOWEST)
     if highest == "OK" and not found.score >= _LOWEST and found.outcome == "OK":

@@ -114,19 +114,12 @@ class Archive:
                 f"{problem}. {way_out}, or give another folder as history."
             ) from problem
 
-    def put(self, identity: str, entry: Result) -> bool:
-        """Take a result, which will be written; False where too many wait: it is lost, and counted.
-
-        Args:
-            identity: of the result.
-            entry: the result.
-        """
+    def put(self, identity: str, entry: Result) -> None:
+        """Take a result, which will be written; where too many wait it is lost, and counted."""
         try:
             self._waiting.put_nowait((identity, entry))
         except queue.Full:
             self._lose("too many wait for its disk")
-            return False
-        return True
 
     def listed(self, most: int) -> list[dict[str, Any]]:
         """Return what a list says of the latest results, the latest first."""
