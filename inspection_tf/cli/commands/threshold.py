@@ -139,7 +139,10 @@ def _spec(method: str, value: Value, confidence: float) -> "thresholds.Threshold
         errors.ConfigError: a number is out of range.
     """
     from inspection_tf import thresholds
+    from inspection_tf.editing import rethreshold
 
+    if method == "escape_rate" and isinstance(value, float):
+        return rethreshold.promise_spec(value, confidence)
     fields = [name for name in thresholds.PARAMETERS[method] if name != "confidence"]
     values = value if isinstance(value, tuple) else (value,)
     numbers = dict(zip(fields, values, strict=True))
