@@ -35,7 +35,8 @@ from keras import layers
 from numpy.typing import NDArray
 
 from inspection_tf import images, plots
-from inspection_tf.datasets import cross_validation, data_spec
+from inspection_tf.datasets import data_spec
+from inspection_tf.datasets.divisions import cross_validation
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.datasets.readers import classes_folder
 from inspection_tf.datasets.records import Records

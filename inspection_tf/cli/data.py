@@ -95,7 +95,8 @@ def from_root(
             an image that the group pattern does not match.
     """
     from inspection_tf import config
-    from inspection_tf.datasets import data_spec, groups
+    from inspection_tf.datasets import data_spec
+    from inspection_tf.datasets.divisions import groups
     from inspection_tf.datasets.readers import formats
     from inspection_tf.datasets.sections import mask_legend
 

@@ -11,18 +11,16 @@ from inspection_tf import config, errors, process
 from inspection_tf.cli.arguments import PATHS
 from inspection_tf.cli.commands import (
     bench,
-    collect,
     convert,
     evaluate,
-    markers,
     predict,
     report,
     serve,
-    synthesize,
     threshold,
     tiles,
     verify,
 )
+from inspection_tf.cli.commands.datasets import collect, markers, synthesize
 
 COMMANDS: dict[str, Callable[..., int]] = {
     "predict": predict.predict,

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, images, process
-from inspection_tf.datasets import checks, groups, records
+from inspection_tf.datasets import checks, records
+from inspection_tf.datasets.divisions import groups
 from inspection_tf.datasets.drawn import sections, surfaces
 from inspection_tf.datasets.readers import formats, recognition
 from inspection_tf.datasets.records import Record, Records, Source

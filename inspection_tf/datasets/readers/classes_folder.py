@@ -16,7 +16,8 @@ import pydantic
 from numpy.typing import NDArray
 
 from inspection_tf import errors, files, images
-from inspection_tf.datasets import file_hashes, groups, image_files
+from inspection_tf.datasets import file_hashes, image_files
+from inspection_tf.datasets.divisions import groups
 from inspection_tf.datasets.readers import layouts, listing
 from inspection_tf.datasets.readers.voc import annotations, boxes
 from inspection_tf.datasets.records import FileSource, LabelKind, Record, Records

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 from inspection_tf import errors, files
-from inspection_tf.datasets import groups, tables
+from inspection_tf.datasets import tables
+from inspection_tf.datasets.divisions import groups
 from inspection_tf.datasets.readers import layouts, listing
 from inspection_tf.datasets.records import FileSource, Record, Records, Split
 from inspection_tf.datasets.sections.masks import MaskFilesSpec

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from inspection_tf import errors, files
-from inspection_tf.datasets import groups
+from inspection_tf.datasets.divisions import groups
 from inspection_tf.datasets.readers import layouts, listing
 from inspection_tf.datasets.records import FileSource, Record, Records
 from inspection_tf.datasets.sections.masks import MaskFilesSpec

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inspection_tf import errors, files, images
-from inspection_tf.datasets import file_hashes, groups, tables
+from inspection_tf.datasets import file_hashes, tables
+from inspection_tf.datasets.divisions import groups
 from inspection_tf.datasets.readers import layouts, listing
 from inspection_tf.datasets.readers.voc import annotations, boxes
 from inspection_tf.datasets.records import CLASSES, Record, Records, Split

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from inspection_tf import errors
-from inspection_tf.datasets import cross_validation, records
+from inspection_tf.datasets import records
+from inspection_tf.datasets.divisions import cross_validation
 
 
 class Source:

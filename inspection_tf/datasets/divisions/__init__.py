@@ -1,0 +1,1 @@
+"""Which images stay together, and how they part: groups, folds, and what is sealed."""
