@@ -223,6 +223,48 @@ def test_what_is_sent_is_not_held_back():
     assert options == [(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)]
 
 
+def _answered(port, *chunks):
+    """Send chunks over a connection of its own; returns all that comes back until it is closed."""
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+        found = b""
+        try:
+            for chunk in chunks:
+                connection.sendall(chunk)
+            while data := connection.recv(1 << 16):
+                found += data
+        except ConnectionError:
+            pass
+        return found
+
+
+def test_headers_are_bounded_and_malformed_ones_refused():
+    begin = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n"
+    line = b"X-Long: " + b"a" * 1000 + b"\r\n"
+    with service_process.serving(SEGMENTATION) as service:
+        port = service.port
+        assert _answered(port, begin, *[line] * 200)[:12] == b"HTTP/1.1 400"
+        assert _answered(port, b"GET /" + b"a" * (1 << 18))[:12] == b"HTTP/1.1 400"
+        last = b"Connection: close\r\n\r\n"
+        assert _answered(port, begin, *[line] * 50, last)[:12] == b"HTTP/1.1 200"
+        for request in (
+            b"GET /\xff\xfe HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"GET http:// HTTP/1.1\r\nHost: a\r\n\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
+            b"POST /inspect HTTP/1.1\r\nContent-Length: many\r\n\r\n",
+            b"POST /inspect HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n",
+        ):
+            assert _answered(port, request)[:12] == b"HTTP/1.1 400", request
+        # A connection that stays open is bounded for each of its requests, not for all.
+        with socket.create_connection(("127.0.0.1", port), timeout=20) as connection:
+            for _ in range(3):
+                connection.sendall(begin + line * 40 + b"\r\n")
+                found = b""
+                while not found.endswith(b"}"):
+                    found += connection.recv(1 << 16)
+                assert found[:12] == b"HTTP/1.1 200"
+        assert service.ask("GET", "/v2/health/live")[0] == 200
+
+
 def test_many_at_once_each_get_their_own(tmp_path):
     with service_process.serving(SEGMENTATION, queue=3) as service:
         files = sorted((SEGMENTATION / "golden").glob("*.png"))

@@ -7,7 +7,7 @@ import tyro
 from inspection_tf import service
 from inspection_tf.engines import installed
 
-_LIBRARIES = ("fastapi", "uvicorn", "python-multipart", "prometheus-client")
+_LIBRARIES = ("fastapi", "uvicorn", "httptools", "python-multipart", "prometheus-client")
 Bundles = Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="BUNDLE...")]
 # Several sources and sinks are options of their own: a list would take the bundles too.
 Spec = Annotated[service.ServiceSpec, tyro.conf.arg(name=""), tyro.conf.UseAppendAction]

@@ -3,17 +3,17 @@
 import asyncio
 import socket
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _HEADERS_S = 10.0  # that the first line and the headers of a request may take
+_MOST_HEADERS = 1 << 16  # bytes of them
 
 
-class Connection(H11Protocol):
-    """A connection that is closed where headers are too slow in coming.
+class Connection(HttpToolsProtocol):
+    """A connection that is closed where headers are too slow in coming, or too long.
 
     uvicorn closes one that is idle between two requests; not one that has sent half of the headers
-    of the next, or nothing at all.
+    of the next, or nothing at all, nor one whose headers never end.
     """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -22,13 +22,29 @@ class Connection(H11Protocol):
         # Or the system holds back the second part of a response until the first is confirmed, which
         # takes 40 ms. asyncio sees to it for sockets that say they are of TCP, which ours does not.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._has_headers, self._heading = False, 0
         self._waiting: asyncio.TimerHandle | None = None
         self._wait()
 
     def data_received(self, data: bytes) -> None:
         """Take a part of a request."""
+        self._heading += len(data)
         super().data_received(data)
+        if self._has_headers:
+            self._heading = 0
+        elif self._heading > _MOST_HEADERS and not self.transport.is_closing():
+            self.send_400_response(f"Headers must have at most {_MOST_HEADERS} bytes.")
         self._wait()
+
+    def on_headers_complete(self) -> None:
+        """Note that the headers of a request are there."""
+        self._has_headers = True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Note that the next headers may come."""
+        super().on_message_complete()
+        self._has_headers, self._heading = False, 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait no more."""
@@ -36,9 +52,13 @@ class Connection(H11Protocol):
             self._waiting.cancel()
         super().connection_lost(exc)
 
+    @property
+    def _is_busy(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
     def _wait(self) -> None:
         """Start the clock where headers are not there yet; stop it where they are."""
-        if self.conn.their_state is not h11.IDLE:
+        if self._has_headers or self._is_busy:
             if self._waiting is not None:
                 self._waiting.cancel()
             self._waiting = None
@@ -47,6 +67,5 @@ class Connection(H11Protocol):
 
     def _close(self) -> None:
         self._waiting = None
-        is_busy = self.cycle is not None and not self.cycle.response_complete
-        if self.conn.their_state is h11.IDLE and not is_busy:
+        if not (self._has_headers or self._is_busy):
             self.transport.close()
