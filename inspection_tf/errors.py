@@ -8,7 +8,8 @@ InspectionError            70  an internal error; the base of all
 ├── BundleError             4  a bundle or model that is damaged, foreign or too new
 ├── StorageError            5  disk or memory
 ├── DivergedError           6  a training whose loss is no longer finite
-└── GateError               7  a check said no: parity, promise, promotion
+├── GateError               7  a check said no: parity, promise, promotion
+└── SealedError            70  something asked for a sealed image before its bundle is finished
 ```
 """
 
@@ -64,6 +65,10 @@ class DivergedError(InspectionError):
     """A training has left the finite numbers."""
 
     exit_code = 6
+
+
+class SealedError(InspectionError):
+    """Something asked for the pixels of a sealed image before its bundle is finished."""
 
 
 class GateError(InspectionError):

@@ -130,8 +130,10 @@ def from_root(
     if not manifest.has_template:
         records = data_spec.without_templates(records)
     if split in (None, "all"):
-        _warn_of_learned(records, data, root)
-        return records
+        if not _are_its_own(records, data, root):
+            return records
+        _warn_of_learned(records, data)
+        return _without_sealed(records, data)
     if records.sha256() != data.sha256 or split not in data.splits:
         raise errors.DataError(
             f"--split {split} needs the images the bundle was made from. Got others in {root}. "
@@ -169,15 +171,35 @@ def _with_classes(records: "Records", classes: tuple[str, ...], root: Path) -> "
     return dataclasses.replace(records, items=tuple(items), classes=classes)
 
 
-def _warn_of_learned(records: "Records", data: "bundle.Data", root: Path) -> None:
-    """Say how many of the images taught the bundle: those it gets right do not count as new."""
+def _are_its_own(records: "Records", data: "bundle.Data", root: Path) -> bool:
+    """Return whether the images of a folder are those that a bundle was made from."""
     from inspection_tf import config
 
-    taught = set(data.splits.get("train", ()))
-    count = sum(record.id in taught for record in records)
     is_in_place = data.absolute_root == str(config.absolute(root))
     # Of a copy the names say little; its bytes are read where they are the same.
-    if count and (is_in_place or records.sha256() == data.sha256):
+    return is_in_place or records.sha256() == data.sha256
+
+
+def _without_sealed(records: "Records", data: "bundle.Data") -> "Records":
+    """Leave out what the run of a bundle has sealed, and say so."""
+    from inspection_tf.datasets.divisions import sealed
+
+    kept = set(data.splits.get(sealed.NAME, ()))
+    count = sum(record.id in kept for record in records)
+    if not count:
+        return records
+    process.complain(
+        f"warning: {count} of these {len(records)} images are sealed, and left out. Only "
+        "inspection unseal RUN measures on them."
+    )
+    return records.select(record.id for record in records if record.id not in kept)
+
+
+def _warn_of_learned(records: "Records", data: "bundle.Data") -> None:
+    """Say how many of the images taught the bundle: those it gets right do not count as new."""
+    taught = set(data.splits.get("train", ()))
+    count = sum(record.id in taught for record in records)
+    if count:
         process.complain(
             f"warning: {count} of these {len(records)} images taught the bundle. What it says of "
             "them tells nothing of new images; those it was measured on are in its model card."

@@ -18,6 +18,7 @@ from inspection_tf.cli.commands import (
     serve,
     threshold,
     tiles,
+    unseal,
     verify,
 )
 from inspection_tf.cli.commands.datasets import collect, markers, synthesize
@@ -30,6 +31,7 @@ COMMANDS: dict[str, Callable[..., int]] = {
     "convert": convert.convert,
     "threshold": threshold.threshold,
     "tiles": tiles.tiles,
+    "unseal": unseal.unseal,
     "serve": serve.serve,
     "report": report.report,
     "collect": collect.collect,

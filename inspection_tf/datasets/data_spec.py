@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from inspection_tf import errors, images, process
 from inspection_tf.datasets import checks, records
-from inspection_tf.datasets.divisions import groups
+from inspection_tf.datasets.divisions import groups, sealed
 from inspection_tf.datasets.drawn import sections, surfaces
 from inspection_tf.datasets.readers import formats, recognition
 from inspection_tf.datasets.records import Record, Records, Source
@@ -28,7 +28,7 @@ ComposeSpec = masks.ComposeSpec
 
 
 def read(spec: DataSpec) -> Records:
-    """Read the records that a data section names.
+    """Read the records that a data section names, those sealed that it seals.
 
     Args:
         spec: the section.
@@ -36,7 +36,8 @@ def read(spec: DataSpec) -> Records:
     Raises:
         errors.ConfigError: a root is missing, the values of masks have no meaning in this set, or a
             group pattern is given where images have groups.
-        errors.DataError: the root does not hold such a set, or a group pattern does not match.
+        errors.DataError: the root does not hold such a set, a group pattern does not match, or no
+            image would be left to be sealed or to be used.
     """
     found = spec.draw() if isinstance(spec, base.DrawnSpec) else _stored(spec)
     if isinstance(spec, masks.MaskFilesSpec):
@@ -44,7 +45,8 @@ def read(spec: DataSpec) -> Records:
     if spec.group_pattern:
         found = groups.by_pattern(found, spec.group_pattern)
     leaves_templates_out = isinstance(spec, PairedSpec) and not spec.templates
-    return without_templates(found) if leaves_templates_out else found
+    found = without_templates(found) if leaves_templates_out else found
+    return sealed.share(found, spec.sealed, seed=spec.seed) if spec.sealed else found
 
 
 def _stored(spec: DataSpec) -> Records:
@@ -110,7 +112,7 @@ def without_templates(found: Records) -> Records:
 def check(found: Records, spec: DataSpec, preprocessing: images.Preprocessing) -> None:
     """Read every file of a data set once, before hours go into training on part of it.
 
-    Drawn images need no check.
+    Drawn images need no check; sealed ones are left alone.
 
     Args:
         found: of `read`.
@@ -124,7 +126,8 @@ def check(found: Records, spec: DataSpec, preprocessing: images.Preprocessing) -
     if isinstance(spec, base.DrawnSpec):
         return
     with process.bar("checking") as progress:
-        findings = checks.check(found, preprocessing=preprocessing, progress=progress)
+        unsealed = sealed.without(found)
+        findings = checks.check(unsealed, preprocessing=preprocessing, progress=progress)
     for line in findings.summary():
         _LOG.info("%s", line)
     accepts_empty = isinstance(spec, masks.StoredMasksSpec) and spec.empty_masks == "accept"
@@ -142,14 +145,15 @@ def _composed(good: Records, spec: masks.MasksSpec, *, per_image: int) -> Record
 
 
 def for_training(chosen: Records, spec: DataSpec) -> Records:
-    """Return training records with composed defects added, as the section asks."""
+    """Return training records, none sealed, with composed defects added as the section asks."""
+    chosen = sealed.without(chosen)
     if not isinstance(spec, masks.MasksSpec) or not spec.compose.per_image:
         return chosen
     return chosen.joined(_composed(chosen, spec, per_image=spec.compose.per_image))
 
 
 def split(found: Records, spec: DataSpec, *, seed: int) -> dict[str, Records]:
-    """Split into train, tune and test as the section says.
+    """Split what is not sealed into train, tune and test as the section says.
 
     With `defects: composed` the good images are split, train and tune receive composed defects,
     and test receives every real one, with the good images of its group. Where there is no real
@@ -164,6 +168,7 @@ def split(found: Records, spec: DataSpec, *, seed: int) -> dict[str, Records]:
         errors.DataError: a part would be empty, or there is no defect to learn from, or one class
             alone.
     """
+    found = sealed.without(found)
     if not isinstance(spec, masks.MasksSpec) or spec.defects == "real":
         composes = isinstance(spec, masks.MasksSpec) and spec.compose.per_image > 0
         parts = records.split(
@@ -199,7 +204,9 @@ def split(found: Records, spec: DataSpec, *, seed: int) -> dict[str, Records]:
 
 
 def folds(found: Records, spec: DataSpec, *, seed: int) -> list[dict[str, Records]]:
-    """Return the splits of a cross-validation, train parts with composed defects if asked.
+    """Return the splits of a cross-validation of what is not sealed, as the section says.
+
+    Train parts come with composed defects if asked.
 
     Args:
         found: of `read`.
@@ -210,6 +217,7 @@ def folds(found: Records, spec: DataSpec, *, seed: int) -> list[dict[str, Record
         errors.DataError: too few images, also of one class; or no defect to learn from, or one
             class alone.
     """
+    found = sealed.without(found)
     if found.has_masks:  # the field can be learned from photos that all show it
         found.require_defects(purpose="Cross-validation of a segmentation")
     if found.label_kind == "classes":

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from inspection_tf import bundle, process, tasks
+from inspection_tf.bundle import looks
 
 
 def _edits(manifest: bundle.Manifest) -> str:
@@ -17,6 +18,25 @@ def _edits(manifest: bundle.Manifest) -> str:
         for edit in manifest.audit
         if edit["what"] == "threshold"
     )
+
+
+def _looks(manifest: bundle.Manifest) -> str:
+    """Return what was found on sealed images, look by look; "" where nobody has looked."""
+    return "".join(
+        f"\n{look.heading()}.{' ' if look.warning else ''}{process.markdown(look.warning)}\n\n"
+        "| metric | sealed | 95 % interval |\n|---|---|---|\n"
+        + "".join(f"{line}\n" for line in _metric_lines(look.metrics))
+        for look in looks.looks(manifest)
+    )
+
+
+def _metric_lines(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the lines of a table of metrics."""
+    return [
+        f"| {process.markdown(name)} | {_number(entry['value'])} | "
+        f"{_number(entry['low'])} to {_number(entry['high'])} |"
+        for name, entry in metrics.items()
+    ]
 
 
 def _band_edit(edit: Mapping[str, Any]) -> str:
@@ -66,11 +86,6 @@ def render(manifest: bundle.Manifest) -> str:
     point, spec = manifest.operating_point, manifest.inputs[0].preprocessing
     report = manifest.metrics
     papers = tasks.get(manifest.task).papers(manifest.context)
-    lines = [
-        f"| {process.markdown(name)} | {_number(entry['value'])} | "
-        f"{_number(entry['low'])} to {_number(entry['high'])} |"
-        for name, entry in report["metrics"].items()
-    ]
     if manifest.promise:
         promise = f"Promise: {manifest.promise}. {point.note}"
     elif point.promise_needs is None:
@@ -106,8 +121,8 @@ def render(manifest: bundle.Manifest) -> str:
         split=process.markdown(report["split"]),
         images=report["counts"]["images"],
         defective=report["counts"]["defective"],
-        metrics="\n".join(lines),
-        edits=_edits(manifest),
+        metrics="\n".join(_metric_lines(report["metrics"])),
+        edits=_edits(manifest) + _looks(manifest),
         engines=_engines(manifest),
         parity_images=manifest.parity["images"],
         parity_score=manifest.parity["max_score_difference"],

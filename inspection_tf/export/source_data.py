@@ -38,19 +38,20 @@ def _root(data: "bundle.Data") -> Path | None:
 def _read(manifest: "bundle.Manifest", root: Path | None) -> "tuple[Records, DataSpec]":
     from inspection_tf import config
     from inspection_tf.datasets import data_spec
+    from inspection_tf.datasets.divisions import sealed
 
     data = manifest.provenance.data
     place = _root(data) if root is None else root
     spec = config.validate(data_spec.DataSpec, data.source, origin="the bundle's provenance")
     if place is not None and isinstance(spec, data_spec.StoredSpec):
         spec = spec.model_copy(update={"root": config.expanded(place)})
-    found = data_spec.read(spec)
+    found = data_spec.read(spec.model_copy(update={"sealed": 0.0}))
     if found.sha256() != data.sha256:
         raise errors.DataError(
             "The data must be what the bundle was made from. Got another hash for "
             f"{found.origin}. Restore it, or give the folder that holds it."
         )
-    return found, spec
+    return sealed.seal(found, data.splits.get(sealed.NAME, ())), spec
 
 
 def is_drawn(manifest: "bundle.Manifest") -> bool:
@@ -59,7 +60,7 @@ def is_drawn(manifest: "bundle.Manifest") -> bool:
 
 
 def by_id(manifest: "bundle.Manifest", root: Path | None = None) -> "dict[str, Record]":
-    """Return the images of all splits by their ids.
+    """Return the images of all splits by their ids, none sealed.
 
     Args:
         manifest: of the bundle.
@@ -72,7 +73,7 @@ def by_id(manifest: "bundle.Manifest", root: Path | None = None) -> "dict[str, R
 
 
 def everything(manifest: "bundle.Manifest", root: Path | None = None) -> "Records":
-    """Return all images, none composed.
+    """Return all images, none composed and none sealed.
 
     Args:
         manifest: of the bundle.
@@ -81,11 +82,30 @@ def everything(manifest: "bundle.Manifest", root: Path | None = None) -> "Record
     Raises:
         errors.DataError: the data is absent, or not what it was.
     """
-    return _read(manifest, root)[0]
+    from inspection_tf.datasets.divisions import sealed
+
+    return sealed.without(_read(manifest, root)[0])
+
+
+def unsealed(manifest: "bundle.Manifest", root: Path | None = None) -> "Records":
+    """Return the sealed images, opened: for who measures a finished bundle on them, alone.
+
+    Args:
+        manifest: of the bundle.
+        root: where they lie now; None: where they lay.
+
+    Raises:
+        errors.DataError: the data is absent, or not what it was.
+    """
+    from inspection_tf.datasets.divisions import sealed
+
+    return sealed.opened(_read(manifest, root)[0])
 
 
 def parts(manifest: "bundle.Manifest", root: Path | None = None) -> "dict[str, Records]":
-    """Return the splits of a bundle's data; of a cross-validated one all is `train`.
+    """Return the splits of a bundle's data, without what is sealed.
+
+    Of a cross-validated one all is `train`.
 
     Args:
         manifest: of the bundle.
@@ -95,9 +115,11 @@ def parts(manifest: "bundle.Manifest", root: Path | None = None) -> "dict[str, R
         errors.DataError: the data is absent, or not what it was.
     """
     from inspection_tf.datasets import data_spec
+    from inspection_tf.datasets.divisions import sealed
 
     found, spec = _read(manifest, root)
     if spec.folds:
         every = data_spec.for_training(found, spec)
-        return {name: every.select(ids) for name, ids in manifest.provenance.data.splits.items()}
+        splits = manifest.provenance.data.splits
+        return {name: every.select(ids) for name, ids in splits.items() if name != sealed.NAME}
     return data_spec.split(found, spec, seed=manifest.provenance.seed)

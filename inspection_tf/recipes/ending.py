@@ -3,12 +3,13 @@
 import logging
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from inspection_tf import bundle, config, evaluation, plots, process, reporting, tasks
 from inspection_tf.datasets import data_spec
+from inspection_tf.datasets.divisions import sealed
 from inspection_tf.datasets.records import Record, Records, split_ids
 from inspection_tf.export import ship
 from inspection_tf.recipes.experiment import Run
@@ -94,10 +95,12 @@ def provenance(
         settings: the whole configuration.
         data: its data section.
         records: all that were read.
-        parts: the splits.
+        parts: the splits; those that are sealed are added.
         seed: of the run.
     """
     root = data.root if isinstance(data, data_spec.StoredSpec) else None
+    kept = sealed.only(records)
+    parts = {**parts, sealed.NAME: kept} if len(kept) else parts
     return bundle.Provenance(
         recipe=name,
         config=settings.model_dump(mode="json"),
@@ -139,15 +142,17 @@ def report(folder: RunFolder, shipped: ship.Shipped) -> dict[str, Any]:
     )
     process.show_table(evaluation.table(shipped.report, shipped.rows[0].measures))
     splits = shipped.manifest.provenance.data.splits
-    commands = _next_commands(folder.path / "bundle", has_test="test" in splits)
+    commands = _next_commands(folder.path, splits)
     for line in (*([point.note] if point.note else ()), *commands):
         process.say(line)
     return shipped.report
 
 
-def _next_commands(path: Path, *, has_test: bool) -> tuple[str, ...]:
+def _next_commands(run: Path, splits: Collection[str]) -> tuple[str, ...]:
+    path = run / "bundle"
     # Cross-validation ships a network that has seen every image: only others can measure it.
-    images = "--split test" if has_test else "ROOT"
+    images = "--split test" if "test" in splits else "ROOT"
+    unseal = (f"  inspection unseal {run}",) if sealed.NAME in splits else ()
     return (
         "",
         f"The bundle is in {path}. Next:",
@@ -155,4 +160,5 @@ def _next_commands(path: Path, *, has_test: bool) -> tuple[str, ...]:
         f"  inspection predict {path} IMAGE... --out DIR",
         f"  inspection evaluate {path} {images} --out DIR",
         f"  inspection bench {path}",
+        *unseal,
     )

@@ -31,7 +31,7 @@ class Run:
         recipe: its name.
         settings: the whole configuration.
         folder: receives everything.
-        records: all that were read.
+        records: all that were read, those among them sealed that the data section seals.
     """
 
     recipe: str

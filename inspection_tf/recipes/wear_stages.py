@@ -6,6 +6,7 @@ from typing import Any
 
 from inspection_tf import config, decision, errors, thresholds
 from inspection_tf.datasets import data_spec
+from inspection_tf.datasets.divisions import sealed
 from inspection_tf.datasets.drawn import inserts
 from inspection_tf.datasets.loading import loader
 from inspection_tf.export import ship
@@ -75,7 +76,9 @@ def marked(begun: experiment.Run, division: folds.Division) -> Marked:
         errors.ConfigError: the wear lands of the images are not known.
     """
     data = require_marks(begun.settings.data).model_copy(update={"labels": "damage"})
-    records = data_spec.read(data)
+    # Their labels are others, and would deal others to be sealed.
+    whole = data_spec.read(data.model_copy(update={"sealed": 0.0}))
+    records = sealed.seal(whole, sealed.only(begun.records).ids)
     parts = {name: records.select(part.ids) for name, part in division.parts.items()}
     run = dataclasses.replace(
         begun,

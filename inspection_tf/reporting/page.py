@@ -17,6 +17,7 @@ from inspection_tf import (
     plots,
     tasks,
 )
+from inspection_tf.bundle import looks
 from inspection_tf.engines import installed
 from inspection_tf.reporting import pictures, rows
 from inspection_tf.reporting.material import Material, manifest_sha256
@@ -203,8 +204,17 @@ def _results(material: Material) -> dict[str, Any]:
             f"Edited on {edit['at']}, after this was measured: {edit['what']}. inspection evaluate "
             "measures it anew."
             for edit in material.manifest.audit
+            if edit["what"] != looks.UNSEAL
         ],
-        "metrics": list(_metrics(material)),
+        "looks": [
+            {
+                "heading": look.heading(),
+                "warning": look.warning,
+                "metrics": list(_metrics(material, look.metrics)),
+            }
+            for look in looks.looks(material.manifest)
+        ],
+        "metrics": list(_metrics(material, material.manifest.metrics["metrics"])),
         "outcomes": decision.OUTCOMES,
         "confusion": rows.confusion(found) if found else {},
         "rows": bool(found),
@@ -231,11 +241,13 @@ def _measured(material: Material) -> str:
     return f"Measured on images that the networks of their folds had not seen: {of}"
 
 
-def _metrics(material: Material) -> Iterator[dict[str, str]]:
-    """Yield the metrics of a bundle with their intervals and meanings."""
+def _metrics(
+    material: Material, metrics: Mapping[str, Mapping[str, Any]]
+) -> Iterator[dict[str, str]]:
+    """Yield metrics of a bundle with their intervals and meanings."""
     manifest = material.manifest
     meanings = evaluation.meanings(tasks.get(manifest.task).measures, manifest.classes)
-    for name, one in manifest.metrics["metrics"].items():
+    for name, one in metrics.items():
         has_interval = one["low"] is not None
         between = f"{_number(one['low'])} to {_number(one['high'])}" if has_interval else "none"
         yield {

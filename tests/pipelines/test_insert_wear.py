@@ -20,7 +20,7 @@ def toy(name="insert_wear", **changes):
         stage["loader"] |= {"images_per_epoch": 8, "batch_size": 4}
         stage["train"] |= {"epochs": 1, "validate_every": 1, "pictures": 0}
     if name == "insert_wear":
-        values["data"] |= {"count": 40, "insert": {"size": SIZE, "mm_per_px": 0.015}}
+        values["data"] |= {"count": 46, "sealed": 0.12, "insert": {"size": SIZE, "mm_per_px": 0.015}}
         values["mm_per_px"] = 0.015
         values["wear"]["segmenter"]["model"]["decoder_filters"] = (8, 8, 8, 8)
     return config.validate(insert_wear.Config, values | changes, origin="test")
@@ -56,6 +56,7 @@ def test_both_bundles_judge_the_same_images_split_alike(finished):
         for folder in (out, out / "wear")
     ]
     assert splits[0] == splits[1]
+    assert len(splits[0]["sealed"]) == 6  # reading one would have ended the run
 
 
 def test_the_classifier_shows_where_it_sees_its_class(finished):

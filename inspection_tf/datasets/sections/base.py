@@ -30,6 +30,10 @@ class DataSpec(config.TaggedSection):
     """Share of images that choose thresholds."""
     test: float = pydantic.Field(default=0.25, ge=0, lt=1)
     """Share of images that are looked at once, at the end."""
+    sealed: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    """Share of images, by groups, that nothing reads while the run lasts: `inspection unseal RUN`
+    measures its bundle on them. Drawn by the seed of the data, so that all runs on them, whatever
+    their own seed and splits, seal the same. 0: none."""
     folds: int = pydantic.Field(default=0, ge=0)
     """0: train, tune and test. Else cross-validation: every image is tested by a network that did
     not see it, thresholds come from these scores, and the shipped network trains on all."""

@@ -3,6 +3,7 @@
 ```
 config.yaml status.json history.csv tensorboard/ checkpoints/ validation/ evaluation/ bundle/
 report.html what came of it, in one file; see `reporting`
+sealed.json sealed/  what was found on sealed images, look by look; see `editing/unseal`
 data.json   what the run was begun with; see `run_inputs`
 .lock       held by the process that trains
 folds/N/    the same for each fold of a cross-validation, without config, status and bundle
