@@ -1,7 +1,10 @@
 import asyncio
+import dataclasses
 import importlib.util
 import json
 import math
+import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import toy_records
+from image_rows import of_map
 
 from benchmarks import service_load
 from inspection_tf import config, errors, images
 from inspection_tf.models import patching
+from pipelines import dagm_segmentation
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 BUNDLE = Path(__file__).parent / "bundles" / "schema_4_segmentation"
@@ -54,6 +59,78 @@ def test_fine_tuning_reuses_a_run_that_finished_with_these_settings_alone(tmp_pa
     (tmp_path / "a" / "status.json").write_text('{"state": "running"}')
     tuning._measured(tmp_path / "a", other)
     assert asked == [cfg, other, other]
+
+
+def _measured_splits(folder, right, splits=4):
+    """Leave what `benchmarks.choose` keeps of finished runs: which of 20 groups are right."""
+    for split in range(splits):
+        rows = [
+            of_map(
+                f"{group:02}",
+                is_ng=True,
+                outcome="NG" if group in right[split] else "OK",
+                score=0.9 if group in right[split] else 0.1,
+            )
+            for group in range(20)
+        ]
+        path = folder / str(split)
+        path.mkdir(parents=True)
+        values = {"rows": rows, "classes": ("defect",), "minutes": 1.5}
+        (path / "rows.pickle").write_bytes(pickle.dumps(values))
+
+
+def test_a_configuration_is_chosen_where_it_is_ahead_beyond_noise(tmp_path, monkeypatch, capsys):
+    choose = script("choose")
+    for name in ("simple", "lucky", "better"):
+        (tmp_path / f"{name}.yaml").write_text("{}")
+    half = [set(range(0, 20, 2))] * 4
+    # One group more or less in each split is luck; eight groups more are not.
+    lucky = [half[0] | {1}, half[0] | {3}, half[0] - {0}, half[0] | {5}]
+    better = [half[0] | {1, 3, 5, 7, 9, 11, 13, 15}] * 4
+    for name, right in (("simple", half), ("lucky", lucky), ("better", better)):
+        _measured_splits(tmp_path / "out" / name, right)
+    words = [f"{tmp_path}/{name}.yaml" for name in ("simple", "lucky")]
+    options = ["--out", str(tmp_path / "out"), "--splits", "4"]
+    monkeypatch.setattr(sys, "argv", ["choose", "two_stage_defects", *words, *options])
+    assert choose.main() == 0
+    assert "chosen: simple" in capsys.readouterr().out
+    words.append(f"{tmp_path}/better.yaml")
+    monkeypatch.setattr(sys, "argv", ["choose", "two_stage_defects", *words, *options])
+    assert choose.main() == 0
+    out = capsys.readouterr().out
+    assert "better - simple" in out
+    assert "chosen: better" in out
+    monkeypatch.setattr(sys, "argv", ["choose", "two_stage_defects", words[0], *options])
+    with pytest.raises(errors.ConfigError, match="needs two configurations"):
+        choose.main()
+
+
+@pytest.mark.slow
+def test_a_run_of_a_comparison_ends_with_its_sealed_images_measured(tmp_path):
+    choose = script("choose")
+    path = tmp_path / "small.yaml"
+    base = Path(dagm_segmentation.__file__).with_suffix(".yaml")
+    shutil.copy(base, tmp_path)
+    path.write_text(
+        f"base: {base.name}\ndata: {{count: 48, surface: {{size: [64, 64]}}}}\n"
+        "preprocessing: {size: [64, 64]}\nmodel: {filters: [4, 8]}\n"
+        "loader: {images_per_epoch: 8, batch_size: 4}\ntrain: {epochs: 1}\n"
+    )
+    options = choose.Options(
+        "dagm_segmentation", (path, path), tmp_path / "out", share=0.25, set=(("seed", "7"),)
+    )
+    found = choose.run(options, path, 3)
+    folder = tmp_path / "out" / "small" / "3"
+    config_text = (folder / "config.yaml").read_text()
+    assert "seed: 7" in config_text
+    assert "sealed: 0.25" in config_text
+    assert len(found["rows"]) == 12
+    assert json.loads((folder / "sealed.json").read_text())["looks"][0]["number"] == 1
+    assert choose.run(options, path, 3)["minutes"] == found["minutes"]  # it is not repeated
+    assert len(json.loads((folder / "sealed.json").read_text())["looks"]) == 1
+    options = dataclasses.replace(options, set=(("train.epochs", "none"),))
+    with pytest.raises(errors.InspectionError, match=r"Got exit code 2 of small on split 4"):
+        choose.run(options, path, 4)
 
 
 @pytest.mark.slow

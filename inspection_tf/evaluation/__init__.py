@@ -18,7 +18,7 @@ from inspection_tf.evaluation.measurement import (
     look,
     measure,
 )
-from inspection_tf.evaluation.metric_changes import changes, worsening
+from inspection_tf.evaluation.metric_changes import changes, changes_over, worsening
 from inspection_tf.evaluation.outcomes import OUTCOMES, groups
 from inspection_tf.evaluation.report_files import Report, report, table, write
 from inspection_tf.evaluation.summary import meanings, measures_of, ranking, summarize
@@ -38,6 +38,7 @@ __all__ = [
     "Report",
     "Task",
     "changes",
+    "changes_over",
     "groups",
     "inspect_records",
     "look",

@@ -20,7 +20,8 @@ def toy(name="insert_wear", **changes):
         stage["loader"] |= {"images_per_epoch": 8, "batch_size": 4}
         stage["train"] |= {"epochs": 1, "validate_every": 1, "pictures": 0}
     if name == "insert_wear":
-        values["data"] |= {"count": 46, "sealed": 0.12, "insert": {"size": SIZE, "mm_per_px": 0.015}}
+        values["data"] |= {"count": 46, "sealed": 0.12}
+        values["data"] |= {"insert": {"size": SIZE, "mm_per_px": 0.015}}
         values["mm_per_px"] = 0.015
         values["wear"]["segmenter"]["model"]["decoder_filters"] = (8, 8, 8, 8)
     return config.validate(insert_wear.Config, values | changes, origin="test")
