@@ -1,6 +1,6 @@
 """Which of several configurations does better on parts nobody has seen, beyond noise.
 
-python -m benchmarks.choose RECIPE SIMPLE.yaml OTHER.yaml ... --out DIR [--splits 15]
+python -m benchmarks.choose RECIPE SIMPLEST OTHER ... --out DIR [--splits 15]
     [--share 0.3] [--set data.root DIR] [--set FIELD VALUE ...] [--metric ok_ng_accuracy]
 
 Name the simplest configuration first. Each is trained on the same splits of the same images:

@@ -18,7 +18,7 @@ from inspection_tf import (
 from inspection_tf.editing import rewrite
 from inspection_tf.engines.entry import EngineEntry
 from inspection_tf.engines.names import PASSED
-from inspection_tf.export import kit, networks, source_data, tune_scores
+from inspection_tf.export import kit, networks, onnx_metadata, source_data, tune_scores
 from inspection_tf.runtime import golden
 from inspection_tf.tasks.base import OperatingPoints
 
@@ -45,7 +45,7 @@ def set_threshold(
 
     Raises:
         errors.ConfigError: the threshold or the band is none.
-        errors.BundleError: the bundle is not as it was written.
+        errors.BundleError: the bundle is not as it was written, or the package onnx is absent.
         errors.StorageError: the disk is full; the bundle is as it was.
     """
     if not 0 < threshold < 1:
@@ -54,6 +54,7 @@ def set_threshold(
         )
     _require_band(review_band, threshold)
     files.require_editable(root)
+    onnx_metadata.require_library()
     manifest = runtime.Inspector.load(root).manifest
     first = _exported(manifest)
     band = _review_band(first) if review_band is None else review_band
@@ -159,6 +160,7 @@ def choose(
     _require_band(review_band, 1.0)
     root = Path(root)
     files.require_editable(root)
+    onnx_metadata.require_library()
     manifest = runtime.Inspector.load(root).manifest
     parts = source_data.parts(manifest, None if data is None else Path(data))
     if not len(parts.get("tune", ())):

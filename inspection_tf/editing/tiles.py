@@ -11,6 +11,7 @@ from typing import Literal
 from inspection_tf import bundle, errors, files, runtime, tasks
 from inspection_tf.editing import receptive, rewrite
 from inspection_tf.engines.entry import EngineEntry
+from inspection_tf.export import onnx_metadata
 from inspection_tf.images.tile_plan import TilePlan
 
 _CHILD = """
@@ -58,6 +59,7 @@ def plan(
     """
     root = Path(root)
     files.require_editable(root)
+    onnx_metadata.require_library()
     manifest = runtime.Inspector.load(root).manifest
     spec = manifest.inputs[0].preprocessing
     if not _takes_tiles(manifest):

@@ -10,9 +10,7 @@ from inspection_tf.bundle import looks
 def _edits(manifest: bundle.Manifest) -> str:
     """Say that thresholds were edited since: the metrics above are those of before."""
     return "".join(
-        f"\nEdited on {edit['at']}, after these were measured: threshold "
-        f"{edit['before']['threshold']:.6g} became {edit['after']['threshold']:.6g}"
-        f"{_band_edit(edit)}"
+        f"\nEdited on {edit['at']}, after these were measured: {edit_in_words(edit)}"
         f"{': ' + process.markdown(edit['reason']) if edit.get('reason') else ''}. "
         "`inspection evaluate` measures it anew.\n"
         for edit in manifest.audit
@@ -37,6 +35,15 @@ def _metric_lines(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
         f"{_number(entry['low'])} to {_number(entry['high'])} |"
         for name, entry in metrics.items()
     ]
+
+
+def edit_in_words(edit: Mapping[str, Any]) -> str:
+    """Return what an entry of the audit has changed."""
+    if edit["what"] != "threshold":
+        return str(edit["what"])
+    numbers = [f"{point['threshold']:.6g}" for point in (edit["before"], edit["after"])]
+    band = _band_edit(edit)
+    return f"threshold {' became '.join(dict.fromkeys(numbers))}{band}"
 
 
 def _band_edit(edit: Mapping[str, Any]) -> str:

@@ -4,16 +4,24 @@ from inspection_tf import bundle
 from inspection_tf.engines import installed
 
 
+def require_library() -> None:
+    """Refuse to begin what could not be written.
+
+    Raises:
+        errors.BundleError: the package onnx is absent.
+    """
+    if not installed.versions("onnx"):
+        raise installed.missing("onnx", "engines", "Writing an ONNX file")
+
+
 def set_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
     """Return an ONNX file with these metadata entries added or replaced.
 
     Raises:
         errors.BundleError: the package onnx is absent.
     """
-    try:
-        import onnx
-    except ImportError as problem:
-        raise installed.missing("onnx", "engines", "Writing an ONNX file") from problem
+    require_library()
+    import onnx
 
     proto = onnx.load_from_string(data)
     kept = {entry.key: entry.value for entry in proto.metadata_props} | metadata

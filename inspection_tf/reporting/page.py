@@ -19,6 +19,7 @@ from inspection_tf import (
 )
 from inspection_tf.bundle import looks
 from inspection_tf.engines import installed
+from inspection_tf.export import card
 from inspection_tf.reporting import pictures, rows
 from inspection_tf.reporting.material import Material, manifest_sha256
 from inspection_tf.runtime import golden
@@ -158,7 +159,7 @@ def _head(material: Material) -> dict[str, Any]:
             "Task": manifest.task,
             "Classes": ", ".join(manifest.classes),
             "Image": f"{spec.size[0]} x {spec.size[1]} px, {spec.channels}, fit: {spec.fit}",
-            "Decision": papers.decision,
+            "Decision": papers.decision + review.replace(", REVIEW", "; REVIEW"),
             "Rules": (rules if len(rules) <= _LONGEST_RULES else "see the configuration") or "none",
         },
         "threshold": f"NG from {point.threshold:.6g}{review}, by {point.method}",
@@ -201,7 +202,8 @@ def _results(material: Material) -> dict[str, Any]:
     return {
         "measured": _measured(material),
         "edited": [
-            f"Edited on {edit['at']}, after this was measured: {edit['what']}. inspection evaluate "
+            f"Edited on {edit['at']}, after this was measured: {card.edit_in_words(edit)}. "
+            "inspection evaluate "
             "measures it anew."
             for edit in material.manifest.audit
             if edit["what"] != looks.UNSEAL
@@ -308,7 +310,7 @@ def _origin(material: Material) -> dict[str, Any]:
             "Report by": f"inspection-tf {inspection_tf.__version__}",
         },
         "edits": [
-            {"at": one["at"], "what": one["what"], "reason": one.get("reason", "")}
+            {"at": one["at"], "what": card.edit_in_words(one), "reason": one.get("reason", "")}
             for one in manifest.audit
         ],
         "engines": [

@@ -32,6 +32,7 @@ from inspection_tf.thresholds.cuts import (
 )
 from inspection_tf.thresholds.operating_point import (
     PARAMETERS,
+    RESAMPLED,
     WEIGHED,
     Method,
     OperatingPoint,
@@ -44,6 +45,7 @@ from inspection_tf.thresholds.region_threshold import RegionScores, for_region_f
 
 __all__ = [
     "PARAMETERS",
+    "RESAMPLED",
     "WEIGHED",
     "Method",
     "OperatingPoint",

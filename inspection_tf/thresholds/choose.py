@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors
-from inspection_tf.thresholds import cuts, joint, parts
+from inspection_tf.thresholds import cuts, joint, parts, resampled
 from inspection_tf.thresholds.binomial import defects_needed
 from inspection_tf.thresholds.cuts import (
     for_cost,
@@ -19,6 +19,7 @@ from inspection_tf.thresholds.cuts import (
 )
 from inspection_tf.thresholds.operating_point import (
     PARAMETERS,
+    RESAMPLED,
     WEIGHED,
     OperatingPoint,
     Promise,
@@ -35,6 +36,7 @@ _BY_REGIONS = (
     "No image of this split is good: {method} over images cannot tell thresholds apart. "
     "Chosen by F-beta over regions instead."
 )
+_RESAMPLED = "The mean threshold of {spec.resamples} resamples of whole parts."
 _NO_DEFECTS = "Nothing is promised about escapes: no image of this split is defective."
 
 
@@ -190,6 +192,19 @@ def _one_threshold(score: NDArray[np.float64], labels: _Labels, spec: ThresholdS
     return _Choice(spec.method, threshold, "")
 
 
+def _mean_threshold(
+    score: NDArray[np.float64], labels: _Labels, choice: _Choice, spec: ThresholdSpec
+) -> _Choice:
+    """Return the choice with the mean threshold of resamples, by the method that it came to."""
+    spec = spec.model_copy(update={"method": choice.method})
+    found = []
+    for one in resampled.rows(labels.defective, labels.parts, count=spec.resamples):
+        some = _Labels(labels.defective[one.rows], one.parts)
+        found.append(_one_threshold(score[one.rows], some, spec).threshold)
+    mean = resampled.mean(found)
+    return choice.with_note(_RESAMPLED.format(spec=spec))._replace(threshold=mean)
+
+
 def choose(
     score: ArrayLike,
     is_defect: ArrayLike,
@@ -225,7 +240,10 @@ def choose(
     """
     scores, defective = cuts.checked(score, is_defect)
     labels = _Labels(defective, parts.numbered(groups, scores.size))
-    choice = _one_threshold(cuts.tied(scores), labels, spec)
+    tied = cuts.tied(scores)
+    choice = _one_threshold(tied, labels, spec)
+    if spec.resamples and choice.method in RESAMPLED and not defective.all():
+        choice = _mean_threshold(tied, labels, choice, spec)
     threshold = _raised(cuts.between(choice.threshold, scores), scores, mask_threshold)
     choice = choice._replace(threshold=threshold)
     if choice.method in ("f_beta", "cost") and defective.all() and regions is not None:
@@ -287,6 +305,8 @@ def _point(
     parameters = {name: float(getattr(spec, name)) for name in PARAMETERS[choice.method]}
     if spec.weigh_parts and choice.method in WEIGHED and not of.are_single:
         parameters["weigh_parts"] = 1.0
+    if spec.resamples and choice.method in RESAMPLED:
+        parameters["resamples"] = float(spec.resamples)
     return OperatingPoint(
         threshold=choice.threshold,
         review_from=choice.threshold - spec.review_band if spec.review_band else None,
@@ -359,6 +379,26 @@ def _two_thresholds(pairs: joint.Pairs, spec: ThresholdSpec) -> _Choice:
     return _Choice(spec.method, second, note, first)
 
 
+def _mean_thresholds(pairs: joint.Pairs, choice: _Choice, spec: ThresholdSpec) -> _Choice:
+    """Return the choice with the mean thresholds of resamples, by the method that it came to."""
+    spec = spec.model_copy(update={"method": choice.method})
+    found = []
+    for one in resampled.rows(pairs.defective, pairs.parts, count=spec.resamples):
+        weight = None if pairs.weight is None else pairs.weight[one.rows]
+        some = joint.Pairs(
+            pairs.first[one.rows],
+            pairs.second[one.rows],
+            pairs.defective[one.rows],
+            one.parts,
+            weight,
+        )
+        found.append(_two_thresholds(some, spec))
+    return choice.with_note(_RESAMPLED.format(spec=spec))._replace(
+        threshold=resampled.mean([one.threshold for one in found]),
+        first_threshold=resampled.mean([one.first_threshold for one in found]),
+    )
+
+
 def choose_jointly(
     first_score: ArrayLike,
     second_score: ArrayLike,
@@ -398,6 +438,8 @@ def choose_jointly(
     )
     coarse = pairs._replace(first=cuts.tied(pairs.first), second=cuts.tied(pairs.second))
     choice = _two_thresholds(coarse, spec)
+    if spec.resamples and choice.method in RESAMPLED and not pairs.defective.all():
+        choice = _mean_thresholds(coarse, choice, spec)
     labels = _Labels(pairs.defective, pairs.parts)
     first = cuts.between(choice.first_threshold, pairs.first)
     passes = pairs.first >= first

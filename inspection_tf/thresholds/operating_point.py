@@ -25,6 +25,10 @@ WEIGHED = ("precision", "recall", "f_beta", "cost")
 """Methods that count images, or on request parts: what is promised is of parts anyway."""
 
 
+RESAMPLED = ("f_beta", "cost")
+"""Methods that look for the best cut, and may take the mean of those of many resamples."""
+
+
 class Promise(config.Section):
     """With this confidence, at most this share of defective parts escapes."""
 
@@ -138,5 +142,8 @@ class ThresholdSpec(config.Section):
     each: only when each of them is, for lines that reject a part for one image."""
     weigh_parts: bool = False
     """precision, recall, f_beta, cost: each part counts the same, however many images show it."""
+    resamples: int = pydantic.Field(default=0, ge=0, le=10_000)
+    """f_beta, cost: the threshold is the mean of those of so many resamples of whole parts, as the
+    best cut of few parts is a matter of chance; 0: it is the best cut."""
     review_band: float = pydantic.Field(default=0.0, ge=0, allow_inf_nan=False)
     """Scores this far under the threshold are REVIEW; 0: none."""

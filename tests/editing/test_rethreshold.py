@@ -72,6 +72,13 @@ def test_the_method_of_the_export_gives_its_operating_point_again(toy_bundle_cop
     assert bundle.read(toy_bundle_copy).operating_point == before
 
 
+def test_a_threshold_is_the_mean_of_resamples_on_request(toy_bundle_copy, capsys):
+    assert run(toy_bundle_copy, "--cost", "1", "1", "--resamples", "20") == 0
+    point = bundle.read(toy_bundle_copy).operating_point
+    assert point.parameters == {"escape_cost": 1.0, "overkill_cost": 1.0, "resamples": 20.0}
+    assert "The mean threshold of 20 resamples of whole parts." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("words", "spec"), METHODS[:4], ids=[s["method"] for _, s in METHODS[:4]])
 def test_both_thresholds_of_a_cascade_are_chosen_together(toy_cascade, tmp_path, words, spec):
     root = shutil.copytree(toy_cascade.path, tmp_path / "bundle")
@@ -107,6 +114,8 @@ ONE = (
         (("--f-beta", "nan"), 2, "--f-beta: beta must be valid. Got nan"),
         (("--cost", "-1", "1"), 2, "--cost: escape_cost must be valid. Got -1"),
         (("--cost", "0", "0"), 2, "must cost something. Got 0 for both"),
+        (("--recall", "1", "--resamples", "9"), 2, "must go with one of --f-beta, --cost. Got it"),
+        (("--cost", "1", "1", "--resamples", "-1"), 2, "resamples must be valid. Got -1"),
         (("--overkill-rate", "1"), 2, "--overkill-rate: max_overkill_rate must be valid"),
         (("--overkill-rate", "0.1", "--confidence", "1"), 2, "confidence must be valid. Got 1"),
         # Of n good images without overkill 0.98 ** n <= 0.05 proves 2 %.

@@ -27,6 +27,7 @@ def threshold(
     confidence: float = 0.95,
     part_escapes: Literal["any", "each"] | None = None,
     weigh_parts: Switch = False,
+    resamples: int = 0,
     review_band: float | None = None,
     data: Path | None = None,
     reason: str = "",
@@ -51,6 +52,8 @@ def threshold(
             images is judged OK, or only when each is; by default as it was exported.
         weigh_parts: with --precision, --recall, --f-beta and --cost each part counts the same,
             however many images show it.
+        resamples: with --f-beta and --cost the threshold is the mean of those of so many resamples
+            of whole parts: the best cut of few parts is a matter of chance.
         review_band: scores this far under the threshold are REVIEW, 0 for none; by default as
             it was exported.
         data: folder of the images the bundle was made from; by default where they lay.
@@ -74,6 +77,11 @@ def threshold(
             f"--weigh-parts must go with one of {', '.join(map(_option, thresholds.WEIGHED))}. "
             f"Got it with {_option(method)}. Leave it out: what is promised counts parts anyway."
         )
+    if resamples and method not in thresholds.RESAMPLED:
+        raise errors.ConfigError(
+            f"--resamples must go with one of {', '.join(map(_option, thresholds.RESAMPLED))}. "
+            f"Got it with {_option(method)}, which holds a number on the tune images. Leave it out."
+        )
     if part_escapes and method == "set":
         raise errors.ConfigError(
             "--part-escapes must go with a method that counts escapes. Got it with --set, which "
@@ -82,7 +90,8 @@ def threshold(
     if method == "set" and isinstance(value, float):
         manifest = rethreshold.set_threshold(bundle, value, review_band=review_band, reason=reason)
     else:
-        spec = _spec(method, value, confidence).model_copy(update={"weigh_parts": weigh_parts})
+        spec = _spec(method, value, confidence, resamples)
+        spec = spec.model_copy(update={"weigh_parts": weigh_parts})
         manifest = rethreshold.choose(
             bundle,
             spec,
@@ -132,7 +141,9 @@ def _only(options: Mapping[str, Value | None]) -> tuple[str, Value]:
     return next(iter(present.items()))
 
 
-def _spec(method: str, value: Value, confidence: float) -> "thresholds.ThresholdSpec":
+def _spec(
+    method: str, value: Value, confidence: float, resamples: int
+) -> "thresholds.ThresholdSpec":
     """Return the section of a recipe that would choose likewise.
 
     Raises:
@@ -148,6 +159,6 @@ def _spec(method: str, value: Value, confidence: float) -> "thresholds.Threshold
     numbers = dict(zip(fields, values, strict=True))
     return config.validate(
         thresholds.ThresholdSpec,
-        {"method": method, "confidence": confidence, **numbers},
+        {"method": method, "confidence": confidence, "resamples": resamples, **numbers},
         origin=_option(method),
     )
