@@ -107,6 +107,9 @@ def seal(found: Records, ids: Iterable[str]) -> Records:
 def share(found: Records, part: float, *, seed: int) -> Records:
     """Return all records, a share of them sealed: by groups, the same share of every class.
 
+    Which classes each image holds is read before, as by any split; of a mask with ids that decodes
+    it.
+
     Args:
         found: any order gives the same.
         part: share of all images, 0..1, both excluded.
