@@ -138,7 +138,7 @@ def choose(
         part_escapes: in place of that of `spec`: a part escapes when any of its defective images is
             judged OK, or only when each is; None: as the bundle was exported.
         review_band: in place of that of `spec`: scores this far under the threshold are REVIEW;
-            None: the band stays as wide as it was exported.
+            None: the band stays as wide as it was exported, unless `spec` has a `review_share`.
         data: folder of the images that the bundle was made from; None: where they lay.
         reason: noted in the audit.
 
@@ -169,9 +169,11 @@ def choose(
             "a tune split: it was cross-validated. Use --set, or train with data.tune."
         )
     exported = _exported(manifest)
+    if review_band is None:
+        review_band = 0.0 if spec.review_share else _review_band(exported)
     spec = spec.model_copy(
         update={
-            "review_band": _review_band(exported) if review_band is None else review_band,
+            "review_band": review_band,
             "part_escapes": part_escapes or _part_escapes(manifest, exported),
         }
     )

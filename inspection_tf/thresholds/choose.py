@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from inspection_tf import errors
-from inspection_tf.thresholds import cuts, joint, parts, resampled
+from inspection_tf.thresholds import cuts, joint, parts, resampled, review
 from inspection_tf.thresholds.binomial import defects_needed
 from inspection_tf.thresholds.cuts import (
     for_cost,
@@ -256,7 +256,7 @@ def choose(
         choice = choice.with_note(_NEVER_REACHED)
     return _point(
         choice,
-        scores >= choice.threshold,
+        scores,
         labels,
         spec,
         mask_threshold=mask_threshold,
@@ -270,9 +270,22 @@ def _raised(threshold: float, scores: NDArray[np.float64], mask_threshold: float
     return threshold
 
 
+def _review_from(
+    choice: _Choice, scores: NDArray[np.float64], labels: _Labels, spec: ThresholdSpec
+) -> float | None:
+    """Return the lowest score that is REVIEW; None where none is."""
+    if spec.review_band:
+        return choice.threshold - spec.review_band
+    good = ~labels.defective
+    if not spec.review_share or not good.any():
+        return None
+    weight = labels.parts.weights(labels.defective)[good]
+    return review.start(scores[good], weight, choice.threshold, spec.review_share)
+
+
 def _point(
     choice: _Choice,
-    ng: NDArray[np.bool],
+    scores: NDArray[np.float64],
     labels: _Labels,
     spec: ThresholdSpec,
     *,
@@ -283,13 +296,15 @@ def _point(
 
     Args:
         choice: the method, its threshold and what to know about it.
-        ng: (images,), which are NG under it.
+        scores: (images,), that are NG from its threshold on; -inf of those that a first stage
+            stops.
         labels: of the split.
         spec: how it was chosen.
         mask_threshold: the one that the scores were computed with.
         needed: defective parts that a promise takes.
     """
     promise = None
+    ng = scores >= choice.threshold
     defective, of = labels
     if not of.are_known:
         choice = choice.with_note(parts.UNKNOWN)
@@ -307,9 +322,11 @@ def _point(
         parameters["weigh_parts"] = 1.0
     if spec.resamples and choice.method in RESAMPLED:
         parameters["resamples"] = float(spec.resamples)
+    if spec.review_share:
+        parameters["review_share"] = spec.review_share
     return OperatingPoint(
         threshold=choice.threshold,
-        review_from=choice.threshold - spec.review_band if spec.review_band else None,
+        review_from=_review_from(choice, scores, labels, spec),
         mask_threshold=mask_threshold,
         method=choice.method,
         parameters=parameters,
@@ -458,7 +475,7 @@ def choose_jointly(
     )
     return stage, _point(
         choice,
-        passes & (pairs.second >= second),
+        np.where(passes, pairs.second, -np.inf),
         labels,
         spec,
         mask_threshold=mask_threshold,

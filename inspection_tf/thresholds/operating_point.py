@@ -147,3 +147,15 @@ class ThresholdSpec(config.Section):
     best cut of few parts is a matter of chance; 0: it is the best cut."""
     review_band: float = pydantic.Field(default=0.0, ge=0, allow_inf_nan=False)
     """Scores this far under the threshold are REVIEW; 0: none."""
+    review_share: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    """In place of a band: scores so far under the threshold are REVIEW that at most this share of
+    the good parts of the tuning split is; 0: none."""
+
+    @pydantic.model_validator(mode="after")
+    def _one_review(self) -> "ThresholdSpec":
+        if self.review_band and self.review_share:
+            raise ValueError(
+                f"review_band must go without review_share, got {self.review_band} and "
+                f"{self.review_share}"
+            )
+        return self

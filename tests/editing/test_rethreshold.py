@@ -114,6 +114,13 @@ ONE = (
         (("--f-beta", "nan"), 2, "--f-beta: beta must be valid. Got nan"),
         (("--cost", "-1", "1"), 2, "--cost: escape_cost must be valid. Got -1"),
         (("--cost", "0", "0"), 2, "must cost something. Got 0 for both"),
+        (("--set", "0.4", "--review-share", "0.1"), 2, "Got it with --set. Leave one out"),
+        (
+            ("--recall", "1", "--review-share", "0.1", "--review-band", "0.1"),
+            2,
+            "Got it with --review-band. Leave one out",
+        ),
+        (("--recall", "1", "--review-share", "1"), 2, "review_share must be valid. Got 1"),
         (("--recall", "1", "--resamples", "9"), 2, "must go with one of --f-beta, --cost. Got it"),
         (("--cost", "1", "1", "--resamples", "-1"), 2, "resamples must be valid. Got -1"),
         (("--overkill-rate", "1"), 2, "--overkill-rate: max_overkill_rate must be valid"),

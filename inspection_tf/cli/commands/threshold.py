@@ -29,6 +29,7 @@ def threshold(
     weigh_parts: Switch = False,
     resamples: int = 0,
     review_band: float | None = None,
+    review_share: float = 0.0,
     data: Path | None = None,
     reason: str = "",
 ) -> int:
@@ -56,6 +57,8 @@ def threshold(
             of whole parts: the best cut of few parts is a matter of chance.
         review_band: scores this far under the threshold are REVIEW, 0 for none; by default as
             it was exported.
+        review_share: in place of the band, not with --set: scores so far under the threshold are
+            REVIEW that at most this share of the good parts of the tune images is.
         data: folder of the images the bundle was made from; by default where they lay.
         reason: noted in the audit.
     """
@@ -87,11 +90,17 @@ def threshold(
             "--part-escapes must go with a method that counts escapes. Got it with --set, which "
             "promises nothing. Leave it out."
         )
+    if review_share and (method == "set" or review_band is not None):
+        raise errors.ConfigError(
+            "--review-share must go with a method that looks at the tune images, and without "
+            f"--review-band. Got it with {'--review-band' if method != 'set' else '--set'}. "
+            "Leave one out."
+        )
     if method == "set" and isinstance(value, float):
         manifest = rethreshold.set_threshold(bundle, value, review_band=review_band, reason=reason)
     else:
-        spec = _spec(method, value, confidence, resamples)
-        spec = spec.model_copy(update={"weigh_parts": weigh_parts})
+        asked = {"confidence": confidence, "resamples": resamples, "review_share": review_share}
+        spec = _spec(method, value, {**asked, "weigh_parts": weigh_parts})
         manifest = rethreshold.choose(
             bundle,
             spec,
@@ -141,9 +150,7 @@ def _only(options: Mapping[str, Value | None]) -> tuple[str, Value]:
     return next(iter(present.items()))
 
 
-def _spec(
-    method: str, value: Value, confidence: float, resamples: int
-) -> "thresholds.ThresholdSpec":
+def _spec(method: str, value: Value, asked: Mapping[str, float]) -> "thresholds.ThresholdSpec":
     """Return the section of a recipe that would choose likewise.
 
     Raises:
@@ -153,12 +160,14 @@ def _spec(
     from inspection_tf.editing import rethreshold
 
     if method == "escape_rate" and isinstance(value, float):
-        return rethreshold.promise_spec(value, confidence)
+        promised = rethreshold.promise_spec(value, asked["confidence"])
+        share = {"review_share": asked["review_share"]}
+        return config.replace(promised, share, origin=_option(method))
     fields = [name for name in thresholds.PARAMETERS[method] if name != "confidence"]
     values = value if isinstance(value, tuple) else (value,)
     numbers = dict(zip(fields, values, strict=True))
     return config.validate(
         thresholds.ThresholdSpec,
-        {"method": method, "confidence": confidence, "resamples": resamples, **numbers},
+        {"method": method, **asked, **numbers},
         origin=_option(method),
     )
