@@ -11,7 +11,7 @@ from inspection_tf.datasets import data_spec, readers
 from inspection_tf.datasets.sections import base
 
 ROOT = Path(__file__).parents[3]
-COMMON = {"format", "seed", "group_pattern", "tune", "test", "folds"}
+COMMON = {"format", "seed", "group_pattern", "tune", "test", "sealed", "folds"}
 OF_MASKS = {"defects", "compose"}
 OF_STORED_MASKS = OF_MASKS | {"root", "empty_masks"}
 OF_MASK_FILES = OF_STORED_MASKS | {"mask_values", "mask_ignore"}
