@@ -45,7 +45,7 @@ def toy(name="two_stage_defects", data=None, sizes=None, **changes):
     values = config.load(two_stage_defects.Config, PIPELINES / f"{name}.yaml").model_dump()
     values = shrunk(values, **(sizes or {}))
     if name == "two_stage_defects":
-        values["data"] |= {"count": 50, "sealed": 0.12, "surface": {"size": (SIDE, SIDE)}}
+        values["data"] |= {"count": 44, "surface": {"size": (SIDE, SIDE)}}
     values["data"] |= data or {}
     return config.validate(two_stage_defects.Config, values | changes, origin="test")
 

@@ -13,8 +13,7 @@ def toy(**changes):
     """Return the configuration; `changes` replaces whole sections."""
     values = config.load(xray_pose.Config, PIPELINES / "xray_pose.yaml").model_dump()
     values["data"] |= {
-        "count": 106,
-        "sealed": 0.05,
+        "count": 100,
         "tune": 0.05,
         "test": 0.05,
         "training_samples": 1,
