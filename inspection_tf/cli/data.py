@@ -175,6 +175,9 @@ def _are_its_own(records: "Records", data: "bundle.Data", root: Path) -> bool:
     """Return whether the images of a folder are those that a bundle was made from."""
     from inspection_tf import config
 
+    known = {name for ids in data.splits.values() for name in ids}
+    if not any(record.id in known for record in records):
+        return False
     is_in_place = data.absolute_root == str(config.absolute(root))
     # Of a copy the names say little; its bytes are read where they are the same.
     return is_in_place or records.sha256() == data.sha256

@@ -92,7 +92,7 @@ def unseal(run: str | Path, *, data: str | Path | None = None) -> Unsealed:
             f"which holds no {BUNDLE}. Give the folder of a run that has ended."
         )
     files.require_editable(root)
-    ledger = read_ledger(run)
+    read_ledger(run)  # one that is damaged is told before the work
     inspector = runtime.Inspector.load(root)
     manifest = inspector.manifest
     if not manifest.provenance.data.splits.get(sealed.NAME):
@@ -110,6 +110,7 @@ def unseal(run: str | Path, *, data: str | Path | None = None) -> Unsealed:
         dataset_sha256=records.sha256(),
         classes=manifest.classes,
     )
+    ledger = read_ledger(run)  # as it is now: somebody else may have looked in the meantime
     look = _look(run, ledger, manifest, root, report)
     written = Ledger(looks=(*ledger.looks, look))
     files.write(run / LEDGER, written.model_dump_json(indent=1) + "\n")
