@@ -35,7 +35,7 @@ _ROWS = "rows.pickle"
 _BUNDLE = "bundle"
 _CONFIDENCE = 0.95
 _SHOWN = ("ok_ng_accuracy", "image_auroc", "escape_rate", "overkill_rate", "review_rate",
-          "iou_pooled", "iou_pooled_defective", "mean")  # fmt: skip
+          "iou_pooled", "iou_pooled_defective", "iou_class_mean")  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
