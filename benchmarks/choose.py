@@ -32,7 +32,6 @@ from inspection_tf.config import bases
 from inspection_tf.editing import unseal
 
 _ROWS = "rows.pickle"
-_BUNDLE = "bundle"
 _CONFIDENCE = 0.95
 _SHOWN = ("ok_ng_accuracy", "image_auroc", "escape_rate", "overkill_rate", "review_rate",
           "iou_pooled", "iou_pooled_defective", "iou_class_mean")  # fmt: skip
@@ -74,12 +73,39 @@ class Measured:
     classes: tuple[str, ...]
     minutes: float
 
-    def values(self, metric: str) -> list[float | None]:
-        """Return a metric of each split."""
-        found = [
-            evaluation.summarize(rows, classes=self.classes, resamples=2) for rows in self.rows
-        ]
-        return [one[metric].value if metric in one else None for one in found]
+    def means(self) -> dict[str, float]:
+        """Return the mean of each metric over the splits in which it is defined."""
+        found: dict[str, list[float]] = {}
+        for rows in self.rows:
+            metrics = evaluation.summarize(rows, classes=self.classes, resamples=2)
+            for name, estimate in metrics.items():
+                if estimate.value is not None:
+                    found.setdefault(name, []).append(estimate.value)
+        return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def finish(options: Options, path: Path, split: int, folder: Path) -> None:
+    """Run a configuration on a split to its bundle, unless that is there.
+
+    Raises:
+        errors.InspectionError: the run did not reach its end.
+    """
+    if (folder / bundle.IN_A_RUN / bundle.MANIFEST).is_file():
+        return
+    fields = {"data.sealed": str(options.share), "data.seed": str(split), "seed": str(split)}
+    line = [sys.executable, "-m", f"pipelines.{options.recipe}", "--config", str(path)]
+    line += ["--out", str(folder)]
+    for field, value in {**fields, **dict(options.set)}.items():
+        line += [f"--{field.replace('_', '-')}", value]
+    log = folder.with_suffix(".log")
+    files.make_folder(log.parent)
+    with log.open("ab") as file:
+        code = subprocess.run(line, stdout=file, stderr=file, check=False).returncode
+    if code:
+        raise errors.InspectionError(
+            f"Each run must reach its end. Got exit code {code} of {path.stem} on split {split}. "
+            f"See {log}."
+        )
 
 
 def run(options: Options, path: Path, split: int) -> dict[str, Any]:
@@ -87,32 +113,15 @@ def run(options: Options, path: Path, split: int) -> dict[str, Any]:
     folder = options.out / path.stem / str(split)
     kept = folder / _ROWS
     if not kept.is_file():
-        words = {"data.sealed": str(options.share), "data.seed": str(split), "seed": str(split)}
-        words |= dict(options.set)
         began = time.monotonic()
-        if not (folder / _BUNDLE / bundle.MANIFEST).is_file():
-            line = [sys.executable, "-m", f"pipelines.{options.recipe}", "--config", str(path)]
-            line += ["--out", str(folder)]
-            for field, value in words.items():
-                line += [f"--{field.replace('_', '-')}", value]
-            log = folder.with_suffix(".log")
-            files.make_folder(log.parent)
-            with log.open("ab") as file:
-                code = subprocess.run(line, stdout=file, stderr=file, check=False).returncode
-            if code:
-                raise errors.InspectionError(
-                    f"Each run must reach its end. Got exit code {code} of {path.stem} on split "
-                    f"{split}. See {log}."
-                )
-        found = unseal.unseal(folder)
+        finish(options, path, split, folder)
         values = {
-            "rows": list(found.rows),
-            "classes": bundle.read(folder / _BUNDLE).classes,
+            "rows": list(unseal.unseal(folder).rows),
+            "classes": bundle.read(folder / bundle.IN_A_RUN).classes,
             "minutes": (time.monotonic() - began) / 60,
         }
         files.write(kept, pickle.dumps(values))
-    values = pickle.loads(kept.read_bytes())  # its own, a line above
-    return dict(values)
+    return dict(pickle.loads(kept.read_bytes()))  # its own, a line above
 
 
 def measured(options: Options) -> list[Measured]:
@@ -159,13 +168,11 @@ def is_ahead(
 
 def compare(options: Options, every: Sequence[Measured]) -> str:
     """Print values and differences; return the name of the configuration that is chosen."""
-    metrics = [name for name in dict.fromkeys((options.metric, *_SHOWN))]
+    metrics = list(dict.fromkeys((options.metric, *_SHOWN)))
     values = rich.table.Table("configuration", "minutes", *metrics, box=None)
     for one in every:
-        cells = []
-        for metric in metrics:
-            known = [value for value in one.values(metric) if value is not None]
-            cells.append(f"{sum(known) / len(known):.3f}" if known else "-")
+        means = one.means()
+        cells = [f"{means[metric]:.3f}" if metric in means else "-" for metric in metrics]
         values.add_row(one.name, f"{one.minutes:.1f}", *cells)
     process.show_table(values)
     leader = every[0]

@@ -6,7 +6,7 @@ runtime is imported without.
 
 from typing import TYPE_CHECKING
 
-from inspection_tf.bundle.listed_files import CARD, MANIFEST, TUNE_SCORES
+from inspection_tf.bundle.listed_files import CARD, IN_A_RUN, MANIFEST, TUNE_SCORES
 
 if TYPE_CHECKING:
     from inspection_tf.bundle.manifest import (
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CARD",
     "CLASSIFIER",
+    "IN_A_RUN",
     "MANIFEST",
     "REFINER",
     "SCHEMA_VERSION",

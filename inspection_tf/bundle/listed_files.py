@@ -14,6 +14,8 @@ from inspection_tf.bundle import onnx_guard
 from inspection_tf.engines import kinds
 from inspection_tf.engines.names import FOLDER
 
+IN_A_RUN = "bundle"
+"""Where a run has its bundle."""
 MANIFEST = "manifest.json"
 CARD = "MODEL_CARD.md"
 TUNE_SCORES = "tune_scores.json"

@@ -256,8 +256,17 @@ def _require_classes(items: Sequence[Record], classes: tuple[str, ...], *, origi
             )
 
 
-def _assign(records: Records, shares: Sequence[float], seed: int) -> NDArray[np.int64]:
-    """Give each record a part, group by group, the same shares of every class and of good ones."""
+def assign(records: Records, shares: Sequence[float], seed: int) -> NDArray[np.int64]:
+    """Give each record a part, group by group, the same shares of every class and of good ones.
+
+    Args:
+        records: any order gives the same parts.
+        shares: (parts,) in any unit.
+        seed: of the draw.
+
+    Returns:
+        (records,) numbers of parts.
+    """
     if len(records.classes) > 1:
         class_ids = [record.class_ids() for record in records]
     else:
@@ -310,7 +319,7 @@ def split(
         0.0 if fixed["tune"] else tune,
         0.0 if fixed["test"] else test,
     )
-    parts = _assign(free, shares, seed)
+    parts = assign(free, shares, seed)
     chosen: dict[str, Records] = {
         name: Records.of(
             (*fixed[name], *(free.items[row] for row in np.flatnonzero(parts == number))),
@@ -348,7 +357,7 @@ def folds(records: Records, *, count: int, seed: int) -> list[dict[str, Records]
             f"Cross-validation needs at least 2 folds and a group for each. Got {count} folds and "
             f"{len(set(records.groups))} groups. Change data.folds or add images."
         )
-    parts = _assign(records, (1.0,) * count, seed)
+    parts = assign(records, (1.0,) * count, seed)
 
     def pick(rows: NDArray[np.bool_]) -> Records:
         chosen = tuple(records.items[row] for row in np.flatnonzero(rows))

@@ -98,12 +98,15 @@ def promise(
         errors.BundleError: the bundle is not as it was written.
         errors.StorageError: the disk is full; the bundle is as it was.
     """
-    spec = promise_spec(escape_rate, confidence)
+    require_promisable(escape_rate, confidence)
+    spec = thresholds.ThresholdSpec(
+        method="escape_rate", max_escape_rate=escape_rate, confidence=confidence
+    )
     return choose(root, spec, part_escapes=part_escapes, data=data, reason=reason)
 
 
-def promise_spec(escape_rate: float, confidence: float) -> thresholds.ThresholdSpec:
-    """Return what a recipe would ask for: a promised escape rate, both numbers 0 to 1.
+def require_promisable(escape_rate: float, confidence: float) -> None:
+    """Refuse what is no escape rate, or no confidence.
 
     Raises:
         errors.ConfigError: a number is out of range.
@@ -113,9 +116,6 @@ def promise_spec(escape_rate: float, confidence: float) -> thresholds.ThresholdS
             "Escape rate and confidence must lie between 0 and 1. "
             f"Got {escape_rate} and {confidence}. Use for example 0.05 and 0.95."
         )
-    return thresholds.ThresholdSpec(
-        method="escape_rate", max_escape_rate=escape_rate, confidence=confidence
-    )
 
 
 def choose(

@@ -20,7 +20,6 @@ from inspection_tf.export import source_data
 _LOG = logging.getLogger("inspection_tf")
 LEDGER = "sealed.json"
 """The looks at the sealed images of a run, in its folder."""
-BUNDLE = "bundle"
 _FOLDER = "sealed"  # of a run: a folder for each look
 
 
@@ -85,11 +84,11 @@ def unseal(run: str | Path, *, data: str | Path | None = None) -> Unsealed:
         errors.StorageError: the disk is full.
     """
     run = Path(run)
-    root = run / BUNDLE
+    root = run / bundle.IN_A_RUN
     if not (root / bundle.MANIFEST).is_file():
         raise errors.ConfigError(
             f"Sealed images are measured through the bundle of a finished run. Got {str(run)!r}, "
-            f"which holds no {BUNDLE}. Give the folder of a run that has ended."
+            f"which holds no {bundle.IN_A_RUN}. Give the folder of a run that has ended."
         )
     files.require_editable(root)
     read_ledger(run)  # one that is damaged is told before the work

@@ -122,6 +122,11 @@ class ImageResult:
     true_class: str = ""
     decided_by: str = ""
 
+    @property
+    def part(self) -> str:
+        """What is drawn with it in a resample: its group, or itself where it has none."""
+        return self.group or self.id
+
     @classmethod
     def of(
         cls,

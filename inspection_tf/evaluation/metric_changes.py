@@ -110,9 +110,9 @@ def changes_over(
                 "A change must be measured on the same images, at least one. "
                 f"Got {len(first)} and {len(second)}. Inspect the same records twice."
             )
-    names = sorted({_group(row) for first, _ in pairs for row in first})
+    names = sorted({row.part for first, _ in pairs for row in first})
     # In each split groups are numbered in the order of their names, as `outcomes.groups` does.
-    places = [np.searchsorted(names, sorted({_group(row) for row in first})) for first, _ in pairs]
+    places = [np.searchsorted(names, sorted({row.part for row in first})) for first, _ in pairs]
     old, new = ([_statistics(pair[side], classes) for pair in pairs] for side in (0, 1))
     shared = set.intersection(*(set(found) for found in (*old, *new)))
     estimates = intervals.bootstrap(
@@ -133,10 +133,6 @@ def changes_over(
     )
     named = pairs[0][0][0].measures.meanings(classes)
     return {name: estimates[name] for name in named if name in estimates}
-
-
-def _group(row: ImageResult) -> str:
-    return row.group or row.id
 
 
 def worsening(name: str, change: float, measures: Measures) -> float:

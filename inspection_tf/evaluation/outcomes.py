@@ -34,7 +34,7 @@ LOWER_IS_BETTER = ("escape_rate", "overkill_rate", "review_rate")
 
 def groups(rows: Sequence[ImageResult]) -> NDArray[np.int64]:
     """Return the index of each image's group, (images,)."""
-    return np.unique([row.group or row.id for row in rows], return_inverse=True)[1]
+    return np.unique([row.part for row in rows], return_inverse=True)[1]
 
 
 def rates(

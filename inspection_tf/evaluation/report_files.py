@@ -58,9 +58,9 @@ def report(
 def _counts(rows: Sequence[ImageResult]) -> dict[str, int]:
     """Return the number of images and of those to be NG; where groups have several, of groups."""
     counts = {"images": len(rows), "defective": sum(row.is_ng for row in rows)}
-    groups = {row.group or row.id for row in rows}
+    groups = {row.part for row in rows}
     if len(groups) < len(rows):
-        defective = {row.group or row.id for row in rows if row.is_ng}
+        defective = {row.part for row in rows if row.is_ng}
         counts |= {"groups": len(groups), "defective_groups": len(defective)}
     return counts
 

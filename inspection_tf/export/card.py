@@ -102,7 +102,7 @@ def render(manifest: bundle.Manifest) -> str:
             f"Promise: none; one would need {point.promise_needs} {manifest.unit_of_promise}. "
             f"{point.note}"
         )
-    review = "" if point.review_from is None else f", and REVIEW from {point.review_from:.6g}"
+    review = point.review_after(", and ")
     return papers.card.format(
         classes=", ".join(map(process.markdown, manifest.classes)),
         template=", each compared with its template," if manifest.has_template else "",

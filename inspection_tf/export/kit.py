@@ -149,7 +149,7 @@ def page(manifest: bundle.Manifest) -> str:
     ).replace("'", "")
     inputs = " and ".join(f"`{item.name}`" for item in manifest.inputs)
     papers = tasks.get(manifest.task).papers(manifest.context)
-    review = "" if point.review_from is None else f"; REVIEW from {point.review_from:.6g}"
+    review = point.review_after("; ")
     rules = ", ".join(f"{name} {value}" for name, value in papers.rules.items())
     lines = [
         f"Networks: {files}; ONNX, float32, any batch.",

@@ -36,7 +36,7 @@ def finish(run: Run, models: Models, division: Division, spec: ship.BundleSpec) 
         errors.DataError: the images do not allow the method of the threshold.
         errors.StorageError: the disk is full; no half bundle is left behind.
     """
-    settings, out = run.settings, run.folder.path / "bundle"
+    settings, out = run.settings, run.folder.path / bundle.IN_A_RUN
     if run.folder.is_resumed and out.is_dir():
         # Of a run that was cut off after it: written again, by the same networks.
         shutil.rmtree(out)
@@ -149,7 +149,7 @@ def report(folder: RunFolder, shipped: ship.Shipped) -> dict[str, Any]:
 
 
 def _next_commands(run: Path, splits: Collection[str]) -> tuple[str, ...]:
-    path = run / "bundle"
+    path = run / bundle.IN_A_RUN
     # Cross-validation ships a network that has seen every image: only others can measure it.
     images = "--split test" if "test" in splits else "ROOT"
     unseal = (f"  inspection unseal {run}",) if sealed.NAME in splits else ()

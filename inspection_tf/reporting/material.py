@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from inspection_tf.datasets.records import Record
 
 _LOG = logging.getLogger("inspection_tf")
-BUNDLE = "bundle"
-"""Where a run has its bundle."""
 Show = Callable[[str], "evaluation.Look | None"]
 """Gives image, labels and verdict of a measured image by its id; None: it is not at hand."""
 
@@ -120,12 +118,12 @@ def of_run(
         errors.DataError: its table of measured images cannot be read.
     """
     run = Path(run)
-    if not (run / BUNDLE / bundle.MANIFEST).is_file():
+    if not (run / bundle.IN_A_RUN / bundle.MANIFEST).is_file():
         raise errors.ConfigError(
             f"A report needs a bundle, or a run that has written one. Got {str(run)!r}. Give the "
             "folder of either."
         )
-    return _gathered(run / BUNDLE, run, data, show=show, records=records)
+    return _gathered(run / bundle.IN_A_RUN, run, data, show=show, records=records)
 
 
 def _gathered(

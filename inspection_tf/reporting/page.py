@@ -148,7 +148,6 @@ def _head(material: Material) -> dict[str, Any]:
     if point.promise_needs is not None:
         needs = f"One would need {point.promise_needs} {manifest.unit_of_promise}. "
     rules = ", ".join(f"{name} {value}" for name, value in papers.rules.items())
-    review = "" if point.review_from is None else f", REVIEW from {point.review_from:.6g}"
     return {
         "title": f"{manifest.provenance.recipe}: a bundle for {manifest.task.replace('_', ' ')}",
         "purpose": _purpose(material),
@@ -159,10 +158,10 @@ def _head(material: Material) -> dict[str, Any]:
             "Task": manifest.task,
             "Classes": ", ".join(manifest.classes),
             "Image": f"{spec.size[0]} x {spec.size[1]} px, {spec.channels}, fit: {spec.fit}",
-            "Decision": papers.decision + review.replace(", REVIEW", "; REVIEW"),
+            "Decision": papers.decision + point.review_after("; "),
             "Rules": (rules if len(rules) <= _LONGEST_RULES else "see the configuration") or "none",
         },
-        "threshold": f"NG from {point.threshold:.6g}{review}, by {point.method}",
+        "threshold": f"NG from {point.threshold:.6g}{point.review_after(', ')}, by {point.method}",
         "golden": list(_golden(material)),
         "style": _text("report.css") + plots.panel_file("threshold_panel.css"),
         "script": plots.panel_file(MODULE),

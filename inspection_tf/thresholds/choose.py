@@ -77,6 +77,8 @@ class _Choice(NamedTuple):
     """In words: what was fallen back to, and what is not promised."""
     first_threshold: float = 0.0
     """Of the first stage of a cascade; 0 lets every image pass."""
+    resamples: int = 0
+    """Of which it is the mean; 0: it is the best cut."""
 
     def with_note(self, sentence: str) -> "_Choice":
         """Return the same with a sentence more in its note."""
@@ -192,17 +194,30 @@ def _one_threshold(score: NDArray[np.float64], labels: _Labels, spec: ThresholdS
     return _Choice(spec.method, threshold, "")
 
 
-def _mean_threshold(
-    score: NDArray[np.float64], labels: _Labels, choice: _Choice, spec: ThresholdSpec
+def _mean(
+    choice: _Choice,
+    labels: _Labels,
+    spec: ThresholdSpec,
+    choose_one: Callable[[resampled.Resample, ThresholdSpec], _Choice],
 ) -> _Choice:
-    """Return the choice with the mean threshold of resamples, by the method that it came to."""
+    """Return the choice with the mean thresholds of resamples, where `spec` asks for them.
+
+    Args:
+        choice: on the whole split; its method is that of every resample.
+        labels: of the split.
+        spec: how it was chosen.
+        choose_one: chooses likewise on a resample.
+    """
+    if not spec.resamples or choice.method not in RESAMPLED or labels.defective.all():
+        return choice
     spec = spec.model_copy(update={"method": choice.method})
-    found = []
-    for one in resampled.rows(labels.defective, labels.parts, count=spec.resamples):
-        some = _Labels(labels.defective[one.rows], one.parts)
-        found.append(_one_threshold(score[one.rows], some, spec).threshold)
-    mean = resampled.mean(found)
-    return choice.with_note(_RESAMPLED.format(spec=spec))._replace(threshold=mean)
+    drawn = resampled.rows(labels.defective, labels.parts, count=spec.resamples)
+    found = [choose_one(one, spec) for one in drawn]
+    return choice.with_note(_RESAMPLED.format(spec=spec))._replace(
+        threshold=resampled.mean([one.threshold for one in found]),
+        first_threshold=resampled.mean([one.first_threshold for one in found]),
+        resamples=spec.resamples,
+    )
 
 
 def choose(
@@ -241,9 +256,11 @@ def choose(
     scores, defective = cuts.checked(score, is_defect)
     labels = _Labels(defective, parts.numbered(groups, scores.size))
     tied = cuts.tied(scores)
-    choice = _one_threshold(tied, labels, spec)
-    if spec.resamples and choice.method in RESAMPLED and not defective.all():
-        choice = _mean_threshold(tied, labels, choice, spec)
+
+    def choose_one(one: resampled.Resample, spec: ThresholdSpec) -> _Choice:
+        return _one_threshold(tied[one.rows], _Labels(defective[one.rows], one.parts), spec)
+
+    choice = _mean(_one_threshold(tied, labels, spec), labels, spec, choose_one)
     threshold = _raised(cuts.between(choice.threshold, scores), scores, mask_threshold)
     choice = choice._replace(threshold=threshold)
     if choice.method in ("f_beta", "cost") and defective.all() and regions is not None:
@@ -320,8 +337,8 @@ def _point(
     parameters = {name: float(getattr(spec, name)) for name in PARAMETERS[choice.method]}
     if spec.weigh_parts and choice.method in WEIGHED and not of.are_single:
         parameters["weigh_parts"] = 1.0
-    if spec.resamples and choice.method in RESAMPLED:
-        parameters["resamples"] = float(spec.resamples)
+    if choice.resamples:
+        parameters["resamples"] = float(choice.resamples)
     if spec.review_share:
         parameters["review_share"] = spec.review_share
     return OperatingPoint(
@@ -396,26 +413,6 @@ def _two_thresholds(pairs: joint.Pairs, spec: ThresholdSpec) -> _Choice:
     return _Choice(spec.method, second, note, first)
 
 
-def _mean_thresholds(pairs: joint.Pairs, choice: _Choice, spec: ThresholdSpec) -> _Choice:
-    """Return the choice with the mean thresholds of resamples, by the method that it came to."""
-    spec = spec.model_copy(update={"method": choice.method})
-    found = []
-    for one in resampled.rows(pairs.defective, pairs.parts, count=spec.resamples):
-        weight = None if pairs.weight is None else pairs.weight[one.rows]
-        some = joint.Pairs(
-            pairs.first[one.rows],
-            pairs.second[one.rows],
-            pairs.defective[one.rows],
-            one.parts,
-            weight,
-        )
-        found.append(_two_thresholds(some, spec))
-    return choice.with_note(_RESAMPLED.format(spec=spec))._replace(
-        threshold=resampled.mean([one.threshold for one in found]),
-        first_threshold=resampled.mean([one.first_threshold for one in found]),
-    )
-
-
 def choose_jointly(
     first_score: ArrayLike,
     second_score: ArrayLike,
@@ -454,10 +451,12 @@ def choose_jointly(
         first_score, second_score, is_defect, groups=groups, weigh_parts=spec.weigh_parts
     )
     coarse = pairs._replace(first=cuts.tied(pairs.first), second=cuts.tied(pairs.second))
-    choice = _two_thresholds(coarse, spec)
-    if spec.resamples and choice.method in RESAMPLED and not pairs.defective.all():
-        choice = _mean_thresholds(coarse, choice, spec)
     labels = _Labels(pairs.defective, pairs.parts)
+
+    def choose_one(one: resampled.Resample, spec: ThresholdSpec) -> _Choice:
+        return _two_thresholds(coarse.of_rows(one.rows, one.parts), spec)
+
+    choice = _mean(_two_thresholds(coarse, spec), labels, spec, choose_one)
     first = cuts.between(choice.first_threshold, pairs.first)
     passes = pairs.first >= first
     second = cuts.between(choice.threshold, pairs.second)

@@ -51,6 +51,16 @@ class Pairs(NamedTuple):
             self.first[chosen], self.second[chosen], self.parts.of[chosen], part_escapes
         )
 
+    def of_rows(self, rows: NDArray[np.int64], parts: Parts) -> "Pairs":
+        """Return the scores of some images, each as often as it is named.
+
+        Args:
+            rows: (images,) their places.
+            parts: of these.
+        """
+        weight = None if self.weight is None else self.weight[rows]
+        return Pairs(self.first[rows], self.second[rows], self.defective[rows], parts, weight)
+
 
 def checked(
     first: ArrayLike,

@@ -105,6 +105,14 @@ class OperatingPoint(config.Section):
     """Tuning split: `escape_rate`, `recall`, `overkill_rate`, `precision` of images, absent if
     0 / 0; where parts have several, `escape_rate_parts` and `overkill_rate_parts`."""
 
+    def review_after(self, mark: str) -> str:
+        """Return from which score on an image is REVIEW, to follow a sentence; "" if none is.
+
+        Args:
+            mark: what stands between them, such as `"; "`.
+        """
+        return "" if self.review_from is None else f"{mark}REVIEW from {self.review_from:.6g}"
+
     @pydantic.model_validator(mode="after")
     def _review_lies_under_the_threshold(self) -> "OperatingPoint":
         if self.review_from is not None and self.review_from >= self.threshold:

@@ -10,6 +10,7 @@ Source: Breiman 1996 (bagging).
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,16 @@ from inspection_tf.thresholds.parts import Parts
 _LEAST = 1e-6  # distance from 0 and 1: log-odds of what is nearer are those of this
 
 
-def rows(defective: NDArray[np.bool], parts: Parts, *, count: int) -> Iterator["Resample"]:
+class Resample(NamedTuple):
+    """One resample of a split."""
+
+    rows: NDArray[np.int64]
+    """(images,) places in the split, as often as each was drawn."""
+    parts: Parts
+    """Of these; a part that is drawn twice is two."""
+
+
+def rows(defective: NDArray[np.bool], parts: Parts, *, count: int) -> Iterator[Resample]:
     """Yield resamples of a split: its parts drawn with replacement, those with defects apart.
 
     Args:
@@ -39,19 +49,6 @@ def rows(defective: NDArray[np.bool], parts: Parts, *, count: int) -> Iterator["
         chosen = [members[one] for one in drawn]
         of = np.repeat(np.arange(drawn.size), [one.size for one in chosen])
         yield Resample(np.concatenate(chosen), Parts(of, parts.are_known))
-
-
-class Resample:
-    """One resample of a split.
-
-    Attributes:
-        rows: (images,) places in the split, as often as each was drawn.
-        parts: of these; a part that is drawn twice is two.
-    """
-
-    def __init__(self, rows: NDArray[np.int64], parts: Parts) -> None:
-        """Keep both."""
-        self.rows, self.parts = rows, parts
 
 
 def mean(thresholds: Sequence[float]) -> float:

@@ -2,13 +2,10 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from inspection_tf import config, errors, process
 from inspection_tf.cli.arguments import Bundle, Costs, Switch
-
-if TYPE_CHECKING:
-    from inspection_tf import thresholds
 
 Value = float | tuple[float, float]
 
@@ -99,8 +96,17 @@ def threshold(
     if method == "set" and isinstance(value, float):
         manifest = rethreshold.set_threshold(bundle, value, review_band=review_band, reason=reason)
     else:
-        asked = {"confidence": confidence, "resamples": resamples, "review_share": review_share}
-        spec = _spec(method, value, {**asked, "weigh_parts": weigh_parts})
+        if method == "escape_rate" and isinstance(value, float):
+            rethreshold.require_promisable(value, confidence)  # names both numbers
+        asked = {
+            "method": method,
+            "confidence": confidence,
+            "weigh_parts": weigh_parts,
+            "resamples": resamples,
+            "review_share": review_share,
+            **_numbers(method, value),
+        }
+        spec = config.validate(thresholds.ThresholdSpec, asked, origin=_option(method))
         manifest = rethreshold.choose(
             bundle,
             spec,
@@ -150,24 +156,10 @@ def _only(options: Mapping[str, Value | None]) -> tuple[str, Value]:
     return next(iter(present.items()))
 
 
-def _spec(method: str, value: Value, asked: Mapping[str, float]) -> "thresholds.ThresholdSpec":
-    """Return the section of a recipe that would choose likewise.
-
-    Raises:
-        errors.ConfigError: a number is out of range.
-    """
+def _numbers(method: str, value: Value) -> dict[str, float]:
+    """Return the fields of a recipe's section that are the method's own."""
     from inspection_tf import thresholds
-    from inspection_tf.editing import rethreshold
 
-    if method == "escape_rate" and isinstance(value, float):
-        promised = rethreshold.promise_spec(value, asked["confidence"])
-        share = {"review_share": asked["review_share"]}
-        return config.replace(promised, share, origin=_option(method))
     fields = [name for name in thresholds.PARAMETERS[method] if name != "confidence"]
     values = value if isinstance(value, tuple) else (value,)
-    numbers = dict(zip(fields, values, strict=True))
-    return config.validate(
-        thresholds.ThresholdSpec,
-        {"method": method, **asked, **numbers},
-        origin=_option(method),
-    )
+    return dict(zip(fields, values, strict=True))

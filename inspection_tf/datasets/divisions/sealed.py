@@ -13,7 +13,7 @@ from typing import NoReturn
 import numpy as np
 
 from inspection_tf import errors, images
-from inspection_tf.datasets import dealing, image_record
+from inspection_tf.datasets import image_record, records
 from inspection_tf.datasets.records import Records
 
 NAME = "sealed"
@@ -118,8 +118,7 @@ def share(found: Records, part: float, *, seed: int) -> Records:
     Raises:
         errors.DataError: no image would be sealed, or none would be left.
     """
-    class_ids = [record.class_ids() for record in found]
-    parts = dealing.deal(found.groups, class_ids, (1 - part, part), seed=seed)
+    parts = records.assign(found, (1 - part, part), seed=seed)
     chosen = [found[int(row)].id for row in np.flatnonzero(parts == 1)]
     if not 0 < len(chosen) < len(found):
         raise errors.DataError(

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from inspection_tf import config, errors, files, process
+from inspection_tf import bundle, config, errors, files, process
 
 if TYPE_CHECKING:
     import filelock
@@ -221,7 +221,7 @@ def _lock(path: Path) -> "filelock.BaseFileLock":
 
 def _clear(path: Path) -> None:
     """Remove what a killed process left half done, and a bundle that will be written again."""
-    for folder in (path / "bundle", *path.glob(".bundle.*")):
+    for folder in (path / bundle.IN_A_RUN, *path.glob(".bundle.*")):
         if folder.is_dir():
             shutil.rmtree(folder)
     for leftover in [item for item in path.rglob(".*.tmp") if item.is_file()]:
