@@ -61,7 +61,7 @@ def train(
         folder=within,
         trained=trained,
     )
-    model = strategies.with_side_outputs(
+    model = strategies.with_additions(
         model, spec, cfg.rules, images, groups=records.groups, folder=within
     )
     return {classification.CLASSIFIER: model}

@@ -1,6 +1,6 @@
 """Why a network says what it says, for heads whose graph does not return it: two maps in Keras.
 
-A classifier with a pooled head returns its evidence itself (`side_outputs.evidence`), so that it is
+A classifier with a pooled head returns its evidence itself (`additions.evidence`), so that it is
 at hand wherever the bundle runs. These are for any other, and to compare with.
 """
 
@@ -67,7 +67,7 @@ def grad_cam(model: keras.Model, image: NDArray[np.uint8], number: int) -> NDArr
     if first is None or place_pool.NAME in names:
         raise errors.ConfigError(
             "Grad-CAM needs a head that sees the whole image. Got one whose places, cells or "
-            "patches, answer for themselves. Look at their evidence: side_outputs.evidence.attach."
+            "patches, answer for themselves. Look at their evidence: additions.evidence.attach."
         )
     body = keras.Model(model.input, first.input)
     head = keras.Model(first.input, model.get_layer(classifier.LOGITS).output)

@@ -5,8 +5,8 @@ import pytest
 from inspection_tf import config, errors
 from inspection_tf.export import onnx
 from inspection_tf.models import classifier, patching, saved
+from inspection_tf.models.additions import evidence
 from inspection_tf.models.patching import PatchSpec
-from inspection_tf.models.side_outputs import evidence
 
 
 def test_patches_cover_a_side_and_the_last_one_ends_with_it():

@@ -7,8 +7,8 @@ import pytest
 
 from inspection_tf.export import onnx
 from inspection_tf.models import classifier, place_pool
+from inspection_tf.models.additions import evidence
 from inspection_tf.models.place_pool import PlacePool
-from inspection_tf.models.side_outputs import evidence
 
 
 def test_logits_of_places_become_those_of_the_image():

@@ -8,7 +8,7 @@ from inspection_tf.datasets import records
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.engines import installed
 from inspection_tf.export import onnx
-from inspection_tf.models.side_outputs import evidence
+from inspection_tf.models.additions import evidence
 from inspection_tf.recipes import stages, strategies
 from inspection_tf.tasks import classification, saved_networks
 from inspection_tf.training import fit
@@ -116,7 +116,7 @@ def test_what_a_strategy_would_ignore_is_refused():
 def test_novelty_is_learned_from_the_groups_of_the_training_images(trained, parts, tmp_path):
     images, folder = parts["train"], RunFolder(tmp_path, is_resumed=False)
     rules = classification.Settings(max_novelty=1.0, has_evidence=False)
-    model = strategies.with_side_outputs(
+    model = strategies.with_additions(
         trained, spec(familiar_share=1.0), rules, images, groups=images.ids, folder=folder
     )
     noise = np.random.default_rng(0).integers(0, 256, (4, SIDE, SIDE, 1), np.uint8)
@@ -127,7 +127,7 @@ def test_novelty_is_learned_from_the_groups_of_the_training_images(trained, part
     assert found["train"] < 1e-2
     assert found["noise"] > 1
     with pytest.raises(errors.DataError, match="two groups or more"):
-        strategies.with_side_outputs(
+        strategies.with_additions(
             trained, spec(), rules, images, groups=["a"] * len(images), folder=folder
         )
     with pytest.raises(errors.ConfigError, match="max_novelty needs a classifier of whole images"):
@@ -145,9 +145,7 @@ def classical(parts, tmp_path_factory):
     model = strategies.train(
         chosen, images, tune, groups=images.ids, seed=1, folder=folder, trained={}
     )
-    return strategies.with_side_outputs(
-        model, chosen, rules, images, groups=images.ids, folder=folder
-    )
+    return strategies.with_additions(model, chosen, rules, images, groups=images.ids, folder=folder)
 
 
 def test_descriptors_and_a_machine_tell_three_classes(classical, parts):
@@ -208,7 +206,7 @@ def test_what_describes_is_computed_once(parts, tmp_path):
         folder = RunFolder(tmp_path / str(seed), is_resumed=False)
         given = {"groups": images.ids, "folder": folder}
         model = strategies.train(chosen, images, None, seed=seed, **given)
-        return strategies.with_side_outputs(model, chosen, rules, images, **given)
+        return strategies.with_additions(model, chosen, rules, images, **given)
 
     first = trained(1).predict_on_batch({"image": images.image})
     files = sorted((tmp_path / "kept").rglob("*"))

@@ -4,7 +4,7 @@ import pytest
 
 from inspection_tf import errors
 from inspection_tf.models import classifier, unet
-from inspection_tf.models.side_outputs import evidence
+from inspection_tf.models.additions import evidence
 from inspection_tf.training import explaining
 
 SIZE = (48, 80)

@@ -5,7 +5,7 @@ from inspection_tf.recipes.strategies.learning import (
     calibrate,
     network,
     train,
-    with_side_outputs,
+    with_additions,
 )
 from inspection_tf.recipes.strategies.spec import ClassifierSpec, phases_of
 
@@ -16,5 +16,5 @@ __all__ = [
     "network",
     "phases_of",
     "train",
-    "with_side_outputs",
+    "with_additions",
 ]

@@ -10,7 +10,7 @@ from inspection_tf import errors
 from inspection_tf.datasets.loading import loader
 from inspection_tf.evaluation import calibration
 from inspection_tf.models import classical, classifier
-from inspection_tf.models.side_outputs import evidence, novelty
+from inspection_tf.models.additions import evidence, novelty
 from inspection_tf.recipes import stages
 from inspection_tf.recipes.strategies import vectors
 from inspection_tf.recipes.strategies.spec import ClassifierSpec, Strategy, phases_of
@@ -96,7 +96,7 @@ def train(
     return model
 
 
-def with_side_outputs(
+def with_additions(
     model: keras.Model,
     spec: ClassifierSpec,
     rules: classification.Settings,

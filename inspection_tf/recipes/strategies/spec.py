@@ -10,7 +10,7 @@ from typing import Literal
 import pydantic
 
 from inspection_tf.models import classical, classifier
-from inspection_tf.models.side_outputs import novelty
+from inspection_tf.models.additions import novelty
 from inspection_tf.recipes import stages
 from inspection_tf.training.phases import Phase
 from inspection_tf.training.vector_classifiers import logistic, svm

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from inspection_tf import errors
 from inspection_tf.losses.keras_types import Shape, Tensor
 from inspection_tf.models import classifier, place_pool
-from inspection_tf.models.side_outputs import joining
+from inspection_tf.models.additions import joining
 
 OUTPUT = "class_evidence"
 _ROUNDING = 1e-5  # of a maximum, relative

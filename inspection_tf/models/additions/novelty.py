@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from inspection_tf import errors
 from inspection_tf.losses.keras_types import Config, Option, Shape, Tensor
 from inspection_tf.models import classifier
-from inspection_tf.models.side_outputs import joining
+from inspection_tf.models.additions import joining
 
 OUTPUT = "class_novelty"
 MOST = 512

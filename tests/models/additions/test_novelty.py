@@ -4,7 +4,7 @@ import pytest
 
 from inspection_tf import errors
 from inspection_tf.models import classifier, saved
-from inspection_tf.models.side_outputs import evidence, novelty
+from inspection_tf.models.additions import evidence, novelty
 from inspection_tf.training import features
 
 SIZE = (32, 48)

@@ -4,7 +4,7 @@ import pytest
 
 from inspection_tf import errors
 from inspection_tf.models import classifier, saved
-from inspection_tf.models.side_outputs import evidence
+from inspection_tf.models.additions import evidence
 
 SIZE = (48, 80)  # 3 x 5 cells of 16 px
 

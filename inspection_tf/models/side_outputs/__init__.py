@@ -1,1 +1,0 @@
-"""What a classifier returns beside its answer, in the same graph."""
