@@ -13,6 +13,7 @@ from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.datasets.records import Records
 from inspection_tf.export import ship
 from inspection_tf.models import unet
+from inspection_tf.models.additions import mirrors
 from inspection_tf.recipes import command_line, ending, experiment, folds
 from inspection_tf.tasks import segmentation
 from inspection_tf.training import distilling, fit
@@ -27,6 +28,8 @@ class Config(experiment.Experiment):
     loader: loader.LoaderSpec
     augment: augment.AugmentSpec
     model: unet.Options
+    averaged_flips: mirrors.Mirrors = "none"
+    """Mirror images whose maps are averaged with that of the image, in the graph."""
     train: fit.TrainSpec
     distill: bool = False
     """Whether the model learns from a teacher's maps beside the masks."""
@@ -50,7 +53,7 @@ def train(cfg: Config, records: Records, tune: Records | None, folder: RunFolder
         distilling.train(model, build, cfg.teacher, images, tune_images, stage)
     else:
         fit.fit(model, images, tune_images, stage)
-    return {segmentation.SEGMENTER: model}
+    return {segmentation.SEGMENTER: mirrors.attach(model, cfg.averaged_flips)}
 
 
 def run(cfg: Config, out: Path | None) -> dict[str, Any]:

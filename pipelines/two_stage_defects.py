@@ -16,6 +16,7 @@ from inspection_tf.datasets.records import Records
 from inspection_tf.export import ship
 from inspection_tf.images import registration
 from inspection_tf.models import classifier, segmenter
+from inspection_tf.models.additions import mirrors
 from inspection_tf.recipes import command_line, ending, experiment, folds, stages
 from inspection_tf.tasks import cascade, segmentation
 from inspection_tf.training.runs.run_folder import RunFolder
@@ -33,6 +34,8 @@ class Segmenter(stages.StageSpec):
     """The second stage: where, and what."""
 
     model: segmenter.Options
+    averaged_flips: mirrors.Mirrors = "none"
+    """Mirror images whose maps are averaged with that of the image, in the graph."""
 
 
 class Config(experiment.Experiment):
@@ -65,11 +68,11 @@ def train(cfg: Config, records: Records, tune: Records | None, folder: RunFolder
     tune_images = cache(tune, cfg.preprocessing) if tune else None
     models: dict[str, keras.Model] = {}
     for name, network in networks(cfg, len(images.classes)).items():
-        within = folder.within(name)
         models[name] = stages.fit_stage(
-            network, images, tune_images, seed=cfg.seed, folder=within, trained=models
+            network, images, tune_images, seed=cfg.seed, folder=folder.within(name), trained=models
         )
-    return models
+    finder = mirrors.attach(models[segmentation.SEGMENTER], cfg.segmenter.averaged_flips)
+    return {**models, segmentation.SEGMENTER: finder}
 
 
 def run(cfg: Config, out: Path | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from inspection_tf.models import (  # noqa: F401  and its layers
     patching,
     place_pool,
 )
-from inspection_tf.models.additions import evidence, novelty  # noqa: F401
+from inspection_tf.models.additions import evidence, mirrors, novelty  # noqa: F401
 
 
 def load(

@@ -7,6 +7,7 @@ import keras
 
 from inspection_tf import errors
 from inspection_tf.models import saved
+from inspection_tf.models.additions import mirrors
 from inspection_tf.training import phases
 
 
@@ -45,12 +46,12 @@ def _alike(
 
 
 def copy(model: keras.Model, source: keras.Model, *, origin: str) -> None:
-    """Copy the weights of a network of the same layers.
+    """Copy the weights of a network of the same layers, or of one that averages mirror images.
 
     Raises:
         errors.BundleError: a layer is another one.
     """
-    twins, differing = _alike(model, source)
+    twins, differing = _alike(model, mirrors.trained(source))
     if differing is not None:
         raise errors.BundleError(
             f"{origin}: weights must be of the same network. Got another layer {differing}. "

@@ -1,4 +1,4 @@
-"""One more output of a network."""
+"""Outputs of a network, by their names."""
 
 import keras
 from keras import layers
@@ -14,6 +14,9 @@ def with_output(model: keras.Model, name: str, tensor: Tensor) -> keras.Model:
         name: of the new output, also in the exported graph.
         tensor: of the model's graph.
     """
-    # The name must reach the exported graph, where it is the output's name.
-    found = layers.Activation("linear", dtype="float32", name=name)(tensor)
-    return keras.Model(model.input, {**model.output, name: found}, name=model.name)
+    return keras.Model(model.input, {**model.output, name: named(tensor, name)}, name=model.name)
+
+
+def named(tensor: Tensor, name: str) -> Tensor:
+    """Return a tensor under a name that reaches the exported graph, as that of an output."""
+    return layers.Activation("linear", dtype="float32", name=name)(tensor)
