@@ -339,6 +339,48 @@ def test_equal_mask_thresholds_take_the_middle_one_and_none_measured_takes_half(
     assert thresholds.best_mask_threshold([probability], [np.zeros((1, 2))]) == 0.5
 
 
+def test_of_pixel_thresholds_as_good_as_the_best_it_is_the_one_of_the_right_area():
+    # Labelled are 4 of 8 pixels. Image 1: at 0.4 six pixels, Dice 8/10; at 0.6 four, Dice 1.
+    # Image 2: at 0.4 four pixels, Dice 1; at 0.6 two, Dice 4/6.
+    first = np.array([[0.9, 0.9, 0.9, 0.9, 0.5, 0.5, 0.1, 0.1]])
+    second = np.array([[0.9, 0.9, 0.5, 0.5, 0.1, 0.1, 0.1, 0.1]])
+    mask = np.array([[1, 1, 1, 1, 0, 0, 0, 0]])
+
+    def best(*maps, parts=None):
+        return thresholds.best_mask_threshold(
+            maps, [mask] * len(maps), grid=[0.4, 0.6], parts=parts
+        )
+
+    # Mean Dice 0.9 at 0.4, 0.833 at 0.6; differences -0.2 and 1/3: mean 0.067, standard error
+    # 0.267. So both are as good; areas are 10 / 8 and 6 / 8, factors 1.25 and 1.33.
+    assert best(first, second) == 0.4
+    # Three times the first: mean Dice 0.85 and 0.917, differences 0.2 (thrice) and -1/3: mean
+    # 0.067, standard error 0.133. Areas are 22 / 16 and 14 / 16, factors 1.375 and 1.14.
+    assert best(first, first, first, second) == 0.6
+    # The second six times: differences are 0.257 behind at 0.6, the standard error is 0.076.
+    assert best(first, *[second] * 6) == 0.4
+
+
+def test_images_of_one_part_count_as_one_in_the_standard_error():
+    good = np.array([[0.9, 0.9, 0.5, 0.1]])
+    rest = np.array([[0.9, 0.9, 0.5, 0.5]])
+    masks = [np.array([[1, 1, 0, 0]])] * 8 + [np.array([[1, 1, 1, 1]])] * 4
+
+    def best(parts):
+        return thresholds.best_mask_threshold(
+            [good] * 8 + [rest] * 4, masks, grid=[0.4, 0.6], parts=parts
+        )
+
+    # Dice at 0.4: 8 times 0.8 and 4 times 1; at 0.6: 8 times 1 and 4 times 2/3: means 0.867 and
+    # 0.889. The differences are 0.2 and -1/3, mean 0.022. Twelve parts: standard error 0.076. Area
+    # is 8 * 3 + 16 = 40 of 32 at 0.4, and 24 of 32 at 0.6: factors 1.25 and 1.33.
+    assert best(None) == 0.4
+    # Two parts, which differ much: standard error 0.24.
+    assert best(["a"] * 8 + ["b"] * 4) == 0.4
+    # All of one part: nothing is known of others, so the best is the best.
+    assert best(["a"] * 12) == 0.6
+
+
 def test_a_pixel_at_the_mask_threshold_counts():
     # Dice at 0.25: 1 (0.25 counts); at 0.5: 2*1/(1+2)
     probability = np.array([[0.25, 0.75]], np.float32)

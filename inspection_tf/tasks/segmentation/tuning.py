@@ -131,12 +131,13 @@ class Scorer:
         return probability if ignored is None else np.where(ignored, 0, probability)
 
     def mask_threshold(self) -> float:
-        """Return the pixel threshold of the largest mean Dice over the defective images."""
+        """Return the pixel threshold that fits the masks of the defective images best."""
         turn = self._context.preprocessing.orientation
         rows = np.flatnonzero(self.is_defect)
         return thresholds.best_mask_threshold(
             (self._counted(int(row), turn) for row in rows),
             (self._records[row].read_mask(orientation=turn) for row in rows),
+            parts=None if self.parts is None else [self.parts[row] for row in rows],
         )
 
 
