@@ -32,7 +32,7 @@ def report(
     Args:
         rows: of `inspect_records`.
         split: the name of the records, such as test.
-        operating_point: of the inspector; None where there are several (folds).
+        operating_point: of the inspector; None where each fold has that of the others.
         dataset_sha256: of the records.
         classes: as `inspect_records` had them.
         seed: of the bootstrap.
@@ -102,6 +102,8 @@ def table(report: Report, measures: Measures) -> "rich.table.Table":
     title = f"{report['split']} split: {counts['images']} images, {counts['defective']} defective"
     if "groups" in counts:
         title += f"; {counts['groups']} parts, {counts['defective_groups']} defective"
+    if report.get("operating_point", {}) is None:
+        title += "; each fold by thresholds of the others"
     lines = rich.table.Table(
         box=None,
         pad_edge=False,

@@ -25,12 +25,13 @@ from inspection_tf import (
     thresholds,
 )
 from inspection_tf.datasets.records import Record, Records
+from inspection_tf.engines.network import Network
 from inspection_tf.export import card, gate, kit, networks, onnx, tune_scores
 from inspection_tf.export.networks import Converted
 from inspection_tf.export.trained import KerasNetwork, Trained, convert
 from inspection_tf.images import registration
 from inspection_tf.runtime.runner import Runner
-from inspection_tf.tasks.base import GraphSpec
+from inspection_tf.tasks.base import GraphSpec, OperatingPoints
 
 __all__ = ["BundleSpec", "Shipped", "Tuning", "convert", "ship"]
 
@@ -234,14 +235,63 @@ class Shipped:
         )
 
 
+def _by_the_other_folds(
+    tuning: Sequence[tuple[Mapping[str, Network], Records]],
+    spec: BundleSpec,
+    manifest: bundle.Manifest,
+) -> list[bundle.Manifest]:
+    """Return for each fold the manifest with thresholds that all other folds choose.
+
+    What is measured by thresholds that were chosen on the same images looks better than it is.
+
+    Returns:
+        None at all where some folds cannot do without another, as where this has all the defects.
+    """
+    task, found = tasks.get(spec.task), []
+    for number in range(len(tuning)):
+        others = [part for other, part in enumerate(tuning) if other != number]
+        if _labels(others) != _labels(tuning):
+            return _chosen_on_them("all defective or all good images are in fold", number)
+        try:
+            points = task.choose(others, spec.threshold, manifest.context)
+        except errors.DataError as problem:
+            return _chosen_on_them(f"{problem} Without fold", number)
+        found.append(_decided(manifest, points))
+    return found
+
+
+def _labels(parts: Sequence[tuple[object, Records]]) -> set[bool]:
+    return {bool(label) for _, records in parts for label in records.is_defect}
+
+
+def _chosen_on_them(why: str, number: int) -> list[bundle.Manifest]:
+    _LOG.warning(
+        "the folds are measured by thresholds that were chosen on them, which flatters: %s %d",
+        why,
+        number + 1,
+    )
+    return []
+
+
+def _decided(manifest: bundle.Manifest, points: OperatingPoints) -> bundle.Manifest:
+    return manifest.model_copy(
+        update={"operating_point": points.whole, "stage_points": dict(points.stages)}
+    )
+
+
 def _measure(
-    measured: Sequence[tuple[Converted, Records]], manifest: bundle.Manifest, split: str
+    measured: Sequence[tuple[Converted, Records]],
+    manifest: bundle.Manifest,
+    split: str,
+    *,
+    by_fold: Sequence[bundle.Manifest] = (),
 ) -> tuple[list[evaluation.ImageResult], dict[str, Any], list[tuple[runtime.Inspector, Records]]]:
     rows: list[evaluation.ImageResult] = []
     inspectors = []
-    for models, chosen in measured:
+    for number, (models, chosen) in enumerate(measured):
+        decides = by_fold[number] if by_fold else manifest
         digest = hashlib.sha256(models[manifest.main]).hexdigest()
-        inspector = networks.inspector(models, manifest, model_sha256=digest)
+        inspector = networks.inspector(models, decides, model_sha256=digest)
         with process.bar("measuring") as progress:
             rows += evaluation.measure(inspector, chosen, progress=progress)
         inspectors.append((inspector, chosen))
@@ -252,7 +302,7 @@ def _measure(
     report = evaluation.report(
         rows,
         split=split,
-        operating_point=manifest.operating_point,
+        operating_point=None if by_fold else manifest.operating_point,
         dataset_sha256=every.sha256(),
         classes=manifest.classes,
     )
@@ -281,7 +331,8 @@ def ship(
         models: the trained models, without what only taught them, by the names of their graphs.
         out: the bundle's folder; must not exist.
         tuning: networks and images that choose the operating point; None means these models.
-        measured: networks and images that the reported metrics come from.
+        measured: networks and images that the reported metrics come from. Where they are those of
+            `tuning`, several folds, each fold is measured by thresholds that the others choose.
         split: what the measured images are called in the report.
         spec: what the bundle is for: task, preprocessing, method and rules.
         provenance: where the models come from.
@@ -305,17 +356,18 @@ def ship(
         models, tuning[0][1], spec, provenance, model_id=f"{provenance.recipe}-{digest[:12]}"
     )
     started = [(networks.started(given or converted), chosen) for given, chosen in tuning]
-    points = task.choose(started, spec.threshold, manifest.context)
-    manifest = manifest.model_copy(
-        update={"operating_point": points.whole, "stage_points": dict(points.stages)}
-    )
+    undecided = manifest
+    manifest = _decided(manifest, task.choose(started, spec.threshold, manifest.context))
+    # Of a cross-validation, whose images would else be measured by thresholds chosen on them.
+    is_nested = len(tuning) > 1 and list(measured) == list(tuning)
+    by_fold = _by_the_other_folds(started, spec, undecided) if is_nested else []
     final = _sealed(converted, manifest)
     scores = tune_scores.measured(
         [(networks.inspector(given or final, manifest), chosen) for given, chosen in tuning],
         part_escapes=spec.threshold.part_escapes,
     )
     rows, report, inspectors = _measure(
-        [(given or final, chosen) for given, chosen in measured], manifest, split
+        [(given or final, chosen) for given, chosen in measured], manifest, split, by_fold=by_fold
     )
     digest = hashlib.sha256(final[task.main]).hexdigest()
     inspector = networks.inspector(final, manifest, model_sha256=digest)

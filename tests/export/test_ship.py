@@ -158,6 +158,38 @@ def test_cross_validation_tunes_and_measures_on_every_fold(deliver, toy_bundle, 
     assert shipped.manifest.parity["images"] == 12  # each image once
 
 
+def test_each_fold_is_measured_by_thresholds_that_the_others_choose(
+    deliver, toy_bundle, toy_records, tmp_path
+):
+    data = {"segmenter": (toy_bundle / "model.onnx").read_bytes()}
+    folds = [(data, toy_records[start::3]) for start in range(3)]
+    shipped = deliver(tuning=folds, measured=folds, split="out_of_fold")
+    assert shipped.report["operating_point"] is None
+    used = {row.id: row.threshold for row in shipped.rows}
+    for number, (_, held) in enumerate(folds):
+        others = [part for other, part in enumerate(folds) if other != number]
+        again = deliver(tuning=others, measured=others, split="x", out=tmp_path / str(number))
+        point = again.manifest.operating_point
+        assert {used[record.id] for record in held} == {point.threshold}
+    assert len(set(used.values())) > 1
+    alone = deliver(
+        tuning=folds, measured=[(None, toy_records)], split="test", out=tmp_path / "alone"
+    )
+    assert alone.report["operating_point"]["threshold"] == alone.manifest.operating_point.threshold
+
+
+def test_folds_that_cannot_do_without_another_are_measured_by_their_own_thresholds(
+    deliver, toy_bundle, toy_records, caplog
+):
+    data = {"segmenter": (toy_bundle / "model.onnx").read_bytes()}
+    folds = [(data, toy_records.where(is_defect=label)) for label in (True, False)]
+    shipped = deliver(tuning=folds, measured=folds, split="out_of_fold")
+    point = shipped.manifest.operating_point
+    assert shipped.report["operating_point"]["threshold"] == point.threshold
+    assert {row.threshold for row in shipped.rows} == {point.threshold}
+    assert "which flatters: all defective or all good images are in fold 1" in caplog.text
+
+
 def test_rules_and_scale_reach_the_bundle(deliver, toy_spec, tmp_path):
     settings = Settings(rules=decision.Rules(min_area_mm2=0.01))
     deliver(spec=dataclasses.replace(toy_spec, settings=settings, mm_per_px=0.1))
