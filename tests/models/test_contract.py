@@ -12,6 +12,7 @@ import tensorflow as tf
 from inspection_tf import losses, runtime
 from inspection_tf.export import onnx
 from inspection_tf.models import classical, classifier, segmenter, unet
+from inspection_tf.models.additions import mirrors
 from inspection_tf.tasks.fields.learning import losses as field_losses
 from inspection_tf.tasks.fields.learning import network
 
@@ -87,6 +88,15 @@ def small_classical(multiple, *, classes):
     return Model(build, multiple, classes, output="class_probability", learns=False)
 
 
+def averaged(model, flips):
+    """Return a model that averages over mirror images."""
+
+    def build(**options):
+        return mirrors.attach(model.build(**options), flips)
+
+    return dataclasses.replace(model, build=build)
+
+
 MODELS = {
     "unet-gtc2018": small(unet, 4, preset="gtc2018", filters=(4, 8, 16)),
     "unet-compact": small(
@@ -114,6 +124,9 @@ MODELS = {
         template_difference=True,
         template_mix=3,
         classes=3,
+    ),
+    "segmenter-averaged-flips": averaged(
+        small_segmenter("vgg10", (1, 2), template=True, classes=2), "both"
     ),
     "segmenter-nearest-group-dropout": small_segmenter(
         "vgg10", (1, 2), upsampling="nearest", normalization="group", dropout=0.5
