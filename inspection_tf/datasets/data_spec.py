@@ -134,13 +134,14 @@ def check(found: Records, spec: DataSpec, preprocessing: images.Preprocessing) -
     findings.require(tolerate=frozenset({"empty_mask"} if accepts_empty else ()))
 
 
-def _composed(good: Records, spec: masks.MasksSpec, *, per_image: int) -> Records:
+def _composed(good: Records, spec: masks.MasksSpec, *, per_image: float) -> Records:
     return surfaces.compose(
         good,
         per_image=per_image,
         spec=spec.compose.surface,
         seed=spec.seed,
         weak_labels=spec.compose.weak_labels,
+        classes=spec.compose.classes,
     )
 
 

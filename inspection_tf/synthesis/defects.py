@@ -62,15 +62,18 @@ class Zone:
 
 
 class Extent(NamedTuple):
-    """Ranges from which a defect's axes are drawn.
+    """Ranges from which a defect's axes are drawn, and where it lies.
 
     Attributes:
         length: long axis as a share of the image's smaller side.
         aspect: short axis as a share of the long one.
+        lies: anywhere at any angle; along the grain of the texture; centred on a border or a
+            corner; or along a border that the grain runs into, as at the ends of a ground part.
     """
 
     length: tuple[float, float]
     aspect: tuple[float, float]
+    lies: Literal["anywhere", "along", "border", "end"] = "anywhere"
 
 
 def _smoothstep(value: Float) -> Float:
@@ -86,7 +89,7 @@ def _sign(rng: np.random.Generator) -> float:
     return float(rng.choice((-1.0, 1.0)))
 
 
-def _blob(
+def blob(
     rng: np.random.Generator, zone: Zone, *, edge: float, ragged: float, lobes: int | None = None
 ) -> Float:
     """Return the weight of one to three merging lobes with a wavy outline.
@@ -115,7 +118,8 @@ def _blob(
     return np.asarray(weight, np.float32)
 
 
-def _blend(weight: Float, target: Float, zone: Zone) -> Change:
+def blend(weight: Float, target: Float, zone: Zone) -> Change:
+    """Return the change from the patch to a target, as far as there is weight."""
     return Change(weight, weight * (target - zone.patch))
 
 
@@ -137,7 +141,7 @@ def _scratch(rng: np.random.Generator, zone: Zone) -> Change:
 
 
 def _blotch(rng: np.random.Generator, zone: Zone) -> Change:
-    weight = _blob(rng, zone, edge=0.22, ragged=0.15)
+    weight = blob(rng, zone, edge=0.22, ragged=0.15)
     strength = _sign(rng) * rng.uniform(2.3, 3.0) * zone.deviation
     mottle = textures.smooth_field(rng, zone.patch.shape, cell=max(2.0, 0.4 * zone.half_width))
     shade = np.float32(strength) * (1 + np.float32(0.15) * np.clip(mottle, -1.5, 1.5))
@@ -145,9 +149,9 @@ def _blotch(rng: np.random.Generator, zone: Zone) -> Change:
 
 
 def _spot(rng: np.random.Generator, zone: Zone) -> Change:
-    weight = _blob(rng, zone, edge=0.3, ragged=0.12, lobes=1)
+    weight = blob(rng, zone, edge=0.3, ragged=0.12, lobes=1)
     mean = _blur(zone.patch, zone.half_length)
-    return _blend(
+    return blend(
         weight, mean + np.float32(_sign(rng) * rng.uniform(3.0, 4.0) * zone.deviation), zone
     )
 
@@ -158,11 +162,11 @@ def _line(rng: np.random.Generator, zone: Zone) -> Change:
     weight = _smoothstep((half_width - np.abs(zone.across)) / zone.unit + 0.5) * ends
     mean = _blur(zone.patch, 6 * zone.unit)
     strength = _sign(rng) * rng.uniform(3.0, 4.0) * zone.deviation
-    return _blend(np.asarray(weight, np.float32), mean + np.float32(strength), zone)
+    return blend(np.asarray(weight, np.float32), mean + np.float32(strength), zone)
 
 
 def _flow(rng: np.random.Generator, zone: Zone) -> Change:
-    weight = _blob(rng, zone, edge=0.3, ragged=0.12)
+    weight = blob(rng, zone, edge=0.3, ragged=0.12)
     angle = _sign(rng) * rng.uniform(0.7, 1.5)
     zoom_along, zoom_across = rng.uniform(0.3, 0.5), rng.uniform(0.9, 1.3)
     # Along and across are orthonormal, so the patch's own axes follow from `direction`.
@@ -173,7 +177,7 @@ def _flow(rng: np.random.Generator, zone: Zone) -> Change:
     sigma = max(2.0, 0.4 * zone.half_width)
     # Only what is finer than the zone is turned; a little stronger, as a pulled thread shows.
     target = np.float32(1.3) * (turned - _blur(turned, sigma)) + _blur(zone.patch, sigma)
-    return _blend(weight, target, zone)
+    return blend(weight, target, zone)
 
 
 def _dent(rng: np.random.Generator, zone: Zone) -> Change:
@@ -187,18 +191,18 @@ def _dent(rng: np.random.Generator, zone: Zone) -> Change:
     pulled = _sample(zone, zone.along * pull, zone.across * pull)
     strength = np.float32(rng.uniform(3.4, 4.6) * zone.deviation)
     target = pulled + strength * slope * np.sqrt(inside) * 1.6
-    return _blend(weight, target, zone)
+    return blend(weight, target, zone)
 
 
 def _fade(rng: np.random.Generator, zone: Zone) -> Change:
-    weight = _blob(rng, zone, edge=0.5, ragged=0.15)
+    weight = blob(rng, zone, edge=0.5, ragged=0.15)
     mean = _blur(zone.patch, max(1.5, 0.3 * zone.half_width))
     drift = textures.smooth_field(rng, zone.patch.shape, cell=max(2.0, zone.half_width))
     mean += np.float32(rng.uniform(0.1, 0.35) * zone.deviation) * drift
     # Attenuated texture keeps a fine residue; measured 0.15 to 0.3 of the deviation on DAGM.
     residue = rng.standard_normal(zone.patch.shape, dtype=np.float32)
     mean += np.float32(rng.uniform(0.12, 0.22) * zone.deviation) * residue
-    return _blend(weight, mean, zone)
+    return blend(weight, mean, zone)
 
 
 def _sample(zone: Zone, along: Float, across: Float) -> Float:

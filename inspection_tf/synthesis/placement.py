@@ -1,6 +1,7 @@
 """Where a defect lies on an image, and the ellipse that labels it."""
 
 import math
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from inspection_tf.synthesis import defects, textures
 from inspection_tf.synthesis.textures import Float
 
+_Other = TypeVar("_Other", float, None)
 _WEAKEST_DEVIATION = 4.0  # grey values; keeps defects visible on a blank image
 
 
@@ -36,6 +38,15 @@ def place(
     angle = rng.uniform(0, math.pi)
     if is_stroke:
         angle = _across_grain(gray, (x, y), radius=side // 5, draw=angle / math.pi)
+    elif extent.lies == "along":
+        angle = _grain(gray, (x, y), radius=side // 5, otherwise=angle) + rng.uniform(-0.15, 0.15)
+    elif extent.lies != "anywhere":
+        along = None
+        if extent.lies == "end":
+            shorter = 0.0 if height >= width else math.pi / 2
+            centre = (width / 2, height / 2)
+            along = _grain(gray, centre, radius=side // 2, otherwise=shorter + math.pi / 2)
+        x, y, angle = _at_border(rng, (height, width), grain=along, angle=angle)
     cos, sin = math.cos(angle), math.sin(angle)
     # Ragged outlines exceed the axes by up to 1.3.
     reach_x = math.ceil(1.3 * math.hypot(half_length * cos, half_width * sin)) + 4
@@ -70,13 +81,49 @@ def _window(gray: Float, left: int, top: int, width: int, height: int) -> Float:
     )
 
 
+def _at_border(
+    rng: np.random.Generator, size: tuple[int, int], *, grain: float | None, angle: float
+) -> tuple[float, float, float]:
+    """Return a place on a border (x, y), and the angle of a defect there.
+
+    Args:
+        rng: source of randomness.
+        size: (height, width), px.
+        grain: the middle of a border that crosses this direction, and along the border; None: any
+            border, as often a corner as another place, at the angle given.
+        angle: see above, radians.
+    """
+    height, width = size
+    # The top or the bottom, or one of the sides.
+    is_level = bool(rng.integers(2)) if grain is None else abs(math.sin(grain)) > math.sqrt(0.5)
+    far, place = bool(rng.integers(2)), rng.uniform()
+    if grain is not None:
+        place, angle = 0.5, 0.0 if is_level else math.pi / 2
+    elif rng.uniform() < 0.5:
+        place = float(rng.integers(2))
+    if is_level:
+        return place * (width - 1), far * (height - 1.0), angle
+    return far * (width - 1.0), place * (height - 1), angle
+
+
 def _across_grain(
     gray: Float, centre_xy: tuple[float, float], *, radius: int, draw: float
 ) -> float:
     """Return an angle for a stroke, radians; `draw` in 0..1 picks it.
 
-    Where the texture has a direction (structure tensor, coherence above 0.3) the angle keeps
-    30 degrees away from it: along the grain a stroke could not be told from the texture.
+    Where the texture has a direction the angle keeps 30 degrees away from it: along the grain a
+    stroke could not be told from the texture.
+    """
+    grain = _grain(gray, centre_xy, radius=radius, otherwise=None)
+    return draw * math.pi if grain is None else grain + math.radians(30 + 120 * draw)
+
+
+def _grain(
+    gray: Float, centre_xy: tuple[float, float], *, radius: int, otherwise: _Other
+) -> float | _Other:
+    """Return the direction of the texture, radians, or something else where it has none.
+
+    It has one where the structure tensor's coherence is above 0.3.
     """
     x, y = round(centre_xy[0]), round(centre_xy[1])
     patch = gray[max(0, y - radius) : y + radius, max(0, x - radius) : x + radius]
@@ -84,9 +131,8 @@ def _across_grain(
     xx, yy, xy = float((gx * gx).mean()), float((gy * gy).mean()), float((gx * gy).mean())
     coherence = math.hypot(xx - yy, 2 * xy) / max(xx + yy, 1e-6)
     if coherence < 0.3:
-        return draw * math.pi
-    grain = 0.5 * math.atan2(2 * xy, xx - yy) + math.pi / 2
-    return grain + math.radians(30 + 120 * draw)
+        return otherwise
+    return 0.5 * math.atan2(2 * xy, xx - yy) + math.pi / 2
 
 
 def ellipse(

@@ -22,8 +22,9 @@ import numpy.typing as npt
 import pydantic
 
 from inspection_tf import config, errors, files, images
-from inspection_tf.synthesis import defects, placement, textures
+from inspection_tf.synthesis import defects, part_defects, placement, textures
 from inspection_tf.synthesis.defects import DEFECTS, DefectName
+from inspection_tf.synthesis.part_defects import PART_DEFECTS, PartDefectName
 from inspection_tf.synthesis.textures import TEXTURES, Float, TextureName
 
 __all__ = ["DEFECTS", "MASK_SHARE", "TEXTURES", "Sample", "SurfaceSpec", "on_image", "render"]
@@ -44,6 +45,14 @@ Range = Annotated[tuple[Share, Share], pydantic.AfterValidator(_ordered)]
 Margin = Annotated[
     tuple[pydantic.NonNegativeFloat, pydantic.NonNegativeFloat], pydantic.AfterValidator(_ordered)
 ]
+Family = DefectName | PartDefectName
+_DRAWS: dict[str, Callable[[np.random.Generator, defects.Zone], defects.Change]] = {
+    str(name): draw for name, draw in (*DEFECTS.items(), *PART_DEFECTS.items())
+}
+_EXTENTS: dict[str, defects.Extent] = {
+    str(name): extent for name, extent in (*defects.EXTENTS.items(), *part_defects.EXTENTS.items())
+}
+Families = Annotated[tuple[Family, ...], pydantic.Field(min_length=1)]
 Side = Annotated[int, pydantic.Field(ge=SMALLEST_SIDE_PX)]
 
 
@@ -56,8 +65,8 @@ class SurfaceSpec(config.Section):
         TextureName
     )
     """Texture families to draw from, with equal chance."""
-    defects: Annotated[tuple[DefectName, ...], pydantic.Field(min_length=1)] = get_args(DefectName)
-    """Defect families to draw from, with equal chance."""
+    defects: Families = get_args(DefectName)
+    """Defect families to draw from, with equal chance; by default those of surfaces."""
     contrast: Range = (0.8, 1.0)
     """Range of the defects' contrast: 1 is obvious, 0.1 barely visible."""
     max_defects: Annotated[int, pydantic.Field(ge=1)] = 2
@@ -153,7 +162,7 @@ def _checked(image: npt.NDArray[Any]) -> npt.NDArray[Any]:
 def _add_defect(
     rng: np.random.Generator,
     spec: SurfaceSpec,
-    name: DefectName,
+    name: Family,
     gray: Float,
     contrast: float,
     sums: tuple[Float, npt.NDArray[np.bool_], npt.NDArray[np.bool_]],
@@ -161,15 +170,15 @@ def _add_defect(
     """Draw one defect and add it to (change, mask, ellipse), in place."""
     change, mask, ellipse = sums
     height, width = gray.shape
-    default = defects.EXTENTS[name]
-    extent = defects.Extent(
+    default = _EXTENTS[name]
+    extent = default._replace(
         length=spec.extent or default.length, aspect=spec.aspect or default.aspect
     )
     for _ in range(20):
         zone, left, top = placement.place(
             rng, gray, extent=extent, is_stroke=name in defects.STROKES
         )
-        weight, full_change = DEFECTS[name](rng, zone)
+        weight, full_change = _DRAWS[name](rng, zone)
         y0, x0 = max(0, -top), max(0, -left)
         y1, x1 = min(weight.shape[0], height - top), min(weight.shape[1], width - left)
         core = weight >= MASK_SHARE * weight.max()

@@ -245,7 +245,9 @@ def test_as_many_folds_as_boards_leave_one_board_out_in_turn(make_record):
 def test_composed_defects_are_refused_where_classes_are_told_apart(make_records, defects):
     found = dataclasses.replace(make_records(24, 4), classes=("crack", "dent"))
     spec = COMPOSED.model_copy(update={"defects": defects})
-    match = r"one class\. Got 2 classes of .*crack, dent\. Set data\.compose\.per_image: 0"
+    match = (
+        r"say how each class is drawn, of crack, dent in .*\. Got none\. Name classes of the set"
+    )
     with pytest.raises(errors.DataError, match=match):
         data_spec.split(found, spec, seed=1)
     real = spec.model_copy(update={"defects": "real", "compose": data_spec.ComposeSpec()})

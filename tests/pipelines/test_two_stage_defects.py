@@ -190,7 +190,9 @@ def test_a_run_interrupted_in_the_second_training_ends_as_if_it_never_was(
 @pytest.mark.slow
 def test_a_single_stage_writes_a_bundle_of_one_network(tmp_path):
     out = tmp_path / "run"
-    report = two_stage_defects.run(toy(cascade=False), out)
+    settings = toy(cascade=False)
+    averaged = settings.segmenter.model_copy(update={"averaged_flips": "horizontal"})
+    report = two_stage_defects.run(settings.model_copy(update={"segmenter": averaged}), out)
     manifest = bundle.read(out / "bundle")
     assert manifest.task == "segmentation"
     assert manifest.metrics == report
@@ -198,7 +200,10 @@ def test_a_single_stage_writes_a_bundle_of_one_network(tmp_path):
     assert not (out / "classifier").exists()
     assert (out / "segmenter" / "history.csv").is_file()
     surface = np.random.default_rng(0).integers(90, 110, (SIDE, SIDE), np.uint8)
-    assert runtime.Inspector.load(out / "bundle").inspect(surface).decided_by == ""
+    inspector = runtime.Inspector.load(out / "bundle")
+    found, mirrored = (inspector.inspect(side) for side in (surface, surface[:, ::-1].copy()))
+    assert found.decided_by == ""
+    assert found.score == pytest.approx(mirrored.score, abs=1e-6)
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import zlib
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,36 +151,63 @@ def surfaces(
     return Records.of(found, origin="the synthetic surfaces")
 
 
+def _drawn_classes(
+    good: Records, spec: surface.SurfaceSpec, classes: Mapping[str, surface.Families]
+) -> list[tuple[int, surface.SurfaceSpec]]:
+    """Return the id of each class that is drawn, and what it is drawn from."""
+    unknown = sorted(set(classes) - set(good.classes))
+    if unknown or (len(good.classes) > 1 and not classes):
+        raise errors.DataError(
+            "Composed defects need data.compose.classes to say how each class is drawn, of "
+            f"{', '.join(good.classes)} in {good.origin}. Got {', '.join(unknown) or 'none'}. "
+            "Name classes of the set, or set data.compose.per_image: 0."
+        )
+    if not classes:
+        return [(1, spec)]
+    return [
+        (1 + good.classes.index(name), spec.model_copy(update={"defects": tuple(families)}))
+        for name, families in classes.items()
+    ]
+
+
 def compose(
-    good: Records, *, per_image: int, spec: surface.SurfaceSpec, seed: int, weak_labels: bool
+    good: Records,
+    *,
+    per_image: float,
+    spec: surface.SurfaceSpec,
+    seed: int,
+    weak_labels: bool,
+    classes: Mapping[str, surface.Families] | None = None,
 ) -> Records:
     """Return defective records made of good ones; each shares the group of its base.
 
     Args:
         good: defect-free records.
-        per_image: defective records for each of them.
+        per_image: defective records for each of them; the rest of a division by 1 is a chance.
         spec: what the defects are drawn from; its size and textures are not used.
         seed: with the base's id and the number it fixes the defects.
         weak_labels: the covering ellipse instead of the exact mask.
+        classes: what each class is drawn from, by its name; needed where there are several.
 
     Raises:
-        errors.DataError: the set tells classes of defects apart; which one was drawn is not known.
+        errors.DataError: the set tells classes of defects apart, and which of them is drawn how is
+            not said, or is said of a class it does not have.
     """
-    if len(good.classes) > 1:
-        raise errors.DataError(
-            f"Composed defects need a data set with one class. Got {len(good.classes)} classes of "
-            f"{good.origin}: {', '.join(good.classes)}. Set data.compose.per_image: 0."
-        )
+    drawn = _drawn_classes(good, spec, classes or {})
     found = []
     for record in good.where(is_defect=False):
-        for number in range(per_image):
-            key = (seed, zlib.crc32(record.id.encode()), number)
+        name = zlib.crc32(record.id.encode())
+        further = np.random.default_rng([seed, name]).uniform() < per_image % 1
+        for number in range(int(per_image) + further):
+            key = (seed, name, number)
+            class_id, families = drawn[sum(key) % len(drawn)]
             found.append(
                 Record(
                     id=f"{record.id}+defect{number}",
                     is_defect=True,
-                    source=ComposedSource(record.source, key, spec, weak_labels),
+                    source=ComposedSource(record.source, key, families, weak_labels),
                     group=record.group or record.id,
+                    class_id=class_id,
                 )
             )
     return Records.of(found, origin=f"defects composed onto {good.origin}", classes=good.classes)

@@ -9,18 +9,30 @@ import pydantic
 from inspection_tf import config
 from inspection_tf.datasets import mask_meaning
 from inspection_tf.datasets.sections.base import DataSpec, StoredSpec
-from inspection_tf.synthesis.surface import SurfaceSpec
+from inspection_tf.synthesis.surface import Families, SurfaceSpec
 
 
 class ComposeSpec(config.Section):
     """Synthetic defects on good images."""
 
-    per_image: int = pydantic.Field(default=0, ge=0)
-    """Defective images made of each good training image."""
+    per_image: float = pydantic.Field(default=0, ge=0, allow_inf_nan=False)
+    """Defective images made of each good training image; 0.5: of every second one."""
     weak_labels: bool = True
     """Label with a covering ellipse, as DAGM does, instead of the exact mask."""
+    classes: dict[str, Families] = pydantic.Field(default_factory=dict)
+    """Where a set tells classes apart: the families of defect that each class is drawn from, in
+    place of `surface.defects`; a class that is not named is not drawn. The classes take turns."""
     surface: SurfaceSpec = SurfaceSpec()
     """What the defects are drawn from."""
+
+    @pydantic.model_serializer(mode="wrap")
+    def _without_classes_where_none_are_named(
+        self, write: pydantic.SerializerFunctionWrapHandler
+    ) -> dict[str, object]:
+        values: dict[str, object] = write(self)
+        if not self.classes:  # as every bundle and configuration without them was written
+            values.pop("classes", None)
+        return values
 
 
 class MasksSpec(DataSpec, abc.ABC):

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -69,6 +71,32 @@ def test_composed_defects_follow_from_seed_and_id_alone():
     assert compose(good).sha256() == every.sha256()
     assert compose(good, seed=6).sha256() != every.sha256()
     assert compose(good, weak_labels=True).sha256() != every.sha256()
+
+
+def test_where_classes_are_told_apart_each_is_drawn_from_its_own_families():
+    good = dataclasses.replace(
+        surfaces(defective_fraction=0.0, count=12, spec=surface.SurfaceSpec(size=(64, 96))),
+        classes=("Hole", "Crack", "Dent"),
+    )
+    families = {"Crack": ("crack", "scratch"), "Hole": ("pit",)}
+    made = compose(good, per_image=2, weak_labels=False, classes=families)
+    assert made.classes == good.classes
+    names = {record.id: good.classes[record.class_id - 1] for record in made}
+    assert set(names.values()) == {"Crack", "Hole"}
+    for record in made:
+        sample = record.source._sample("apply")
+        assert set(sample.defects) <= set(families[names[record.id]])
+        np.testing.assert_array_equal(record.read_classes(), record.class_id * sample.mask)
+    with pytest.raises(errors.DataError, match=r"of Hole, Crack, Dent in .*\. Got Fray\. Name"):
+        compose(good, classes={"Fray": ("bare",)})
+
+
+def test_a_share_of_the_good_images_is_composed_onto():
+    good = surfaces(defective_fraction=0.0, count=200)
+    some = compose(good, per_image=0.3, seed=6)
+    assert 40 <= len(some) <= 80
+    assert set(some.ids) <= set(compose(good, per_image=1).ids)
+    assert len(compose(good, per_image=1.3, seed=6)) == 200 + len(some)
 
 
 def test_composed_defects_stay_in_the_group_of_their_base(make_record):
