@@ -51,7 +51,7 @@ def _wave(rng: np.random.Generator, along: Float, *, length: float) -> Float:
 
 def _pit(rng: np.random.Generator, zone: Zone) -> Change:
     weight = defects.blob(rng, zone, edge=0.35, ragged=0.3, lobes=1)
-    depth = rng.uniform(1.5, 4.0) * max(zone.deviation, 8.0)
+    depth = rng.uniform(2.5, 5.0) * max(zone.deviation, 8.0)
     mean = np.asarray(cv2.GaussianBlur(zone.patch, (0, 0), zone.half_length), np.float32)
     return defects.blend(weight, np.maximum(mean - np.float32(depth), 4), zone)
 
@@ -73,14 +73,14 @@ def _crack(rng: np.random.Generator, zone: Zone) -> Change:
         end = np.float32(0.4 * zone.half_length)
         weight = np.maximum(weight, np.clip(1.5 - off, 0, 1) * ((run > 0) & (run < end)))
     weight = np.asarray(weight * (np.abs(u) < 1), np.float32)
-    depth = rng.uniform(1.5, 3.5) * max(zone.deviation, 8.0)
+    depth = rng.uniform(2.5, 4.5) * max(zone.deviation, 8.0)
     mean = np.asarray(cv2.GaussianBlur(zone.patch, (0, 0), 4 * zone.unit), np.float32)
     return defects.blend(weight, np.maximum(mean - np.float32(depth), 4), zone)
 
 
 def _bare(rng: np.random.Generator, zone: Zone) -> Change:
     weight = defects.blob(rng, zone, edge=0.08, ragged=rng.uniform(0.02, 0.3), lobes=1)
-    offset = -rng.uniform(0.5, 1.8) if rng.uniform() < 0.8 else rng.uniform(0.3, 0.8)
+    offset = -rng.uniform(0.8, 2.0) if rng.uniform() < 0.8 else rng.uniform(0.3, 0.8)
     return defects.blend(weight, _smooth(rng, zone, offset=offset), zone)
 
 
@@ -99,7 +99,7 @@ def _step(rng: np.random.Generator, zone: Zone) -> Change:
     )
     soft = np.float32(rng.uniform(1.0, 6.0) * zone.unit)
     weight = np.asarray(np.clip((rim - np.abs(zone.across)) / soft + 0.5, 0, 1), np.float32)
-    offset = -rng.uniform(0.4, 1.4) if rng.uniform() < 0.75 else rng.uniform(0.4, 1.0)
+    offset = -rng.uniform(0.6, 1.6) if rng.uniform() < 0.75 else rng.uniform(0.5, 1.0)
     return defects.blend(weight, _smooth(rng, zone, offset=offset), zone)
 
 
