@@ -1,12 +1,15 @@
 """Which of several configurations does better on parts nobody has seen, beyond noise.
 
-python -m benchmarks.choose RECIPE SIMPLEST OTHER ... --out DIR [--splits 15]
+python -m benchmarks.choose RECIPE SIMPLEST OTHER ... --out DIR [--splits 15] [--variants FILE]
     [--share 0.3] [--set data.root DIR] [--set FIELD VALUE ...] [--metric ok_ng_accuracy]
 
-Name the simplest configuration first. Each is trained on the same splits of the same images:
-split k seals a share of them, by groups and classes, with `data.seed` k, and the whole recipe runs
-on the rest, up to its bundle and its threshold. Then the bundle is measured on what was sealed, as
-`inspection unseal` does. A run that is there already is not repeated; one that was cut off goes on.
+Name the simplest configuration first. Variants of it may stand in one file, from the simplest on: a
+name for each, and in what it differs, such as in `benchmarks/tiles.yaml`.
+
+Each is trained on the same splits of the same images: split k seals a share of them, by groups and
+classes, with `data.seed` k, and the whole recipe runs on the rest, up to its bundle and its
+threshold. Then the bundle is measured on what was sealed, as `inspection unseal` does. A run that is
+there already is not repeated; one that was cut off goes on.
 
 A configuration takes the lead only where it is ahead of the leader so far beyond noise: the mean
 of the paired differences over all splits, with an interval from resamples of whole groups, each
@@ -26,6 +29,7 @@ from typing import Annotated, Any
 
 import rich.table
 import tyro
+import yaml
 
 from inspection_tf import bundle, errors, evaluation, files, process
 from inspection_tf.config import bases
@@ -47,6 +51,8 @@ class Options:
     """YAML files, the simplest first."""
     out: Path
     """Folder of all runs: `NAME/SPLIT`."""
+    variants: Path | None = None
+    """A YAML file of further ones: names, and in what each differs from the first."""
     splits: int = 15
     """How many; of them each seals other images."""
     share: float = 0.3
@@ -82,6 +88,34 @@ class Measured:
                 if estimate.value is not None:
                     found.setdefault(name, []).append(estimate.value)
         return {name: sum(values) / len(values) for name, values in found.items()}
+
+
+def with_variants(options: Options) -> Options:
+    """Return options that name a configuration for each variant, written below `out`.
+
+    Raises:
+        errors.ConfigError: the file is no mapping of names to differences.
+    """
+    if options.variants is None:
+        return options
+    simplest, *others = options.configurations
+    found = bases.read(options.variants).values
+    folder = options.out / "configurations"
+    files.make_folder(folder)
+    for path in simplest.parent.glob("*.yaml"):  # the bases of the simplest are among them
+        files.write(folder / path.name, path.read_text(encoding="utf-8"))
+    taken = {path.stem for path in simplest.parent.glob("*.yaml")}
+    written = []
+    for name, differences in found.items() if isinstance(found, dict) else ():
+        if name in taken or not isinstance(differences, dict):
+            raise errors.ConfigError(
+                f"{options.variants}: a variant must be a name of its own and what differs. Got "
+                f"{name!r}. Give it another name, or sections and fields."
+            )
+        written.append(folder / f"{name}.yaml")
+        values = {bases.KEY: simplest.name, **differences}
+        files.write(written[-1], yaml.safe_dump(values, sort_keys=False))
+    return dataclasses.replace(options, configurations=(simplest, *others, *written))
 
 
 def finish(options: Options, path: Path, split: int, folder: Path) -> None:
@@ -203,7 +237,7 @@ def _shown(change: evaluation.Estimate | None) -> str:
 
 def main() -> int:
     """Run what is not there yet, and print what is chosen."""
-    options = tyro.cli(Options, description=__doc__)
+    options = with_variants(tyro.cli(Options, description=__doc__))
     if len(options.configurations) < 2:
         raise errors.ConfigError(
             f"A comparison needs two configurations. Got {len(options.configurations)}. Name more."

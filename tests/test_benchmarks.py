@@ -16,8 +16,9 @@ from image_rows import of_map
 
 from benchmarks import service_load
 from inspection_tf import config, errors, images
+from inspection_tf.config import bases
 from inspection_tf.models import patching
-from pipelines import dagm_segmentation
+from pipelines import dagm_segmentation, two_stage_defects
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 BUNDLE = Path(__file__).parent / "bundles" / "schema_4_segmentation"
@@ -103,6 +104,39 @@ def test_a_configuration_is_chosen_where_it_is_ahead_beyond_noise(tmp_path, monk
     monkeypatch.setattr(sys, "argv", ["choose", "two_stage_defects", words[0], *options])
     with pytest.raises(errors.ConfigError, match="needs two configurations"):
         choose.main()
+
+
+def test_variants_of_the_simplest_stand_in_one_file(tmp_path):
+    choose = script("choose")
+    folder, out = tmp_path / "recipes", tmp_path / "out"
+    folder.mkdir()
+    (folder / "base.yaml").write_text("model: {width: 4, depth: 2}\nepochs: 8\n")
+    (folder / "small.yaml").write_text("base: base.yaml\nepochs: 2\n")
+    file = tmp_path / "tried.yaml"
+    file.write_text("wide: {model: {width: 9}}\nlong:\n  epochs: 30\n")
+    given = choose.Options("recipe", (folder / "small.yaml",), out, variants=file)
+    found = choose.with_variants(given).configurations
+    assert [path.stem for path in found] == ["small", "wide", "long"]
+    assert bases.read(found[1]).values == {"model": {"width": 9, "depth": 2}, "epochs": 2}
+    assert bases.read(found[2]).values == {"model": {"width": 4, "depth": 2}, "epochs": 30}
+    for text in ("small: {epochs: 3}\n", "wide: 3\n"):
+        file.write_text(text)
+        with pytest.raises(errors.ConfigError, match=r"a variant must be a name of its own"):
+            choose.with_variants(given)
+
+
+def test_the_variants_of_tiles_are_configurations(tmp_path):
+    choose = script("choose")
+    simplest = Path(dagm_segmentation.__file__).with_name("magnetic_tile.yaml")
+    given = choose.Options(
+        "two_stage_defects", (simplest,), tmp_path, variants=BENCHMARKS / "tiles.yaml"
+    )
+    plain, *others = [
+        config.load(two_stage_defects.Config, path)
+        for path in choose.with_variants(given).configurations
+    ]
+    assert len(others) >= 5
+    assert all(other != plain for other in others)
 
 
 @pytest.mark.slow
