@@ -8,8 +8,8 @@ name for each, and in what it differs, such as in `benchmarks/tiles.yaml`.
 
 Each is trained on the same splits of the same images: split k seals a share of them, by groups and
 classes, with `data.seed` k, and the whole recipe runs on the rest, up to its bundle and its
-threshold. Then the bundle is measured on what was sealed, as `inspection unseal` does. A run that is
-there already is not repeated; one that was cut off goes on.
+threshold. Then the bundle is measured on what was sealed, as `inspection unseal` does. A run that
+is there already is not repeated; one that was cut off goes on.
 
 A configuration takes the lead only where it is ahead of the leader so far beyond noise: the mean
 of the paired differences over all splits, with an interval from resamples of whole groups, each
