@@ -245,7 +245,7 @@ def _by_the_other_folds(
     What is measured by thresholds that were chosen on the same images looks better than it is.
 
     Returns:
-        None at all where some folds cannot do without another, as where this has all the defects.
+        Nothing where the others cannot choose for one of them, as where it has all the defects.
     """
     task, found = tasks.get(spec.task), []
     for number in range(len(tuning)):

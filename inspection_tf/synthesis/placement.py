@@ -43,9 +43,8 @@ def place(
     elif extent.lies != "anywhere":
         along = None
         if extent.lies == "end":
-            shorter = 0.0 if height >= width else math.pi / 2
-            centre = (width / 2, height / 2)
-            along = _grain(gray, centre, radius=side // 2, otherwise=shorter + math.pi / 2)
+            centre, longer = (width / 2, height / 2), math.pi / 2 if height >= width else 0.0
+            along = _grain(gray, centre, radius=side // 2, otherwise=longer)
         x, y, angle = _at_border(rng, (height, width), grain=along, angle=angle)
     cos, sin = math.cos(angle), math.sin(angle)
     # Ragged outlines exceed the axes by up to 1.3.

@@ -102,7 +102,7 @@ def _scaled(model: keras.Model, name: str) -> Tensor:
     if all(layer.name != wanted for layer in model.layers):
         raise errors.ConfigError(
             f"Mirror images need a network whose inputs are scaled by a layer each. Got none that "
-            f"is called {wanted}. Build it with inspection_tf.models, or set mirrors: none."
+            f"is called {wanted}. Build it with inspection_tf.models, or set averaged_flips: none."
         )
     return model.get_layer(wanted).output
 
