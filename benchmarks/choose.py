@@ -102,9 +102,10 @@ def with_variants(options: Options) -> Options:
     found = bases.read(options.variants).values
     folder = options.out / "configurations"
     files.make_folder(folder)
-    for path in simplest.parent.glob("*.yaml"):  # the bases of the simplest are among them
+    beside = list(simplest.parent.glob("*.yaml"))  # the bases of the simplest are among them
+    for path in beside:
         files.write(folder / path.name, path.read_text(encoding="utf-8"))
-    taken = {path.stem for path in simplest.parent.glob("*.yaml")}
+    taken = {path.stem for path in beside}
     written = []
     for name, differences in found.items() if isinstance(found, dict) else ():
         if name in taken or not isinstance(differences, dict):

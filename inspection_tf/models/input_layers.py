@@ -63,6 +63,11 @@ def check_size(image_size: tuple[int, int], *, multiple: int) -> None:
         )
 
 
+def scaling_layer(name: str) -> str:
+    """Return what the layer is called that scales an input, `image` or `template`."""
+    return "scaling" if name == "image" else f"{name}_scaling"
+
+
 def build_inputs(
     *,
     image_size: tuple[int, int],
@@ -98,7 +103,7 @@ def build_inputs(
         layers.Rescaling(
             1 / input_scale,
             -input_mean / input_scale,
-            name="scaling" if name == "image" else f"{name}_scaling",
+            name=scaling_layer(name),
         )(tensor)
         for name, tensor in inputs.items()
     ]

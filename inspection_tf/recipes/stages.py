@@ -9,7 +9,7 @@ import keras
 from inspection_tf import config, images
 from inspection_tf.datasets.loading import augment, loader
 from inspection_tf.datasets.records import Records
-from inspection_tf.models import backbones
+from inspection_tf.models import backbones, input_layers
 from inspection_tf.training import fit, initial_weights, phases
 from inspection_tf.training.runs.run_folder import RunFolder
 
@@ -129,7 +129,7 @@ def build_stage(
     source = None if spec.weights is None else initial_weights.load_network(spec.weights)
     mean, deviation = train.statistics()
     if source is not None:
-        scaling = source.get_layer("scaling")
+        scaling = source.get_layer(input_layers.scaling_layer("image"))
         deviation, mean = 1 / scaling.scale, -scaling.offset / scaling.scale
     model = network.build(
         image_size=train.size,

@@ -49,11 +49,16 @@ def _wave(rng: np.random.Generator, along: Float, *, length: float) -> Float:
     return total / np.float32(2.1)
 
 
+def _dark(weight: Float, zone: Zone, *, depth: float, around: float) -> Change:
+    """Return a hole so many deviations darker than what lies so many px around it."""
+    mean = np.asarray(cv2.GaussianBlur(zone.patch, (0, 0), around), np.float32)
+    fall = np.float32(depth * max(zone.deviation, 8.0))
+    return defects.blend(weight, np.maximum(mean - fall, 4), zone)
+
+
 def _pit(rng: np.random.Generator, zone: Zone) -> Change:
     weight = defects.blob(rng, zone, edge=0.35, ragged=0.3, lobes=1)
-    depth = rng.uniform(2.5, 5.0) * max(zone.deviation, 8.0)
-    mean = np.asarray(cv2.GaussianBlur(zone.patch, (0, 0), zone.half_length), np.float32)
-    return defects.blend(weight, np.maximum(mean - np.float32(depth), 4), zone)
+    return _dark(weight, zone, depth=rng.uniform(2.5, 5.0), around=zone.half_length)
 
 
 def _crack(rng: np.random.Generator, zone: Zone) -> Change:
@@ -73,9 +78,7 @@ def _crack(rng: np.random.Generator, zone: Zone) -> Change:
         end = np.float32(0.4 * zone.half_length)
         weight = np.maximum(weight, np.clip(1.5 - off, 0, 1) * ((run > 0) & (run < end)))
     weight = np.asarray(weight * (np.abs(u) < 1), np.float32)
-    depth = rng.uniform(2.5, 4.5) * max(zone.deviation, 8.0)
-    mean = np.asarray(cv2.GaussianBlur(zone.patch, (0, 0), 4 * zone.unit), np.float32)
-    return defects.blend(weight, np.maximum(mean - np.float32(depth), 4), zone)
+    return _dark(weight, zone, depth=rng.uniform(2.5, 4.5), around=4 * zone.unit)
 
 
 def _bare(rng: np.random.Generator, zone: Zone) -> Change:

@@ -16,6 +16,7 @@ from keras import layers, ops
 
 from inspection_tf import errors
 from inspection_tf.losses.keras_types import Config, Option, Shape, Tensor
+from inspection_tf.models import input_layers
 from inspection_tf.models.additions import joining
 
 Mirrors = Literal["none", "horizontal", "both"]
@@ -73,11 +74,10 @@ def attach(model: keras.Model, mirrors: Mirrors) -> keras.Model:
     scaled = [_scaled(model, name) for name in model.input]
     network = keras.Model(scaled, model.output, name=_NAME)
     answers = [_answer(network, scaled, axes) for axes in _AXES[mirrors]]
-    means = {
-        name: layers.Average(dtype="float32", name=f"{name}_mean")([one[name] for one in answers])
-        for name in model.output
-    }
-    outputs = {name: joining.named(value, name) for name, value in means.items()}
+    outputs = {}
+    for name in model.output:
+        mean = layers.Average(dtype="float32", name=f"{name}_mean")
+        outputs[name] = joining.named(mean([one[name] for one in answers]), name)
     return keras.Model(model.input, outputs, name=model.name)
 
 
@@ -98,7 +98,7 @@ def _answer(network: keras.Model, scaled: list[Tensor], axes: tuple[int, ...]) -
 
 def _scaled(model: keras.Model, name: str) -> Tensor:
     """Return an input as the rest of the network reads it."""
-    wanted = "scaling" if name == "image" else f"{name}_scaling"
+    wanted = input_layers.scaling_layer(name)
     if all(layer.name != wanted for layer in model.layers):
         raise errors.ConfigError(
             f"Mirror images need a network whose inputs are scaled by a layer each. Got none that "
